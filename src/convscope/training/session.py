@@ -6,6 +6,7 @@ each of them trains the same batch of the same images with the same settings.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -260,7 +261,15 @@ def prepare(
     session = replace(session, resolved=resolved)
     asked = resolved.recipe if not autotune else recipe if threads is None else recipe.changed({"threads": threads})
     planned = group.decided(
-        lambda: make_plan(asked, resolved, spec, session.train, alone=group.size == 1, cache_directory=cache_directory)
+        lambda: make_plan(
+            asked,
+            resolved,
+            spec,
+            session.train,
+            alone=group.size == 1,
+            cache_directory=cache_directory,
+            most_seconds=math.inf if budget is None else budget.seconds,
+        )
     )
     session = replace(session, resolved=planned.resolved, plan=planned.plan)
     if budget is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -57,11 +58,13 @@ def make_plan(
     *,
     alone: bool = True,
     cache_directory: Path | None = None,
+    most_seconds: float = math.inf,
 ) -> Planned:
     """Find the fastest mode among those that `asked` leaves open, and put it into the resolved recipe.
 
     Torch's generators, its threads and the images are left as found. A process that is not `alone` on its machine
-    leaves the threads to the rules: the others, which wait while it measures, need theirs later.
+    leaves the threads to the rules: the others, which wait while it measures, need theirs later. A run ends within
+    `most_seconds`, however many epochs it has.
     """
     unplanned = Planned(resolved=resolved, plan=None, lines=())
     open_fields = open_to_plan(asked.left_open, asked.autotune) - (set() if alone else {"threads"})
@@ -82,7 +85,13 @@ def make_plan(
         known = plan is not None
         if plan is None:
             work = work_of(resolved, spec, train)
-            plan = _measured(work, open_fields, images=len(train), always=asked.autotune == "measure")
+            plan = _measured(
+                work,
+                open_fields,
+                images=len(train),
+                always=asked.autotune == "measure",
+                most_seconds=most_seconds,
+            )
     if plan is None:
         return unplanned
     if not known and not plan.noisy:
@@ -140,14 +149,16 @@ def work_of(resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet) -> Work:
     return Work(network=resumed_network(spec, resolved.recipe.freeze), settings=settings, batch=batches.first())
 
 
-def _measured(work: Work, open_fields: frozenset[str], *, images: int, always: bool) -> ComputePlan | None:
+def _measured(
+    work: Work, open_fields: frozenset[str], *, images: int, always: bool, most_seconds: float
+) -> ComputePlan | None:
     """Return the plan by the clock, or None where the run is too short for it or the network does not run in fp32."""
     resolved = work.settings.resolved
     pilot = _pilot(work, resolved.mode)
     if pilot.dropped:
         return None
     left = images * resolved.epochs
-    run_seconds = left / pilot.images_per_second
+    run_seconds = min(left / pilot.images_per_second, most_seconds)
     if run_seconds < LEAST_RUN_SECONDS and not always:
         return None
     budget = MOST_SECONDS if always else min(MOST_SECONDS, SHARE_OF_RUN * run_seconds)

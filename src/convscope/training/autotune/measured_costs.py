@@ -24,9 +24,10 @@ from convscope.training.timing.costs import Costs, Sides
 
 # A step or a forward pass that is timed has as many images as take about this long, and at least so many.
 STEP_SECONDS, FORWARD_SECONDS = 0.25, 0.1
-LEAST_IMAGES = 8
-# The first measuring of all, and steps of later ones: each makes its first one untimed.
-PILOT_SECONDS = 0.0
+FEW_IMAGES, LEAST_IMAGES = 16, 64
+# An image more costs at least this share of what an image of the timed step costs on average: the rest is what a step
+# costs whatever its size, and is not multiplied.
+LEAST_OF_MEAN = 0.6
 # The pictures and tables of a report, and the small files of a run.
 REPORT_SECONDS = 1.0
 # What a disk writes at least, in bytes a second; weights, best weights, their mean and the optimizer's are written.
@@ -50,12 +51,11 @@ def measured_costs(
         work = work_of(resolved, spec, train)
         prepared = _seconds_to_prepare(resolved, spec, train)
         sides = sorted({side for _, side in sides_of(resolved).parts})
-        few = _timed_step(work.part(LEAST_IMAGES), seconds=PILOT_SECONDS)
-        images = _images_for(STEP_SECONDS, few, most=len(work.batch.pixels))
+        few = _timed_step(work.part(FEW_IMAGES))
+        images = _images_for(STEP_SECONDS, few / FEW_IMAGES, most=len(work.batch.pixels))
         steps = []
         for side in sides if len(sides) < 3 else (sides[0], sides[-1]):
-            each = _timed_step(_at_side(work.part(images), side), seconds=STEP_SECONDS)
-            steps.append((side, each * len(work.batch.pixels) + prepared))
+            steps.append((side, _step_seconds(_at_side(work, side), images) + prepared))
         if resolved.recipe.stream == "yes":  # a stream's batches are decoded while steps are computed, or waited for
             steps = [(side, max(seconds - prepared, prepared)) for side, seconds in steps]
         plain = _forward_seconds(resolved, spec, work.network, val or test or train, views=ONE, in_mode=True)
@@ -84,10 +84,21 @@ def _measured_at_the_end(
     return (test, val) if val and fitted else (test,)
 
 
-def _timed_step(work: Work, *, seconds: float) -> float:
-    """Return the seconds of a step for each of its images; 0 where it can't be timed."""
+def _step_seconds(work: Work, images: int) -> float:
+    """Return the seconds of a step on the whole batch, by steps of fewer images."""
+    batch = len(work.batch.pixels)
+    timed = _timed_step(work.part(images), seconds=STEP_SECONDS)
+    if images >= batch:
+        return timed
+    mean, few = timed / images, min(FEW_IMAGES, images // 2)
+    more = (timed - _timed_step(work.part(few))) / (images - few)
+    return timed + (batch - images) * min(mean, max(LEAST_OF_MEAN * mean, more))
+
+
+def _timed_step(work: Work, *, seconds: float = 0.0) -> float:
+    """Return the seconds of a step; 0 where it can't be timed."""
     trial = run_trial(work, work.settings.resolved.mode, seconds=seconds)
-    return 0.0 if not trial.images_per_second else 1 / trial.images_per_second
+    return trial.images / trial.images_per_second if trial.images_per_second else 0.0
 
 
 def _images_for(seconds: float, each: float, *, most: int) -> int:
@@ -125,10 +136,10 @@ def _forward_seconds(
             )
 
         scores()
-        return _timed(scores) / len(part)
+        return min(_timed(scores), _timed(scores)) / len(part)
 
     with computing(mode, resolved.device):
-        few = measure(LEAST_IMAGES)
+        few = measure(min(LEAST_IMAGES, len(images)))
         return measure(_images_for(FORWARD_SECONDS, few, most=min(EVALUATION_BATCH, len(images))))
 
 
