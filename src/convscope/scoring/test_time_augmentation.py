@@ -69,6 +69,15 @@ VIEWS: dict[str, Callable[[Tensor], Views]] = {
 }
 
 
+def view_count(name: str) -> int:
+    """Return how many views of an image there are.
+
+    >>> [view_count(name) for name in VIEWS]
+    [1, 2, 6, 10]
+    """
+    return sum(1 for _ in VIEWS[name](torch.zeros(1, 1, 4, 4)))
+
+
 def require_views(name: str) -> str:
     """Return the name of a kind of views; raises RunError for an unknown one."""
     if name not in VIEWS:

@@ -15,21 +15,21 @@ from convscope.data.training_batches import TrainingBatch, scaled_down, side_sha
 from convscope.hardware.mode import computing
 from convscope.runs.model_spec import ModelSpec
 from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
-from convscope.scoring.test_time_augmentation import ONE
+from convscope.scoring.test_time_augmentation import ONE, view_count
 from convscope.training.autotune.make import work_of
-from convscope.training.autotune.trial import Work, run_trial
+from convscope.training.autotune.trial import LEAST_STEPS, Work, run_trial
 from convscope.training.loop.state import batches_of, loop_settings
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.timing.costs import Costs, Sides
+from convscope.training.timing.rates import ImageCounts, Rates
 
 # A step or a forward pass that is timed has as many images as take about this long, and at least so many.
 STEP_SECONDS, FORWARD_SECONDS = 0.25, 0.1
-FEW_IMAGES, LEAST_IMAGES = 16, 64
-# An image more costs at least this share of what an image of the timed step costs on average: the rest is what a step
-# costs whatever its size, and is not multiplied.
-LEAST_OF_MEAN = 0.6
-# The pictures and tables of a report, and the small files of a run.
-REPORT_SECONDS = 1.0
+LEAST_IMAGES = 8
+# Of a training whose steps take less than this in all, no more than the first few images are timed.
+SHORT_TRAINING, SHORT_EFFORT = 10.0, 0.1
+# The first measuring is of few images, and once more of a whole batch where that takes no longer than this.
+PILOT_SECONDS = 0.1
 # What a disk writes at least, in bytes a second; weights, best weights, their mean and the optimizer's are written.
 DISK_RATE, TENSORS_WRITTEN = 100e6, 4
 BYTES = 4
@@ -47,26 +47,56 @@ def measured_costs(
 
     A network that can't be timed here costs nothing, and what its steps really take is seen as it trains.
     """
+    rates = measured_rates(resolved, spec, train, images=len(train) * resolved.epochs)
+    counts = ImageCounts(
+        batch=min(resolved.batch_size, len(train)),
+        validated=0 if val is None else len(val),
+        tested=sum(len(part) for part in _measured_at_the_end(resolved, val=val, test=test)),
+        views=view_count(spec.tta),
+        streamed=resolved.recipe.stream == "yes",
+    )
+    return rates.costs(counts)
+
+
+def measured_rates(
+    resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet, *, images: int, effort: float = 1.0
+) -> Rates:
+    """Return the seconds for an image, of a training that takes steps on so many `images` in all.
+
+    `effort` is the share of the usual time that is measured. Generators and threads stay as found.
+    """
     with exclusive(resolved.device):
         work = work_of(resolved, spec, train)
-        prepared = _seconds_to_prepare(resolved, spec, train)
+        few = _pilot(work)
         sides = sorted({side for _, side in sides_of(resolved).parts})
-        few = _timed_step(work.part(FEW_IMAGES))
-        images = _images_for(STEP_SECONDS, few / FEW_IMAGES, most=len(work.batch.pixels))
-        steps = []
-        for side in sides if len(sides) < 3 else (sides[0], sides[-1]):
-            steps.append((side, _step_seconds(_at_side(work, side), images) + prepared))
-        if resolved.recipe.stream == "yes":  # a stream's batches are decoded while steps are computed, or waited for
-            steps = [(side, max(seconds - prepared, prepared)) for side, seconds in steps]
-        plain = _forward_seconds(resolved, spec, work.network, val or test or train, views=ONE, in_mode=True)
-        views = _forward_seconds(resolved, spec, work.network, test or val or train, views=spec.tta, in_mode=False)
-    written = TENSORS_WRITTEN * BYTES * resolved.parameters / DISK_RATE
-    measured = sum(len(part) for part in _measured_at_the_end(resolved, val=val, test=test))
-    return Costs(
+        if few * images < SHORT_TRAINING:
+            effort, steps = SHORT_EFFORT, [(1.0, few)]
+        else:
+            count = _images_for(effort * STEP_SECONDS, few, most=len(work.batch.pixels))
+            part = work.part(count)
+            steps = [
+                (side, _timed_step(_at_side(part, side), seconds=effort * STEP_SECONDS))
+                for side in (sides if len(sides) < 3 else (sides[0], sides[-1]))
+            ]
+        prepared = _seconds_to_prepare(resolved, spec, train) / max(1, len(work.batch.pixels))
+        validate = _forward_seconds(resolved, spec, work.network, train, in_mode=True, effort=effort)
+        view = _forward_seconds(resolved, spec, work.network, train, in_mode=False, effort=effort)
+    return Rates(
         steps=tuple(steps),
-        epoch_end=plain * (0 if val is None else len(val)) + written,
-        finish=views * measured + REPORT_SECONDS + written,
+        prepare=prepared,
+        validate=validate,
+        view=view,
+        written=TENSORS_WRITTEN * BYTES * resolved.parameters / DISK_RATE,
     )
+
+
+def _pilot(work: Work) -> float:
+    """Return the seconds of a step for each of its images, by a few quick steps."""
+    few, batch = _timed_step(work.part(LEAST_IMAGES), seconds=0.0), len(work.batch.pixels)
+    if batch <= LEAST_IMAGES or (LEAST_STEPS + 1) * few * batch > PILOT_SECONDS:
+        return few
+    # In a step of few images, what each step costs whatever its size is a large part.
+    return _timed_step(work, seconds=0.0)
 
 
 def sides_of(resolved: ResolvedRecipe) -> Sides:
@@ -114,14 +144,13 @@ def _at_side(work: Work, side: float) -> Work:
 def _seconds_to_prepare(resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet) -> float:
     """Return the seconds in which a batch is gathered and augmented."""
     batches = batches_of(loop_settings(resolved, spec, train), train)
-    batches.first()
     return _timed(lambda: batches.first())
 
 
 def _forward_seconds(
-    resolved: ResolvedRecipe, spec: ModelSpec, network: nn.Module, images: ImageSet, *, views: str, in_mode: bool
+    resolved: ResolvedRecipe, spec: ModelSpec, network: nn.Module, images: ImageSet, *, in_mode: bool, effort: float
 ) -> float:
-    """Return the seconds in which an image is measured: between epochs in the mode of a step, at the end in fp32."""
+    """Return the seconds in which a view is answered: between epochs in the mode of a step, at the end in fp32."""
     mode = replace(resolved.mode, compile="no")
     network = network.to(resolved.device)
     mode.lay_out(network)
@@ -132,18 +161,24 @@ def _forward_seconds(
 
         def scores() -> object:
             return scores_of_images(
-                network, part, spec.normalization, views=views, device=resolved.device, forward=forward
+                network, part, spec.normalization, views=ONE, device=resolved.device, forward=forward
             )
 
-        scores()
-        return min(_timed(scores), _timed(scores)) / len(part)
+        return _timed(scores) / len(part)
 
     with computing(mode, resolved.device):
         few = measure(min(LEAST_IMAGES, len(images)))
-        return measure(_images_for(FORWARD_SECONDS, few, most=min(EVALUATION_BATCH, len(images))))
+        count = _images_for(effort * FORWARD_SECONDS, few, most=min(EVALUATION_BATCH, len(images)))
+        return few if count <= LEAST_IMAGES else measure(count)
 
 
 def _timed(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+    """Return the seconds that work takes: the less of two, after a first time that sets it up."""
+
+    def once() -> float:
+        began = time.perf_counter()
+        work()
+        return time.perf_counter() - began
+
+    once()
+    return min(once(), once())

@@ -1,0 +1,99 @@
+"""How fast this machine trains and measures a network: seconds for an image, from which any length's costs follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from convscope.files.fields import Fields
+from convscope.files.regular import UnreadableError
+from convscope.training.timing.costs import Costs
+
+# The pictures and tables of a report, and the small files of a run.
+REPORT_SECONDS = 1.0
+# No image takes longer than a day.
+MOST_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageCounts:
+    """What a training works through: images of a step, of the validation, and of the measuring at its end with views.
+
+    Args:
+        batch: images of a step.
+        validated: between two epochs.
+        tested: at the end, each in all views: the test images, and those on which the temperature is fitted.
+        views: of each of them.
+        streamed: whether batches are decoded while steps are computed.
+    """
+
+    batch: int
+    validated: int
+    tested: int
+    views: int
+    streamed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """Seconds for an image on this machine, in one mode of computing.
+
+    Args:
+        steps: (side as a share of the full one, seconds of a step for each of its images), the last side is 1.
+        prepare: to gather and augment an image of a batch.
+        validate: to answer it between two epochs.
+        view: to answer one view of it at the end.
+        written: seconds in which weights and checkpoint are written.
+
+    >>> rates = Rates(steps=((1.0, 0.002),), prepare=0.001, validate=0.001, view=0.002, written=0.5)
+    >>> rates.costs(ImageCounts(batch=100, validated=1_000, tested=500, views=2))
+    Costs(before=0.0, steps=((1.0, 0.3),), epoch_end=1.5, finish=3.5)
+    """
+
+    steps: tuple[tuple[float, float], ...]
+    prepare: float
+    validate: float
+    view: float
+    written: float
+
+    def costs(self, images: ImageCounts, *, before: float = 0.0) -> Costs:
+        """Return what the parts of a training on so many images cost."""
+
+        def step(each: float) -> float:
+            # A stream's batches are decoded while steps are computed, or waited for.
+            whole = max(each, self.prepare) if images.streamed else each + self.prepare
+            return round(images.batch * whole, 9)
+
+        return Costs(
+            before=before,
+            steps=tuple((side, step(each)) for side, each in self.steps),
+            epoch_end=self.validate * images.validated + self.written,
+            finish=self.view * images.views * images.tested + REPORT_SECONDS + self.written,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rates as JSON has them."""
+        return {
+            "sides": [side for side, _ in self.steps],
+            "steps": [each for _, each in self.steps],
+            **{name: getattr(self, name) for name in _PLAIN},
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Rates:
+        """Return the rates that `to_dict` made; raises UnreadableError where it is none.
+
+        >>> rates = Rates(steps=((0.5, 0.001), (1.0, 0.004)), prepare=0.0, validate=0.1, view=0.1, written=0.0)
+        >>> Rates.from_fields(Fields(rates.to_dict())) == rates
+        True
+        """
+        fields.require_only("sides", "steps", *_PLAIN)
+        sides = fields.numbers("sides", at_least=0, at_most=1)
+        each = fields.numbers("steps", at_least=0, at_most=MOST_SECONDS)
+        if not sides or sides[-1] != 1 or list(sides) != sorted(set(sides)) or len(sides) != len(each):
+            raise UnreadableError(f"{fields.place}sides are not those of {len(each)} steps")
+        plain = {name: fields.number(name, at_least=0, at_most=MOST_SECONDS) for name in _PLAIN}
+        return cls(steps=tuple(zip(sides, each, strict=True)), **plain)
+
+
+_PLAIN = ("prepare", "validate", "view", "written")
