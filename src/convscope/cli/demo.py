@@ -16,7 +16,8 @@ from convscope.report.usage import call_text
 @click.command("demo")
 @click.option("--open/--no-open", "open_page", default=None, help="Show the report in a browser  [on a desktop]")
 @click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Folder of run directories  [runs]")
-def command(open_page: bool | None, runs_directory: str) -> int:
+@click.pass_context
+def command(context: click.Context, open_page: bool | None, runs_directory: str) -> int:
     """Train LeNet-5 (1998) on the 1,797 built-in handwritten digits, and show the result."""
     from convscope.hardware.allocator import prepare_memory
 
@@ -26,7 +27,12 @@ def command(open_page: bool | None, runs_directory: str) -> int:
 
     with training_progress() as listener:
         outcome = train_new(
-            RECIPE, listener=listener, name="demo", runs_directory=Path(runs_directory), cache_directory=None
+            RECIPE,
+            listener=listener,
+            name="demo",
+            runs_directory=Path(runs_directory),
+            cache_directory=None,
+            began=context.find_root().obj,
         )
     lines = outcome.lines()
     log_lines(outcome.run, lines)

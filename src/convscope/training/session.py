@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -44,24 +43,20 @@ from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import Run, create_run, require_name, run_name, short_name
 from convscope.scoring.defect_rule import DefectRule, require_enough
 from convscope.training.autotune.make import make_plan
-from convscope.training.autotune.measured_costs import measured_costs, sides_of
+from convscope.training.autotune.measured_costs import sides_of
 from convscope.training.autotune.record import ComputePlan
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.loop.state import first_plan
+from convscope.training.planned_time import planned_time
+from convscope.training.resolve.head import asks_to_solve, trained_head
 from convscope.training.resolve.memory import Surgery, fit_to_memory, unchanged
 from convscope.training.resolve.resolve import resolve
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
 from convscope.training.start import Start, read_start, starting_network
 from convscope.training.timing.costs import Costs
+from convscope.training.timing.forecast import Forecast
 from convscope.training.timing.pacer import Pacer
-from convscope.training.timing.time_budget import (
-    BudgetPlan,
-    TimeBudget,
-    budget_of,
-    plan_within,
-    progress_within,
-    refuse_budget,
-)
+from convscope.training.timing.time_budget import TimeBudget, budget_of, progress_within, refuse_budget
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +95,7 @@ class Session:
         costs: what steps and the ends of epochs take, where that was measured.
         budget: the time that the command keeps to, where it has one.
         most_steps: no plan within the budget has more.
+        forecast: of the time, memory and disk of the command.
         notices: in the order in which they are shown.
         name: of the run directory, if one was given.
     """
@@ -113,6 +109,7 @@ class Session:
     costs: Costs | None = None
     budget: TimeBudget | None = None
     most_steps: int | None = None
+    forecast: Forecast | None = None
     notices: tuple[Notice, ...] = ()
     name: str | None = None
 
@@ -272,42 +269,29 @@ def prepare(
         )
     )
     session = replace(session, resolved=planned.resolved, plan=planned.plan)
-    if budget is not None:
-        session = in_budget(session, budget, group)
+    of_time: tuple[Notice, ...] = ()
+    if began is not None and session.resolved.epochs:
+        timed = planned_time(
+            session.resolved,
+            spec,
+            dataset,
+            epoch_steps=session.epoch_steps,
+            budget=budget,
+            began=began,
+            group=group,
+        )
+        session = replace(
+            session,
+            resolved=timed.resolved,
+            costs=timed.costs,
+            budget=timed.budget,
+            most_steps=timed.most_steps,
+            forecast=timed.forecast,
+        )
+        of_time = tuple(timed.notices())
     of_plan = (Notice(topic="plan", message=line) for line in planned.lines)
     introduction = session.resolved.introduction(processes=group.size)
-    return replace(session, notices=(*_of_data(dataset), *introduction, *of_memory, *of_plan))
-
-
-def in_budget(session: Session, budget: TimeBudget, group: ProcessGroup) -> Session:
-    """Return the session with the steps that fit into its time; the first process measures and decides.
-
-    Raises:
-        RunError: a budget that was given does not hold one epoch.
-    """
-
-    def decide() -> tuple[Costs, BudgetPlan]:
-        resolved, dataset = session.resolved, session.dataset
-        costs = measured_costs(resolved, session.spec, session.train, val=dataset.val, test=dataset.test)
-        found = plan_within(
-            budget,
-            costs,
-            sides_of(resolved),
-            now=time.monotonic(),
-            epoch_steps=session.epoch_steps,
-            usual_epochs=resolved.epochs,
-            image_size=resolved.recipe.image_size,
-        )
-        return costs, found
-
-    costs, found = group.decided(decide)
-    return replace(
-        session,
-        resolved=session.resolved.planned(found.plan, found.reason),
-        costs=costs,
-        budget=budget if found.in_time else None,
-        most_steps=found.most_steps,
-    )
+    return replace(session, notices=(*_of_data(dataset), *introduction, *of_memory, *of_plan, *of_time))
 
 
 def in_whole_steps(asked: Recipe, resolved: ResolvedRecipe, epoch_steps: int) -> ResolvedRecipe:

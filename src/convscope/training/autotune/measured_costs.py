@@ -80,7 +80,9 @@ def measured_rates(
             ]
         prepared = _seconds_to_prepare(resolved, spec, train) / max(1, len(work.batch.pixels))
         validate = _forward_seconds(resolved, spec, work.network, train, in_mode=True, effort=effort)
-        view = _forward_seconds(resolved, spec, work.network, train, in_mode=False, effort=effort)
+        view = validate
+        if resolved.mode.precision != "fp32":
+            view = _forward_seconds(resolved, spec, work.network, train, in_mode=False, effort=effort)
     return Rates(
         steps=tuple(steps),
         prepare=prepared,

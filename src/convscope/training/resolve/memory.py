@@ -49,6 +49,8 @@ Result = TypeVar("Result")
 Surgery = Callable[[nn.Module], object]
 # The state that an optimizer keeps, in the terms of `graph.memory`.
 _STATE: dict[str, OptimizerKind] = {"sgd": "momentum", "muon": "momentum", "adamw": "adam"}
+# How many numbers it keeps for each weight.
+STATE_TENSORS = {"sgd": 1, "muon": 1, "adamw": 2}
 
 
 def unchanged(network: nn.Module) -> None:

@@ -28,7 +28,7 @@ from convscope.training.timing.step_plan import StepPlan
 
 T = TypeVar("T")
 Chosen = TypeVar("Chosen", bound=SettingValue)
-Topic = Literal["", "auto", "data", "memory", "network", "plan"]
+Topic = Literal["", "auto", "data", "forecast", "memory", "network", "plan"]
 
 
 @dataclass(frozen=True)
