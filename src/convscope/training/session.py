@@ -47,8 +47,7 @@ from convscope.training.autotune.measured_costs import sides_of
 from convscope.training.autotune.record import ComputePlan
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.loop.state import first_plan
-from convscope.training.planned_time import planned_time
-from convscope.training.resolve.head import asks_to_solve, trained_head
+from convscope.training.resolve.head import SOLVE, asks_to_solve, trained_head, without_epochs
 from convscope.training.resolve.memory import Surgery, fit_to_memory, unchanged
 from convscope.training.resolve.resolve import resolve
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
@@ -269,29 +268,48 @@ def prepare(
         )
     )
     session = replace(session, resolved=planned.resolved, plan=planned.plan)
-    of_time: tuple[Notice, ...] = ()
-    if began is not None and session.resolved.epochs:
-        timed = planned_time(
-            session.resolved,
-            spec,
-            dataset,
-            epoch_steps=session.epoch_steps,
-            budget=budget,
-            began=began,
-            group=group,
-        )
-        session = replace(
-            session,
-            resolved=timed.resolved,
-            costs=timed.costs,
-            budget=timed.budget,
-            most_steps=timed.most_steps,
-            forecast=timed.forecast,
-        )
-        of_time = tuple(timed.notices())
+    if budget is not None and session.resolved.epochs:
+        session = in_budget(session, budget, group, asked=recipe)
     of_plan = (Notice(topic="plan", message=line) for line in planned.lines)
     introduction = session.resolved.introduction(processes=group.size)
-    return replace(session, notices=(*_of_data(dataset), *introduction, *of_memory, *of_plan, *of_time))
+    return replace(session, notices=(*_of_data(dataset), *introduction, *of_memory, *of_plan))
+
+
+def in_budget(session: Session, budget: TimeBudget, group: ProcessGroup, *, asked: Recipe) -> Session:
+    """Return the session with the steps that fit into its time; the first process measures and decides.
+
+    `asked` is the recipe as the user gave it.
+
+    Raises:
+        RunError: a budget that was given does not hold one epoch, nor, where the head is solved, that alone.
+    """
+
+    def decide() -> tuple[Costs, BudgetPlan]:
+        resolved, dataset = session.resolved, session.dataset
+        costs = measured_costs(resolved, session.spec, session.train, val=dataset.val, test=dataset.test)
+        found = plan_within(
+            budget,
+            costs,
+            sides_of(resolved),
+            now=time.monotonic(),
+            epoch_steps=session.epoch_steps,
+            usual_epochs=resolved.epochs,
+            image_size=resolved.recipe.image_size,
+            may_be_none=resolved.head == SOLVE,
+        )
+        return costs, found
+
+    costs, found = group.decided(decide)
+    resolved = session.resolved.planned(found.plan, found.reason)
+    if not found.plan.steps:  # features are all there is: exact, as without a budget
+        resolved = resolved.changed(**without_epochs(asked))
+    return replace(
+        session,
+        resolved=resolved,
+        costs=costs,
+        budget=budget if found.in_time else None,
+        most_steps=found.most_steps,
+    )
 
 
 def in_whole_steps(asked: Recipe, resolved: ResolvedRecipe, epoch_steps: int) -> ResolvedRecipe:

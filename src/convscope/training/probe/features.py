@@ -126,7 +126,7 @@ def compute_features(
         StoppedError: `stop()` between two batches.
         DataError: none of several images of a stream in a row can be read.
     """
-    count = _views_of(images, views)
+    count = views_of(views, images)
     stores: list[FeatureStore | None] | None = None
     found: list[list[Tensor]] = [[] for _ in range(count)]
     rows: list[npt.NDArray[np.int64]] = []
@@ -159,7 +159,8 @@ def compute_features(
     )
 
 
-def _views_of(images: ImageSet, views: str) -> int:
+def views_of(views: str, images: ImageSet) -> int:
+    """Return the number of views of each image."""
     height, width, channels = images.images.shape[1:]
     return sum(1 for _ in VIEWS[views](torch.zeros(1, channels, height, width)))
 

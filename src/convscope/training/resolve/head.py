@@ -9,7 +9,7 @@ from torch import nn
 from convscope.errors import RunError
 from convscope.nets.layer_groups import ALL_BUT_LAST, above, part_names
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import AUTO, Auto, SettingValue
+from convscope.recipe.setting import AUTO, SettingValue
 from convscope.report.usage import Placeholder, setting_name, settings_text
 from convscope.training.probe.solve import SMOOTH_LOSSES, require_solvable
 from convscope.training.resolve.resolved_recipe import Choice
@@ -46,12 +46,21 @@ def head(
         if reason := problem():
             raise RunError(reason)
         return Choice("head", SOLVE)
-    frozen = bool(freeze) and part_names(made, freeze) == part_names(made, ALL_BUT_LAST)
-    if asked == TRAIN or not (frozen and trained and open_length):
+    if asked == TRAIN or not (freezes_backbone(freeze, made) and trained and open_length):
         return Choice("head", TRAIN)
     if reason := problem() if loss in SMOOTH_LOSSES else f"there is no solver of the {loss} loss":
         return Choice("head", TRAIN, reason.removeprefix("head solve: "))
     return Choice("head", SOLVE, f"all before it is frozen; {settings_text(epochs=Placeholder('N'))} trains it instead")
+
+
+def freezes_backbone(what: str, made: nn.Module) -> bool:
+    """Return whether everything but the last part of a network stays as it is.
+
+    >>> from convscope.nets.build import build
+    >>> [freezes_backbone(what, build("lenet5")) for what in ("", "c1", "c1,c3,c5,f6", "backbone")]
+    [False, False, True, True]
+    """
+    return bool(what) and part_names(made, what) == part_names(made, ALL_BUT_LAST)
 
 
 def freeze(asked: str, *, made: nn.Module, preset: str, epochs: int) -> Choice[str]:
@@ -73,15 +82,18 @@ def freeze(asked: str, *, made: nn.Module, preset: str, epochs: int) -> Choice[s
     return Choice("freeze", ",".join(names))
 
 
-def epochs(asked: int | Auto, usual: Choice[int], *, solved: bool, trained: bool) -> Choice[int]:
-    """Return the number of epochs: none after a solved head, unless they were asked for.
+def epochs(asked: Recipe, usual: Choice[int], *, made: nn.Module, solved: bool, trained: bool) -> Choice[int]:
+    """Return the number of epochs: none after a solved head, unless epochs, steps or minutes were asked for.
+
+    Within minutes the usual epochs are the most that are planned; how many fit is seen once they are timed.
 
     Raises:
         RunError: no epochs, no solved head, and no trained weights either.
     """
-    if solved and asked == AUTO:
+    timed = asked.minutes not in (AUTO, 0) and not freezes_backbone(asked.freeze, made)
+    if solved and asked.epochs == asked.steps == AUTO and not timed:
         return Choice("epochs", 0, "the head is solved")
-    if asked == 0 and not (solved or trained):
+    if asked.epochs == 0 and not (solved or trained):
         raise RunError(
             f"{setting_name('epochs')} is 0, and nothing would be learned: give at least 1, or "
             f"{settings_text(head=SOLVE)}"

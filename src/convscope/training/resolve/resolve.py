@@ -65,7 +65,7 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
         batch_size.value, images, model=recipe.model, normalizes=normalizes, synchronized=recipe.sync_batchnorm
     )
     solved = start.value == head.SOLVE
-    epochs = head.epochs(recipe.epochs, budget.epochs(recipe.epochs, images, usual), solved=solved, trained=trained)
+    epochs = head.epochs(asked, budget.epochs(recipe.epochs, images, usual), made=made, solved=solved, trained=trained)
     frozen = head.freeze(recipe.freeze, made=made, preset=recipe.preset, epochs=epochs.value)
     if not epochs.value:
         recipe = recipe.changed(head.without_epochs(asked))

@@ -99,9 +99,20 @@ class BudgetPlan:
 
 
 def plan_within(
-    budget: TimeBudget, costs: Costs, sides: Sides, *, now: float, epoch_steps: int, usual_epochs: int, image_size: str
+    budget: TimeBudget,
+    costs: Costs,
+    sides: Sides,
+    *,
+    now: float,
+    epoch_steps: int,
+    usual_epochs: int,
+    image_size: str,
+    may_be_none: bool = False,
 ) -> BudgetPlan:
     """Return the plan of as many steps as fit, at most those of the usual epochs or of a multiple of these.
+
+    It has none where no epoch fits and there `may_be_none`: what comes before the first step, a solved head, is a
+    result too.
 
     Raises:
         RunError: a budget that was given does not hold one epoch; the message says what would fit.
@@ -113,6 +124,9 @@ def plan_within(
         return costs.seconds(StepPlan.of(steps, epoch_steps=epoch_steps), sides=sides)
 
     steps = most_steps_within(left, needed, least=1, most=most)
+    if steps < epoch_steps and may_be_none and needed(0) <= left:
+        reason = f"the head is solved, and no epoch fits after that into {budget.text}"
+        return BudgetPlan(plan=StepPlan.of(0, epoch_steps=epoch_steps), most_steps=0, in_time=True, reason=reason)
     if steps < epoch_steps:
         if budget.given:
             raise RunError(_too_short(budget, left, needed, epoch_steps=epoch_steps, image_size=image_size))
