@@ -207,11 +207,19 @@ def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None, 
     both = _answers(job, images, f"measuring on {split}")
     spec, recipe, val = job.spec, job.resolved.recipe, job.dataset.val
     if (recipe.calibrate or recipe.miss_rate) and val is not None and len(val):
-        of_val = both if val is images else _answers(job, val, "measuring on val")
+        of_val = both if val is images else _answers_of_val(job, val)
         spec = fitted_on(spec, of_val[:, 1], val, calibrate=recipe.calibrate, miss_rate=recipe.miss_rate)
     rule = spec.defect_rule
     scores = measure(both[:, 1], images, classes=spec.classes, split=split, objective=spec.objective, rule=rule)
     return scores, None if spec.tta == ONE else one_measure(both[:, 0], images), spec
+
+
+def _answers_of_val(job: Job, val: ImageSet) -> npt.NDArray[np.float64]:
+    """Return `_answers` of the validation images: where the solved head is kept, its scores of their features."""
+    assert job.state.best is not None
+    if job.solved_scores is not None and not job.state.best.epoch and job.spec.tta == ONE:
+        return np.stack([job.solved_scores] * 2, axis=1)
+    return _answers(job, val, "measuring on val")
 
 
 def _answers(job: Job, images: ImageSet, what: str) -> npt.NDArray[np.float64]:

@@ -14,6 +14,7 @@ from functools import cached_property
 import torch
 from torch import nn
 
+from convscope.arrays import Floats
 from convscope.data.records import Dataset, ImageSet, Problem
 from convscope.data.streamed import Streamed
 from convscope.errors import RunError
@@ -65,6 +66,10 @@ class Job:
     saved_at: float = -math.inf
     # The end of the last complete epoch, while that is not on the disk yet.
     unsaved: Checkpoint | None = None
+    # The scores (N, classes) that a solved head gives the validation images.
+    solved_scores: Floats | None = None
+    # Where features are kept; None: the usual cache folder.
+    cache_directory: Path | None = None
     # The epoch of the newest checkpoint on the disk.
     saved_epoch: int = 0
     # What recipe.toml holds.
