@@ -23,7 +23,7 @@ LATE, EARLY = 0.005, 0.015
 DOUBT = 0.1
 # The last epoch has no end that comes in time: within it a plan is made longer from this share of the budget on.
 EARLY_IN_LAST = 0.05
-# Within an epoch nothing is changed where its end is nearer than this share of what is left.
+# Within an epoch nothing is changed where its end comes within this share of the time until the deadline.
 END_IS_NEAR = 0.1
 # Within an epoch the time is looked at again after this share of what is left, and steps are averaged over this one.
 LOOK_AGAIN, WINDOW = 0.01, 0.1
@@ -33,6 +33,8 @@ FEWEST, KEPT = 4, 512
 STALL = 3.0
 # What comes after the last step is never expected to take less than this share of what was measured before the first.
 LEAST_OF_FINISH = 0.5
+# The end of an epoch is never expected to be faster than steps by more than this: the speed may have changed within it.
+LEAST_OF_END = 0.8
 # More steps than this are never planned.
 MOST_PLANNED = 10**9
 
@@ -111,7 +113,8 @@ class Pacer:
         if self._costs.epoch_end > 0:
             self._ends.append(seconds / (self._costs.epoch_end * self.step_ratio))
             # A stall is seen as one when the next end has none: until then it counts as little as a stall of steps.
-            self.end_ratio = min(STALL, *self._ends) if len(self._ends) < 3 else statistics.median(self._ends)
+            found = min(STALL, *self._ends) if len(self._ends) < 3 else statistics.median(self._ends)
+            self.end_ratio = max(LEAST_OF_END, found)
 
     def seconds_left(self, plan: StepPlan, step: int) -> float:
         """Return the seconds from step `step` to the end of the command, by what was observed."""
@@ -136,7 +139,7 @@ class Pacer:
         late = now + self._left - self._deadline
         in_last = step // plan.epoch_steps == plan.epochs - 1
         to_end = plan.epoch_steps - step % plan.epoch_steps
-        if not in_last and to_end < END_IS_NEAR * (plan.steps - step):
+        if not in_last and to_end / (plan.steps - step) * self._left < END_IS_NEAR * (self._deadline - now):
             return plan.steps
         if late > 0 or (in_last and -late > (MARGIN + EARLY_IN_LAST) * self._budget):
             return self._fitting(plan, step, now)
