@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import convscope
 from commands import run_command
+from convscope.data.sources.digits import load_digits
 from convscope.runs.run_directory import Run
 
 
@@ -89,6 +91,26 @@ def test_epochs_after_the_head_move_the_layers_before_it_and_resume_exactly(
     assert run.measures_of_weights()["accuracy"] == pytest.approx(best, abs=1e-6)
     before, after = Run(backbone).read_weights(), run.read_weights()
     assert torch.equal(before["c5.weight"], after["c5.weight"])
+
+
+def test_a_stream_is_decoded_once_and_what_cannot_be_read_is_left_out(
+    backbone: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    pixels, labels = load_digits()
+    for row, label in enumerate(labels[:120].tolist()):
+        file = folder / "files" / "train" / str(label) / f"{row}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[row][:, :, 0]).save(file)
+    (folder / "files" / "train" / "0" / "0.png").write_bytes(b"no image")
+    given = ["files", "--recipe", "probe", "--weights", backbone, "--validation-fraction", "0", "--head-l2", "0.01"]
+    given += ["--mean", "0.3", "--std", "0.3"]  # else measured on the images, among which a stream has no gap
+    for stream in ("yes", "no"):
+        code, _, err = train(capsys, *given, "--stream", stream, "--name", f"stream-{stream}")
+        assert code == 0 and "features: 84 of each of 119 images" in err, err
+    assert "119 of 119 from the cache" in err
+    streamed, cached = (Run(folder / "runs" / f"stream-{kind}").read_weights() for kind in ("yes", "no"))
+    assert torch.allclose(streamed["output.weight"], cached["output.weight"], atol=1e-3)
 
 
 @pytest.mark.parametrize(("forward", "epochs"), [(1e-6, True), (0.03, False)])

@@ -58,10 +58,10 @@ class Backbone:
     cache: Path | None
 
     def store(self, view: int, views: str, *, width: int) -> FeatureStore | None:
-        """Return the store of the features of a view, or None where nothing is kept."""
+        """Return the store of the features of a view, or None where nothing is kept; view 0 is the image itself."""
         if self.cache is None:
             return None
-        return FeatureStore(self.cache, {**self._depends_on, "view": [views, view]}, width=width)
+        return FeatureStore(self.cache, {**self._depends_on, "view": [views, view] if view else []}, width=width)
 
     @property
     def _depends_on(self) -> dict[str, Any]:
