@@ -19,7 +19,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -234,10 +234,9 @@ class CifarNet(nn.Sequential):
 
 
 Size = Literal["tiny", "small", "medium", "large"]
-StemStride = Literal[1, 2, 3]
 
-# Pixels of a side for each pixel of the stem's stride, at most.
-SIDE_FOR_STRIDE = 48
+# Pixels of a side for each pixel of the stem's stride, at most; and the largest stride.
+SIDE_FOR_STRIDE, LARGEST_STRIDE = 48, 3
 
 
 def fitting_stem_stride(image_size: tuple[int, int]) -> int:
@@ -249,12 +248,11 @@ def fitting_stem_stride(image_size: tuple[int, int]) -> int:
     1
     """
     side, shorter = math.sqrt(image_size[0] * image_size[1]), min(image_size)
-    most: int = max(get_args(StemStride))
-    return max(1, min(most, math.ceil(side / SIDE_FOR_STRIDE), shorter // SMALLEST))
+    return max(1, min(LARGEST_STRIDE, math.ceil(side / SIDE_FOR_STRIDE), shorter // SMALLEST))
 
 
 def cifarnet(
-    *, size: Size = "medium", num_classes: int = 10, in_channels: int = 3, stem_stride: StemStride = 1
+    *, size: Size = "medium", num_classes: int = 10, in_channels: int = 3, stem_stride: Literal[1, 2, 3] = 1
 ) -> CifarNet:
     """Build CifarNet for images (N, in_channels, H, W) of at least 9x9 pixels, times the stem stride.
 
