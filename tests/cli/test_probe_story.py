@@ -54,6 +54,8 @@ def test_the_head_is_solved_and_the_rest_stays_bit_for_bit(
     before, after = Run(backbone).read_weights(), run.read_weights()
     changed = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
     assert changed == {"output.weight", "output.bias"}
+    page = run.report.read_text()
+    assert "head solved on features" in page and "Epoch 0 is the solved head" in page and "0 of 0" in page
     spec = run.spec()
     assert spec.name == "lenet5" and spec.temperature != 1 and run.status().state == "done"
     for use in (["evaluate", run.path], ["predict", run.path, "digits/7"], ["train", "--resume", run.path]):

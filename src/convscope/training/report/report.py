@@ -148,7 +148,10 @@ def _headline(report: TrainingReport) -> Iterator[Fact]:
     if report.best_accuracy is not None and (scores is None or scores.split == "test"):
         yield _share("Best validation", report.best_accuracy)
     if rows:
-        yield Fact("Epochs", f"{len(rows)} of {report.recipe.epochs}", len(rows))
+        if not rows[0].epoch:
+            yield Fact("Start", "head solved on features", 0)
+        trained = rows[-1].epoch
+        yield Fact("Epochs", f"{trained} of {report.recipe.epochs}", trained)
         taken, planned = report.steps
         yield Fact("Steps", f"{taken:,} of {planned:,}", taken)
         yield Fact("Training time", seconds(rows[-1].seconds), rows[-1].seconds)
@@ -199,7 +202,8 @@ def _curves(report: TrainingReport) -> Iterator[Section]:
         return
     loss, accuracy = loss_curves(rows, report.spec.objective.measured), accuracy_curves(rows)
     measured = any(row.val_loss is not None for row in rows)
-    kept = f"The weights of epoch {report.best_epoch} were kept: the best on the validation images. " * measured
+    solved = "" if rows[0].epoch else "Epoch 0 is the solved head, measured on plain images. "
+    kept = f"{solved}The weights of epoch {report.best_epoch} were kept: the best on the validation images. " * measured
     mixed = " Of a mixed image the label with the larger share counts." if report.batches.augmentation.mixing.on else ""
     text = (
         f"{kept}Training figures are measured while the weights still change and on augmented images, "
