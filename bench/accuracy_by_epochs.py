@@ -18,8 +18,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -34,7 +32,7 @@ from convscope.report.units import exact, percent
 from convscope.runs.run_directory import Run
 from convscope.scoring.scores import Scores
 from convscope.training.resolve.budget import rows_to_learn, validation_fraction
-from kit.images import some_of
+from kit.images import reference_set
 from kit.results import add_rows, read_rows, where_and_when
 
 TABLE = Path(convscope.__file__).parent / "training" / "timing" / "accuracy_by_epochs.csv"
@@ -130,25 +128,8 @@ def source(name: str, given: argparse.Namespace) -> str | None:
     """Return the images of a set, made or copied where that is needed; None where there are none."""
     if name == "digits":
         return name
-    folder = given.work / "data" / name
-    if name == "grey-crops" and not (folder / "test").is_dir():
-        begun = folder.with_name("begun")
-        shutil.rmtree(begun, ignore_errors=True)
-        subprocess.run([sys.executable, Path(__file__).with_name("grey_crops.py"), begun], check=True)
-        begun.rename(folder)
-    elif name != "grey-crops":
-        if given.folder is None or not (given.folder / name / "train").is_dir():
-            return None
-        folder = given.folder / name
-    if given.images:
-        some = given.work / "data" / f"{name}-{given.images}"
-        if not some.is_dir():
-            begun = some.with_name("begun")
-            shutil.rmtree(begun, ignore_errors=True)
-            begun.mkdir(parents=True)
-            some_of(folder, begun, given.images).rename(some)
-        folder = some
-    return str(folder)
+    folder = reference_set(name, given.folder, given.work / "data", images=given.images)
+    return None if folder is None else str(folder)
 
 
 def measure(point: Point, data: str, given: argparse.Namespace, ends: float) -> bool:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from convscope.recipe.setting import plain
 from convscope.report.table import Column, Table, print_table
 from convscope.report.units import percent
 from convscope.training.optim.schedule import learning_rate_factor
+from kit.images import reference_set
 from kit.results import where_and_when
 
 SETS = ("digits", "mnist10k", "grey-crops", "cifar10")
@@ -82,16 +82,8 @@ def source(name: str, given: argparse.Namespace) -> str | None:
     """Return the images of a set, made where that is needed; None where there are none."""
     if name == "digits":
         return name
-    if name == "grey-crops":
-        folder = given.work / name
-        if not (folder / "test").is_dir():
-            begun = folder.with_name("begun")
-            shutil.rmtree(begun, ignore_errors=True)
-            subprocess.run([sys.executable, Path(__file__).with_name("grey_crops.py"), begun], check=True)
-            begun.rename(folder)
-        return str(folder)
-    there = given.folder is not None and (given.folder / name / "train").is_dir()
-    return str(given.folder / name) if there else None
+    folder = reference_set(name, given.folder, given.work)
+    return None if folder is None else str(folder)
 
 
 def measured(data: str, asked: dict[str, Any], work: Path) -> dict[str, Any]:

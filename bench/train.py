@@ -23,17 +23,12 @@ that methods can be measured one after another; the table and the plot are of al
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import os
 import shlex
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -42,32 +37,9 @@ from convscope.report.table import Column, Table, print_table
 from convscope.report.units import percent, plural
 from kit.images import read_once, some_of
 from kit.results import RESULTS, add_rows, read_rows, where_and_when
+from kit.training_runs import OURS, Measured, NotHereError, SkippedError, ours, peer
 
-BENCH = Path(__file__).parent
-OURS = "convscope"
 PEERS = ("airbench", "tutorial", "fastai", "timm", "ultralytics")
-CANT_RUN_HERE = 3  # peers/common.py
-
-
-class SkippedError(Exception):
-    """A method that can't run here; the message says why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """One run, and what it reached on the test images.
-
-    Wall seconds from the command: `seconds` to the end of the process, accuracy and all; `to_weights` to the moment at
-    which the weights that are kept were on the disk, or None where a peer does not say.
-    """
-
-    seconds: float
-    epochs: float
-    images_per_second: float
-    accuracy: float
-    accuracy_views: float | None
-    curve: list[tuple[float, float]]
-    to_weights: float | None = None
 
 
 def main() -> None:
@@ -118,10 +90,10 @@ def measure_all(given: argparse.Namespace, data: Path, place: Path) -> None:
     methods = given.only.split(",")
     for seed in range(given.first_seed, given.seeds):
         for method in list(methods):
-            run = place / f"{method}-{seed}"
-            run.mkdir()
+            folder = place / f"{method}-{seed}"
+            folder.mkdir()
             try:
-                found = ours(data, seed, run, given) if method == OURS else peer(method, data, seed, run, given)
+                found = run(method, data, seed, folder, given)
             except SkippedError as reason:
                 print(f"skipped: {method}: {reason}")
                 methods.remove(method)
@@ -130,69 +102,18 @@ def measure_all(given: argparse.Namespace, data: Path, place: Path) -> None:
             keep(given.results, called(method, given.epochs), seed, found)
 
 
-def ours(data: Path, seed: int, place: Path, given: argparse.Namespace) -> Measured:
-    """`convscope train DATA --seed SEED`, all else at its default."""
-    command = [sys.executable, "-m", "convscope", "train", str(data), "--seed", str(seed), "--json", "--name", "run"]
-    command += ["--runs", str(place / "runs"), "--cache", str(place / "cache"), *shlex.split(given.options)]
-    command += ["--epochs", str(given.epochs)] * (given.epochs is not None)
-    metrics, weights = (place / "runs" / "run" / name for name in ("metrics.csv", "weights.safetensors"))
-    start = None
-    at = time.time()
-    with (place / "out.json").open("w") as out, (place / "log").open("w") as log:
-        began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=out, stderr=log)
-        while process.poll() is None:
-            if start is None and metrics.is_file():
-                # Its `time` counts from the first step; so long after the command was that.
-                start = time.perf_counter() - began - float(read_rows(metrics)[-1]["time"])
-            time.sleep(0.05)
-        seconds = time.perf_counter() - began
-    if process.returncode:
-        raise SkippedError(last_line(place / "log"))
-    with metrics.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    told = json.loads((place / "out.json").read_text(encoding="utf-8"))
-    # Where the recipe tests with several views of an image, its score is theirs.
-    reached, one_view = told["scores"]["accuracy_top1"], told.get("one_view")
-    start = seconds - float(rows[-1]["time"]) if start is None else start
-    # After an epoch it measures on images held back from the training files: the curve is of those.
-    return Measured(
-        seconds=seconds,
-        epochs=len(rows),
-        images_per_second=statistics.median(float(row["images_per_second"]) for row in rows),
-        # The run writes its weights after epochs and at the end of training; measuring on the test images comes after.
-        to_weights=weights.stat().st_mtime - at,
-        accuracy=reached if one_view is None else one_view,
-        accuracy_views=None if one_view is None else reached,
-        curve=[
-            (start + float(row["time"]), float(row["val/accuracy_top1"])) for row in rows if row["val/accuracy_top1"]
-        ],
-    )
-
-
-def peer(name: str, data: Path, seed: int, place: Path, given: argparse.Namespace) -> Measured:
-    """Run a peer's own script, in a process of its own."""
-    own = name in ("airbench", "tutorial")
-    python = sys.executable if own else given.peers_python
-    command = [python, "-m", f"peers.{name}", str(data), "--out", str(place), "--seed", str(seed)]
-    command += ["--minutes", str(given.minutes), *(["--epochs", str(given.epochs)] if given.epochs else [])]
-    if name == "airbench":
+def run(method: str, data: Path, seed: int, place: Path, given: argparse.Namespace) -> Measured:
+    """Train by one method with one seed."""
+    options = ["--seed", str(seed), *(["--epochs", str(given.epochs)] if given.epochs else [])]
+    if method == OURS:
+        return ours(data, place, [*shlex.split(given.options), *options])
+    options += ["--minutes", str(given.minutes)]
+    if method == "airbench":
         if given.airbench is None:
-            raise SkippedError("give its file with --airbench (github.com/KellerJordan/cifar10-airbench)")
-        command += ["--airbench", str(given.airbench.resolve())]
-    paths = [str(BENCH.parent / "src"), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "BENCH_BEGAN": repr(time.time())}
-    with (place / "log").open("w") as log:
-        done = subprocess.run(command, cwd=BENCH, env=environment, stdout=log, stderr=log, check=False)
-    if done.returncode:
-        raise SkippedError(last_line(place / "log"))
-    result = json.loads((place / "result.json").read_text(encoding="utf-8"))
-    return Measured(**{**result, "curve": [tuple(point) for point in result["curve"]]})
-
-
-def last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it failed without a word"
+            raise NotHereError("give its file with --airbench (github.com/KellerJordan/cifar10-airbench)")
+        options += ["--airbench", str(given.airbench.resolve())]
+    python = sys.executable if method in ("airbench", "tutorial") else given.peers_python
+    return peer(method, data, place, options, python=python)
 
 
 def called(method: str, epochs: int | None) -> str:

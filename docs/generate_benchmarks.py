@@ -23,11 +23,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 
+import minutes
 import photos
 import small_resnet
 import train
 from convscope.report.table import Column, Table
-from convscope.report.units import percent
+from convscope.report.units import percent, plural
 from kit.results import RESULTS, read_rows, where_and_when
 
 PAGE = Path(__file__).with_name("benchmarks.md")
@@ -36,8 +37,10 @@ README = Path(__file__).parents[1] / "README.md"
 NOT_RUN = "<!-- not run: a measurement of hours, or on data that is not here -->\n"
 # What stands between these in the README is written here.
 BEGIN, END = "<!-- from docs/benchmarks/train.csv -->\n", "<!-- end -->\n"
+BEGIN_MINUTES = "<!-- from docs/benchmarks/minutes.csv -->\n"
 MEASURED = (
     ("train", train, "Time to accuracy on CIFAR-10's JPEG files"),
+    ("minutes", minutes, "Accuracy against minutes"),
     ("small-resnet", small_resnet, "ResNet-18 at 32 pixels beside the plain loop"),
     ("photos", photos, "Photographs at 224 pixels, from files and from memory"),
 )
@@ -88,11 +91,11 @@ def measured(results: Path) -> Iterator[str]:
         if rows := read_rows(results / f"{name}.csv"):
             # From the script's own description: the first two paragraphs name the command, the rest what is measured.
             _, command, *about = (bench.__doc__ or "").strip().split("\n\n")
-            plot = [f"![{title}](benchmarks/{name}.svg)\n"] if (results / f"{name}.svg").is_file() else []
+            plots = [f"![{title}](benchmarks/{file.name})\n" for file in sorted(results.glob(f"{name}*.svg"))]
             where = "; ".join(dict.fromkeys(f"{row['machine']}; torch {row['torch']}; {row['date']}" for row in rows))
             yield "\n".join([
                 f"## {title}\n", f"{NOT_RUN}```bash\n{command.strip()}\n```\n", *(f"{part}\n" for part in about),
-                markdown(bench.table(rows)), *plot, f"*{where}*\n",
+                markdown(bench.table(rows)), *plots, f"*{where}*\n",
             ])  # fmt: skip
 
 
@@ -104,10 +107,26 @@ def recorded(results: Path) -> Iterator[str]:
 
 
 def with_figures(readme: str, results: Path) -> str:
-    """Return the README with what was measured between its two marks."""
-    before, _, rest = readme.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{time_to_accuracy(results)}{END}{after}"
+    """Return the README with what was measured between its marks."""
+    for begin, text in ((BEGIN, time_to_accuracy(results)), (BEGIN_MINUTES, accuracy_against_minutes(results))):
+        before, _, rest = readme.partition(begin)
+        _, _, after = rest.partition(END)
+        readme = f"{before}{begin}{text}{END}{after}"
+    return readme
+
+
+def accuracy_against_minutes(results: Path) -> str:
+    """Return each method's accuracy after each number of minutes, on each set; empty where nothing was measured."""
+    rows = read_rows(results / "minutes.csv")
+    if not rows:
+        return ""
+    about = (
+        "Test accuracy after so many minutes, from the command to the saved weights; each peer with its defaults and "
+        "with a recipe\nfor small images (-small); ours with its test in the time, "
+        f"{plural(len({row['seed'] for row in rows}), 'seed')}. [How it was measured]"
+        "(docs/benchmarks.md#accuracy-against-minutes).\n"
+    )
+    return f"{about}\n{markdown(minutes.summary(rows))}\n*{machines(rows)}, no GPU.*\n"
 
 
 def time_to_accuracy(results: Path) -> str:
@@ -130,8 +149,12 @@ def time_to_accuracy(results: Path) -> str:
         )
         for method in methods
     ]
-    where = "; ".join(dict.fromkeys(f"{row['machine']}, torch {row['torch']}" for row in rows))
-    return f"{markdown(Table.of(columns, cells))}\n*{where}, no GPU.*\n"
+    return f"{markdown(Table.of(columns, cells))}\n*{machines(rows)}, no GPU.*\n"
+
+
+def machines(rows: list[dict[str, str]]) -> str:
+    """Return what rows were measured on."""
+    return "; ".join(dict.fromkeys(f"{row['machine']}, torch {row['torch']}" for row in rows))
 
 
 def markdown(table: Table) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -23,3 +26,29 @@ def some_of(folder: Path, place: Path, images: int) -> Path:
             for file in sorted(each.iterdir())[: max(1, count // len(classes))]:
                 shutil.copy(file, copied)
     return place
+
+
+def reference_set(name: str, folder: Path | None, work: Path, *, images: int | None = None) -> Path | None:
+    """Return the folder of a set: one of `folder`, or of the grey crops, which are made; None where there is none.
+
+    With `images`, a copy of so many training images. What is made or copied is kept in `work`, complete or not at all.
+    """
+    if name == "grey-crops":
+        script = Path(__file__).parents[1] / "grey_crops.py"
+        whole = _made(work / name, lambda begun: subprocess.run([sys.executable, script, begun], check=True))
+    elif folder is not None and (folder / name / "train").is_dir():
+        whole = folder / name
+    else:
+        return None
+    return _made(work / f"{name}-{images}", lambda begun: some_of(whole, begun, images)) if images else whole
+
+
+def _made(folder: Path, make: Callable[[Path], object]) -> Path:
+    """Return a folder, which is made unless it is there."""
+    if not folder.is_dir():
+        begun = folder.with_name("begun")
+        shutil.rmtree(begun, ignore_errors=True)
+        begun.parent.mkdir(parents=True, exist_ok=True)
+        make(begun)
+        begun.rename(folder)
+    return folder

@@ -23,15 +23,18 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def add_rows(path: Path, rows: Sequence[Row], *, key: Sequence[str]) -> None:
-    """Add rows to a file; those with the same `key` columns are measured anew, and go."""
+    """Add rows to a file at once; those with the same `key` columns are measured anew, and go."""
     new = [{name: _cell(value) for name, value in row.items()} for row in rows]
     keys = {tuple(row[name] for name in key) for row in new}
     kept = [row for row in read_rows(path) if tuple(row[name] for name in key) not in keys]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
+    # A bench that is killed meanwhile leaves the file as it was.
+    written = path.with_name(f"{path.name}.part")
+    with written.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(new[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows([*kept, *new])
+    written.replace(path)
 
 
 def where_and_when() -> dict[str, str]:

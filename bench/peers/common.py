@@ -1,8 +1,9 @@
 """What every peer's script shares: its options, a clock that can stand still, and the result that it leaves.
 
-Every script here trains one peer on a folder with train/ and test/ class folders and is run by `bench/train.py`:
+Every script here trains one peer on a folder with train/ and test/ class folders and is run by `bench/train.py` and
+`bench/minutes.py`:
 
-    cd bench; python -m peers.NAME DATA --out FOLDER [--seed 0] [--minutes 5] [--epochs N]
+    cd bench; python -m peers.NAME DATA --out FOLDER [--seed 0] [--minutes 5] [--epochs N] [--recipe small]
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
@@ -21,19 +22,30 @@ CANT_RUN_HERE = 3  # exit status of a peer that is not installed
 _KEPT: list[object] = []
 
 
-def options(about: str | None, **more: str) -> argparse.Namespace:
-    """Return the options above, and `--NAME VALUE` for each of `more` (name to help)."""
+def options(about: str | None, *, recipes: Sequence[str] = ("default",), **more: str) -> argparse.Namespace:
+    """Return the options above, and `--NAME VALUE` for each of `more` (name to help); the first recipe is taken."""
     parser = argparse.ArgumentParser(description=(about or "").splitlines()[0])
     parser.add_argument("data", type=Path, help="folder with train/ and test/ class folders")
     parser.add_argument("--out", type=Path, required=True, help="where the weights and result.json go")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=5.0, help="what fits into this time is trained")
     parser.add_argument("--epochs", type=int, help="instead of what fits into the time")
+    parser.add_argument(
+        "--recipe", choices=recipes, default=recipes[0], help="the peer's defaults, or for small images"
+    )
     for name, help in more.items():
         parser.add_argument(f"--{name}", required=True, help=help)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     return given
+
+
+def side_of(data: Path) -> int:
+    """Return the shorter side, in pixels, of one of the training images."""
+    from PIL import Image
+
+    with Image.open(next(file for file in sorted((data / "train").rglob("*.*")) if file.is_file())) as image:
+        return min(image.size)
 
 
 def not_here(name: str, error: Exception) -> NoReturn:
@@ -81,14 +93,17 @@ def write_result(
     out: Path,
     *,
     seconds: float,
-    epochs: float,
-    images_per_second: float,
+    epochs: float | None,
+    images_per_second: float | None,
     accuracy: float,
     accuracy_views: float | None = None,
     to_weights: float | None = None,
     curve: list[tuple[float, float]] | None = None,
 ) -> None:
-    """Write result.json; `curve` is (seconds, test accuracy) on the way, `to_weights` when the weights were saved."""
+    """Write result.json; None is unknown.
+
+    `curve` is (seconds, test accuracy) on the way, `to_weights` when the weights were saved.
+    """
     values = {
         "seconds": seconds,
         "to_weights": to_weights,

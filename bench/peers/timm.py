@@ -1,21 +1,30 @@
-"""timm's resnet18 by the parts and defaults of its train.py at 32 pixels: SGD, cosine, smoothing 0.1.
+"""timm's resnet18 by the parts and defaults of its train.py at the images' own size: SGD, cosine, smoothing 0.1.
 
 Its script is not in its wheel. Kinder than its defaults, where these don't fit a run of minutes: bf16 arithmetic, and a
 fifth of the epochs for warming up, not five. The epochs are as many as fit into the time, as a short trial tells that
 is not timed; nor is measuring after each epoch, which gives the curve.
+
+`--recipe small` is that of its author's smallest networks (the settings beside timm's test_* weights): AdamW, light
+RandAugment, gradients clipped, smoothing 0.1; with a 3x3 stem of stride 1, as ResNets for CIFAR-10 have. Departures,
+for minutes on a CPU: the max-pool stays, without which few of such minutes hold an epoch; no crop below half of an
+image; and the rate falls step by step (`--sched-on-updates`), over as many steps as fit.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from peers.common import Clock, declare_torchvision, epochs_that_fit, not_here, options, write_result
+from peers.common import Clock, declare_torchvision, not_here, options, side_of, write_result
 
-SIDE, BATCH, RATE, WEIGHT_DECAY, SMOOTHING = 32, 128, 0.1 * 128 / 256, 2e-5, 0.1
+BATCH, SMOOTHING = 128, 0.1
 TRIAL = 30  # steps
 
 try:
@@ -24,17 +33,104 @@ try:
     from timm.data import create_dataset, create_loader, resolve_data_config
     from timm.loss import LabelSmoothingCrossEntropy
     from timm.optim import create_optimizer_v2
-    from timm.scheduler import create_scheduler_v2
+    from timm.scheduler import CosineLRScheduler, create_scheduler_v2
 except Exception as error:  # a broken torchvision behind it raises anything
     not_here("timm", error)
 
 
-def step(model: nn.Module, optimizer: torch.optim.Optimizer, images: torch.Tensor, labels: torch.Tensor) -> None:
-    with torch.autocast("cpu", torch.bfloat16):
-        loss = LabelSmoothingCrossEntropy(SMOOTHING)(model(images), labels)
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What a recipe sets; the rest is timm's."""
+
+    optimizer: dict[str, Any]
+    augmentation: dict[str, Any] = field(default_factory=dict)
+    clip: float | None = None  # the norm of the gradients
+    small_stem: bool = False
+    by_step: bool = False  # the length and the rate go by steps, not by epochs
+
+
+RECIPES = {
+    "default": Recipe(optimizer={"opt": "sgd", "lr": 0.1 * BATCH / 256, "momentum": 0.9, "weight_decay": 2e-5}),
+    "small": Recipe(
+        optimizer={"opt": "adamw", "lr": 2e-3, "weight_decay": 0.05},
+        augmentation={"auto_augment": "rand-m3-inc1-mstd101", "scale": (0.5, 1.0)},
+        clip=5.0,
+        small_stem=True,
+        by_step=True,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A network with what trains and measures it."""
+
+    recipe: Recipe
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    training: Any
+    measuring: Any
+
+    @classmethod
+    def of(cls, data: Path, recipe: Recipe) -> Run:
+        """Return a run with fresh weights on train/ and test/ of a folder."""
+        train, test = (
+            create_dataset("", root=str(data), split=split, is_training=split == "train") for split in ("train", "test")
+        )
+        classes = sum(entry.is_dir() for entry in (data / "train").iterdir())
+        model = create_model("resnet18", num_classes=classes)
+        if recipe.small_stem:
+            model.conv1 = nn.Conv2d(3, model.conv1.out_channels, 3, padding=1, bias=False)
+        found = resolve_data_config({"img_size": side_of(data)}, model=model)
+        same = {name: found[name] for name in ("input_size", "mean", "std")}
+        same |= {"batch_size": BATCH, "num_workers": 2, "device": torch.device("cpu")}
+        training = create_loader(train, is_training=True, interpolation="random", **same, **recipe.augmentation)
+        measuring = create_loader(test, interpolation=found["interpolation"], crop_pct=found["crop_pct"], **same)
+        return cls(recipe, model, create_optimizer_v2(model, **recipe.optimizer), training, measuring)
+
+    def step(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        """Train on a batch."""
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = LabelSmoothingCrossEntropy(SMOOTHING)(self.model(images), labels)
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        self.optimizer.step()
+
+    def seconds_per_step(self) -> float:
+        """Return the time of a step after the first, over `TRIAL` steps and the ends of epochs among them."""
+        marks: list[float] = []
+        while len(marks) <= TRIAL:
+            for images, labels in self.training:
+                self.step(images, labels)
+                marks.append(time.perf_counter())
+                if len(marks) > TRIAL:
+                    break
+        return (marks[-1] - marks[0]) / TRIAL
+
+    def train(self, steps: int, *, after_epoch: Callable[[int], None]) -> None:
+        """Train so many steps; `after_epoch` takes how many were done at the end of an epoch, and at the end of all."""
+        an_epoch, done = len(self.training), 0
+        if self.recipe.by_step:
+            scheduler = CosineLRScheduler(
+                self.optimizer, steps, warmup_t=steps // 5, warmup_lr_init=1e-5, t_in_epochs=False
+            )
+        else:
+            epochs = steps // an_epoch
+            scheduler, _ = create_scheduler_v2(
+                self.optimizer, sched="cosine", num_epochs=epochs, warmup_epochs=epochs // 5, warmup_lr=1e-5
+            )
+        while done < steps:
+            scheduler.step(done // an_epoch)
+            self.model.train()
+            for images, labels in self.training:
+                scheduler.step_update(done)
+                self.step(images, labels)
+                done += 1
+                if done == steps:
+                    break
+            after_epoch(done)
 
 
 @torch.no_grad()
@@ -46,62 +142,39 @@ def accuracy(model: nn.Module, loader: object) -> float:
 
 
 def main() -> None:
-    given = options(__doc__)
+    given = options(__doc__, recipes=tuple(RECIPES))
     clock = Clock()
+    recipe = RECIPES[given.recipe]
     torch.manual_seed(given.seed)
-    train, test = (
-        create_dataset("", root=str(given.data), split=split, is_training=split == "train")
-        for split in ("train", "test")
-    )
-    classes = sum(entry.is_dir() for entry in (given.data / "train").iterdir())
-
-    def start() -> tuple[nn.Module, torch.optim.Optimizer, object, object]:
-        model = create_model("resnet18", num_classes=classes)
-        found = resolve_data_config({"img_size": SIDE}, model=model)
-        same = {name: found[name] for name in ("input_size", "mean", "std")}
-        same |= {"batch_size": BATCH, "num_workers": 2, "device": torch.device("cpu")}
-        training = create_loader(train, is_training=True, interpolation="random", **same)
-        measuring = create_loader(test, interpolation=found["interpolation"], crop_pct=found["crop_pct"], **same)
-        optimizer = create_optimizer_v2(model, opt="sgd", lr=RATE, momentum=0.9, weight_decay=WEIGHT_DECAY)
-        return model, optimizer, training, measuring
-
-    epochs = given.epochs
-    if epochs is None:
-        with clock.stopped():
-            model, optimizer, loader, _ = start()
-            marks = []
-            for images, labels in loader:
-                step(model, optimizer, images, labels)
-                marks.append(time.perf_counter())
-                if len(marks) > TRIAL:
-                    break
-            seconds_per_epoch = (marks[-1] - marks[0]) / (len(marks) - 1) * len(loader)
-        epochs = epochs_that_fit(clock, given.minutes, seconds_per_epoch)
+    with clock.stopped():
+        trial = Run.of(given.data, recipe)
+        an_epoch, seconds = len(trial.training), trial.seconds_per_step()
     torch.manual_seed(given.seed)
-    model, optimizer, loader, measuring = start()
-    scheduler, _ = create_scheduler_v2(
-        optimizer, sched="cosine", num_epochs=epochs, warmup_epochs=epochs // 5, warmup_lr=1e-5
-    )
+    run = Run.of(given.data, recipe)
+    if given.epochs:
+        steps = given.epochs * an_epoch
+    else:
+        steps = max(1, int((given.minutes * 60 - clock.seconds()) / seconds))
+        steps = steps if recipe.by_step else max(1, steps // an_epoch) * an_epoch
     curve: list[tuple[float, float]] = []
-    training = 0.0
-    for epoch in range(epochs):
-        scheduler.step(epoch)
-        model.train()
-        before = time.perf_counter()
-        for images, labels in loader:
-            step(model, optimizer, images, labels)
-        training += time.perf_counter() - before
-        if epoch + 1 == epochs:
-            save_file(model.state_dict(), given.out / "weights")
+    saved = 0.0
+
+    def after_epoch(done: int) -> None:
+        nonlocal saved
+        if done == steps:
+            save_file(run.model.state_dict(), given.out / "weights")
             saved = clock.seconds()
         with clock.stopped():
-            curve.append((clock.seconds(), accuracy(model, measuring)))
+            curve.append((clock.seconds(), accuracy(run.model, run.measuring)))
+
+    began = clock.seconds()
+    run.train(steps, after_epoch=after_epoch)
     write_result(
         given.out,
-        seconds=clock.seconds(),
+        seconds=saved,
         to_weights=saved,
-        epochs=epochs,
-        images_per_second=epochs * len(loader) * BATCH / training,
+        epochs=steps / an_epoch,
+        images_per_second=steps * BATCH / (saved - began),
         accuracy=curve[-1][1],
         curve=curve,
     )

@@ -28,6 +28,7 @@ from convscope.report.svg import (
     text,
 )
 from convscope.report.svg import text_width as width_of
+from convscope.report.ticks import Scale, axis_ticks, nice_ticks
 
 _DASHES = (None, "6 3", "2 3", "8 3 2 3")
 _TITLE_HEIGHT = 34
@@ -49,23 +50,6 @@ class Curve:
     y: Sequence[float | None]
 
 
-def nice_ticks(lowest: float, highest: float, *, wanted: int = 5) -> list[float]:
-    """Round values that cover an interval: steps of 1, 2, 2.5 or 5 times a power of ten.
-
-    >>> nice_ticks(0, 0.93)
-    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    >>> nice_ticks(1, 30)
-    [0.0, 10.0, 20.0, 30.0]
-    """
-    if not highest > lowest:
-        lowest, highest = lowest - 0.5, lowest + 0.5
-    rough = (highest - lowest) / max(1, wanted)
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999)
-    first, last = math.floor(lowest / step + 1e-9), math.ceil(highest / step - 1e-9)
-    return [round(i * step, 12) for i in range(first, last + 1)]
-
-
 def line_chart(
     curves: Sequence[Curve],
     *,
@@ -73,17 +57,16 @@ def line_chart(
     x_label: str,
     y_label: str,
     y_limits: tuple[float, float] | None = None,
+    x_scale: Scale = "linear",
     width: float = 640,
     height: float = 320,
 ) -> Drawing:
-    """Curves over a common x, with axes, ticks and a legend."""
+    """Curves over a common x, with axes, ticks and a legend; x is above 0 where its scale is "log"."""
     points = [_finite(curve) for curve in curves]
     everything = [p for curve in points for segment in curve for p in segment] or [(0.0, 0.0)]
     y_ticks = nice_ticks(*(y_limits or (min(y for _, y in everything), max(y for _, y in everything))))
     x_low, x_high = min(x for x, _ in everything), max(x for x, _ in everything)
-    x_ticks = [t for t in nice_ticks(x_low, x_high, wanted=8) if x_low <= t <= x_high] or [x_low]
-    if all(x == int(x) for x, _ in everything):  # epochs: there is nothing between two of them
-        x_ticks = [t for t in x_ticks if t == int(t)]
+    x_ticks = axis_ticks([x for x, _ in everything], x_scale)
     left = 26 + max(width_of(_number(t), 11) for t in y_ticks)
     legend, legend_height = _legend([curve.name for curve in curves], left, _TITLE_HEIGHT + 4, width=width)
     top, right, bottom = _TITLE_HEIGHT + 24 + legend_height, 16, 46
@@ -91,7 +74,12 @@ def line_chart(
     plot_width, plot_height = width - left - right, height - top - bottom
 
     def place(x: float, y: float) -> tuple[float, float]:
-        across = (x - x_low) / (x_high - x_low) if x_high > x_low else 0.5
+        if x_high == x_low:
+            across = 0.5
+        elif x_scale == "log":
+            across = math.log(x / x_low) / math.log(x_high / x_low)
+        else:
+            across = (x - x_low) / (x_high - x_low)
         up = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
         return left + across * plot_width, top + (1 - min(max(up, 0.0), 1.0)) * plot_height
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from convscope.report.charts import nice_ticks
 from convscope.report.svg import Colour, Drawing, Element, element, line, paint, text
 from convscope.report.svg import text_width as width_of
+from convscope.report.ticks import nice_ticks
 
 _ROW = 34
 _TOP = 40

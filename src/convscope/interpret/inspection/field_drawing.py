@@ -10,8 +10,8 @@ from convscope.graph.axes import input_axes
 from convscope.graph.records import Graph
 from convscope.graph.summary import Layer
 from convscope.report import units
-from convscope.report.charts import nice_ticks
 from convscope.report.svg import SERIES, Attribute, Drawing, Element, element, line, paint, rectangle, text, text_width
+from convscope.report.ticks import nice_ticks
 
 _SIDE = 300.0  # of the square on which frames are drawn
 _FRAMES = 7

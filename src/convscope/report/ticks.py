@@ -1,0 +1,50 @@
+"""Where the ticks of an axis stand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+Scale = Literal["linear", "log"]
+
+
+def nice_ticks(lowest: float, highest: float, *, wanted: int = 5) -> list[float]:
+    """Return round values that cover an interval: steps of 1, 2, 2.5 or 5 times a power of ten.
+
+    >>> nice_ticks(0, 0.93)
+    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    >>> nice_ticks(1, 30)
+    [0.0, 10.0, 20.0, 30.0]
+    """
+    if not highest > lowest:
+        lowest, highest = lowest - 0.5, lowest + 0.5
+    rough = (highest - lowest) / max(1, wanted)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999)
+    first, last = math.floor(lowest / step + 1e-9), math.ceil(highest / step - 1e-9)
+    return [round(i * step, 12) for i in range(first, last + 1)]
+
+
+def log_ticks(lowest: float, highest: float) -> list[float]:
+    """Return the values of 1, 2 and 5 times a power of ten within an interval; its ends where there are none.
+
+    >>> log_ticks(0.9, 10.4)
+    [1.0, 2.0, 5.0, 10.0]
+    >>> log_ticks(3, 4)
+    [3, 4]
+    """
+    powers = range(math.floor(math.log10(lowest)), math.ceil(math.log10(highest)) + 1)
+    ticks = [round(factor * 10.0**power, 12) for power in powers for factor in (1, 2, 5)]
+    return [tick for tick in ticks if lowest <= tick <= highest] or sorted({lowest, highest})
+
+
+def axis_ticks(values: Sequence[float], scale: Scale) -> list[float]:
+    """Return the ticks of an axis that spans these values."""
+    low, high = min(values), max(values)
+    if scale == "log" and low > 0:
+        return log_ticks(low, high)
+    ticks = [t for t in nice_ticks(low, high, wanted=8) if low <= t <= high] or [low]
+    if all(x == int(x) for x in values):  # epochs: there is nothing between two of them
+        ticks = [t for t in ticks if t == int(t)]
+    return ticks
