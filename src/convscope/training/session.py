@@ -45,6 +45,7 @@ from convscope.scoring.defect_rule import DefectRule, require_enough
 from convscope.training.autotune.make import make_plan
 from convscope.training.autotune.measured_costs import sides_of
 from convscope.training.autotune.record import ComputePlan
+from convscope.training.choice_in_time import ChosenInTime, chosen_in_time
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.loop.state import first_plan
 from convscope.training.resolve.head import SOLVE, asks_to_solve, trained_head, without_epochs
@@ -225,9 +226,14 @@ def prepare(
     weights = os.path.realpath(recipe.weights) if recipe.weights else ""
     model = lasting_name(recipe.model)
     lasting = recipe.changed({"data": _lasting_source(found), "weights": weights, "model": model})
+    in_time = ChosenInTime(recipe=lasting)
+    if budget is not None and group.size == 1:
+        in_time = chosen_in_time(lasting, found, budget, cache_directory)
+        lasting = in_time.recipe
 
     def fitted(freeze: str) -> tuple[ResolvedRecipe, tuple[Notice, ...], int | None]:
         resolved = resolve(lasting.changed({"freeze": freeze}), found, cache_directory)
+        resolved = replace(resolved, choices=(*in_time.choices, *resolved.choices))
         sharing = share(resolved)
         if sharing.threads is not None:
             resolved = resolved.changed(threads=sharing.threads)

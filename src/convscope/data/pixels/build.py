@@ -47,6 +47,8 @@ MOST_THREADS = 32
 # An image holds the interpreter's lock for some 15 microseconds; with less than this for each thread they queue for it.
 SECONDS_FOR_A_THREAD = 30e-6
 TIMED_ROWS = 32
+# Beside decoding, an image is hashed, compared with others and written.
+SECONDS_TO_KEEP = 20e-6
 # Number of files that are read again and compared, of images that are found decoded.
 COMPARED_ROWS = 64
 COMPARED_AT_ONCE = 1024
@@ -208,6 +210,14 @@ def rows_of_a_task(decoding: Decoding) -> int:
 def threads_that_pay(listing: Listing, decoding: Decoding) -> int:
     """Return the number of threads that decode these images fastest, by timing a few images."""
     return _threads(_typical_seconds(listing, decoding))
+
+
+def seconds_to_decode(listing: Listing, decoding: Decoding, *, directory: Path) -> float:
+    """Return about how long decoding a listing takes, by timing a few images; 0 where the cache has them."""
+    if listing.identity is not None and (directory / entry_key(listing.identity, decoding)).is_dir():
+        return 0.0
+    each = _typical_seconds(listing, decoding)
+    return len(listing.labels) * (each / _threads(each) + SECONDS_TO_KEEP)
 
 
 def _threads(seconds: float) -> int:

@@ -63,9 +63,9 @@ def measured_costs(
 
 
 def measured_rates(
-    resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet, *, images: int, effort: float = 1.0
+    resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet, *, images: int | None, effort: float = 1.0
 ) -> Rates:
-    """Return the seconds for an image, of a training that takes steps on so many `images` in all.
+    """Return the seconds for an image, of a training that takes steps on so many `images` in all, if they are few.
 
     `effort` is the share of the usual time that is measured. Generators and threads stay as found.
     """
@@ -73,24 +73,21 @@ def measured_rates(
         work = work_of(resolved, spec, train)
         few = _pilot(work)
         sides = sorted({side for _, side in sides_of(resolved).parts})
-        few = _timed_step(work.part(LEAST_IMAGES), seconds=PILOT_SECONDS)
-        images = _images_for(STEP_SECONDS, few, most=len(work.batch.pixels))
-        steps = []
-        for side in sides if len(sides) < 3 else (sides[0], sides[-1]):
-            each = _timed_step(_at_side(work.part(images), side), seconds=STEP_SECONDS)
-            steps.append((side, each * len(work.batch.pixels) + prepared))
-        if resolved.recipe.stream == "yes":  # a stream's batches are decoded while steps are computed, or waited for
-            steps = [(side, max(seconds - prepared, prepared)) for side, seconds in steps]
-        plain = _forward_seconds(resolved, spec, work.network, val or test or train, views=ONE, in_mode=True)
-        views = _forward_seconds(resolved, spec, work.network, test or val or train, views=spec.tta, in_mode=False)
-        passed = 0.0
-        if resolved.head == SOLVE:
-            exact = _forward_seconds(resolved, spec, work.network, train, views=ONE, in_mode=False)
-            passed = exact * (len(train) * views_of(resolved.head_views, train) + (0 if val is None else len(val)))
-    written = TENSORS_WRITTEN * BYTES * resolved.parameters / DISK_RATE
-    measured = sum(len(part) for part in _measured_at_the_end(resolved, val=val, test=test))
-    return Costs(
-        before=passed * SOLVE_MARGIN,
+        if images is not None and few * images < SHORT_TRAINING:
+            effort, steps = SHORT_EFFORT, [(1.0, few)]
+        else:
+            count = _images_for(effort * STEP_SECONDS, few, most=len(work.batch.pixels))
+            part = work.part(count)
+            steps = [
+                (side, _timed_step(_at_side(part, side), seconds=effort * STEP_SECONDS))
+                for side in (sides if len(sides) < 3 else (sides[0], sides[-1]))
+            ]
+        prepared = _seconds_to_prepare(resolved, spec, train) / max(1, len(work.batch.pixels))
+        validate = _forward_seconds(resolved, spec, work.network, train, in_mode=True, effort=effort)
+        view = validate
+        if resolved.mode.precision != "fp32":
+            view = _forward_seconds(resolved, spec, work.network, train, in_mode=False, effort=effort)
+    return Rates(
         steps=tuple(steps),
         prepare=prepared,
         validate=validate,

@@ -16,8 +16,8 @@ from importlib import resources
 from itertools import pairwise
 
 # How far apart two sets are: for each doubling of the side, of the images and of the classes, and grey from colour.
-SIDE, IMAGES, CLASSES, CHANNELS = 1.0, 0.25, 0.25, 0.75
-# A set further away than this, about two doublings of the side, says nothing.
+SIDE, IMAGES, CLASSES, CHANNELS = 1.0, 0.25, 0.25, 3.0
+# A set further away than this, about two doublings of the side, says nothing; so a grey one says nothing of colour.
 FARTHEST = 2.0
 # Before the first point and after the last one the line has this share of its slope, and ends after so many doublings.
 BEFORE, AFTER, DOUBLINGS = 1.0, 0.5, 2.0
@@ -39,7 +39,7 @@ class SetShape:
 
         >>> one = SetShape(images=10_000, classes=10, channels=3, side=32)
         >>> one.distance(SetShape(images=10_000, classes=10, channels=1, side=64))
-        1.75
+        4.0
         """
         return (
             SIDE * abs(math.log2(self.side / other.side))

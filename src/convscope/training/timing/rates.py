@@ -56,6 +56,16 @@ class Rates:
     view: float
     written: float
 
+    def times(self, factor: float) -> Rates:
+        """Return the rates of a machine that takes so many times the seconds; its disk takes as long as before."""
+        return Rates(
+            steps=tuple((side, each * factor) for side, each in self.steps),
+            prepare=self.prepare * factor,
+            validate=self.validate * factor,
+            view=self.view * factor,
+            written=self.written,
+        )
+
     def costs(self, images: ImageCounts, *, before: float = 0.0) -> Costs:
         """Return what the parts of a training on so many images cost."""
 
