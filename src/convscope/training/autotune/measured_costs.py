@@ -28,6 +28,8 @@ from convscope.training.timing.rates import ImageCounts, Rates
 # A step or a forward pass that is timed has as many images as take about this long, and at least so many.
 STEP_SECONDS, FORWARD_SECONDS = 0.25, 0.1
 LEAST_IMAGES = 8
+# And more of them where these take no more than so many times that: a step's fixed part is multiplied by a batch.
+MORE_IMAGES, MORE_TIMES = 64, 4
 # Of a training whose steps take less than this in all, no more than the first few images are timed.
 SHORT_TRAINING, SHORT_EFFORT = 10.0, 0.1
 # The first measuring is of few images, and once more of a whole batch where that takes no longer than this.
@@ -138,7 +140,10 @@ def _timed_step(work: Work, *, seconds: float = 0.0) -> float:
 
 
 def _images_for(seconds: float, each: float, *, most: int) -> int:
-    return most if not each else min(most, max(LEAST_IMAGES, math.ceil(seconds / each)))
+    if not each:
+        return most
+    more = min(MORE_IMAGES, math.ceil(MORE_TIMES * seconds / each))
+    return min(most, max(LEAST_IMAGES, more, math.ceil(seconds / each)))
 
 
 def _at_side(work: Work, side: float) -> Work:
