@@ -49,6 +49,7 @@ _CALLED: Mapping[str, str] = {
     "steps": "max_steps num_steps iterations max_iter total_steps",
     "test_fraction": "test_split test_size",
     "threads": "workers num_workers cpus",
+    "train_images": "max_images max_train_images num_images subset limit_train",
     "trivial_augment": "augment aug auto_augment autoaugment randaugment aa",
     "tta": "views test_views test_time_augmentation",
     "validation_fraction": "val_split val_fraction validation_split val_size",

@@ -40,6 +40,7 @@ _STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "std": st.just(""),
     "max_megapixels": st.integers(1, 178),
     "validation_fraction": st.floats(0, 0.49),
+    "train_images": st.integers(0, 10**9),
     "test_fraction": st.floats(0, 0.49),
     "good_class": st.sampled_from(["good", 'a "quoted" name']),
     "miss_rate": st.floats(0, 0.99),

@@ -27,6 +27,7 @@ WITHOUT = (
     "data",
     "strict",
     "stream",
+    "train_images",
     "normalization",
     "mean",
     "std",

@@ -130,6 +130,7 @@ class Listing:
     `layout` is the setting that reads the same class folders again, "none" where there are none.
     `image_size` is the typical (height, width). `targets` (rows, classes) are there for multi-label data alone,
     `archives` (rows,), which archive each row lies in, for shards alone; `groups` where some are asked for.
+    `which` distinguishes some of the source's rows from others, in the cache.
     """
 
     source: str
@@ -148,6 +149,7 @@ class Listing:
     archives: Labels | None = None
     layout: str = NONE
     groups: ImageGroups | None = None
+    which: str = ""
 
     def __post_init__(self) -> None:
         for name in self.classes:

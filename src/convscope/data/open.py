@@ -10,6 +10,7 @@ from pathlib import Path
 from convscope.data.groups import grouped
 from convscope.data.layout import AUTO, NONE, Layout
 from convscope.data.listing import Listing, is_in_memory
+from convscope.data.listing_part import with_fewer
 from convscope.data.memory.source import InMemory, list_memory
 from convscope.data.open_cached import open_cached
 from convscope.data.open_streamed import open_streamed
@@ -96,6 +97,10 @@ class Probe:
     def channels(self) -> int:
         """1 when the images looked at are all grey, else 3."""
         return self.listing.channels
+
+    def with_fewer(self, most: int, *, test_fraction: float, seed: int) -> Probe:
+        """Return the source with at most so many training images; see `data.listing_part.with_fewer`."""
+        return Probe(with_fewer(self.listing, most, test_fraction=test_fraction, seed=seed))
 
     def default_decoding(self) -> Decoding:
         """Return the default decoding: the typical size, sides of at most 224 pixels, and the images' own channels."""

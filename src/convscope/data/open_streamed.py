@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from convscope.data.assemble import image_set, notes_on_pixels, refuse_any
-from convscope.data.listing import DecodedImage, Listing, Reader
+from convscope.data.listing import Listing
+from convscope.data.listing_part import SomeRows
 from convscope.data.partition import find_leaks, partition
 from convscope.data.pixels.build import Decoded, decode_rows
 from convscope.data.pixels.cache import DecodeOutcome
@@ -19,27 +20,6 @@ from convscope.report.progress import Progress
 from convscope.report.units import plural
 
 HELD = ("val", "test")
-
-
-@dataclass(frozen=True)
-class _Some:
-    """A reader of some rows of a listing, numbered from 0."""
-
-    whole: Reader
-    rows: Labels
-
-    @property
-    def reads_single_rows(self) -> bool:
-        return self.whole.reads_single_rows
-
-    def __call__(self, row: int, decoding: Decoding) -> DecodedImage:
-        return self.whole(int(self.rows[row]), decoding)
-
-    def digest(self, row: int) -> int:
-        return self.whole.digest(int(self.rows[row]))
-
-    def original(self, row: int) -> tuple[bytes, str]:
-        return self.whole.original(int(self.rows[row]))
 
 
 def open_streamed(
@@ -126,7 +106,7 @@ def _part(listing: Listing, held: dict[str, Labels]) -> Listing:
         targets=None if listing.targets is None else listing.targets[rows],
         archives=None,
         groups=None if listing.groups is None else replace(listing.groups, numbers=listing.groups.numbers[rows]),
-        read=_Some(listing.read, rows),
+        read=SomeRows(listing.read, rows),
         problems=(),
         notes=(),
     )

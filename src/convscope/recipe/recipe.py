@@ -127,6 +127,13 @@ class Recipe(Documented):
         at_least=0,
         below=1,
     )
+    train_images: int = setting(
+        0,
+        "use at most so many of the training images, those held back for validation among them; each class keeps the "
+        "same share, drawn by the seed of the split; 0: all",
+        "images",
+        at_least=0,
+    )
     test_fraction: float = setting(
         0.1, "share of a single folder held back for the test", "images", at_least=0, below=1
     )

@@ -304,6 +304,8 @@ def _open(
             f"measure it on: {_on_others(run)} (on those that it was trained on, scores flatter)"
         )
     found = given or probe(recipe.data, layout=recipe.layout, options=recipe.source_options, earlier=spec.classes)
+    if own:
+        found = found.with_fewer(recipe.train_images, test_fraction=recipe.test_fraction, seed=recipe.seed_of_split)
     dataset = open_dataset(
         found,
         decoding=spec.decoding,

@@ -89,6 +89,7 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         remark=remark or "",
         rows=tuple(state.rows),
         loss_name=job.spec.objective.measured,
+        forecast=job.session.forecast,
     )
 
 
@@ -161,7 +162,11 @@ def _report(
     return TrainingReport(
         run=job.run,
         recipe=job.resolved.recipe,
-        reasons=(*(notice.text for notice in job.resolved.notices), *choice_lines(job.resolved.choices)),
+        reasons=(
+            *(notice.text for notice in job.resolved.notices),
+            *choice_lines(job.resolved.choices),
+            f"forecast: {job.session.forecast.text}" if job.session.forecast else "",
+        ),
         weights=job.resolved.parameters,
         dataset=replace(job.dataset, problems=job.dataset.problems + unreadable(job.session.train)),
         spec=job.spec,

@@ -20,6 +20,7 @@ from convscope.scoring.measured import AnyScores
 from convscope.scoring.scores import Scores
 from convscope.training.loop.state import Best
 from convscope.training.report.curves import accuracy_curves, loss_curves
+from convscope.training.timing.forecast import Forecast
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -48,6 +49,8 @@ class Outcome(Pictured):
     # The measures of each epoch, and what the loss is.
     rows: tuple[EpochRow, ...] = ()
     loss_name: str = "loss"
+    # What was expected before the first step; None where it was not, as for a run that is resumed.
+    forecast: Forecast | None = None
 
     @property
     def interrupted(self) -> bool:
@@ -119,6 +122,7 @@ class Outcome(Pictured):
             one_view: the score without test-time augmentation; None where the recipe has none.
             remark: that the training diverged; empty where it did not.
             cautions: what the scores hide, a sentence each.
+            forecast: seconds in all and by part, and bytes, as expected before the first step; None without one.
             history: the measures of each epoch.
             report: the page of the run.
         """
@@ -136,6 +140,7 @@ class Outcome(Pictured):
                 "one_view": self.one_view,
                 "remark": self.remark,
                 "cautions": self.cautions,
+                "forecast": None if self.forecast is None else self.forecast.to_dict(),
                 "history": [asdict(row) for row in self.rows],
                 "report": str(self.run.report),
             }

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from math import prod
 
 from convscope.data.records import Dataset
+from convscope.nets.build import smallest_input
+from convscope.nets.own_code import is_own
+from convscope.report.usage import settings_text
 from convscope.runs.checkpoint import KEPT
 from convscope.runs.model_spec import ModelSpec
 from convscope.training.autotune.measured_costs import measured_costs, sides_of
@@ -16,8 +19,9 @@ from convscope.training.loop.state import first_plan
 from convscope.training.resolve.memory import STATE_TENSORS, step_bytes
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
 from convscope.training.timing.costs import Costs
-from convscope.training.timing.forecast import Forecast, forecast_of
-from convscope.training.timing.time_budget import BudgetPlan, TimeBudget, plan_within
+from convscope.training.timing.forecast import FasterChoice, Forecast, forecast_of
+from convscope.training.timing.step_plan import StepPlan
+from convscope.training.timing.time_budget import MINUTE, SMALLEST, BudgetPlan, TimeBudget, plan_within
 
 BYTES = 4
 
@@ -32,6 +36,7 @@ class PlannedTime:
         budget: the time that the command keeps to, where it has one that holds its plan.
         most_steps: no plan within the budget has more.
         forecast: of the whole command.
+        faster: choices that take less, where that takes long.
     """
 
     resolved: ResolvedRecipe
@@ -40,9 +45,14 @@ class PlannedTime:
     most_steps: int | None
     forecast: Forecast
 
+    faster: tuple[FasterChoice, ...] = ()
+
     def notices(self) -> Iterator[Notice]:
-        """Yield the forecast as a message."""
+        """Yield the forecast as a message, and what would be faster where it is long."""
         yield Notice(topic="forecast", message=self.forecast.text)
+        if self.faster:
+            choices = ", ".join(choice.text for choice in self.faster)
+            yield Notice(topic="forecast", message=f"over an hour; faster: {choices}")
 
 
 def planned_time(
@@ -66,7 +76,9 @@ def planned_time(
     def decide() -> PlannedTime:
         assert dataset.train is not None
         costs = measured_costs(resolved, spec, dataset.train, val=dataset.val, test=dataset.test)
-        within = _within(budget, costs, resolved, epoch_steps)
+        # Those that train_images counts: what is validated on is held back from them.
+        images = len(dataset.train) + (len(dataset.val) if "val" in dataset.made_splits and dataset.val else 0)
+        within = _within(budget, costs, resolved, epoch_steps, images)
         planned = resolved if within is None else resolved.planned(within.plan, within.reason)
         needed = step_bytes(planned)
         forecast = forecast_of(
@@ -84,12 +96,17 @@ def planned_time(
             budget=budget if within is not None and within.in_time else None,
             most_steps=None if within is None else within.most_steps,
             forecast=forecast,
+            faster=_faster(planned, costs, forecast, epoch_steps, in_budget=budget is not None)
+            if forecast.is_long
+            else (),
         )
 
     return group.decided(decide)
 
 
-def _within(budget: TimeBudget | None, costs: Costs, resolved: ResolvedRecipe, epoch_steps: int) -> BudgetPlan | None:
+def _within(
+    budget: TimeBudget | None, costs: Costs, resolved: ResolvedRecipe, epoch_steps: int, images: int
+) -> BudgetPlan | None:
     """Return the plan of steps within a budget, if there is one."""
     if budget is None:
         return None
@@ -101,7 +118,35 @@ def _within(budget: TimeBudget | None, costs: Costs, resolved: ResolvedRecipe, e
         epoch_steps=epoch_steps,
         usual_epochs=resolved.epochs,
         image_size=resolved.recipe.image_size,
+        images=images,
+        may_be_none=resolved.head == SOLVE,
     )
+
+
+def _faster(
+    resolved: ResolvedRecipe, costs: Costs, forecast: Forecast, epoch_steps: int, *, in_budget: bool
+) -> tuple[FasterChoice, ...]:
+    """Return what fewer epochs, smaller images and a time budget would take instead."""
+    sides, found = sides_of(resolved), list[FasterChoice]()
+
+    def whole(costs: Costs, epochs: int) -> float:
+        plan = StepPlan.of(epochs * epoch_steps, epoch_steps=epoch_steps)
+        return forecast_of(costs, plan, sides, begun=forecast.begun).seconds
+
+    epochs = resolved.epochs
+    for fewer in (epochs // 2, epochs // 4):
+        if fewer >= 1 and not in_budget:
+            found.append(FasterChoice(setting=settings_text(epochs=fewer), seconds=whole(costs, fewer)))
+    height, width = resolved.decoding.size
+    half = (height // 2, width // 2)
+    takes = smallest_input(resolved.model) if not is_own(resolved.model) else half
+    if min(half) >= SMALLEST and all(side >= least for side, least in zip(half, takes, strict=False)):
+        size = str(half[0]) if half[0] == half[1] else "x".join(map(str, half))
+        found.append(
+            FasterChoice(setting=settings_text(image_size=size), seconds=whole(costs.of_pixels(1 / 4), epochs))
+        )
+    found.append(FasterChoice(setting=settings_text(minutes=30), seconds=30 * MINUTE))
+    return tuple(choice for choice in found if choice.seconds < forecast.seconds)
 
 
 def _cached_bytes(dataset: Dataset) -> int:

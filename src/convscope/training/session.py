@@ -222,7 +222,7 @@ def prepare(
     if resumed is not None and found.classes != resumed.classes:
         raise RunError(f"{recipe.data} no longer has the classes that the run was trained on: start a new run")
     check(found)
-
+    found = found.with_fewer(recipe.train_images, test_fraction=recipe.test_fraction, seed=recipe.seed_of_split)
     weights = os.path.realpath(recipe.weights) if recipe.weights else ""
     model = lasting_name(recipe.model)
     lasting = recipe.changed({"data": _lasting_source(found), "weights": weights, "model": model})

@@ -86,6 +86,14 @@ class Costs:
         """Return the costs with steps of so many times the seconds."""
         return replace(self, steps=tuple((side, seconds * factor) for side, seconds in self.steps))
 
+    def of_pixels(self, share: float) -> Costs:
+        """Return about what images of this share of the pixels cost: convolutions take as much less.
+
+        >>> Costs(steps=((1.0, 1.0),), epoch_end=0.4, finish=2.0).of_pixels(0.25)
+        Costs(before=0.0, steps=((1.0, 0.25),), epoch_end=0.1, finish=0.5)
+        """
+        return replace(self.times(share), epoch_end=self.epoch_end * share, finish=self.finish * share)
+
     def seconds(self, plan: StepPlan, *, sides: Sides | None = None, since: int = 0) -> float:
         """Return the seconds from step `since` to the end of the command; with `before` where that is the first one.
 

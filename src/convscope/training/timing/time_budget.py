@@ -24,6 +24,8 @@ MOST_TIMES_USUAL = 3
 MINUTE = 60.0
 # A budget that is named as enough has this much more than was measured; one that holds the decoding trains as well.
 SPARE, SPARE_TO_TRAIN = 1.1, 1.6
+# A number of images that is named as few enough has this share of what would just fit.
+LESS = 0.9
 # No image size below this is named in place of a larger one.
 SMALLEST = 32
 # Decoding is judged once it has gone on for so long.
@@ -107,9 +109,12 @@ def plan_within(
     epoch_steps: int,
     usual_epochs: int,
     image_size: str,
+    images: int = 0,
     may_be_none: bool = False,
 ) -> BudgetPlan:
     """Return the plan of as many steps as fit, at most those of the usual epochs or of a multiple of these.
+
+    `images` are those of an epoch and of the validation, for the message; 0: not known.
 
     It has none where no epoch fits and there `may_be_none`: what comes before the first step, a solved head, is a
     result too.
@@ -129,7 +134,9 @@ def plan_within(
         return BudgetPlan(plan=StepPlan.of(0, epoch_steps=epoch_steps), most_steps=0, in_time=True, reason=reason)
     if steps < epoch_steps:
         if budget.given:
-            raise RunError(_too_short(budget, left, needed, epoch_steps=epoch_steps, image_size=image_size))
+            raise RunError(
+                _too_short(budget, left, needed, epoch_steps=epoch_steps, image_size=image_size, images=images)
+            )
         plan = StepPlan.of(epoch_steps, epoch_steps=epoch_steps)
         takes = seconds(now - budget.began + needed(epoch_steps))
         reason = f"one epoch takes {takes} here, more than the {budget.text} of a run of which nothing is said"
@@ -149,7 +156,13 @@ def _as_epochs(plan: StepPlan) -> str:
 
 
 def _too_short(
-    budget: TimeBudget, left: float, needed: Callable[[int], float], *, epoch_steps: int, image_size: str
+    budget: TimeBudget,
+    left: float,
+    needed: Callable[[int], float],
+    *,
+    epoch_steps: int,
+    image_size: str,
+    images: int,
 ) -> str:
     """Return what an epoch takes, and what would fit: each as a setting."""
     epoch, rest = needed(epoch_steps), needed(0)
@@ -158,7 +171,9 @@ def _too_short(
     fitting = [settings_text(minutes=enough)]
     part = most_steps_within(left, needed, least=0, most=epoch_steps)
     if part:
-        fitting.append(f"{settings_text(steps=part)} (a part of an epoch, so fewer images)")
+        fitting.append(f"{settings_text(steps=part)} (a part of an epoch)")
+    if fewer := rounded_down(LESS * images * part / epoch_steps):
+        fitting.append(settings_text(train_images=fewer))
     height, width = parse_size(image_size)
     if rest + (epoch - rest) / 4 <= left and min(height, width) >= SMALLEST:
         smaller = f"{height // 2}x{width // 2}" if height != width else str(height // 2)
@@ -168,6 +183,17 @@ def _too_short(
         f"{seconds(before)}, its steps {seconds(epoch - rest)}, the test and the report {seconds(rest)}; give "
         f"{', or '.join(fitting)}, or a smaller network"
     )
+
+
+def rounded_down(images: float) -> int:
+    """Return a number of images of two digits and zeros, no larger than another.
+
+    >>> [rounded_down(images) for images in (7.9, 94.0, 1_284.0, 43_210.0)]
+    [7, 94, 1200, 43000]
+    """
+    whole = int(images)
+    unit: int = 10 ** max(0, len(str(whole)) - 2)
+    return whole // unit * unit
 
 
 def progress_within(budget: TimeBudget, show: Progress) -> Progress:
@@ -189,7 +215,7 @@ def require_time_to_decode(budget: TimeBudget, *, done: int, total: int, began: 
     >>> require_time_to_decode(given, done=1_000, total=50_000, began=1.0, now=3.0)
     Traceback (most recent call last):
     ...
-    convscope.errors.RunError: minutes 0.5: decoding 50,000 images takes about 1 min 40 s: give 2.7 minutes or more, ...
+    convscope.errors.RunError: minutes 0.5: decoding 50,000 images takes about 1 min 40 s: give minutes=2.7, ...
     """
     if not budget.given or now - began < DECODING_SEEN_SECONDS or not done:
         return
@@ -197,7 +223,9 @@ def require_time_to_decode(budget: TimeBudget, *, done: int, total: int, began: 
     if began + whole > budget.deadline:
         enough = math.ceil((began - budget.began + whole) * SPARE_TO_TRAIN / MINUTE * 10) / 10
         asked = f"minutes {budget.seconds / MINUTE:g}"
+        few = rounded_down(LESS * total * (budget.deadline - began) / (SPARE_TO_TRAIN * whole))
+        fewer = f"{settings_text(train_images=few)}, " if few else ""
         raise RunError(
-            f"{asked}: decoding {plural(total, 'image')} takes about {seconds(whole)}: give {enough:g} minutes or "
-            f"more, fewer images, or {settings_text(stream='yes')}, which decodes them while it trains"
+            f"{asked}: decoding {plural(total, 'image')} takes about {seconds(whole)}: give "
+            f"{settings_text(minutes=enough)}, {fewer}or {settings_text(stream='yes')}, which decodes them as it trains"
         )
