@@ -29,7 +29,7 @@ from convscope.training.resolve.resolved_recipe import Choice, ResolvedRecipe
 from convscope.training.timing.accuracy_table import SetShape
 from convscope.training.timing.candidates import (
     Candidate,
-    Option,
+    CandidatePlan,
     best_option,
     candidates_for,
     option_within,
@@ -149,7 +149,7 @@ class NetworkSearch:
             return 0.0
         return seconds_to_decode(self._found.listing, self.usual.decoding, directory=self._directory)
 
-    def usual_option(self) -> Option | None:
+    def usual_option(self) -> CandidatePlan | None:
         """Return what of the usual network fits; None where the whole of it does, and no more is asked for."""
         usual = Candidate(model=self.usual.model)
         self._resolved[usual] = self.usual
@@ -164,9 +164,9 @@ class NetworkSearch:
         option = self._option(usual, self.usual, now)
         return None if self._is_whole(option) and not self._budget.given else option
 
-    def options(self, usual: Option) -> list[Option]:
+    def options(self, usual: CandidatePlan) -> list[CandidatePlan]:
         """Return what of each candidate fits, from the cheapest on; those after one of which no epoch fits are left."""
-        options: list[Option] = []
+        options: list[CandidatePlan] = []
         candidates = candidates_for(self.shape) if self._recipe.preset == "fast" else ()
         for candidate in dict.fromkeys(self._fitting(one) for one in candidates):
             if candidate == usual.candidate:
@@ -186,7 +186,7 @@ class NetworkSearch:
         there = any(option.candidate.model == usual.candidate.model for option in options)
         return options if there else [*options, usual]
 
-    def chosen(self, best: Option, options: list[Option]) -> ChosenInTime:
+    def chosen(self, best: CandidatePlan, options: list[CandidatePlan]) -> ChosenInTime:
         """Return the recipe with the settings of an option that were at auto."""
         resolved, recipe = self._resolved[best.candidate], self._recipe
         choices: list[Choice[Any]] = []
@@ -238,7 +238,7 @@ class NetworkSearch:
         usual = str(preset_values(recipe.preset, model=resolved.model, loss=resolved.loss)["tta"])
         return tuple(dict.fromkeys((ONE, "flip", usual))) if flips and usual != ONE else (ONE,)
 
-    def _option(self, candidate: Candidate, resolved: ResolvedRecipe, rates: Rates) -> Option:
+    def _option(self, candidate: Candidate, resolved: ResolvedRecipe, rates: Rates) -> CandidatePlan:
         images, validated, tested = self.counts
         batch = min(resolved.batch_size, images)
         at_the_end = tested + validated if tested and resolved.recipe.calibrate else tested or validated
@@ -267,7 +267,7 @@ class NetworkSearch:
             shape=self.shape,
         )
 
-    def _is_whole(self, option: Option) -> bool:
+    def _is_whole(self, option: CandidatePlan) -> bool:
         """Return whether the usual epochs fit, with the usual views."""
         return option.epochs >= self.usual.epochs and option.views == self._views(self.usual)[-1]
 

@@ -11,7 +11,7 @@ from convscope.nets.cifarnet import fitting_stem_stride
 from convscope.training.timing.accuracy_table import AccuracyTable, MeasuredPoint, SetShape, accuracy_table, table_of
 from convscope.training.timing.candidates import (
     Candidate,
-    Option,
+    CandidatePlan,
     best_option,
     candidates_for,
     option_within,
@@ -40,7 +40,7 @@ def table() -> AccuracyTable:
     return AccuracyTable(points=tuple(points))
 
 
-def options(left: float, *, by: AccuracyTable | None = None, views: float = 0.0) -> list[Option]:
+def options(left: float, *, by: AccuracyTable | None = None, views: float = 0.0) -> list[CandidatePlan]:
     """Return what of each network fits into so many seconds; test-time views take so many of them."""
     found = []
     for name, step in STEPS.items():

@@ -43,6 +43,7 @@ def rates_on_noise(resolved: ResolvedRecipe, *, effort: float, directory: Path) 
         _noise(resolved),
         images=None,
         effort=effort,
+        fastest=True,
     )
     key = _key(resolved)
     path = rates_path(directory, key)

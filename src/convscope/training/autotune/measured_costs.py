@@ -30,6 +30,8 @@ STEP_SECONDS, FORWARD_SECONDS = 0.25, 0.1
 LEAST_IMAGES = 8
 # And more of them where these take no more than so many times that: a step's fixed part is multiplied by a batch.
 MORE_IMAGES, MORE_TIMES = 64, 4
+# Of a step of these, no more than this share is taken to be what any step costs.
+MOST_FIXED = 0.8
 # Of a training whose steps take less than this in all, no more than the first few images are timed.
 SHORT_TRAINING, SHORT_EFFORT = 10.0, 0.1
 # The first measuring is of few images, and once more of a whole batch where that takes no longer than this.
@@ -65,25 +67,35 @@ def measured_costs(
 
 
 def measured_rates(
-    resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet, *, images: int | None, effort: float = 1.0
+    resolved: ResolvedRecipe,
+    spec: ModelSpec,
+    train: ImageSet,
+    *,
+    images: int | None,
+    effort: float = 1.0,
+    fastest: bool = False,
 ) -> Rates:
     """Return the seconds for an image, of a training that takes steps on so many `images` in all, if they are few.
 
-    `effort` is the share of the usual time that is measured. Generators and threads stay as found.
+    `effort` is the share of the usual time that is measured. Times are those of the median step, or of the `fastest`:
+    that says more of a network, and less of what else the machine does now. Generators and threads stay as found.
     """
     with exclusive(resolved.device):
         work = work_of(resolved, spec, train)
-        few = _pilot(work)
+        few, each = _pilot(work, fastest=fastest)
         sides = sorted({side for _, side in sides_of(resolved).parts})
-        if images is not None and few * images < SHORT_TRAINING:
-            effort, steps = SHORT_EFFORT, [(1.0, few)]
-        else:
-            count = _images_for(effort * STEP_SECONDS, few, most=len(work.batch.pixels))
+        count = _images_for(effort * STEP_SECONDS, each, most=len(work.batch.pixels))
+        steps, fixed = [(1.0, each)], 0.0
+        if images is not None and each * images < SHORT_TRAINING:
+            effort = SHORT_EFFORT
+        elif count > LEAST_IMAGES:  # where a few images take as long as this, they have been timed
             part = work.part(count)
-            steps = [
-                (side, _timed_step(_at_side(part, side), seconds=effort * STEP_SECONDS))
+            timed = {
+                side: _timed_step(_at_side(part, side), seconds=effort * STEP_SECONDS, fastest=fastest)
                 for side in (sides if len(sides) < 3 else (sides[0], sides[-1]))
-            ]
+            }
+            fixed = fixed_part(LEAST_IMAGES, few, count, timed[1.0])
+            steps = [(side, max(0.0, step - fixed) / count) for side, step in timed.items()]
         prepared = _seconds_to_prepare(resolved, spec, train) / max(1, len(work.batch.pixels))
         validate = _forward_seconds(resolved, spec, work.network, train, in_mode=True, effort=effort)
         view = validate
@@ -95,16 +107,30 @@ def measured_rates(
         validate=validate,
         view=view,
         written=TENSORS_WRITTEN * BYTES * resolved.parameters / DISK_RATE,
+        fixed=fixed,
     )
 
 
-def _pilot(work: Work) -> float:
-    """Return the seconds of a step for each of its images, by a few quick steps."""
-    few, batch = _timed_step(work.part(LEAST_IMAGES), seconds=0.0), len(work.batch.pixels)
-    if batch <= LEAST_IMAGES or (LEAST_STEPS + 1) * few * batch > PILOT_SECONDS:
-        return few
+def fixed_part(few_images: int, few: float, images: int, step: float) -> float:
+    """Return the seconds of a step whatever its images, by those of two sizes; never most of the larger one.
+
+    >>> fixed_part(8, 0.058, 64, 0.114), fixed_part(8, 0.01, 64, 0.08), fixed_part(8, 0.1, 8, 0.1)
+    (0.05, 0.0, 0.0)
+    """
+    if images <= few_images:
+        return 0.0
+    each = max(0.0, step - few) / (images - few_images)
+    return round(min(max(0.0, few - few_images * each), MOST_FIXED * step), 9)
+
+
+def _pilot(work: Work, *, fastest: bool) -> tuple[float, float]:
+    """Return the seconds of a step of a few images, and those of a larger one for each of its images."""
+    few, batch = _timed_step(work.part(LEAST_IMAGES), seconds=0.0, fastest=fastest), len(work.batch.pixels)
+    each = few / min(LEAST_IMAGES, batch)
+    if batch <= LEAST_IMAGES or (LEAST_STEPS + 1) * each * batch > PILOT_SECONDS:
+        return few, each
     # In a step of few images, what each step costs whatever its size is a large part.
-    return _timed_step(work, seconds=0.0)
+    return few, _timed_step(work, seconds=0.0, fastest=fastest) / batch
 
 
 def sides_of(resolved: ResolvedRecipe) -> Sides:
@@ -122,20 +148,11 @@ def _measured_at_the_end(
     return (test, val) if val and fitted else (test,)
 
 
-def _step_seconds(work: Work, images: int) -> float:
-    """Return the seconds of a step on the whole batch, by steps of fewer images."""
-    batch = len(work.batch.pixels)
-    timed = _timed_step(work.part(images), seconds=STEP_SECONDS)
-    if images >= batch:
-        return timed
-    mean, few = timed / images, min(FEW_IMAGES, images // 2)
-    more = (timed - _timed_step(work.part(few))) / (images - few)
-    return timed + (batch - images) * min(mean, max(LEAST_OF_MEAN * mean, more))
-
-
-def _timed_step(work: Work, *, seconds: float = 0.0) -> float:
+def _timed_step(work: Work, *, seconds: float, fastest: bool) -> float:
     """Return the seconds of a step; 0 where it can't be timed."""
     trial = run_trial(work, work.settings.resolved.mode, seconds=seconds)
+    if fastest:
+        return trial.fastest_step
     return trial.images / trial.images_per_second if trial.images_per_second else 0.0
 
 

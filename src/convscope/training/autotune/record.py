@@ -40,6 +40,7 @@ class ModeTrial(ShortRepr):
         first_step: seconds of the first step, which compiles and takes memory; it is in no other figure.
         losses: of the first steps, from the same weights on the same images in every mode; none where not finite.
         dropped: why the mode can't be taken; "" where it can.
+        fastest_step: seconds of the fastest step after the first; 0 where the mode did not run.
     """
 
     mode: ComputeMode
@@ -49,6 +50,7 @@ class ModeTrial(ShortRepr):
     first_step: float
     losses: tuple[float, ...]
     dropped: str = ""
+    fastest_step: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +145,7 @@ def _trial(fields: Fields) -> ModeTrial:
         first_step=fields.number("first_step", at_least=0),
         losses=fields.numbers("losses"),
         dropped=fields.text("dropped"),
+        fastest_step=fields.number("fastest_step", at_least=0),
     )
 
 

@@ -72,6 +72,7 @@ def run_trial(work: Work, mode: ComputeMode, *, seconds: float) -> ModeTrial:
         first_step=first,
         losses=tuple(losses[:LEAST_STEPS]) if finite else (),
         dropped="" if finite else "its loss is not a number",
+        fastest_step=min(later),
     )
 
 

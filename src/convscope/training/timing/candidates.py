@@ -83,7 +83,7 @@ def candidates_for(shape: SetShape) -> tuple[Candidate, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Option:
+class CandidatePlan:
     """What of a candidate fits into a time.
 
     Args:
@@ -114,12 +114,12 @@ def option_within(
     most_times: int,
     shape: SetShape,
     table: AccuracyTable | None = None,
-) -> Option:
+) -> CandidatePlan:
     """Return the best that a candidate does within `left` seconds, among the views that `costs` has, the fewest first.
 
     At most `most_times` the usual epochs are taken.
     """
-    options: list[Option] = []
+    options: list[CandidatePlan] = []
     for views, cost in costs.items():
 
         def needed(steps: int, cost: Costs = cost) -> float:
@@ -130,7 +130,7 @@ def option_within(
         epochs = steps / epoch_steps if needed(steps) <= left else 0.0
         expected = _expected(table or accuracy_table(), shape, candidate, epochs)
         accuracy = None if expected is None else 1 - (1 - expected) * ERROR_LEFT.get(views, 1.0)
-        found = Option(
+        found = CandidatePlan(
             candidate=candidate, views=views, steps=steps, epochs=epochs, seconds=needed(steps), accuracy=accuracy
         )
         if not options or (epochs >= 1 and (accuracy is not None or cost.finish <= VIEWS_SHARE * left)):
@@ -153,7 +153,7 @@ def _expected(table: AccuracyTable, shape: SetShape, candidate: Candidate, epoch
     return table.expected(name, candidate.model, size, seen=epochs * shape.images)
 
 
-def best_option(options: Sequence[Option], *, usual: str) -> Option | None:
+def best_option(options: Sequence[CandidatePlan], *, usual: str) -> CandidatePlan | None:
     """Return the best option of which at least one epoch fits, or None; `options` are from the cheapest on.
 
     By the expected accuracy where all have one that hold an epoch, the usual network where none is better by much; else
@@ -174,12 +174,12 @@ def best_option(options: Sequence[Option], *, usual: str) -> Option | None:
     return enough[-1] if enough else max(upto_usual, key=lambda option: option.epochs)
 
 
-def reason_for(best: Option, options: Sequence[Option], *, usual: str) -> str:
+def reason_for(best: CandidatePlan, options: Sequence[CandidatePlan], *, usual: str) -> str:
     """Return why an option is taken, beside the usual network or the next best one.
 
     >>> def option(model, epochs, accuracy):
     ...     one = Candidate(model=model)
-    ...     return Option(candidate=one, views="one", steps=9, epochs=epochs, seconds=540, accuracy=accuracy)
+    ...     return CandidatePlan(candidate=one, views="one", steps=9, epochs=epochs, seconds=540, accuracy=accuracy)
     >>> best, other = option("cifarnet-small", 12.0, 0.961), option("cifarnet", 5.2, 0.95)
     >>> reason_for(best, [best, other], usual="cifarnet")
     '96.1 % expected after 12 epochs, 9 min 00 s; cifarnet would have 5 epochs and 95.0 %'
@@ -196,5 +196,5 @@ def reason_for(best: Option, options: Sequence[Option], *, usual: str) -> str:
     return f"{text}; {other.candidate.text} would have {has}"
 
 
-def _epochs(option: Option) -> str:
+def _epochs(option: CandidatePlan) -> str:
     return plural(round(option.epochs), "epoch")

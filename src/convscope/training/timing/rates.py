@@ -44,10 +44,11 @@ class Rates:
         validate: to answer it between two epochs.
         view: to answer one view of it at the end.
         written: seconds in which weights and checkpoint are written.
+        fixed: seconds of a step whatever its images: the optimizer's, above all.
 
-    >>> rates = Rates(steps=((1.0, 0.002),), prepare=0.001, validate=0.001, view=0.002, written=0.5)
+    >>> rates = Rates(steps=((1.0, 0.002),), prepare=0.001, validate=0.001, view=0.002, written=0.5, fixed=0.1)
     >>> rates.costs(ImageCounts(batch=100, validated=1_000, tested=500, views=2))
-    Costs(before=0.0, steps=((1.0, 0.3),), epoch_end=1.5, finish=3.5)
+    Costs(before=0.0, steps=((1.0, 0.4),), epoch_end=1.5, finish=3.5)
     """
 
     steps: tuple[tuple[float, float], ...]
@@ -55,6 +56,7 @@ class Rates:
     validate: float
     view: float
     written: float
+    fixed: float = 0.0
 
     def times(self, factor: float) -> Rates:
         """Return the rates of a machine that takes so many times the seconds; its disk takes as long as before."""
@@ -64,6 +66,7 @@ class Rates:
             validate=self.validate * factor,
             view=self.view * factor,
             written=self.written,
+            fixed=self.fixed * factor,
         )
 
     def costs(self, images: ImageCounts, *, before: float = 0.0) -> Costs:
@@ -71,8 +74,8 @@ class Rates:
 
         def step(each: float) -> float:
             # A stream's batches are decoded while steps are computed, or waited for.
-            whole = max(each, self.prepare) if images.streamed else each + self.prepare
-            return round(images.batch * whole, 9)
+            step, prepare = self.fixed + images.batch * each, images.batch * self.prepare
+            return round(max(step, prepare) if images.streamed else step + prepare, 9)
 
         return Costs(
             before=before,
@@ -106,4 +109,4 @@ class Rates:
         return cls(steps=tuple(zip(sides, each, strict=True)), **plain)
 
 
-_PLAIN = ("prepare", "validate", "view", "written")
+_PLAIN = ("prepare", "validate", "view", "written", "fixed")
