@@ -28,7 +28,7 @@ try:
         Callback,
         FlipItem,
         ImageDataLoaders,
-        LabelSmoothingCrossEntropy,
+        LabelSmoothingCrossEntropyFlat,
         Learner,
         MaxPool,
         Mish,
@@ -82,7 +82,7 @@ def small(data: Path, seed: int) -> Learner:
     )  # fmt: skip
     network = xse_resnet18(n_out=loaders.c, act_cls=Mish, sa=1, pool=MaxPool)
     optimizer = partial(ranger, mom=0.95, sqr_mom=0.99, eps=1e-6)
-    return Learner(loaders, network, opt_func=optimizer, loss_func=LabelSmoothingCrossEntropy(), metrics=accuracy)
+    return Learner(loaders, network, opt_func=optimizer, loss_func=LabelSmoothingCrossEntropyFlat(), metrics=accuracy)
 
 
 def fit(learn: Learner, epochs: int, recipe: str, callbacks: list[Callback]) -> None:
