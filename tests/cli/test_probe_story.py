@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import multiprocessing
+import os
+import re
+import signal
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +19,9 @@ import convscope
 from commands import run_command
 from convscope.data.sources.digits import load_digits
 from convscope.runs.run_directory import Run
+from convscope.training.autotune import measured_costs
+from convscope.training.probe import features
+from convscope.training.timing.rates import Rates
 
 
 @pytest.fixture(scope="module")
@@ -21,15 +31,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def backbone(folder: Path) -> Path:
-    """Return a run of two epochs, whose network is not good yet."""
+    """Return a run of one epoch, whose network is not good yet."""
     convscope.train(
         "digits",
-        convscope.Recipe(model="lenet5", epochs=2),
+        convscope.Recipe(model="lenet5", epochs=1, tta="one"),
         name="begun",
         runs_directory=folder / "runs",
         cache_directory=folder / "cache",
     )
     return folder / "runs" / "begun"
+
+
+@pytest.fixture(scope="module")
+def files(folder: Path) -> Path:
+    """Return a folder of 120 digits as files, one of which can't be read."""
+    pixels, labels = load_digits()
+    for row, label in enumerate(labels[:120].tolist()):
+        file = folder / "files" / "train" / str(label) / f"{row}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[row][:, :, 0]).save(file)
+    (folder / "files" / "train" / "0" / "0.png").write_bytes(b"no image")
+    return folder / "files"
 
 
 def train(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
@@ -68,45 +90,88 @@ def test_the_recipe_of_the_run_repeats_it_from_the_cache(
     backbone: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    again = ["--weights", backbone, "--freeze", "backbone", "--seed", "3", "--name"]
-    assert train(capsys, "digits", *again, "one")[0] == 0
-    code, _, err = train(capsys, "digits", *again, "two")  # another split: images are found all the same
-    assert code == 0 and "from the cache" in err
-    assert train(capsys, "--recipe", "runs/one/recipe.toml", "--name", "three")[0] == 0
-    weights = [Run(folder / "runs" / name).read_weights() for name in ("one", "two", "three")]
-    for name, tensor in weights[0].items():
-        assert torch.equal(tensor, weights[1][name]) and torch.equal(tensor, weights[2][name])
+    given = ["digits", "--weights", backbone, "--freeze", "backbone", "--head-l2", "0.01", "--tta", "one"]
+    assert train(capsys, *given, "--name", "one")[0] == 0
+    assert train(capsys, "--recipe", "runs/one/recipe.toml", "--name", "two")[0] == 0
+    one, two = (Run(folder / "runs" / name) for name in ("one", "two"))
+    assert all(torch.equal(tensor, one.read_weights()[name]) for name, tensor in two.read_weights().items())
+    # The network's own normalization, not that of these training images: so images of another split are found too.
+    assert one.spec().normalization == Run(backbone).spec().normalization
+    code, _, err = train(capsys, *given, "--seed", "3", "--name", "three")
+    found = re.search(r"([\d,]+) of ([\d,]+) from the cache", err)
+    assert code == 0 and found is not None
+    kept, wanted = (int(number.replace(",", "")) for number in found.groups())
+    assert 0.7 * wanted < kept < wanted
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    """Return the losses and accuracies of each epoch of a run, without its times."""
+    with (run / "metrics.csv").open() as file:
+        return [{name: row[name] for name in row if "/" in name} for row in csv.DictReader(file)]
 
 
 def test_epochs_after_the_head_move_the_layers_before_it_and_resume_exactly(
-    backbone: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    backbone: Path, folder: Path, files: Path
 ) -> None:
-    monkeypatch.chdir(folder)
-    given = ["digits", "--recipe", "probe", "--weights", backbone, "--autotune", "rules", "--precision", "fp32"]
-    code, _, err = train(capsys, *given, "--epochs", "2", "--name", "whole")
-    assert code == 0 and "frozen: 3 parts, c1, c3, c5" in err
-    run = Run(folder / "runs" / "whole")
-    rows = (run.path / "metrics.csv").read_text().splitlines()[1:]
-    assert [row.split(",")[0] for row in rows] == ["0", "1", "2"]
+    recipe = convscope.Recipe(preset="probe", weights=str(backbone), epochs=2, batch_size=16, tta="one")
+    places = {"runs_directory": folder / "runs", "cache_directory": folder / "cache"}
+    seen: list[int] = []
+
+    def stop(row: convscope.EpochRow) -> None:
+        seen.append(row.epoch)
+        raise convscope.StopTraining
+
+    whole = convscope.train(files, recipe, name="whole", **places).run.path
+    broken = convscope.train(files, recipe, name="broken", on_epoch=stop, **places).run.path
+    convscope.train(resume=broken, on_epoch=stop, cache_directory=folder / "cache")
+    assert rows(broken) == rows(whole)[:2]
+    convscope.train(resume=broken, cache_directory=folder / "cache")
+    assert seen == [0, 1] and rows(broken) == rows(whole) and len(rows(whole)) == 3
+    assert (broken / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
+    run = Run(whole)
     assert run.recipe().freeze == "c1,c3,c5"
-    best = max(float(row.split(",")[5]) for row in rows)
+    best = max(float(row["val/accuracy_top1"]) for row in rows(whole))
     assert run.measures_of_weights()["accuracy"] == pytest.approx(best, abs=1e-6)
     before, after = Run(backbone).read_weights(), run.read_weights()
     assert torch.equal(before["c5.weight"], after["c5.weight"])
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks")
+def test_killed_amid_its_features_it_resumes_with_those_it_has(backbone: Path, folder: Path) -> None:
+    recipe = convscope.Recipe(preset="probe", weights=str(backbone), head_l2=0.01, tta="one")
+    cache = folder / "cache-of-killed"
+    own, batches = features._of_batch, 0
+
+    def of_batch(*given: Any) -> Any:
+        nonlocal batches
+        batches += 1
+        if batches == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return own(*given)
+
+    def killed() -> None:
+        features.WRITE_SECONDS, features._of_batch = 0.0, of_batch
+        convscope.train("digits", recipe, name="killed", runs_directory=folder / "runs", cache_directory=cache)
+
+    child = multiprocessing.get_context("fork").Process(target=killed)
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    run = folder / "runs" / "killed"
+    assert not (run / "weights.safetensors").exists()
+    convscope.train(resume=run, cache_directory=cache)
+    unbroken = convscope.train(
+        "digits", recipe, name="unbroken", runs_directory=folder / "runs", cache_directory=folder / "none"
+    ).run.path
+    assert f"{3 * features.BATCH} of " in (run / "log.txt").read_text()
+    assert (run / "weights.safetensors").read_bytes() == (unbroken / "weights.safetensors").read_bytes()
+
+
 def test_a_stream_is_decoded_once_and_what_cannot_be_read_is_left_out(
-    backbone: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    backbone: Path, folder: Path, files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    pixels, labels = load_digits()
-    for row, label in enumerate(labels[:120].tolist()):
-        file = folder / "files" / "train" / str(label) / f"{row}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels[row][:, :, 0]).save(file)
-    (folder / "files" / "train" / "0" / "0.png").write_bytes(b"no image")
-    given = ["files", "--recipe", "probe", "--weights", backbone, "--validation-fraction", "0", "--head-l2", "0.01"]
-    given += ["--mean", "0.3", "--std", "0.3"]  # else measured on the images, among which a stream has no gap
+    given = [files, "--recipe", "probe", "--weights", backbone, "--validation-fraction", "0", "--head-l2", "0.01"]
     for stream in ("yes", "no"):
         code, _, err = train(capsys, *given, "--stream", stream, "--name", f"stream-{stream}")
         assert code == 0 and "features: 84 of each of 119 images" in err, err
@@ -121,6 +186,7 @@ def test_minutes_that_are_left_train_the_last_parts(
     epochs: bool,
     backbone: Path,
     folder: Path,
+    files: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -128,10 +194,11 @@ def test_minutes_that_are_left_train_the_last_parts(
     from convscope.training.autotune import measured_costs
 
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(measured_costs, "_forward_seconds", lambda *_, **__: forward)
-    monkeypatch.setattr(measured_costs, "_timed_step", lambda *_, **__: 1e-5 if epochs else 1.0)
-    given = ["--recipe", "probe", "--weights", backbone, "--minutes", "2", "--head-l2", "0.01"]
-    code, _, err = train(capsys, "digits", *given, "--name", f"minutes-{epochs}")
+    step = 1e-5 if epochs else 1.0
+    rates = Rates(steps=((1.0, step),), prepare=0.0, validate=forward, view=forward, written=0.0)
+    monkeypatch.setattr(measured_costs, "measured_rates", lambda *_, **__: rates)
+    given = [files, "--recipe", "probe", "--weights", backbone, "--tta", "one", "--minutes", "2", "--head-l2", "0.01"]
+    code, _, err = train(capsys, *given, "--name", f"minutes-{epochs}")
     assert code == 0, err
     run = Run(folder / "runs" / f"minutes-{epochs}")
     recipe = run.recipe()

@@ -60,7 +60,20 @@ class Objective:
 
     def __call__(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return the loss that is trained on: a scalar, the mean over the images."""
-        return self._weighted(scores, targets).mean()
+        return self.per_image(scores, targets).mean()
+
+    def per_image(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each image (N,), whose mean is trained on."""
+        weights = self.class_weights
+        if weights is None:
+            return self._loss.per_image(scores, targets, self.label_smoothing)
+        if not self.multi_label:
+            shares = targets.to(weights.dtype) @ weights if targets.is_floating_point() else weights[targets]
+            return shares * self._loss.per_image(scores, targets, self.label_smoothing)
+        targets = targets * (1 - self.label_smoothing) + self.label_smoothing / 2
+        return functional.binary_cross_entropy_with_logits(
+            scores, targets.to(scores.dtype), reduction="none", pos_weight=weights
+        ).sum(1)
 
     def plain(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return the loss without smoothing and class weights, as the metrics report it for training and validation."""
@@ -129,18 +142,6 @@ class Objective:
     @property
     def _loss(self) -> Loss:
         return LOSSES[self.loss]
-
-    def _weighted(self, scores: Tensor, targets: Tensor) -> Tensor:
-        weights = self.class_weights
-        if weights is None:
-            return self._loss.per_image(scores, targets, self.label_smoothing)
-        if not self.multi_label:
-            shares = targets.to(weights.dtype) @ weights if targets.is_floating_point() else weights[targets]
-            return shares * self._loss.per_image(scores, targets, self.label_smoothing)
-        targets = targets * (1 - self.label_smoothing) + self.label_smoothing / 2
-        return functional.binary_cross_entropy_with_logits(
-            scores, targets.to(scores.dtype), reduction="none", pos_weight=weights
-        ).sum(1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 import data_makers as made
 from convscope.data.open import probe
@@ -110,6 +111,19 @@ def test_two_processes_train_on_a_stream_as_one_does(tmp_path: Path) -> None:
         with (run / "metrics.csv").open() as file:
             losses.append([float(row["train/loss"]) for row in csv.DictReader(file)])
     assert len(losses[0]) == 2 and losses[1] == pytest.approx(losses[0], abs=1e-4)
+
+
+def test_two_processes_solve_the_head_of_one(tmp_path: Path) -> None:
+    begun = train("digits", Recipe(model="lenet5", epochs=1), runs_directory=tmp_path, name="begun").run.path
+    words = ("digits", "--recipe", "probe", "--weights", str(begun), "--head-views", "flip")
+    launcher = launch(tmp_path, *words, "--name", "two")
+    said, _ = launcher.communicate(timeout=PATIENCE)
+    assert launcher.returncode == 0 and said.count("head: output solved") == 1, said
+    recipe = Run(tmp_path / "two").recipe().changed({"threads": "auto"})
+    one = train("digits", recipe, runs_directory=tmp_path, cache_directory=tmp_path / "other", name="one").run
+    # Each process computes the features of whole batches of one process, so they are the same bit for bit.
+    for name, tensor in one.read_weights().items():
+        assert torch.equal(tensor, Run(tmp_path / "two").read_weights()[name]), name
 
 
 def test_a_refusal_is_one_line(tmp_path: Path) -> None:

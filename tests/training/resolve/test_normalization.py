@@ -112,3 +112,6 @@ def test_a_run_keeps_it_and_starts_others_by_their_own_data(tmp_path: Path) -> N
         "digits", Recipe(epochs=1, weights=str(outcome.run.path), device="cpu", autotune="rules"), **places
     )
     assert convscope.load(again).spec.normalization not in (IMAGENET.averaged(1), Normalization.default(1))
+    # Features of a frozen backbone are as it was trained.
+    probe = Recipe(weights=str(outcome.run.path), model="lenet5")
+    assert {choice.value for choice in normalization(probe, channels=1, solved=True)} == {"given", "0.449", "0.226"}

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from convscope.data.records import Labels
 from convscope.scoring.objective import Objective
-from convscope.training.probe.solve import MOST_STEPS, LinearFit, solve
+from convscope.training.probe.solve import MOST_STEPS, LinearFit, solve_together
 
 # Penalties that are tried, until one is worse than the one before.
 GRID = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)
@@ -25,6 +27,8 @@ FOLDS = 5
 # Fewer validation images than this choose a penalty worse than cross-validation on the training images does.
 FEW_IMAGES = 200
 LEAST_DEVIATION = 1e-6
+# Folds are solved together up to this many scores, which bounds the memory: 64 MiB in float32, and their gradients.
+STACKED_SCORES = 2**24
 # The stream of the folds beside the run's other draws.
 FOLD_STREAM = 2**23 - 3
 
@@ -116,63 +120,77 @@ def fit_head(
     scaling = _Scaling.of(train.features, centred=biased)
     samples = replace(train, features=scaling.scaled(train.features))
 
-    def fitted(some: Samples, penalty: float, start: LinearFit | None, steps: int = TRIAL_STEPS) -> LinearFit:
-        return solve(
-            some.features,
-            some.targets,
+    def fitted(learns: Tensor, penalty: float, starts: Sequence[LinearFit], steps: int) -> tuple[LinearFit, ...]:
+        return solve_together(
+            samples.features,
+            samples.targets,
             objective,
+            learns,
             l2=penalty,
             classes=classes,
             biased=biased,
-            start=start,
+            starts=starts,
             most_steps=steps,
             stop=stop,
         )
 
-    def solved(penalty: float, start: LinearFit | None = None) -> LinearFit:
-        return scaling.unscaled(fitted(samples, penalty, start, MOST_STEPS))
+    every = torch.ones(1, len(samples.units), dtype=torch.bool, device=samples.features.device)
+
+    def solved(penalty: float, starts: Sequence[LinearFit] = ()) -> LinearFit:
+        (fit,) = fitted(every, penalty, starts, MOST_STEPS)
+        return scaling.unscaled(fit)
 
     if not l2 and len(np.unique(train.units)) == 1:
         l2 = GRID[0]  # one unit: nothing can be held back from it
     if l2:
         return HeadFit(fit=solved(l2), l2=l2)
     if val is not None and len(val.units) >= FEW_IMAGES:
-        held = replace(val, features=scaling.scaled(val.features))
-        trials, (near,) = _path([(samples, held)], objective, fitted)
-        penalty = _best(trials).l2
-        return HeadFit(fit=solved(penalty, near), l2=penalty, trials=trials, chosen_on="the validation images")
-    folds = [
-        (samples.part(np.flatnonzero(~out)), samples.part(np.flatnonzero(out)))
-        for out in _folds(train.units, seed=seed)
-    ]
-    trials, near_ones = _path(folds, objective, fitted)
+        held = [replace(val, features=scaling.scaled(val.features))]
+        groups, chosen_on = [every], "the validation images"
+    else:
+        groups, held = _cross_validation(samples, classes=classes, seed=seed)
+        chosen_on = f"{len(held)} folds of the training images"
+    trials, near = _path(groups, held, objective, partial(fitted, steps=TRIAL_STEPS))
     penalty = _best(trials).l2
-    fit = solved(penalty, near_ones[0])
-    return HeadFit(fit=fit, l2=penalty, trials=trials, chosen_on=f"{len(folds)} folds of the training images")
+    return HeadFit(fit=solved(penalty, near[:1]), l2=penalty, trials=trials, chosen_on=chosen_on)
+
+
+def _cross_validation(samples: Samples, *, classes: int, seed: int) -> tuple[list[Tensor], list[Samples]]:
+    """Return what the folds learn from, bool (folds, N) in groups to solve together, and what each leaves out."""
+    out = _folds(samples.units, seed=seed)
+    learns = torch.from_numpy(~out).to(samples.features.device)
+    together = max(1, STACKED_SCORES // (len(samples.units) * classes))
+    return list(torch.split(learns, together)), [samples.part(np.flatnonzero(of_fold)) for of_fold in out]
 
 
 def _path(
-    parts: Sequence[tuple[Samples, Samples]],
+    groups: Sequence[Tensor],
+    held: Sequence[Samples],
     objective: Objective,
-    fitted: Callable[[Samples, float, LinearFit | None], LinearFit],
+    fitted: Callable[[Tensor, float, Sequence[LinearFit]], tuple[LinearFit, ...]],
 ) -> tuple[tuple[PenaltyTrial, ...], list[LinearFit]]:
-    """Return the mean loss of each penalty on what each pair holds back, and the fits of the best one."""
-    fits: list[LinearFit | None] = [None] * len(parts)
+    """Return the mean loss of each penalty on what each part holds back, and the parts' fits with the best one.
+
+    Args:
+        groups: bool (parts, N) each, the samples that the parts which are solved together learn from.
+        held: what each part of all groups is measured on.
+        objective: the loss.
+        fitted: fits the parts of a group.
+    """
+    starts: list[tuple[LinearFit, ...]] = [() for _ in groups]
     best: list[LinearFit] = []
     trials: list[PenaltyTrial] = []
     for l2 in GRID:
         # Each begins at the solution of the penalty before it, which is near.
-        now = [fitted(learned, l2, start) for (learned, _), start in zip(parts, fits, strict=True)]
+        starts = [fitted(group, l2, start) for group, start in zip(groups, starts, strict=True)]
+        now = [fit for of_group in starts for fit in of_group]
         losses = [
-            float(objective.plain(fit.scores(held.features), held.targets))
-            for fit, (_, held) in zip(now, parts, strict=True)
+            float(objective.plain(fit.scores(out.features), out.targets)) for fit, out in zip(now, held, strict=True)
         ]
-        trials.append(PenaltyTrial(l2=l2, loss=float(np.average(losses, weights=[len(h.units) for _, h in parts]))))
-        fits = list(now)
-        if _best(trials) is trials[-1]:
-            best = now
-        else:
+        trials.append(PenaltyTrial(l2=l2, loss=float(np.average(losses, weights=[len(out.units) for out in held]))))
+        if _best(trials) is not trials[-1]:
             break
+        best = now
     return tuple(trials), best
 
 
@@ -180,9 +198,10 @@ def _best(trials: Sequence[PenaltyTrial]) -> PenaltyTrial:
     return min(trials, key=lambda trial: trial.loss)
 
 
-def _folds(units: Labels, *, seed: int) -> list[np.ndarray[tuple[int], np.dtype[np.bool_]]]:
-    """Return for each fold which samples it leaves out; those of one unit are in the same fold."""
+def _folds(units: Labels, *, seed: int) -> npt.NDArray[np.bool_]:
+    """Return which samples each fold leaves out (folds, N); those of one unit are in the same fold."""
     found, place = np.unique(units, return_inverse=True)
     count = min(FOLDS, len(found))
     fold_of = np.random.default_rng([seed, FOLD_STREAM]).permutation(len(found)) % count
-    return [fold_of[place] == fold for fold in range(count)]
+    left_out: npt.NDArray[np.bool_] = fold_of[place] == np.arange(count)[:, None]
+    return left_out

@@ -7,7 +7,7 @@ neither smoothing nor class weights that is scikit-learn's `LogisticRegression(C
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -88,36 +88,91 @@ def solve(
     >>> fit.scores(x).argmax(1).tolist()
     [0, 0, 1, 1]
     """
+    (fit,) = solve_together(
+        features,
+        targets,
+        objective,
+        torch.ones(1, len(features), dtype=torch.bool, device=features.device),
+        l2=l2,
+        classes=classes,
+        biased=biased,
+        starts=() if start is None else (start,),
+        most_steps=most_steps,
+        stop=stop,
+    )
+    return fit
+
+
+def solve_together(
+    features: Tensor,
+    targets: Tensor,
+    objective: Objective,
+    learns: Tensor,
+    *,
+    l2: float,
+    classes: int,
+    biased: bool = True,
+    starts: Sequence[LinearFit] = (),
+    most_steps: int = MOST_STEPS,
+    stop: Callable[[], bool] = lambda: False,
+) -> tuple[LinearFit, ...]:
+    """Return the linear classifier of each of some parts of the samples, as the folds of a cross-validation are.
+
+    The sum of their objectives is minimized: one product of matrices evaluates all of them, and L-BFGS has one step
+    size for them, which parts of the same samples can share. `solve` describes the other settings.
+
+    Args:
+        features: (N, features).
+        targets: int64 (N,), or float (N, classes).
+        objective: the loss to minimize.
+        learns: bool (parts, N), the samples that each part is fitted to; at least one.
+        l2: the weight of the penalty.
+        classes: how many.
+        biased: whether there is a bias.
+        starts: a solution near each part's; none begins at zero.
+        most_steps: of L-BFGS.
+        stop: is asked after each evaluation.
+
+    Raises:
+        RunError: a loss that is not smooth.
+    """
     require_solvable(objective.loss)
-    weight = torch.zeros(classes, features.shape[1], dtype=features.dtype, device=features.device)
-    bias = torch.zeros(classes, dtype=features.dtype, device=features.device)
-    if start is not None:
-        weight.copy_(start.weight)
-        bias.copy_(start.bias)
+    parts = len(learns)
+    weight = torch.zeros(parts, classes, features.shape[1], dtype=features.dtype, device=features.device)
+    bias = torch.zeros(parts, classes, dtype=features.dtype, device=features.device)
+    for part, start in enumerate(starts):
+        weight[part].copy_(start.weight)
+        bias[part].copy_(start.bias)
     weight.requires_grad_()
     bias.requires_grad_(biased)
-    learned = [weight, bias] if biased else [weight]
     optimizer = torch.optim.LBFGS(
-        learned,
-        max_iter=MOST_STEPS,
+        [weight, bias] if biased else [weight],
+        max_iter=most_steps,
         history_size=MEMORY,
         line_search_fn="strong_wolfe",
         tolerance_grad=LEAST_GRADIENT,
         tolerance_change=LEAST_CHANGE,
     )
-    losses: list[float] = []
+    # (N, parts): what each image counts in the mean of each part.
+    shares = (learns / learns.sum(1, keepdim=True)).T.to(features.dtype)
+    repeated = targets.repeat_interleave(parts, 0)
+
+    def losses() -> Tensor:
+        scores = torch.addmm(bias.flatten(), features, weight.flatten(0, 1).T).view(-1, classes)
+        return (shares * objective.per_image(scores, repeated).view(-1, parts)).sum(0)
 
     def evaluate() -> Tensor:
         optimizer.zero_grad()
-        loss = objective(torch.addmm(bias, features, weight.T), targets)
-        penalized = loss + l2 / 2 * weight.square().sum()
+        penalized = losses().sum() + l2 / 2 * weight.square().sum()
         if not stop():  # without a gradient it has converged
-            penalized.backward()
-        losses.append(float(loss.detach()))
+            penalized.backward()  # type: ignore[no-untyped-call]
         return penalized
 
     optimizer.step(evaluate)  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        final = float(objective(torch.addmm(bias, features, weight.T), targets))
     steps = int(optimizer.state[weight]["n_iter"])
-    return LinearFit(weight=weight.detach(), bias=bias.detach(), loss=final, steps=steps)
+    with torch.no_grad():
+        final = losses().tolist()
+    return tuple(
+        LinearFit(weight=own, bias=own_bias, loss=loss, steps=steps)
+        for own, own_bias, loss in zip(weight.detach(), bias.detach(), final, strict=True)
+    )

@@ -22,12 +22,13 @@ IMAGENET_CLASSES = 1000
 _BY_HALVES = frozenset({"googlenet", "inception_v3"})
 
 
-def normalization(recipe: Recipe, *, channels: int) -> list[Choice[Any]]:
+def normalization(recipe: Recipe, *, channels: int, solved: bool = False) -> list[Choice[Any]]:
     """Return what becomes of the settings normalization, mean and std, for a recipe with its network.
 
     Weights that come from ImageNet get the normalisation that they were trained with: timm's own for its networks,
-    ImageNet's for files of a network that was published on it. A run's weights were trained with its own data's, and
-    other networks have no usual one: theirs is measured on the training images.
+    ImageNet's for files of a network that was published on it. A run's weights get the run's where the head is
+    `solved`: the layers before it do not adapt, and their features are then the same for every split of the images.
+    Otherwise, and for other networks, it is measured on the training images.
 
     Raises:
         RunError: a mean and std of other than one number, or one for each channel.
@@ -40,7 +41,7 @@ def normalization(recipe: Recipe, *, channels: int) -> list[Choice[Any]]:
         except DataError as error:
             raise RunError(str(error)) from error
         return _chosen(GIVEN, numbers)
-    if asked == AUTO and (expected := _of_weights(recipe)) is not None:
+    if asked == AUTO and (expected := _of_weights(recipe, solved=solved)) is not None:
         found, reason = expected
         numbers = found.averaged(channels)
         if found != Normalization.default(3):
@@ -49,10 +50,12 @@ def normalization(recipe: Recipe, *, channels: int) -> list[Choice[Any]]:
     return [Choice("normalization", DATA if asked == AUTO else asked, reason)]
 
 
-def _of_weights(recipe: Recipe) -> tuple[Normalization, str] | None:
-    """Return the normalisation of colour images that the weights to start from expect, and why; None if unknown."""
-    if not starts_trained(recipe.model, recipe.model_options, recipe.weights) or run_of_weights(recipe.weights):
+def _of_weights(recipe: Recipe, *, solved: bool) -> tuple[Normalization, str] | None:
+    """Return the normalisation that the weights to start from expect, and why; None if unknown, or not to be kept."""
+    if not starts_trained(recipe.model, recipe.model_options, recipe.weights):
         return None
+    if run := run_of_weights(recipe.weights):
+        return (run.normalization, f"what {recipe.weights} was trained with") if solved else None
     if recipe.model.startswith(TIMM):
         from convscope.nets.from_timm import normalization as of_timm
 

@@ -45,7 +45,6 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
     asked, listing = recipe, found.listing
     recipe, choices = _with_network(asked, found)
     decoding = decoding_of(recipe)
-    of_pixels = normalization(recipe, channels=decoding.channels)
     architecture = architecture_of(
         recipe.model, recipe.model_options, classes=len(found.classes), decoding=decoding, freeze=recipe.freeze
     )
@@ -65,6 +64,7 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
         batch_size.value, images, model=recipe.model, normalizes=normalizes, synchronized=recipe.sync_batchnorm
     )
     solved = start.value == head.SOLVE
+    of_pixels = normalization(recipe, channels=decoding.channels, solved=solved)
     epochs = head.epochs(asked, budget.epochs(recipe.epochs, images, usual), made=made, solved=solved, trained=trained)
     frozen = head.freeze(recipe.freeze, made=made, preset=recipe.preset, epochs=epochs.value)
     if not epochs.value:
