@@ -1,8 +1,9 @@
-"""AutoGluon's `MultiModalPredictor(pretrained=False).fit(table, time_limit=...)` on a table of files and labels.
+"""AutoGluon's `MultiModalPredictor.fit(table, time_limit=...)` on a table of image files and labels.
 
-Its presets are networks with weights that it fetches; here every method starts from fresh ones, so the network is the
-smallest that its pages name for images, timm's resnet18, in place of a large transformer. It holds images back for its
-validation, fits its schedule to its own limit, and scales images by its own rules (to 224 pixels): all at its defaults.
+Its presets are large networks with weights that it fetches. Here every method starts from fresh weights, for which its
+`fit` has no setting, so the function that builds timm's networks for it is told to; and the network is a small one,
+timm's resnet18. The rest is at its defaults: it holds images back for its validation, scales them to 224 pixels, and
+stops at its own limit.
 """
 
 from __future__ import annotations
@@ -21,15 +22,19 @@ def main() -> None:
         declare_torchvision()
         import pandas
         from autogluon.multimodal import MultiModalPredictor
+        from autogluon.multimodal.models import timm_image
     except Exception as error:  # a broken torchvision behind it raises anything
         not_here("autogluon", error)
+
+    build = timm_image.create_model
+    timm_image.create_model = lambda name, **options: build(name, **{**options, "pretrained": False})
 
     def files(split: str) -> pandas.DataFrame:
         found = [file.resolve() for file in sorted((given.data / split).glob("*/*"))]
         return pandas.DataFrame({"image": list(map(str, found)), "label": [Path(file).parent.name for file in found]})
 
     predictor = MultiModalPredictor(
-        label="label", problem_type="multiclass", pretrained=False, path=str(given.out / "model"), verbosity=1
+        label="label", problem_type="multiclass", path=str(given.out / "model"), verbosity=1
     )
     train = files("train")
     predictor.fit(
