@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.data.records import Decoding, ImageSet
 from convscope.nets.build import build
 from convscope.runs.model_spec import ModelSpec
+from convscope.training.probe import feature_store
 from convscope.training.probe.features import Backbone, StoppedError, compute_features
 from convscope.training.probe.linear_head import find_head
 
@@ -70,6 +72,24 @@ def test_cached_equals_fresh_in_any_order_and_split(tmp_path: Path) -> None:
     assert np.array_equal(more.images[:9], some.images)
     found = compute_features(of, more, views="flip")
     assert found.computed == 6 and torch.equal(found.views[0][:9], fresh.views[0])
+
+
+def test_more_views_are_added_to_the_plain_one(tmp_path: Path) -> None:
+    of, some = backbone(tmp_path), images()
+    assert [compute_features(of, some, views=views).computed for views in ("one", "flip", "flip")] == [9, 9, 0]
+
+
+def test_a_full_disk_costs_the_cache_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    of, some = backbone(tmp_path), images()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(feature_store, "write_file", full)
+    found = compute_features(of, some)
+    assert "No space left on device" in found.problem and len(found.views[0]) == 9
+    monkeypatch.undo()
+    assert compute_features(of, some).computed == 9 and compute_features(of, some).computed == 0
 
 
 def test_other_weights_or_another_arithmetic_are_other_features(tmp_path: Path) -> None:

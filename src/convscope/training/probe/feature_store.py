@@ -79,8 +79,9 @@ class FeatureStore:
         return [self._kept.get(digest.tobytes()) for digest in digests]
 
     def add(self, digests: ImageDigests, features: FeatureRows) -> None:
-        """Add features; they are on the disk after `flush`."""
-        self._new.append((digests, features))
+        """Add features of any number of images; they are on the disk after `flush`."""
+        if len(digests):
+            self._new.append((digests, features))
 
     def flush(self) -> None:
         """Write what was added as a part; where the disk refuses, `problem` says why, and nothing else is written."""
