@@ -60,6 +60,17 @@ def test_a_network_that_would_take_hours_gives_way(machine: dict[str, float]) ->
     assert "cifarnet would have" in found.choices[0].reason
 
 
+def test_a_machine_that_is_busy_now_keeps_the_usual_network(
+    machine: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine["cifarnet"] = 0.1
+    quiet = Rates(steps=((1.0, 1e-3),), prepare=0.0, validate=1e-4, view=1e-4, written=0.01)
+    monkeypatch.setattr(choice_in_time, "known_rates", lambda resolved, directory: quiet)
+    assert chosen(images(4_000, 64, 1)) == ChosenInTime(recipe=Recipe(data="images"))
+    # Minutes that were given are kept to.
+    assert chosen(images(4_000, 64, 1), 2).choices[0].value == "cifarnet-tiny"
+
+
 @pytest.mark.usefixtures("machine")
 def test_nothing_that_was_named_is_changed() -> None:
     found = chosen(images(12_000, 32, 3), 0.2, model="cifarnet", tta="flip-shift", batch_size=77, image_size="32")

@@ -160,7 +160,12 @@ class NetworkSearch:
                 return None
         now = self._measured(self.usual)
         if kept is not None and kept.steps[-1][1] > 0:
-            self._slower = now.steps[-1][1] / kept.steps[-1][1]
+            slower = now.steps[-1][1] / kept.steps[-1][1]
+            if self._budget.given:
+                self._slower = slower
+            elif slower > 1:
+                # Another job may end soon: the usual network stays, and the pacer takes as many steps as there is time.
+                now = kept
         option = self._option(usual, self.usual, now)
         return None if self._is_whole(option) and not self._budget.given else option
 

@@ -105,6 +105,12 @@ def test_without_a_table_the_most_capable_network_with_enough_epochs_is_taken() 
     assert best is not None and best.candidate.model == "cifarnet-small"
 
 
+def test_accuracies_decide_only_where_that_of_the_usual_network_is_known() -> None:
+    points = tuple(point for point in table().points if point.network != "cifarnet")
+    best = best_option(options(400, by=AccuracyTable(points=points)), usual="cifarnet")
+    assert best is not None and best.candidate.model == "cifarnet"
+
+
 def test_views_are_taken_where_they_are_worth_their_time() -> None:
     whole, short = options(400, views=60), options(70, views=60)
     assert {option.views for option in whole} == {"flip-shift"}

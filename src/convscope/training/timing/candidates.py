@@ -156,16 +156,17 @@ def _expected(table: AccuracyTable, shape: SetShape, candidate: Candidate, epoch
 def best_option(options: Sequence[CandidatePlan], *, usual: str) -> CandidatePlan | None:
     """Return the best option of which at least one epoch fits, or None; `options` are from the cheapest on.
 
-    By the expected accuracy where all have one that hold an epoch, the usual network where none is better by much; else
-    the last of which enough epochs fit, or the one with the most.
+    By the expected accuracy where the usual network has one too: it stays where none is better by much. Else the last
+    up to the usual one of which enough epochs fit, or the one with the most.
     """
     holding = [option for option in options if option.epochs >= 1]
     if not holding:
         return None
     known = [option for option in holding if option.accuracy is not None]
-    if len(known) > 1 or len(known) == len(holding):
+    of_usual = [option for option in holding if option.candidate.model == usual]
+    # An accuracy says nothing beside a network of which none is known.
+    if known and all(option.accuracy is not None for option in of_usual):
         best = max(known, key=lambda option: option.accuracy or 0.0)
-        of_usual = [option for option in known if option.candidate.model == usual]
         if of_usual and (of_usual[-1].accuracy or 0.0) >= (best.accuracy or 0.0) - BETTER:
             return of_usual[-1]
         return best
