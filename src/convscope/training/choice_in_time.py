@@ -74,11 +74,13 @@ def chosen_in_time(
     if not budget.given and _surely_fits(recipe, found):
         return ChosenInTime(recipe=recipe)
     search = NetworkSearch(recipe=recipe, found=found, budget=budget, directory=cache_directory)
-    usual = search.usual_option()
-    if usual is None:
-        return ChosenInTime(recipe=recipe)
-    # By the name that it has among the candidates.
-    options = search.options(usual) if recipe.model == AUTO else [usual]
+    # Within minutes that were given the cheapest are measured first, and those for which there is time.
+    options = search.options() if budget.given and recipe.model == AUTO else []
+    if not options:
+        usual = search.usual_option()
+        if usual is None:
+            return ChosenInTime(recipe=recipe)
+        options = search.options(usual) if recipe.model == AUTO else [usual]
     best = best_option(options, usual=search.usual.model)
     if best is None:
         # That no epoch fits is said once a step of the real images is timed. Of several the fastest is taken.
@@ -159,22 +161,21 @@ class NetworkSearch:
             if self._is_whole(option) and option.seconds < FAR_BELOW * self._budget.seconds:
                 return None
         now = self._measured(self.usual)
-        if kept is not None and kept.steps[-1][1] > 0:
-            slower = now.steps[-1][1] / kept.steps[-1][1]
-            if self._budget.given:
-                self._slower = slower
-            elif slower > 1:
-                # Another job may end soon: the usual network stays, and the pacer takes as many steps as there is time.
-                now = kept
+        if kept is not None and not self._budget.given and now.steps[-1][1] > kept.steps[-1][1]:
+            # Another job may end soon: the usual network stays, and the pacer takes as many steps as there is time.
+            now = kept
         option = self._option(usual, self.usual, now)
         return None if self._is_whole(option) and not self._budget.given else option
 
-    def options(self, usual: CandidatePlan) -> list[CandidatePlan]:
-        """Return what of each candidate fits, from the cheapest on; those after one of which no epoch fits are left."""
+    def options(self, usual: CandidatePlan | None = None) -> list[CandidatePlan]:
+        """Return what of each candidate fits, from the cheapest on, as long as there is time to measure them.
+
+        Those after one of which no epoch fits are left out, but for the `usual` one, which is measured already.
+        """
         options: list[CandidatePlan] = []
         candidates = candidates_for(self.shape) if self._recipe.preset == "fast" else ()
         for candidate in dict.fromkeys(self._fitting(one) for one in candidates):
-            if candidate == usual.candidate:
+            if usual is not None and candidate == usual.candidate:
                 options.append(usual)
                 continue
             if options and (self._out_of_time() or options[-1].epochs < 1):
@@ -183,13 +184,21 @@ class NetworkSearch:
                 resolved = self._resolve(self._settings(candidate))
             except ConvscopeError:  # it does not take these images, or goes with no other setting
                 continue
-            kept = known_rates(resolved, self._directory)
-            rates = self._measured(resolved) if kept is None else kept.times(self._slower)
             self._resolved[candidate] = resolved
-            options.append(self._option(candidate, resolved, rates))
+            options.append(self._option(candidate, resolved, self._rates(resolved, anew=usual is None and not options)))
         # Where smaller images at first are a choice, the usual network is among them as well.
-        there = any(option.candidate.model == usual.candidate.model for option in options)
-        return options if there else [*options, usual]
+        there = usual is None or any(option.candidate.model == usual.candidate.model for option in options)
+        return options if there or usual is None else [*options, usual]
+
+    def _rates(self, resolved: ResolvedRecipe, *, anew: bool) -> Rates:
+        """Return the rates that were kept, as slow as the machine is now, or those that are measured."""
+        kept = known_rates(resolved, self._directory)
+        if kept is not None and not anew:
+            return kept.times(self._slower)
+        now = self._measured(resolved)
+        if anew and kept is not None and kept.steps[-1][1] > 0:
+            self._slower = now.steps[-1][1] / kept.steps[-1][1]
+        return now
 
     def chosen(self, best: CandidatePlan, options: list[CandidatePlan]) -> ChosenInTime:
         """Return the recipe with the settings of an option that were at auto."""
