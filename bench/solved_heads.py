@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -96,7 +97,7 @@ class Images:
             train, test = dataset.splits["train"], dataset.splits["test"]
 
             def features(precision: str, normalization: Normalization) -> tuple[Samples, Samples]:
-                mode = ComputeMode(precision=precision, memory_format="channels_last", compile="no", threads=1)
+                mode = ComputeMode(precision=precision, memory_format="contiguous", compile="no", threads=1)
                 tried = to_floats(train.images[:4], normalization)
                 backbone = Backbone(
                     network=predictor.network,
@@ -175,7 +176,7 @@ def scikit_learns(train: Samples, test: Samples, l2: float) -> list[tuple[str, t
         l1_ratios=(0.0,),
     )
     for name, model in (("scikit-learn, that penalty", given), ("scikit-learn, 5 folds", folds)):
-        _, seconds = timed(lambda model=model: model.fit(x, y))
+        _, seconds = timed(partial(model.fit, x, y))
         accuracy = float((model.predict(asked) == test.targets.numpy()).mean())
         weight = l2 if model is given else 1 / (float(model.C_) * len(x))
         lines.append((name, (accuracy, seconds, weight)))
