@@ -53,8 +53,8 @@ def main() -> None:
     model = YOLO("yolo11n-cls.yaml")
     model.add_callback("on_train_epoch_end", lambda trainer: ends.append(clock.seconds()))
     model.add_callback("on_fit_epoch_end", measured)
-    length = {"epochs": given.epochs} if given.epochs else {"time": given.minutes / 60}
     began = clock.seconds()
+    length = {"epochs": given.epochs} if given.epochs else {"time": max(1.0, given.minutes * 60 - began) / 3600}
     model.train(
         data=str(data), imgsz=side, seed=given.seed, project=str(given.out), plots=False, device="cpu", **length,
         **settings_of_recipe,
