@@ -19,7 +19,7 @@ JSON = ("", "[]", "{", '{"format": NaN}', f'{{"format": {HUGE}}}', '{"format": 1
         5_000 * '{"a":' + "1" + 5_000 * "}", 100_000 * "[", '{"format": "\\ud800"}', "\0", "\ufeff{}")  # fmt: skip
 TOML = ("epochs = inf", "learning_rate = nan", "learning_rate = 1e999", f"epochs = {HUGE}", "seed = 0x" + 300 * "f",
         "epochs = 1\nepochs = 2", "epochs = " + 5_000 * "[", "a" + 30_000 * ".a" + " = 1", "epochs = {a = 1}",
-        "epochs = 1979-05-27", "\0", "data = [1]", 'model = "\\u0000"\nepochs = 0')  # fmt: skip
+        "epochs = 1979-05-27", "\0", "data = [1]", 'model = "\\u0000"\nepochs = -1')  # fmt: skip
 
 
 @pytest.fixture
