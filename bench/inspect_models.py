@@ -10,6 +10,7 @@ What is not installed is left out. Prints medians of interleaved runs in one pro
 from __future__ import annotations
 
 import argparse
+import importlib
 import statistics
 import subprocess
 import sys
@@ -142,6 +143,48 @@ def compare(title: str, factory: Callable[[], nn.Module], shape: tuple[int, ...]
                     print(f"  {name:16} failed: {type(error).__name__}: {str(error).splitlines()[0][:80]}")
 
 
+def convnext_base() -> nn.Module:
+    """ConvNeXt-Base of timm, where that is installed."""
+    from kit.torchvision_networks import import_torchvision
+
+    import_torchvision()  # which timm imports
+    return importlib.import_module("timm").create_model("convnext_base")
+
+
+def beside_torchinfo(title: str, factory: Callable[[], nn.Module], runs: int) -> None:
+    """Print medians of interleaved runs on one thread, with numbers and on meta tensors, and our ratio to torchinfo."""
+    try:
+        torchinfo = importlib.import_module("torchinfo")
+        model = factory().eval()
+    except ImportError as error:
+        print(f"\n{title}: left out ({error})")
+        return
+    without = build_without_memory(factory).to("meta").eval()
+
+    def summary(device: str) -> Tool:
+        return lambda model, shape: torchinfo.summary(model, input_size=(1, *shape), verbose=0, device=device)
+
+    tools = {
+        "convscope": (ours, model),
+        "torchinfo": (summary("cpu"), model),
+        "convscope, meta": (ours, without),
+        "torchinfo, meta": (summary("meta"), without),
+    }
+    times: dict[str, list[float]] = {name: [] for name in tools}
+    torch.set_num_threads(1)
+    for turn in range(runs + 1):
+        for name, (tool, on) in tools.items():
+            taken = milliseconds(tool, on, (3, 224, 224))
+            if turn:
+                times[name].append(taken)
+    print(f"\n{title} beside torchinfo")
+    for name, taken in times.items():
+        print(f"  {name:16} {statistics.median(taken):9.1f} ms   (from {min(taken):.1f} to {max(taken):.1f})")
+    for name in ("torchinfo", "torchinfo, meta"):
+        mine = times[name.replace("torchinfo", "convscope")]
+        print(f"  ratio to {name}: {statistics.median(mine) / statistics.median(times[name]):.2f}")
+
+
 def fresh(script: str) -> list[str]:
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return result.stdout.split()
@@ -153,6 +196,8 @@ def main() -> None:
     runs = parser.parse_args().runs
     warnings.simplefilter("ignore")
     compare("ResNet-152 at 224x224", lambda: build("resnet152"), (3, 224, 224), runs, numbers=True)
+    for title, factory in {"ResNet-152": lambda: build("resnet152"), "ConvNeXt-Base": convnext_base}.items():
+        beside_torchinfo(f"{title} at 224x224", factory, runs)
     compare("ResNet-152 at 1024x1024", lambda: build("resnet152"), (3, 1024, 1024), runs, numbers=False)
     for layers in (250, 500, 1000, 2000):
         compare(f"A chain of {layers} layers", lambda n=layers: Chain(n), (16, 64, 64), runs, numbers=False)

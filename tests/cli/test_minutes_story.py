@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from commands import run_command
-from convscope.training import session
+from convscope.training import planned_time
 from convscope.training.timing import time_budget
 from convscope.training.timing.costs import Costs
 
@@ -22,7 +22,7 @@ DEAR = Costs(steps=((1.0, 0.5),), epoch_end=1.0, finish=2.0)
 @pytest.fixture
 def costs(monkeypatch: pytest.MonkeyPatch) -> Any:
     def take(costs: Costs) -> None:
-        monkeypatch.setattr(session, "measured_costs", lambda *given, **parts: costs)
+        monkeypatch.setattr(planned_time, "measured_costs", lambda *given, **parts: costs)
 
     return take
 
@@ -99,7 +99,7 @@ def test_without_a_budget_ten_minutes_are_given_and_said(train: Any, costs: Any,
         ("train digits --minutes nan", "minutes is nan: it must be a finite number, or auto"),
         ("train digits --minutes soon", "minutes is 'soon': it must be a number, or auto"),
         ("train digits --minutes 99999", "minutes is 99999.0: it must be below 10081, or auto"),
-        ("train digits --epochs 0", "epochs is 0: the network would stay as it was drawn; give 1 or more, or weights"),
+        ("train digits --epochs 0", "--epochs is 0, and nothing would be learned: give at least 1, or --head solve"),
         (
             "train digits --minutes 5 --ensemble 2",
             "minutes 5: only the training of one network has a time budget: give epochs or steps",

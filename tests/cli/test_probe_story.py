@@ -191,8 +191,6 @@ def test_minutes_that_are_left_train_the_last_parts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The times are given here: an image takes a microsecond to compute features of, or so long that no epoch fits."""
-    from convscope.training.autotune import measured_costs
-
     monkeypatch.chdir(folder)
     step = 1e-5 if epochs else 1.0
     rates = Rates(steps=((1.0, step),), prepare=0.0, validate=forward, view=forward, written=0.0)

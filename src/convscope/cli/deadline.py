@@ -26,6 +26,7 @@ from typing import Any, cast
 import click
 
 from convscope.cli.command import Command
+from convscope.cli.command_process import command_process
 from convscope.cli.output import STDERR, STDOUT
 from convscope.errors import CaptureError
 from convscope.report.printable import printable
@@ -34,7 +35,6 @@ SECONDS = 60.0
 GRACE = 2.0  # seconds that a child has to end by itself
 _AGAIN = 0.5  # seconds after which the alarm is raised anew, should the model have caught it
 _POLL = 0.2  # seconds between two looks at a child whose children hold its end of the pipe
-OWN_PROCESS = "own process"  # `obj` of the command line's root context, where it may fork
 EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
 _PIPE_CLOSED = 76  # exit code of a child whose model has closed the pipe to its parent
 _PARENT_DEATH_SIGNAL, _ADOPT_ORPHANS = 1, 36  # Linux's prctl
@@ -61,7 +61,7 @@ def with_deadline(command: Command) -> Command:
         runs_code = (
             given["code"] or given["trust_code"] or any(":" in name or ".onnx" in name.lower() for name in names)
         )
-        if runs_code and click.get_current_context().find_root().obj == OWN_PROCESS and hasattr(os, "fork"):
+        if runs_code and command_process().own and hasattr(os, "fork"):
             code = _in_child()
             if code is not None:
                 raise click.exceptions.Exit(code)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from convscope.cli.command_process import command_process
 from convscope.cli.output import echo
 from convscope.cli.progress import log_lines, training_progress
 from convscope.report.usage import call_text
@@ -16,8 +17,7 @@ from convscope.report.usage import call_text
 @click.command("demo")
 @click.option("--open/--no-open", "open_page", default=None, help="Show the report in a browser  [on a desktop]")
 @click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Folder of run directories  [runs]")
-@click.pass_context
-def command(context: click.Context, open_page: bool | None, runs_directory: str) -> int:
+def command(open_page: bool | None, runs_directory: str) -> int:
     """Train LeNet-5 (1998) on the 1,797 built-in handwritten digits, and show the result."""
     from convscope.hardware.allocator import prepare_memory
 
@@ -32,7 +32,7 @@ def command(context: click.Context, open_page: bool | None, runs_directory: str)
             name="demo",
             runs_directory=Path(runs_directory),
             cache_directory=None,
-            began=context.find_root().obj,
+            began=command_process().began,
         )
     lines = outcome.lines()
     log_lines(outcome.run, lines)

@@ -19,7 +19,8 @@ import click
 
 from convscope import __version__
 from convscope.aliases import name_of_ours
-from convscope.cli.deadline import OWN_PROCESS, tell_end
+from convscope.cli.command_process import CommandProcess
+from convscope.cli.deadline import tell_end
 from convscope.cli.output import finish_output, guard_output
 from convscope.errors import ArgumentError, ConvscopeError, PeerError, did_you_mean
 from convscope.report.printable import printable
@@ -132,7 +133,7 @@ def in_one_line(error: click.ClickException) -> str:
     return f"{path}: {said}{'' if said[-1] in '.?!)' else '.'} For all that it takes: {path} --help"
 
 
-def main(arguments: list[str] | None = None, *, began: float | None = None) -> None:
+def main(arguments: list[str] | None = None, *, began: float | None = None, own_process: bool = False) -> None:
     """Run the command line: exit 0 done, 1 our failure, 2 the user's input, 130 interrupted.
 
     The time that a command is given is counted from `began`, on the monotonic clock, or from now.
@@ -144,7 +145,9 @@ def main(arguments: list[str] | None = None, *, began: float | None = None) -> N
     words = sys.argv[1:] if arguments is None else arguments
     stdout = guard_output()
     with _ended_by_hang_up():
-        code = _exit_code(arguments, time.monotonic() if began is None else began)
+        code = _exit_code(
+            arguments, CommandProcess(began=time.monotonic() if began is None else began, own=own_process)
+        )
     if (loss := finish_output(stdout)) is not None:
         click.echo(f"convscope: the output can't be written: {loss.strerror}", err=True)
         if words[:1] not in LEAVE_A_RUN or "--json" in words:
@@ -159,7 +162,7 @@ def run() -> None:
     the process ends as soon as what is registered to run at exit has run and both streams are flushed.
     """
     try:
-        main(began=process_began())
+        main(began=process_began(), own_process=True)
     except SystemExit as ended:
         if isinstance(ended.code, int) and tell_end(ended.code):
             # Threads and processes that a user's model has started are not waited for.
@@ -205,10 +208,10 @@ def _ended_by_hang_up() -> Iterator[None]:
         signal.signal(hang_up, signal.SIG_DFL)
 
 
-def _exit_code(arguments: list[str] | None, began: float) -> int:
+def _exit_code(arguments: list[str] | None, process: CommandProcess) -> int:
     """Run a command; an error becomes one line on stderr."""
     try:
-        code = cli.main(args=arguments, prog_name="convscope", standalone_mode=False, obj=began)
+        code = cli.main(args=arguments, prog_name="convscope", standalone_mode=False, obj=process)
     except PeerError:
         return EXIT_USER_ERROR
     except ConvscopeError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convscope.cli.command_process import command_process
 from convscope.cli.ensembles import is_ensemble, resume_members, train_members
 from convscope.cli.output import echo
 from convscope.cli.own_code import trust_option, with_trusted
@@ -66,7 +67,7 @@ def command(
     from convscope.runs.run_directory import open_run, with_code
 
     prepare_memory()  # before torch is imported
-    began = context.find_root().obj
+    began = command_process().began
     settings = given_settings(context)
     first = Rank.of().first
     if resume is not None:
@@ -77,9 +78,7 @@ def command(
         with locked_early(Path(resume), writes=first):
             run, settings = with_code(open_run(Path(resume), trust_code=trust_code), settings)
             return _go_on(run, settings, ensemble, cache=cache, as_json=as_json, first=first, began=began)
-    if trust_code:
-        raise RunError("--trust-code is for a run that is resumed: give --resume RUN, or leave it out")
-    recipe = recipe_for(recipe_file, settings, data)
+    recipe = recipe_for(recipe_file, with_trusted(settings, recipe_file, trust_code), data)
     if ensemble is not None:
         return train_members(recipe, ensemble, name=name, runs_directory=runs_directory, cache=cache, as_json=as_json)
     from convscope.training.train_run import train_new

@@ -138,6 +138,22 @@ def part_names(network: nn.Module, what: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def above(network: nn.Module, count: int) -> tuple[str, ...]:
+    """Return the names of the last parts of a network; a normalization counts with the part that it follows.
+
+    >>> from convscope.nets.build import build
+    >>> above(build("densenet121", num_classes=2), 2)
+    ('features.denseblock4', 'features.norm5', 'classifier')
+    """
+    names: list[str] = []
+    for name, part in reversed(parts(network).items()):
+        names.insert(0, name)
+        count -= not isinstance(part, NORMALIZATIONS)
+        if not count:
+            break
+    return tuple(names)
+
+
 def parts_with(network: nn.Module, names: Iterable[str], have: Collection[str]) -> tuple[str, ...]:
     """Return those of some parts whose every weight and statistic is among `have`.
 

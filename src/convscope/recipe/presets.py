@@ -2,7 +2,8 @@
 
 "fast" is the default: today's ways to be accurate after few epochs, and for some networks its own table. "classic" is
 what AlexNet was trained with (Krizhevsky, Sutskever, Hinton 2012, sections 4 and 5). "finetune" moves trained weights
-gently. "probe" solves the last layer on their features. A setting that the user gave goes before every table. No torch is imported here.
+gently. "probe" solves the last layer on their features. A setting that the user gave goes before every table. No torch
+is imported here.
 """
 
 from __future__ import annotations

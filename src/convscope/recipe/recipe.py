@@ -275,6 +275,12 @@ class Recipe(Documented):
         "training",
         at_least=0,
     )
+    steps: int | Auto = setting(
+        AUTO,
+        "optimizer steps in all, so that the last epoch may be cut short; auto: whole epochs",
+        "training",
+        at_least=1,
+    )
     batch_size: int | Auto = setting(AUTO, "batch size; auto: by the number of images", "training", at_least=1)
     optimizer: Literal["auto", "sgd", "adamw", "muon"] = setting(
         AUTO, "sgd (with Nesterov momentum), adamw, or muon on filters beside sgd; auto: by the network", "training"
@@ -491,10 +497,6 @@ class Recipe(Documented):
             raise RunError(
                 f"validation_fraction {self.validation_fraction} and test_fraction {self.test_fraction} leave no image "
                 "to train on: let their sum be below 1"
-            )
-        if self.epochs == 0 and self.head != "solve" and (self.preset != "probe" or self.head == "train"):
-            raise RunError(
-                f"epochs is 0: it must be at least 1, or auto; {settings_text(head='solve')} alone needs no epoch"
             )
         if self.miss_rate and not self.good_class:
             named = settings_text(good_class="good")

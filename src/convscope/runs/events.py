@@ -157,7 +157,7 @@ class EpochRow(_Record):
         """Return the row that `asdict` made; raises UnreadableError where it is none."""
         fields.require_only(*(item.name for item in dataclass_fields(cls)))
         return cls(
-            epoch=fields.integer("epoch", at_least=1),
+            epoch=fields.integer("epoch", at_least=0),
             seconds=fields.number("seconds", at_least=0),
             train_loss=fields.number("train_loss"),
             train_accuracy=fields.number("train_accuracy", at_least=0, at_most=1),

@@ -57,20 +57,25 @@ class Outcome(Pictured):
         """Whether Ctrl-C or a signal ended the training: a loop over trainings should end as well."""
         return self.ending == "interrupted"
 
+    @property
+    def solved(self) -> bool:
+        """Whether the training began with a solved head, whose measures are those of epoch 0, the first of `rows`."""
+        return bool(self.rows) and not self.rows[0].epoch
+
     def lines(self) -> list[str]:
         """Return the result in a few lines, with the run directory."""
         go_on = call_text("train", resume=self.run)
+        trained = "solved the head" if self.solved and not self.epochs else f"trained {plural(self.epochs, 'epoch')}"
         ended = {
-            "done": f"trained {plural(self.epochs, 'epoch')} in {seconds(self.seconds)}",
+            "done": f"{trained} in {seconds(self.seconds)}",
             "early": f"stopped early after {plural(self.epochs, 'epoch')}: no better validation for a while",
             "stopped": f"stopped after {plural(self.epochs, 'epoch')}; to go on: {go_on}",
             "interrupted": f"stopped after {plural(self.epochs, 'epoch')}; to go on: {go_on}",
         }[self.ending]
         lines, more = [ended], list[str]()
         if self.best and self.best.accuracy is not None:
-            lines.append(
-                f"best validation {self.measured} {percent(self.best.accuracy, decimals=2)}, epoch {self.best.epoch}"
-            )
+            of = "the solved head" if self.solved and not self.best.epoch else f"epoch {self.best.epoch}"
+            lines.append(f"best validation {self.measured} {percent(self.best.accuracy, decimals=2)}, {of}")
         if isinstance(self.scores, LabelScores):
             if self.scores.split == "test":
                 lines.append(

@@ -16,6 +16,7 @@ from convscope.runs.model_spec import ModelSpec
 from convscope.training.autotune.measured_costs import measured_costs, sides_of
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.loop.state import first_plan
+from convscope.training.resolve.head import SOLVE
 from convscope.training.resolve.memory import STATE_TENSORS, step_bytes
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
 from convscope.training.timing.costs import Costs

@@ -48,7 +48,8 @@ from convscope.training.autotune.record import ComputePlan
 from convscope.training.choice_in_time import ChosenInTime, chosen_in_time
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.loop.state import first_plan
-from convscope.training.resolve.head import SOLVE, asks_to_solve, trained_head, without_epochs
+from convscope.training.planned_time import planned_time
+from convscope.training.resolve.head import asks_to_solve, trained_head, without_epochs
 from convscope.training.resolve.memory import Surgery, fit_to_memory, unchanged
 from convscope.training.resolve.resolve import resolve
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
@@ -184,6 +185,7 @@ def prepare(
     share: Callable[[ResolvedRecipe], Sharing] = lambda resolved: ALONE,
     images: Callable[[ResolvedRecipe], Dataset] | None = None,
     autotune: bool = True,
+    solves: bool = False,
     began: float | None = None,
 ) -> Session:
     """Open a training; what is impossible is refused before an image is read.
@@ -202,6 +204,7 @@ def prepare(
         share: is called with the resolved recipe before an image is read, and may refuse it.
         images: makes the dataset, in place of the source's own images.
         autotune: whether the compute mode may be measured.
+        solves: whether the caller can solve a head; else it is trained, and a recipe that asks to solve is refused.
         began: when the command began, on the monotonic clock, where the recipe's minutes are kept; None where nothing
             has a time budget.
 
@@ -212,6 +215,7 @@ def prepare(
     if not recipe.data:
         raise RunError(f"there is nothing to train on: name {SOURCES}")
     require_name(name)
+    recipe = recipe if solves else trained_head(recipe)
     if resumed is None and not any_threads:
         require_threads(recipe.threads)
     budget = None if began is None else budget_of(recipe, began)
@@ -237,7 +241,7 @@ def prepare(
         sharing = share(resolved)
         if sharing.threads is not None:
             resolved = resolved.changed(threads=sharing.threads)
-        if sharing.fixed_batch:
+        if sharing.fixed_batch or not resolved.epochs:  # without an epoch no step has to fit
             return resolved, sharing.notices, sharing.threads
         resolved, of_memory = fit_to_memory(
             resolved, found, processes=group.size, at_once=sharing.at_once, surgeries=sharing.surgeries
@@ -247,7 +251,12 @@ def prepare(
     resolved, of_memory, threads = group.decided(lambda: fitted(lasting.freeze))
     start = None
     if resumed is None:
-        start = read_start(weights, resolved.architecture, trained=resolved.starts_trained)
+        start = read_start(
+            weights,
+            resolved.architecture,
+            trained=resolved.starts_trained,
+            solved=asks_to_solve(lasting),
+        )
     if start is not None and (frozen := start.freeze) != lasting.freeze:
         # The weights decide which parts can be frozen, and that changes what a step needs.
         resolved, of_memory, threads = group.decided(lambda: fitted(frozen))
@@ -261,7 +270,9 @@ def prepare(
     session = Session(resolved=resolved, found=found, dataset=dataset, spec=spec, start=start, name=name)
     resolved = in_whole_steps(recipe, resolved, session.epoch_steps)
     session = replace(session, resolved=resolved)
-    asked = resolved.recipe if not autotune else recipe if threads is None else recipe.changed({"threads": threads})
+    asked = recipe if threads is None else recipe.changed({"threads": threads})
+    if not (autotune and resolved.epochs):
+        asked = resolved.recipe
     planned = group.decided(
         lambda: make_plan(
             asked,
@@ -274,48 +285,32 @@ def prepare(
         )
     )
     session = replace(session, resolved=planned.resolved, plan=planned.plan)
-    if budget is not None and session.resolved.epochs:
-        session = in_budget(session, budget, group, asked=recipe)
+    of_time: tuple[Notice, ...] = ()
+    if began is not None and session.resolved.epochs:
+        timed = planned_time(
+            session.resolved,
+            spec,
+            dataset,
+            epoch_steps=session.epoch_steps,
+            budget=budget,
+            began=began,
+            group=group,
+        )
+        resolved = timed.resolved
+        if not resolved.epochs:  # the solved head is all there is time for: its features are exact, as without a budget
+            resolved = resolved.changed(**without_epochs(recipe))
+        session = replace(
+            session,
+            resolved=resolved,
+            costs=timed.costs,
+            budget=timed.budget,
+            most_steps=timed.most_steps,
+            forecast=timed.forecast,
+        )
+        of_time = tuple(timed.notices())
     of_plan = (Notice(topic="plan", message=line) for line in planned.lines)
     introduction = session.resolved.introduction(processes=group.size)
-    return replace(session, notices=(*_of_data(dataset), *introduction, *of_memory, *of_plan))
-
-
-def in_budget(session: Session, budget: TimeBudget, group: ProcessGroup, *, asked: Recipe) -> Session:
-    """Return the session with the steps that fit into its time; the first process measures and decides.
-
-    `asked` is the recipe as the user gave it.
-
-    Raises:
-        RunError: a budget that was given does not hold one epoch, nor, where the head is solved, that alone.
-    """
-
-    def decide() -> tuple[Costs, BudgetPlan]:
-        resolved, dataset = session.resolved, session.dataset
-        costs = measured_costs(resolved, session.spec, session.train, val=dataset.val, test=dataset.test)
-        found = plan_within(
-            budget,
-            costs,
-            sides_of(resolved),
-            now=time.monotonic(),
-            epoch_steps=session.epoch_steps,
-            usual_epochs=resolved.epochs,
-            image_size=resolved.recipe.image_size,
-            may_be_none=resolved.head == SOLVE,
-        )
-        return costs, found
-
-    costs, found = group.decided(decide)
-    resolved = session.resolved.planned(found.plan, found.reason)
-    if not found.plan.steps:  # features are all there is: exact, as without a budget
-        resolved = resolved.changed(**without_epochs(asked))
-    return replace(
-        session,
-        resolved=resolved,
-        costs=costs,
-        budget=budget if found.in_time else None,
-        most_steps=found.most_steps,
-    )
+    return replace(session, notices=(*_of_data(dataset), *introduction, *of_memory, *of_plan, *of_time))
 
 
 def in_whole_steps(asked: Recipe, resolved: ResolvedRecipe, epoch_steps: int) -> ResolvedRecipe:

@@ -90,17 +90,18 @@ class Start:
     freeze: str
 
 
-def read_start(weights: str, architecture: Architecture, *, trained: bool) -> Start | None:
+def read_start(weights: str, architecture: Architecture, *, trained: bool, solved: bool = False) -> Start | None:
     """Return the weights to start from, or None where there is no file of them; before anything slow is done.
 
     Args:
         weights: the file, or a run; "" for none.
         architecture: the network, with the parts to freeze.
         trained: whether the network has trained weights, of the file or of timm.
+        solved: whether the last part is solved on features, which need the weights of all parts before it.
 
     Raises:
         CaptureError: a file that can't be read, or with the weights of another network.
-        RunError: parts are frozen that get no weights.
+        RunError: parts are frozen that get no weights, or features would come from such parts.
     """
     freeze = architecture.freeze
     if not weights:
@@ -127,7 +128,16 @@ def read_start(weights: str, architecture: Architecture, *, trained: bool) -> St
         option = _fitting_option(architecture, matched.weights)
         remedy = f"{settings_text(model_options=option)} takes more of the file" if option else ""
         lines.append(remedy)
-    named = part_names(network, freeze if freeze != ALL_BUT_LAST else _backbone(architecture, network))
+    backbone = _backbone(architecture, network) if solved or freeze == ALL_BUT_LAST else ""
+    if solved:
+        before = part_names(network, backbone)
+        lacking = [part for part in before if part not in parts_with(network, before, fit.taken)]
+        if lacking:
+            raise RunError(
+                f"head solve: {', '.join(lacking[:CLASSES_NAMED])} got no weights that fit from {weights}, so features "
+                f"would be random: {remedy + ', or ' if remedy else ''}take {settings_text(head='train')}"
+            )
+    named = part_names(network, freeze if freeze != ALL_BUT_LAST else backbone)
     frozen = parts_with(network, named, fit.taken)
     without = [part for part in named if part not in frozen]
     # Parts that the user named must have all of their weights.

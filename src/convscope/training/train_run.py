@@ -42,6 +42,7 @@ from convscope.training.loop.nonfinite import DivergedError, advice_for
 from convscope.training.outcome import Outcome
 from convscope.training.resolve.memory import halved, no_memory, with_backoff
 from convscope.training.session import Session, locked, new_run, prepare, write_split
+from convscope.training.solved_head import is_to_solve, solve_head
 from convscope.training.start import read_start, resumed_network
 
 NOTHING_KEPT = "no epoch was complete, so there are no weights to keep"
@@ -87,6 +88,7 @@ def train_new(
             group=group,
             earlier=earlier,
             given=given,
+            solves=True,
             began=began,
         )
         opened = new_run(session, runs_directory=runs_directory, spec=session.spec, group=group)
@@ -97,6 +99,7 @@ def train_new(
         ):
             network, of_weights = session.network()
             job = Job.of(run, session, network, listener, group, on_epoch)
+            job.cache_directory = cache_directory
             if group.first:
                 run.log(f"convscope {__version__}, torch {torch.__version__}, {platform.platform()}")
                 run.log(f"memory: {prepare_memory().line}")
@@ -164,11 +167,13 @@ def _resume(
             # The temperature is that of weights that are there: `write_best` removes it together with them.
             resumed=run.spec().of_training,
             given=given,
+            solves=True,
         )
         if session.spec.code and not run.trust_code:  # its files may differ now from those of its beginning
             session = replace(session, spec=replace(session.spec, source=source_of(session.spec.code)))
         with session.computing(), _handling_interrupts(run, listener, group, request) as request:
             job = Job.of(run, session, _network_to_resume(run, session), listener, group, on_epoch)
+            job.cache_directory = cache_directory
             damage = damage_of_weights(run) if os.path.lexists(run.weights) else ""
             restore(job)
             if damage and job.state.best is not None:
@@ -176,7 +181,7 @@ def _resume(
             unfinished = group.decided(lambda: _has_all_epochs_alone(job))
             if minutes:
                 add_minutes(job, minutes, began=began)
-            elif not unfinished or changes.keys() & {"epochs", "steps"}:
+            elif not (unfinished or is_to_solve(job)) or changes.keys() & {"epochs", "steps"}:
                 _require_epochs_to_go(job, asked="epochs" in changes)
             if group.first:
                 write_file(run.recipe_path, to_toml(job.session.recipe))
@@ -305,7 +310,7 @@ def _with_half_the_batch(job: Job, refused: str) -> Job:
     costs = job.session.costs
     session = replace(job.session, resolved=resolved, costs=None if costs is None else costs.times(0.5))
     smaller = Job.of(job.run, session, _network_to_resume(job.run, session), job.listener, job.group, job.on_epoch)
-    smaller.started = job.started
+    smaller.started, smaller.cache_directory = job.started, job.cache_directory
     if resolved.recipe.steps != AUTO:
         plan = job.plan.in_epochs_of(smaller.epoch_steps)
         smaller.session = replace(session, resolved=resolved.changed(steps=plan.steps, epochs=plan.epochs))
@@ -327,10 +332,15 @@ def _network_to_resume(run: Run, session: Session) -> nn.Module:
 
 
 def _fit(job: Job, request: StopRequest) -> str:
-    """Run the loop; returns how it ended."""
+    """Solve the head where that is the start, and run the loop; returns how it ended."""
     settings = job.settings
     _synchronize(job)
     try:
+        if is_to_solve(job):
+            if not solve_head(job, lambda: bool(request), job.cache_directory):
+                return "stopped"
+            if job.group.first:
+                request.call(job.on_epoch, job.state.rows[-1])
         return fit(
             job.state,
             settings,

@@ -6,7 +6,7 @@ import torch
 
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
-from convscope.training.autotune.measured_costs import REPORT_SECONDS, measured_costs, sides_of
+from convscope.training.autotune.measured_costs import measured_costs, sides_of
 from convscope.training.session import prepare
 
 
@@ -26,6 +26,6 @@ def test_each_part_has_its_cost_and_torch_is_left_as_found() -> None:
     parts = session.dataset
     costs = measured_costs(session.resolved, session.spec, session.train, val=parts.val, test=parts.test)
     assert torch.equal(torch.random.get_rng_state(), before) and torch.get_num_threads() == threads
-    assert [side for side, _ in costs.steps] == [0.5, 1.0]
+    assert costs.steps[-1][0] == 1.0
     assert [side for _, side in sides_of(session.resolved).parts] == [0.5, 0.625, 0.75, 1.0]
-    assert all(seconds > 0 for _, seconds in costs.steps) and costs.epoch_end > 0 and costs.finish > REPORT_SECONDS
+    assert all(seconds > 0 for _, seconds in costs.steps) and costs.epoch_end > 0 and costs.finish > 0

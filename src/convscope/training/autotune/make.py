@@ -150,7 +150,7 @@ def work_of(resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet) -> Work:
 
 
 def _measured(
-    work: Work, open_fields: frozenset[str], *, images: int, always: bool, most_seconds: float
+    work: Work, open_fields: frozenset[str], *, images: int, always: bool, most_seconds: float = math.inf
 ) -> ComputePlan | None:
     """Return the plan by the clock, or None where the run is too short for it or the network does not run in fp32."""
     resolved = work.settings.resolved

@@ -19,7 +19,6 @@ from convscope.scoring.test_time_augmentation import ONE, view_count
 from convscope.training.autotune.make import work_of
 from convscope.training.autotune.trial import LEAST_STEPS, Work, run_trial
 from convscope.training.loop.state import batches_of, loop_settings
-from convscope.training.probe.features import views_of
 from convscope.training.resolve.head import SOLVE
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.timing.costs import Costs, Sides
@@ -39,7 +38,7 @@ PILOT_SECONDS = 0.1
 # What a disk writes at least, in bytes a second; weights, best weights, their mean and the optimizer's are written.
 DISK_RATE, TENSORS_WRITTEN = 100e6, 4
 BYTES = 4
-# Features are fitted in less than this share of the time in which they are computed.
+# Times of a pass over the images in which features are computed and the head is fitted to them.
 SOLVE_MARGIN = 1.15
 
 
@@ -63,7 +62,10 @@ def measured_costs(
         views=view_count(spec.tta),
         streamed=resolved.recipe.stream == "yes",
     )
-    return rates.costs(counts)
+    passed = 0.0
+    if resolved.head == SOLVE:
+        passed = rates.view * (len(train) * view_count(resolved.head_views) + counts.validated)
+    return rates.costs(counts, before=SOLVE_MARGIN * passed)
 
 
 def measured_rates(

@@ -1,4 +1,4 @@
-"""The features of a set of images, in one pass of a network for each view; what is in the cache is not computed again."""
+"""The features of a set of images: one pass of a network for each view, and none for what is in the cache."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from convscope.hardware.mode import ForwardPass
 from convscope.nets.modules import evaluation_mode
 from convscope.report.progress import Progress, no_progress
 from convscope.runs.model_spec import ModelSpec
-from convscope.scoring.test_time_augmentation import VIEWS
+from convscope.scoring.test_time_augmentation import VIEWS, view_count
 from convscope.training.probe.feature_store import FeatureStore, digests_of
 from convscope.training.probe.linear_head import LinearHead
 
@@ -126,7 +126,7 @@ def compute_features(
         StoppedError: `stop()` between two batches.
         DataError: none of several images of a stream in a row can be read.
     """
-    count = views_of(views, images)
+    count = view_count(views)
     stores: list[FeatureStore | None] | None = None
     found: list[list[Tensor]] = [[] for _ in range(count)]
     rows: list[npt.NDArray[np.int64]] = []
@@ -157,12 +157,6 @@ def compute_features(
         computed=computed,
         problem=problem,
     )
-
-
-def views_of(views: str, images: ImageSet) -> int:
-    """Return the number of views of each image."""
-    height, width, channels = images.images.shape[1:]
-    return sum(1 for _ in VIEWS[views](torch.zeros(1, channels, height, width)))
 
 
 def _width(head: LinearHead) -> int:

@@ -15,8 +15,10 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from convscope.api.generators import OwnGenerators, exclusive
 from convscope.errors import RunError
 from convscope.hardware.mode import ForwardPass
+from convscope.nets.build import Architecture
 from convscope.nets.modules import evaluation_mode
 from convscope.training.probe.solve import LinearFit
 
@@ -98,6 +100,18 @@ def find_head(network: nn.Module, pixels: Tensor, *, classes: int) -> LinearHead
             "linear function of features: take head train"
         )
     return LinearHead(name=layers[last], layer=last, scale=scale)
+
+
+def head_problem(architecture: Architecture) -> str:
+    """Return why the head of a network can't be solved, tried with random weights; empty where it can."""
+    with exclusive(), OwnGenerators(0):
+        network = architecture.build()
+        pixels = torch.randn(TRIED_IMAGES, architecture.channels, *architecture.image_size)
+    try:
+        find_head(network, pixels, classes=architecture.classes)
+    except RunError as error:
+        return str(error)
+    return ""
 
 
 def _may_be_head(layer: nn.Module, classes: int) -> bool:

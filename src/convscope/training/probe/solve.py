@@ -18,10 +18,10 @@ from convscope.scoring.objective import Objective
 
 # Losses whose sum with the penalty has one smallest value that gradients lead to.
 SMOOTH_LOSSES = ("softmax", "logistic", "multi-label")
-# L-BFGS: steps at most, steps that are remembered, and the change of the loss, or largest entry of the gradient, at
-# which it ends.
-MOST_STEPS, MEMORY = 400, 10
-LEAST_CHANGE, LEAST_GRADIENT = 1e-10, 1e-6
+# L-BFGS: steps at most, steps that are remembered, and the change of the loss (by the type of the numbers), or the
+# largest entry of the gradient, at which it ends.
+MOST_STEPS, MEMORY = 200, 10
+LEAST_CHANGE, LEAST_GRADIENT = {torch.float32: 1e-7, torch.float64: 1e-11}, 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,6 +66,7 @@ def solve(
     classes: int,
     biased: bool = True,
     start: LinearFit | None = None,
+    most_steps: int = MOST_STEPS,
     stop: Callable[[], bool] = lambda: False,
 ) -> LinearFit:
     """Return the linear classifier with the smallest objective.
@@ -78,6 +79,7 @@ def solve(
         classes: how many.
         biased: whether there is a bias.
         start: a solution for another penalty, near which this one lies.
+        most_steps: of L-BFGS.
         stop: is asked after each evaluation; the fit is that of the moment then.
 
     Raises:
@@ -151,7 +153,7 @@ def solve_together(
         history_size=MEMORY,
         line_search_fn="strong_wolfe",
         tolerance_grad=LEAST_GRADIENT,
-        tolerance_change=LEAST_CHANGE,
+        tolerance_change=LEAST_CHANGE[features.dtype],
     )
     # (N, parts): what each image counts in the mean of each part.
     shares = (learns / learns.sum(1, keepdim=True)).T.to(features.dtype)

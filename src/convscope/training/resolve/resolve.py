@@ -15,7 +15,6 @@ from typing import Any
 from convscope.data.listing import Listing
 from convscope.data.open import Probe
 from convscope.data.records import Decoding, Labels
-from convscope.errors import RunError
 from convscope.hardware.device import require_one_each, usable_device
 from convscope.hardware.mode import require_possible
 from convscope.hardware.rank import Rank
@@ -28,7 +27,8 @@ from convscope.recipe.setting import AUTO, options_text, plain, value_or
 from convscope.scoring.defect_rule import require_enough, require_good_class
 from convscope.scoring.losses import LOSSES
 from convscope.training.optim.optimizers import MOMENTUM, decays_any, default_learning_rate
-from convscope.training.resolve import augmentation, budget, machine, network
+from convscope.training.probe.linear_head import head_problem
+from convscope.training.resolve import augmentation, budget, head, machine, network
 from convscope.training.resolve.normalization import normalization
 from convscope.training.resolve.resolved_recipe import Choice, Notice, ResolvedRecipe, decoding_of
 from convscope.training.start import architecture_of, network_options, require_named, run_of_weights, starts_trained
@@ -49,6 +49,16 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
         recipe.model, recipe.model_options, classes=len(found.classes), decoding=decoding, freeze=recipe.freeze
     )
     made = architecture.on_meta()
+    trained = starts_trained(recipe.model, recipe.model_options, recipe.weights)
+    start = head.head(
+        recipe.head,
+        made=made,
+        freeze=recipe.freeze,
+        trained=trained,
+        open_length=recipe.epochs == recipe.steps == AUTO,
+        loss=recipe.loss,
+        problem=lambda: head_problem(architecture),
+    )
     parameters = sum(parameter.numel() for parameter in made.parameters())
     rows, held_back = budget.rows_to_learn(
         listing, held_back=recipe.held_back, test_fraction=recipe.test_fraction, seed=recipe.seed_of_split
@@ -57,23 +67,19 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
         defects = int((listing.labels[held_back] != found.classes.index(recipe.good_class)).sum())
         require_enough(defects, recipe.miss_rate, own_val=listing.is_split)
     images, usual = max(1, len(rows)), table(recipe.preset, recipe.model).budget
-    epochs = budget.epochs(recipe.epochs, images, usual)
-    batch_size = budget.batch_size(recipe.batch_size, images, usual, epochs=epochs.value)
-    normalizes = has_batch_norm(made)
-    budget.require_batch(
-        batch_size.value, images, model=recipe.model, normalizes=normalizes, synchronized=recipe.sync_batchnorm
-    )
     solved = start.value == head.SOLVE
     of_pixels = normalization(recipe, channels=decoding.channels, solved=solved)
     epochs = head.epochs(asked, budget.epochs(recipe.epochs, images, usual), made=made, solved=solved, trained=trained)
     frozen = head.freeze(recipe.freeze, made=made, preset=recipe.preset, epochs=epochs.value)
     if not epochs.value:
         recipe = recipe.changed(head.without_epochs(asked))
+    batch_size = budget.batch_size(recipe.batch_size, images, usual, epochs=epochs.value or None)
+    normalizes = has_batch_norm(made)
+    budget.require_batch(
+        batch_size.value, images, model=recipe.model, normalizes=normalizes, synchronized=recipe.sync_batchnorm
+    )
     choices += [*of_pixels, start, frozen, epochs, batch_size]
     default = default_learning_rate(recipe.optimizer, batch_size.value, made)
-    trained = starts_trained(recipe.model, recipe.model_options, recipe.weights)
-    if recipe.epochs == 0 and not trained:
-        raise RunError("epochs is 0: the network would stay as it was drawn; give 1 or more, or weights")
     choices.append(budget.learning_rate(recipe.learning_rate, default, trained=trained))
     decays = decays_any(recipe.optimizer, made)
     decay = budget.weight_decay(
@@ -169,14 +175,14 @@ def _with_network(asked: Recipe, found: Probe) -> tuple[Recipe, list[Choice[Any]
     options = network_options(recipe.model, recipe.model_options)
     image_size = network.image_size(recipe.image_size, found.image_size, model=recipe.model, options=options)
     of_weights = run_of_weights(asked.weights)
-    own = network.model_options(
+    fitting = network.model_options(
         recipe.model_options,
         image_size.value,
         model=recipe.model,
         of_weights=of_weights.options if of_weights and of_weights.name == recipe.model else None,
     )
-    recipe = recipe.changed({"image_size": image_size.value, "model_options": own.value})
-    return recipe, [model, loss, optimizer, image_size, own]
+    recipe = recipe.changed({"image_size": image_size.value, "model_options": fitting.value})
+    return recipe, [model, loss, optimizer, image_size, fitting]
 
 
 def _augmentation(

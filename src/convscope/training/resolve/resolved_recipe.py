@@ -158,6 +158,10 @@ class ResolvedRecipe(Documented):
     label_smoothing = _Setting[float]()
     seed = _Setting[int]()
     device = _Setting[str]()
+    head = _Setting[str]()
+    head_views = _Setting[str]()
+    head_l2 = _Setting[float]()
+    neighbors = _Setting[int]()
 
     def __post_init__(self) -> None:
         left = self.recipe.left_open - {"layout", "value_range", "steps"}
