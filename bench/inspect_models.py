@@ -3,7 +3,8 @@
     python bench/inspect_models.py [--runs N]
 
 Ours is `convscope.inspect`: shapes, costs, the receptive field of every value, design warnings. torchinfo and
-FlopCounterMode run on meta tensors, which is their fastest way; fvcore and TorchLens run the model on numbers.
+FlopCounterMode run on meta tensors, which is their fastest way; fvcore and TorchLens run the model on numbers. Beside
+torchinfo, ResNet-152 and timm's ConvNeXt-Base are timed on numbers too, on one thread.
 What is not installed is left out. Prints medians of interleaved runs in one process, then fresh processes.
 """
 

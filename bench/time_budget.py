@@ -9,7 +9,7 @@ the steps were planned again, and the test accuracy.
 
 FOLDER (or the variable CONVSCOPE_DATASETS) holds `cifar10/` and `mnist10k/`; the grey crops are made
 (`bench/grey_crops.py`), and the digits come along. What is in FILE.jsonl is not measured again, so a call that was
-stopped goes on where it was. `--fixed 3 4 5` measures so many epochs instead of minutes, for comparison.
+stopped goes on where it was. `--fixed 3 4 5` measures fixed numbers of epochs instead of minutes, for comparison.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=os.environ.get("CONVSCOPE_DATASETS"))
     parser.add_argument("--minutes", type=float, nargs="+", default=[1.0, 2.0, 5.0, 10.0])
-    parser.add_argument("--fixed", type=int, nargs="+", default=[], help="so many epochs, in place of minutes")
+    parser.add_argument("--fixed", type=int, nargs="+", default=[], help="numbers of epochs, in place of minutes")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--settings", default="", help="options of the command beside these: '--model cifarnet'")

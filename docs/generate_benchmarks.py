@@ -121,7 +121,7 @@ def accuracy_against_minutes(results: Path) -> str:
     if not rows:
         return ""
     about = (
-        "Test accuracy after so many minutes, from the command to the saved weights; each peer with its defaults and "
+        "Test accuracy by minutes, from the command to the saved weights; each peer with its defaults and "
         "with a recipe\nfor small images (-small); ours with its test in the time, "
         f"{plural(len({row['seed'] for row in rows}), 'seed')}. [How it was measured]"
         "(docs/benchmarks.md#accuracy-against-minutes).\n"

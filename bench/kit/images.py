@@ -31,7 +31,7 @@ def some_of(folder: Path, place: Path, images: int) -> Path:
 def reference_set(name: str, folder: Path | None, work: Path, *, images: int | None = None) -> Path | None:
     """Return the folder of a set: one of `folder`, or of the grey crops, which are made; None where there is none.
 
-    With `images`, a copy of so many training images. What is made or copied is kept in `work`, complete or not at all.
+    With `images`, a copy of that many training images. What is made is kept in `work`, complete or not at all.
     """
     if name == "grey-crops":
         script = Path(__file__).parents[1] / "grey_crops.py"

@@ -4,8 +4,8 @@ Its script is not in its wheel. Kinder than its defaults, where these don't fit 
 fifth of the epochs for warming up, not five. The epochs are as many as fit into the time, as a short trial tells that
 is not timed; nor is measuring after each epoch, which gives the curve.
 
-`--recipe small` is that of its author's smallest networks (the settings beside timm's test_* weights): AdamW, light
-RandAugment, gradients clipped, smoothing 0.1; with a 3x3 stem of stride 1, as ResNets for CIFAR-10 have. Departures,
+`--recipe small` has what its author uses for small networks: AdamW, light RandAugment, gradients clipped, smoothing
+0.1; with a 3x3 stem of stride 1, as ResNets for CIFAR-10 have. Rate, weight decay, crops: chosen here. Departures,
 for minutes on a CPU: the max-pool stays, without which few of such minutes hold an epoch; no crop below half of an
 image; and the rate falls step by step (`--sched-on-updates`), over as many steps as fit.
 """

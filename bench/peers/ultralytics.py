@@ -1,6 +1,6 @@
 """ultralytics: `YOLO("yolo11n-cls.yaml").train(data, imgsz=..., time=...)` from fresh weights, at the images' own size.
 
-`--recipe small` sets what its pages on training settings name for small images and short trainings: 64 pixels at least
+`--recipe small` uses its documented settings, chosen here for small images and short trainings: 64 pixels at least
 (the network's stride is 32, so that 32 pixels end as one), batches of 64 in place of 16, a warm-up of a tenth of an
 epoch in place of three (but of its 100 steps at least), cosine decay, neither random erasing nor RandAugment, and no
 deterministic algorithms.

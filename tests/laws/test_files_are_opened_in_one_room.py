@@ -37,8 +37,7 @@ ALLOWED = {
     "runs/atomic_files.py": {"open"},  # writes beside the place, and flushes folders
     "runs/lock.py": {"open"},  # the folder, for its lock
     "training/timing/accuracy_table.py": {"read_text", "DictReader"},  # the package's own table
-    "training/autotune/kept_rates.py": {"json.loads"},  # what json.dumps has just made
-    "training/autotune/record.py": {"json.loads"},  # what json.dumps has just made
+    "training/autotune/kept.py": {"json.loads"},  # what json.dumps has just made
     "hardware/allocator.py": {"read_text"},  # /proc
     "hardware/machine.py": {"read_text"},  # /proc and /sys
     "report/html.py": {"read_text"},  # the package's own style sheet

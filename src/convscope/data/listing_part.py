@@ -40,7 +40,7 @@ class SomeRows:
 
 
 def with_fewer(listing: Listing, most: int, *, test_fraction: float, seed: int) -> Listing:
-    """Return the listing with at most so many training images, a part for validation among them; 0 keeps all.
+    """Return the listing with at most this number of training images, a part for validation among them; 0 keeps all.
 
     Each class keeps the same share, drawn by the seed; groups stay whole. Validation and test images of the source's
     own stay all; of a single folder the test part becomes smaller by the same share.

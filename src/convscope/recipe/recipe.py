@@ -129,7 +129,7 @@ class Recipe(Documented):
     )
     train_images: int = setting(
         0,
-        "use at most so many of the training images, those held back for validation among them; each class keeps the "
+        "use at most this many of the training images, those held back for validation among them; each class keeps the "
         "same share, drawn by the seed of the split; 0: all",
         "images",
         at_least=0,

@@ -41,7 +41,7 @@ from convscope.training.timing.time_budget import MOST_TIMES_USUAL, TimeBudget
 
 # Candidates are measured for at most this share of the budget, and for this many seconds where there is time enough.
 SHARE_TO_MEASURE, SECONDS_TO_MEASURE = 0.02, 6.0
-# Networks of which a training on so many images takes no more than a minute or two anywhere.
+# Networks of which a training on up to this number of images takes no more than a minute or two anywhere.
 QUICK, QUICK_IMAGES = ("lenet5",), 50_000
 # A usual training that takes less than this share of the budget needs no measuring again.
 FAR_BELOW = 0.25

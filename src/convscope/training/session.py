@@ -21,14 +21,13 @@ from convscope.data.class_names import look_alikes_text
 from convscope.data.listing import is_in_memory
 from convscope.data.open import BUILT_IN, SOURCES, Probe, open_dataset, probe
 from convscope.data.pixels.cache_budget import CacheFullError
-from convscope.data.preprocessing import Preprocessing
 from convscope.data.records import Dataset, Decoding, ImageSet, Problem
 from convscope.data.training_batches import steps_of_epoch
 from convscope.errors import DataError, RunError
 from convscope.hardware.device import require_threads
 from convscope.hardware.mode import computing
 from convscope.hardware.rank import Rank
-from convscope.nets.own_code import is_own, lasting_name, source_of, without_folders
+from convscope.nets.own_code import lasting_name
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import AUTO
@@ -41,7 +40,7 @@ from convscope.runs.events import Listener
 from convscope.runs.kept_code import write_code
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import Run, create_run, require_name, run_name, short_name
-from convscope.scoring.defect_rule import DefectRule, require_enough
+from convscope.scoring.defect_rule import require_enough
 from convscope.training.autotune.make import make_plan
 from convscope.training.autotune.measured_costs import sides_of
 from convscope.training.autotune.record import ComputePlan
@@ -53,6 +52,7 @@ from convscope.training.resolve.head import asks_to_solve, trained_head, without
 from convscope.training.resolve.memory import Surgery, fit_to_memory, unchanged
 from convscope.training.resolve.resolve import resolve
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
+from convscope.training.resolve.spec import spec_for
 from convscope.training.start import Start, read_start, starting_network
 from convscope.training.timing.costs import Costs
 from convscope.training.timing.forecast import Forecast
@@ -372,20 +372,10 @@ def _open_images(
 def spec_of(resolved: ResolvedRecipe, dataset: Dataset) -> ModelSpec:
     """Return the spec of the network that the recipe trains on these images."""
     assert dataset.train is not None
-    own = is_own(resolved.model)
-    return ModelSpec(
-        name=without_folders(resolved.model),
-        options=resolved.architecture.options,
-        preprocessing=Preprocessing(
-            decoding=resolved.decoding,
-            normalization=resolved.normalization or measure_normalization(dataset.train),
-            classes=dataset.classes,
-        ),
-        loss=resolved.loss,
-        tta=resolved.tta,
-        defect_rule=DefectRule(good_class=resolved.recipe.good_class) if resolved.recipe.good_class else None,
-        source=source_of(resolved.model) if own else None,
-        code=resolved.model if own else "",
+    return spec_for(
+        resolved,
+        normalization=resolved.normalization or measure_normalization(dataset.train),
+        classes=dataset.classes,
     )
 
 

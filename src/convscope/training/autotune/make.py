@@ -21,7 +21,7 @@ from convscope.nets.build import Architecture
 from convscope.nets.own_code import identity
 from convscope.recipe.recipe import Recipe
 from convscope.runs.model_spec import ModelSpec
-from convscope.training.autotune.record import ComputePlan, ModeTrial, keep_plan, read_plan
+from convscope.training.autotune.record import PLANS, ComputePlan, ModeTrial, read_plan
 from convscope.training.autotune.search import COMPILE_FROM_SECONDS, Choices, search
 from convscope.training.autotune.trial import LEAST_STEPS, Work, run_trial
 from convscope.training.loop.state import batches_of, loop_settings
@@ -95,7 +95,7 @@ def make_plan(
     if plan is None:
         return unplanned
     if not known and not plan.noisy:
-        keep_plan(directory, key, plan)
+        PLANS.keep(directory, key, plan.to_dict())
     first, *rest = plan.lines()
     lines = (f"{first}{' (measured before)' if known else ''}", *rest)
     return Planned(resolved=resolved.in_mode(plan.mode), plan=plan, lines=lines)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -11,8 +9,6 @@ from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any, cast
 
-from convscope.errors import RunError
-from convscope.files.checked import read_json
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
 from convscope.hardware.mode import Compile, ComputeMode, MemoryFormat, Precision
@@ -20,12 +16,9 @@ from convscope.recipe.recipe import choices
 from convscope.recipe.setting import AUTO
 from convscope.report.short_repr import ShortRepr
 from convscope.report.units import percent, times
-from convscope.runs.atomic_files import write_file
+from convscope.training.autotune.kept import KeptFolder
 
-# Plans are kept in this folder of the cache, one JSON file for each machine and work.
-FORMAT = 1
-FOLDER = "plans"
-LARGEST_FILE = 1_000_000
+PLANS = KeptFolder(name="plans", content="plan", format=1, largest=1_000_000)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -149,28 +142,9 @@ def _trial(fields: Fields) -> ModeTrial:
     )
 
 
-def plan_path(directory: Path, key: Mapping[str, object]) -> Path:
-    """Return the path of the plan for this machine and work."""
-    digest = hashlib.sha256(json.dumps([FORMAT, key], sort_keys=True).encode()).hexdigest()
-    return directory / FOLDER / f"{digest[:32]}.json"
-
-
 def read_plan(directory: Path, key: Mapping[str, object]) -> ComputePlan | None:
     """Return the plan that was kept for this machine and work, or None."""
-    path = plan_path(directory, key)
-    try:
-        kept = read_json(path, limit=LARGEST_FILE)
-        # JSON makes lists of tuples: both sides are compared as JSON has them.
-        if kept.integer("format") != FORMAT or kept.value("key") != json.loads(json.dumps(key)):
-            return None
-        return ComputePlan.from_fields(kept.object("plan"))
-    except UnreadableError:
-        return None
-
-
-def keep_plan(directory: Path, key: Mapping[str, object], plan: ComputePlan) -> None:
-    """Keep a plan; where the folder can't be written, it is measured again next time."""
-    path = plan_path(directory, key)
-    with suppress(OSError, RunError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, json.dumps({"format": FORMAT, "key": key, "plan": plan.to_dict()}, indent=2) + "\n")
+    kept = PLANS.read(directory, key)
+    with suppress(UnreadableError):
+        return None if kept is None else ComputePlan.from_fields(kept)
+    return None

@@ -53,10 +53,10 @@ class Forecast:
 
         >>> found = Forecast(begun=20, steps=250, epoch_ends=1, finish=19, run_bytes=57_000_000)
         >>> found.text
-        'about 4 min 50 s: until here 20.0 s, steps 4 min 10 s, test and report 19.0 s; disk 57.00 MB'
+        'about 4 min 50 s: so far 20.0 s, steps 4 min 10 s, test and report 19.0 s; disk 57.00 MB'
         """
         parts = {
-            "until here": self.begun,
+            "so far": self.begun,
             "steps": self.steps,
             "validation and checkpoints": self.epoch_ends,
             "test and report": self.finish,

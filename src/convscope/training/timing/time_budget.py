@@ -1,4 +1,4 @@
-"""The time that a command is given, and the plan of steps that fits into it: plain arithmetic, without a clock."""
+"""The time that a command is given, and the plan of steps that fits into it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from convscope.training.timing.step_plan import StepPlan
 
 # What a person would wait, where nothing was said.
 DEFAULT_MINUTES = 10.0
-# A budget is not filled with more epochs than so many times the usual ones: more of them gain nothing.
+# A budget is not filled with more epochs than this multiple of the usual ones.
 MOST_TIMES_USUAL = 3
 MINUTE = 60.0
 # A budget that is named as enough has this much more than was measured; one that holds the decoding trains as well.
@@ -146,7 +146,7 @@ def plan_within(
         reason = f"what fits into {budget.text}, {_as_epochs(plan)}"
     else:
         several = f"{MOST_TIMES_USUAL} times the usual ones" if budget.given else "the usual ones"
-        reason = f"{several} for so many images, and they fit into {budget.text}"
+        reason = f"{several} for this number of images, and they fit into {budget.text}"
     return BudgetPlan(plan=plan, most_steps=most, in_time=True, reason=reason)
 
 
