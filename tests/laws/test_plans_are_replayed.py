@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from convscope.recipe.setting import AUTO
 from convscope.runs.checkpoint import load_checkpoint
 from convscope.runs.events import Silent
 from convscope.runs.run_directory import Run
-from convscope.training import added_minutes
+from convscope.training import added_minutes, train_run
 from convscope.training.optim.schedule import learning_rate_factor
 from convscope.training.session import Session
 from convscope.training.timing.costs import Costs, Sides
@@ -112,6 +113,38 @@ def test_steps_cut_the_last_epoch_short_and_are_the_same_in_a_repeated_run(tmp_p
     assert (longer.epochs, longer.run.recipe().epochs, longer.run.recipe().steps) == (4, 4, AUTO)
     with pytest.raises(convscope.RunError, match="epochs 4 and steps 15 contradict each other: an epoch has 6 steps"):
         convscope.train(DATA, asked.changed({"epochs": 4}), runs_directory=tmp_path)
+
+
+def test_a_run_that_is_killed_after_minutes_were_added_goes_on_by_their_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = _trained(monkeypatch, tmp_path, {}, stop=2)
+    copy = Path(shutil.copytree(stopped.run.path, tmp_path / "copy"))
+    monkeypatch.setattr(Session, "pacer", lambda session: None)
+    costs = Costs(steps=((1.0, 0.3),), epoch_end=0.1, finish=0.2)
+    monkeypatch.setattr(added_minutes, "measured_costs", lambda *given, **parts: costs)
+    monkeypatch.setattr(added_minutes, "most_steps_within", lambda *given, **limits: 20)
+    whole = convscope.train(DATA, convscope.Recipe(minutes=1), resume=stopped)
+    with monkeypatch.context() as killed:
+        killed.setattr(train_run, "_train", _killed)
+        with pytest.raises(SystemExit):
+            convscope.train(DATA, convscope.Recipe(minutes=1), resume=copy)
+    made = (copy / "checkpoint" / "plan.json").read_text()
+    for other, refused in (("[]", "it must be an object"), (made.replace("[12, 20]", "[30, 20]"), "no plan of steps")):
+        (copy / "checkpoint" / "plan.json").write_text(other)
+        with pytest.raises(convscope.RunError, match=rf"plan.json: .*{refused}"):
+            convscope.train(DATA, resume=copy)
+    (copy / "checkpoint" / "plan.json").write_text(made)
+    again = convscope.train(DATA, resume=copy)
+    assert not (copy / "checkpoint" / "plan.json").exists()
+    assert (again.run.recipe().steps, again.epochs) == (20, 4)
+    expected, found = _weights(whole.run), _weights(again.run)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert [row.learning_rate for row in again.rows] == [row.learning_rate for row in whole.rows]
+
+
+def _killed(*given: object) -> None:
+    raise SystemExit
 
 
 def test_minutes_are_added_to_a_run_that_was_stopped_and_to_one_that_is_done(

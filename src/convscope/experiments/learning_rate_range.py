@@ -39,6 +39,7 @@ from convscope.runs.training_display import listening
 from convscope.training.given_data import recipe_on
 from convscope.training.loop.state import Settings, batches_of, loop_settings, new_state
 from convscope.training.loop.step import descend, differentiate
+from convscope.training.opening import Opening
 from convscope.training.optim.optimizers import set_rate
 from convscope.training.resolve.memory import halved, with_backoff
 from convscope.training.session import Session, prepare
@@ -227,10 +228,7 @@ def range_test(
         raise RunError(f"a range test of {plural(steps, 'step')} shows nothing: take {FEWEST_STEPS} or more")
     session = prepare(
         recipe.changed({"learning_rate": AUTO}),
-        listener=listener,
-        cache_directory=cache_directory,
-        autotune=False,
-        given=given,
+        Opening(listener=listener, cache_directory=cache_directory, autotune=False, given=given),
     )
     for notice in session.notices:
         (listener.warn if notice.level == "warning" else listener.notify)(notice.text)

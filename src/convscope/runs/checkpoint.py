@@ -4,6 +4,7 @@
       tensors.safetensors   model/*, best/*, average/*, optimizer/<parameter>/<slot>
       state.json            epoch, step, best, the rows so far, what the bits depend on
       MANIFEST.json         size and hash of both; written last
+    checkpoint/plan.json    a plan of the steps that was made for the newest checkpoint after it was written
 
 No pickle. A checkpoint is taken at the end of an epoch, and every random draw is decided by (seed, epoch, step), so
 there is no generator to restore.
@@ -12,7 +13,9 @@ there is no generator to restore.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,17 +24,18 @@ import torch
 from torch import Tensor, nn
 
 from convscope.errors import RunError
-from convscope.files.checked import parse_json
+from convscope.files.checked import parse_json, read_json
 from convscope.files.fields import Fields
 from convscope.files.regular import refused_as
 from convscope.nets.weights.fit import Weights
 from convscope.report.usage import settings_text
-from convscope.runs.atomic_files import read_folder, remove_folder, write_folder
+from convscope.runs.atomic_files import read_folder, remove_folder, write_file, write_folder
+from convscope.runs.progress import MOST_STEPS
 from convscope.runs.tensor_files import read_tensors, tensor_bytes
 
 FORMAT = 1
 KEPT = 2
-TENSORS, STATE = "tensors.safetensors", "state.json"
+TENSORS, STATE, PLAN = "tensors.safetensors", "state.json", "plan.json"
 MODEL, BEST, AVERAGE, OPTIMIZER = "model/", "best/", "average/", "optimizer/"
 
 
@@ -96,9 +100,27 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     values = {"format": FORMAT, **checkpoint.values}
     target = folder / f"step-{checkpoint.values['step']:09d}"
     write_folder(target, {TENSORS: tensor_bytes(tensors), STATE: json.dumps(values, indent=2, allow_nan=False)})
+    with suppress(OSError):  # a plan of an earlier step is not read
+        (folder / PLAN).unlink(missing_ok=True)
     for old in saved_checkpoints(folder)[:-KEPT]:
         remove_folder(old)
     return target
+
+
+def save_plan(folder: Path, *, step: int, plan: Mapping[str, Any]) -> None:
+    """Write the plan that was made for the checkpoint of a step, which stays as it is."""
+    write_file(folder / PLAN, json.dumps({"format": FORMAT, "step": step, "plan": plan}))
+
+
+def load_plan(folder: Path, *, step: int) -> Fields | None:
+    """Return the plan that was made for the checkpoint of a step, or None; raises UnreadableError."""
+    if not os.path.lexists(folder / PLAN):
+        return None
+    fields = read_json(folder / PLAN)
+    fields.require_format(FORMAT, remedy="train again")
+    fields.require_only("format", "step", "plan")
+    made_for = fields.integer("step", at_least=0, at_most=MOST_STEPS)
+    return fields.object("plan") if made_for == step else None
 
 
 def saved_checkpoints(folder: Path) -> list[Path]:

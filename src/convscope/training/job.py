@@ -27,7 +27,16 @@ from convscope.report.printable import from_here
 from convscope.report.units import plural
 from convscope.report.usage import settings_text
 from convscope.runs.atomic_files import write_file
-from convscope.runs.checkpoint import Checkpoint, load_checkpoint, load_optimizer, optimizer_tensors, save_checkpoint
+from convscope.runs.checkpoint import (
+    PLAN,
+    Checkpoint,
+    load_checkpoint,
+    load_optimizer,
+    load_plan,
+    optimizer_tensors,
+    save_checkpoint,
+    save_plan,
+)
 from convscope.runs.events import Listener, OnEpoch, State, Status, header, table_row
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.progress import RunProgress
@@ -44,8 +53,9 @@ from convscope.training.loop.state import (
     new_state,
 )
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
-from convscope.training.session import Session, in_short
+from convscope.training.session import Session
 from convscope.training.timing.step_plan import StepPlan
+from convscope.training.training_images import in_short
 
 # A checkpoint is written at the end of an epoch, but not again within these seconds: epochs of small sets are short.
 CHECKPOINT_EVERY_SECONDS = 10.0
@@ -302,6 +312,9 @@ def restore(job: Job, *, as_recorded: bool = False) -> None:
     with refused_as(RunError, where):
         progress = RunProgress.of(saved.values)
         plan = None if progress.plan is None else StepPlan.from_fields(Fields(progress.plan, "plan."))
+    with refused_as(RunError, job.run.checkpoints / PLAN):
+        if (later := load_plan(job.run.checkpoints, step=progress.step)) is not None:
+            plan = StepPlan.from_fields(later)
     depended = progress.bits_depend_on
     if progress.data != job.data_hash:
         raise RunError(f"the images of {job.dataset.source} have changed since {job.run} was trained: start a new run")
@@ -327,6 +340,15 @@ def restore(job: Job, *, as_recorded: bool = False) -> None:
         state.plan = plan if as_recorded or asked in {piece.steps for piece in plan.pieces} else None
     state.best = _kept_best(job, Best(weights=saved.best, **progress.best))
     state.rows = list(progress.rows)
+
+
+def record_plan(job: Job) -> None:
+    """Write the plan of a restored job beside its checkpoint: a run that is killed from now on is resumed by it.
+
+    This goes before recipe.toml: of steps that no plan has, the plan is one piece.
+    """
+    if job.group.first and job.state.epoch:
+        save_plan(job.run.checkpoints, step=job.state.step, plan=job.plan.to_dict())
 
 
 def _kept_best(job: Job, saved: Best) -> Best:

@@ -36,9 +36,10 @@ from convscope.training.distributed.process_group import PeersLostError, Process
 from convscope.training.distributed.shared_batch_norm import share_batch_norm
 from convscope.training.finish import finish, finish_unwritten, is_finished
 from convscope.training.interrupt import SAME_REQUEST_SECONDS, StopRequest, handling_interrupts
-from convscope.training.job import Job, damage_of_weights, keep_epoch, keep_reached, restore
+from convscope.training.job import Job, damage_of_weights, keep_epoch, keep_reached, record_plan, restore
 from convscope.training.loop.loop import fit
 from convscope.training.loop.nonfinite import DivergedError, advice_for
+from convscope.training.opening import Opening
 from convscope.training.outcome import Outcome
 from convscope.training.resolve.memory import halved, no_memory, with_backoff
 from convscope.training.session import Session, locked, new_run, prepare, write_split
@@ -82,14 +83,16 @@ def train_new(
             )
         session = prepare(
             recipe,
-            listener=listener,
-            cache_directory=cache_directory,
-            name=name,
-            group=group,
-            earlier=earlier,
-            given=given,
-            solves=True,
-            began=began,
+            Opening(
+                listener=listener,
+                cache_directory=cache_directory,
+                name=name,
+                group=group,
+                earlier=earlier,
+                given=given,
+                solves=True,
+                began=began,
+            ),
         )
         opened = new_run(session, runs_directory=runs_directory, spec=session.spec, group=group)
         with (
@@ -161,13 +164,15 @@ def _resume(
         recipe = _recipe_to_resume(run, changes)
         session = prepare(
             recipe,
-            listener=listener,
-            cache_directory=cache_directory,
-            group=group,
-            # The temperature is that of weights that are there: `write_best` removes it together with them.
-            resumed=run.spec().of_training,
-            given=given,
-            solves=True,
+            Opening(
+                listener=listener,
+                cache_directory=cache_directory,
+                group=group,
+                # The temperature is that of weights that are there: `write_best` removes it together with them.
+                resumed=run.spec().of_training,
+                given=given,
+                solves=True,
+            ),
         )
         if session.spec.code and not run.trust_code:  # its files may differ now from those of its beginning
             session = replace(session, spec=replace(session.spec, source=source_of(session.spec.code)))
@@ -181,6 +186,7 @@ def _resume(
             unfinished = group.decided(lambda: _has_all_epochs_alone(job))
             if minutes:
                 add_minutes(job, minutes, began=began)
+                record_plan(job)
             elif not (unfinished or is_to_solve(job)) or changes.keys() & {"epochs", "steps"}:
                 _require_epochs_to_go(job, asked="epochs" in changes)
             if group.first:

@@ -21,7 +21,7 @@ from convscope.data.source_options import SourceOptions
 from convscope.data.sources.digits import load_digits
 from convscope.errors import DataError, RunError
 from convscope.report.csv_table import read_csv
-from convscope.training.session import _of_data
+from convscope.training.training_images import notices_of_images
 
 PIXELS, LABELS = (array[:60] for array in load_digits())
 COLOUR = np.random.default_rng(0).integers(0, 256, (6, 9, 7, 3), np.uint8)
@@ -225,7 +225,7 @@ def test_classes_that_look_alike_are_named(tmp_path: Path) -> None:
     ]
     assert any(text.startswith(said) for text in found), found
     dataset = open_dataset(Probe(list_memory(given)), validation_fraction=0.0)
-    assert any(each.text.startswith(said) for each in _of_data(dataset) if each.level == "warning")
+    assert any(each.text.startswith(said) for each in notices_of_images(dataset) if each.level == "warning")
 
 
 class Patients(Digits):

@@ -7,6 +7,7 @@ import torch
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
 from convscope.training.autotune.measured_costs import measured_costs, sides_of
+from convscope.training.opening import Opening
 from convscope.training.session import prepare
 
 
@@ -21,7 +22,7 @@ def test_each_part_has_its_cost_and_torch_is_left_as_found() -> None:
         progressive_resize_share=0.6,
         autotune="rules",
     )
-    session = prepare(recipe, listener=Silent())
+    session = prepare(recipe, Opening(listener=Silent()))
     before, threads = torch.random.get_rng_state(), torch.get_num_threads()
     parts = session.dataset
     costs = measured_costs(session.resolved, session.spec, session.train, val=parts.val, test=parts.test)

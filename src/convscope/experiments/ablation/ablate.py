@@ -41,8 +41,9 @@ from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.given_data import images_again, recipe_on, require_resumable
 from convscope.training.interrupt import warn_if_interrupted
 from convscope.training.job import hash_of
+from convscope.training.opening import Opening, Sharing
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
-from convscope.training.session import Sharing, new_run, prepare
+from convscope.training.session import new_run, prepare
 
 # The notes' own network: each part that made AlexNet can be taken out of it.
 DEFAULT_MODEL = "alexnet-mini"
@@ -165,12 +166,14 @@ def begin_ablation(
 
     session = prepare(
         recipe,
-        listener=OpeningListener(listener),
-        cache_directory=cache_directory,
-        name=name,
-        check=_check_labels,
-        share=share,
-        given=given,
+        Opening(
+            listener=OpeningListener(listener),
+            cache_directory=cache_directory,
+            name=name,
+            check=_check_labels,
+            share=share,
+            given=given,
+        ),
     )
     ((plan, at_once),) = chosen
     plan = replace(plan, data_hash=hash_of(session.dataset), source=session.spec.source)
@@ -268,11 +271,13 @@ def ablate_on(
 
         session = prepare(
             recipe,
-            listener=OpeningListener(listener),
-            cache_directory=cache,
-            any_threads=True,
-            share=share,
-            given=given,
+            Opening(
+                listener=OpeningListener(listener),
+                cache_directory=cache,
+                any_threads=True,
+                share=share,
+                given=given,
+            ),
         )
         ((plan, at_once),) = chosen
         if hash_of(session.dataset) != plan.data_hash:

@@ -213,7 +213,8 @@ def work(tasks: SimpleQueue[dict[str, Any]], replies: IO[str]) -> None:
     from convscope.experiments.ablation.trial import run_trial
     from convscope.experiments.ablation.variants import find_variant
     from convscope.recipe.recipe import Recipe
-    from convscope.training.session import Sharing, prepare
+    from convscope.training.opening import Opening, Sharing
+    from convscope.training.session import prepare
 
     setup = tasks.get()
     write_as_options(setup["options"])
@@ -221,12 +222,14 @@ def work(tasks: SimpleQueue[dict[str, Any]], replies: IO[str]) -> None:
     recipe = Recipe.from_dict(setup["recipe"])
     session = prepare(
         recipe,
-        listener=Silent(),
-        cache_directory=cache,
-        earlier=tuple(setup["classes"]),
-        any_threads=True,
-        # The batch was fitted to the memory for all workers together.
-        share=lambda resolved: Sharing(fixed_batch=True),
+        Opening(
+            listener=Silent(),
+            cache_directory=cache,
+            earlier=tuple(setup["classes"]),
+            any_threads=True,
+            # The batch was fitted to the memory for all workers together.
+            share=lambda resolved: Sharing(fixed_batch=True),
+        ),
     )
     send(replies, {"ready": True})
     while True:

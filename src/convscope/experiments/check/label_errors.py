@@ -36,6 +36,7 @@ from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.loop.loop import fit
 from convscope.training.loop.nonfinite import DivergedError
 from convscope.training.loop.state import loop_settings, new_state
+from convscope.training.opening import Opening
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.session import Session, prepare
 
@@ -206,7 +207,7 @@ def _session(found: Probe, recipe: Recipe, dataset: Dataset, cache_directory: Pa
         fitting = images if resolved.decoding.size == dataset.decoding.size else _resized(images, resolved.decoding)
         return replace(dataset, train=fitting, val=None, test=None, decoding=resolved.decoding)
 
-    return prepare(quick, listener=Silent(), cache_directory=cache_directory, given=found, images=opened)
+    return prepare(quick, Opening(listener=Silent(), cache_directory=cache_directory, given=found, images=opened))
 
 
 def _resized(images: ImageSet, decoding: Decoding) -> ImageSet:

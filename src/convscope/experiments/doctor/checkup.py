@@ -36,6 +36,7 @@ from convscope.runs.events import Silent
 from convscope.runs.model_spec import ModelSpec
 from convscope.training.autotune.make import work_of
 from convscope.training.autotune.trial import run_trial
+from convscope.training.opening import Opening
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.session import Session, prepare
 from convscope.training.start import resumed_network
@@ -159,7 +160,7 @@ def _session(model: str, input_shape: tuple[int, ...] | None, batch_size: int | 
         autotune="measure",
         device=device,  # type: ignore[arg-type]  # `usable_device` has checked it
     )
-    return prepare(recipe, listener=Silent(), images=_noise)
+    return prepare(recipe, Opening(listener=Silent(), images=_noise))
 
 
 def _noise(resolved: ResolvedRecipe) -> Dataset:

@@ -36,6 +36,7 @@ from convscope.scoring.measured import cautions
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.given_data import images_again, recipe_on, require_resumable
 from convscope.training.interrupt import warn_if_interrupted
+from convscope.training.opening import Opening
 from convscope.training.outcome import Outcome
 from convscope.training.session import held_out, new_run, prepare, spec_of
 from convscope.training.train_run import train_new, train_on
@@ -127,7 +128,8 @@ def begin_ensemble(
     _check_count(members)
     following_seeds(recipe.seed, members)
     session = prepare(
-        recipe, listener=listener, cache_directory=cache_directory, name=name, check=_check_labels, given=given
+        recipe,
+        Opening(listener=listener, cache_directory=cache_directory, name=name, check=_check_labels, given=given),
     )
     spec = replace(session.spec, members=Members(names=(), planned=members))
     opened = new_run(
@@ -189,7 +191,9 @@ def train_ensemble_on(
             _notify(run, listener, note, level="warning")
         cache = None if cache_directory is None else Path(cache_directory)
         given = images_again(run, data, classes, spec.classes)
-        session = prepare(recipe, listener=listener, cache_directory=cache, resumed=spec.of_training, given=given)
+        session = prepare(
+            recipe, Opening(listener=listener, cache_directory=cache, resumed=spec.of_training, given=given)
+        )
         if spec_of(session.resolved, session.dataset) != session.spec:
             raise RunError(f"the images of {recipe.data} have changed since {run} was begun: start a new ensemble")
         return _MemberSeries(run, recipe, session.dataset, given, listener, cache, on_epoch).train(spec, trained.names)
