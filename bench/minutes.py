@@ -4,14 +4,16 @@
 
 Ours is `convscope train SET --minutes M`, with three seeds; a peer has one. fastai, timm and ultralytics train with
 their defaults and, beside it as NAME-small, with what they document for small images and short trainings
-(`bench/peers/` says what that is, and where it departs from it); AutoGluon has its own `time_limit`. No method has
-weights that were trained before. FOLDER (or the variable CONVSCOPE_DATASETS) holds `cifar10/`, as JPEG files; the grey
-crops are made (`bench/grey_crops.py`).
+(`bench/peers/` says what that is, and where it departs from it); AutoGluon has its own `time_limit`. All start from
+fresh weights: pretrained ones can't be had for every method alike. FOLDER (or the variable CONVSCOPE_DATASETS) holds
+`cifar10/`, as JPEG files; the grey crops are made (`bench/grey_crops.py`).
 
-A run is a fresh process, with a cold cache of its own, and its time counts from the command: imports, decoding and
-validation are in it. A peer's ends when its weights are saved; it is measured on the test images after that, and
-looks for how many epochs fit while its clock stands still. Ours ends with the command, with the test and the report.
-A peer of which no epoch fits into the minutes trains one: its time is what that took.
+A run is a fresh process, with a cold cache of its own, and its time counts from the command. Ours ends with the
+command: decoding, validation, the test and the report are in it. A peer's ends when its weights are saved; its clock
+stands still while it looks for how many epochs fit, and while it validates (but for AutoGluon, which averages weights
+by that), and it is measured on the test images, by its own means, after that. fastai and timm, which have no time
+limit, train as many epochs as fit, or what fits of one. Where a run took over 2 % more than its minutes, the README's
+table has what it took.
 
 Rows go to docs/benchmarks/minutes.csv, each when its run is done, and a row that is there is not measured again: a call
 that was stopped, or that has more methods, minutes or seeds, measures what is missing. A peer that is not installed is
@@ -46,6 +48,8 @@ METHODS = {
     **{f"{name}-small": (name, "small") for name in ("fastai", "timm", "ultralytics")},
 }
 KEY = ("method", "set", "minutes", "seed")
+# A peer that is not done after so many minutes, and so many times the minutes asked, is ended.
+HANGS = (30, 3)
 OVER = 1.02  # times the minutes asked: from there on the table says how many were taken
 
 Row = dict[str, str]
@@ -116,8 +120,8 @@ def measure_all(given: argparse.Namespace) -> None:
         print(f"skipped: no {name} in {given.folder or 'CONVSCOPE_DATASETS'}")
     sets = {name: folder.resolve() for name, folder in folders.items() if folder is not None}
     todo = missing(asked(given, list(sets)), read_rows(file))
-    hours = sum(point.minutes for point in todo) / 60
-    print(f"{plural(len(todo), 'run')} to measure, {hours:.1f} hours by their minutes", flush=True)
+    total = sum(point.minutes for point in todo)
+    print(f"{plural(len(todo), 'run')} to measure, of {total:g} minutes in all", flush=True)
     for folder in sets.values():
         read_once(folder)
     for point in todo:
@@ -165,7 +169,8 @@ def measured(point: Asked, data: Path, given: argparse.Namespace) -> Measured:
     try:
         if script == OURS:
             return ours(data, place, options)
-        return peer(script, data, place, [*options, "--recipe", recipe], python=given.peers_python)
+        limit = 60 * (HANGS[0] + HANGS[1] * point.minutes)
+        return peer(script, data, place, [*options, "--recipe", recipe], python=given.peers_python, limit=limit)
     finally:
         shutil.rmtree(place, ignore_errors=True)
 

@@ -121,10 +121,10 @@ def accuracy_against_minutes(results: Path) -> str:
     if not rows:
         return ""
     about = (
-        "Test accuracy by minutes, from the command to the saved weights; each peer with its defaults and "
-        "with a recipe\nfor small images (-small); ours with its test in the time, "
-        f"{plural(len({row['seed'] for row in rows}), 'seed')}. [How it was measured]"
-        "(docs/benchmarks.md#accuracy-against-minutes).\n"
+        "Test accuracy by minutes, all from fresh weights. A peer's time ends with its saved weights, and it has "
+        "its defaults, or what\nit documents for small images (-small); ours ends with its test and report, "
+        f"median of {plural(len({row['seed'] for row in rows}), 'seed')}. In brackets: minutes\nthat a run took, "
+        "where it went over. [How it was measured](docs/benchmarks.md#accuracy-against-minutes).\n"
     )
     return f"{about}\n{markdown(minutes.summary(rows))}\n*{machines(rows)}, no GPU.*\n"
 

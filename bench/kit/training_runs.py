@@ -85,8 +85,16 @@ def ours(data: Path, place: Path, options: Sequence[str]) -> Measured:
     )
 
 
-def peer(name: str, data: Path, place: Path, options: Sequence[str], *, python: str = sys.executable) -> Measured:
-    """Run a peer's own script with these options, by a Python that has it."""
+def peer(
+    name: str,
+    data: Path,
+    place: Path,
+    options: Sequence[str],
+    *,
+    python: str = sys.executable,
+    limit: float | None = None,
+) -> Measured:
+    """Run a peer's own script with these options, by a Python that has it; after `limit` seconds it is ended."""
     command = [python, "-m", f"peers.{name}", str(data), "--out", str(place), *options]
     paths = [str(BENCH.parent / "src"), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "BENCH_BEGAN": repr(time.time())}
@@ -94,7 +102,10 @@ def peer(name: str, data: Path, place: Path, options: Sequence[str], *, python: 
         (place / "log").open("w") as log,
         started(command, cwd=BENCH, env=environment, stdout=log, stderr=log) as process,
     ):
-        process.wait()
+        try:
+            process.wait(limit)
+        except subprocess.TimeoutExpired:
+            raise SkippedError(f"it was not done after {limit:.0f} s, and was ended") from None
     if process.returncode:
         error = NotHereError if process.returncode == CANT_RUN_HERE else SkippedError
         raise error(last_line(place / "log"))

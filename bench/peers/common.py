@@ -84,11 +84,6 @@ class Clock:
         self._outside += time.time() - before
 
 
-def epochs_that_fit(clock: Clock, minutes: float, seconds_per_epoch: float, *, at_end: float = 0.0) -> int:
-    """Return how many epochs (at least one) end within the time; `at_end` seconds are needed after them."""
-    return max(1, int((minutes * 60 - clock.seconds() - at_end) / seconds_per_epoch))
-
-
 def write_result(
     out: Path,
     *,

@@ -1,26 +1,28 @@
 """fastai: `vision_learner(resnet18, pretrained=False)`, batches of 64, `fit_one_cycle`, all at its defaults.
 
-`--recipe small` is that of fastai's own results on Imagenette (examples/train_imagenette.py; the settings are those of
-2020-01-train.md in its repository, for 5 and 20 epochs): an xresnet of squeeze-and-excitation blocks with Mish and
-self-attention, ranger at a flat and then falling rate, smoothed labels, random crops and flips. Departures, for minutes
-on a CPU: xse_resnet18 in place of xse_resnext50, of which few of such minutes hold an epoch; fp32; and 64 pixels in
-place of 128 (the stem divides by four, so that smaller images are enlarged to that).
+`--recipe small` is that of fastai's own results on Imagenette (nbs/examples/train_imagenette.py in fastai/fastai; the
+settings are those of 2020-01-train.md in fastai/imagenette, for 5 and 20 epochs): an xresnet of squeeze-and-excitation
+blocks with Mish and self-attention, ranger at a flat and then falling rate, smoothed labels, random crops and flips.
+Departures, for minutes on a CPU: xse_resnet18 in place of xse_resnext50, of which few of such minutes hold an epoch;
+fp32; and 64 pixels in place of 128 (the stem divides by four, so that smaller images are enlarged to that).
 
 The epochs are as many as fit into the time, as a short trial tells that is not timed; nor is the validation after each
-epoch, which gives the curve.
+epoch, which gives the curve. Where no epoch fits, it is one of as many images as fit, drawn at random: so its rate
+falls to its end within the time.
 """
 
 from __future__ import annotations
 
+import random
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from peers.common import Clock, declare_torchvision, epochs_that_fit, not_here, options, side_of, write_result
+from peers.common import Clock, declare_torchvision, not_here, options, side_of, write_result
 
 SIDE = 64  # of a small recipe's images at least
-SHARES = (0.05, 0.2)  # of an epoch, which a trial takes where it has so many
-MANY_STEPS = 100
+TRIAL = (25, 100)  # steps of the two parts of a trial, where an epoch has so many
 
 try:
     declare_torchvision()
@@ -92,18 +94,45 @@ def fit(learn: Learner, epochs: int, recipe: str, callbacks: list[Callback]) -> 
         learn.fit_one_cycle(epochs, cbs=callbacks)
 
 
-def seconds_per_epoch(trial: Learner, recipe: str) -> float:
-    """Return the time of an epoch's training, from two parts of one; each starts the workers anew, as an epoch does."""
-    shares = SHARES if len(trial.dls.train) >= MANY_STEPS else (0.5, 1.0)
-    spent = []
-    with trial.no_bar(), trial.no_logging():
-        fit(trial, 1, recipe, [ShortEpochCallback(shares[0])])
-        for share in shares:
-            tried = Watching(Clock())
-            fit(trial, 1, recipe, [ShortEpochCallback(share), tried])
-            spent.append(tried.spent)
-    rate = max(0.0, spent[1] - spent[0]) / (shares[1] - shares[0])
-    return spent[0] + (1 - shares[0]) * rate
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of an epoch's training: to start its workers, and to go through all images."""
+
+    start: float
+    images: float
+
+    @classmethod
+    def of(cls, trial: Learner, recipe: str) -> Costs:
+        """Measure two parts of an epoch; each starts the workers anew, as an epoch does."""
+        an_epoch = len(trial.dls.train)
+        shares = [min(share, steps / an_epoch) for share, steps in zip((0.5, 1.0), TRIAL, strict=True)]
+        spent = []
+        with trial.no_bar(), trial.no_logging():
+            fit(trial, 1, recipe, [ShortEpochCallback(shares[0])])
+            for share in shares:
+                tried = Watching(Clock())
+                fit(trial, 1, recipe, [ShortEpochCallback(share), tried])
+                spent.append(tried.spent)
+        images = (spent[1] - spent[0]) / (shares[1] - shares[0])
+        # On a busy machine the shorter part may have taken longer.
+        return cls(spent[0] - shares[0] * images, images) if images > 0 else cls(0.0, spent[1] / shares[1])
+
+    def fitting(self, seconds: float) -> tuple[int, float]:
+        """Return how many epochs end within the time, and the share of the images that each has: 1, but if none fits.
+
+        >>> costs = Costs(start=2.0, images=18.0)
+        >>> costs.fitting(45.0), costs.fitting(11.0)
+        ((2, 1.0), (1, 0.5))
+        """
+        epochs = int(seconds / (self.start + self.images))
+        return (epochs, 1.0) if epochs else (1, max(0.01, (seconds - self.start) / self.images))
+
+
+def draw(learn: Learner, share: float) -> None:
+    """Have an epoch go through this share of the training images, drawn at random."""
+    train, images = learn.dls.train, len(learn.dls.train_ds)
+    train.n = max(train.bs, round(share * images))
+    train.get_idxs = lambda: random.sample(range(images), train.n)
 
 
 def main() -> None:
@@ -112,13 +141,15 @@ def main() -> None:
     set_seed(given.seed)
     learner = partial(small if given.recipe == "small" else default, given.data, given.seed)
 
-    epochs = given.epochs
+    epochs, share = given.epochs, 1.0
     if epochs is None:
         with clock.stopped():
-            epoch = seconds_per_epoch(learner(), given.recipe)
-        epochs = epochs_that_fit(clock, given.minutes, epoch)
+            costs = Costs.of(learner(), given.recipe)
+        epochs, share = costs.fitting(given.minutes * 60 - clock.seconds())
     set_seed(given.seed)
     learn, watching = learner(), Watching(clock)
+    if share < 1:
+        draw(learn, share)
     with learn.no_bar():
         fit(learn, epochs, given.recipe, [watching])
     learn.path = given.out
@@ -128,8 +159,8 @@ def main() -> None:
         given.out,
         seconds=saved,
         to_weights=saved,
-        epochs=epochs,
-        images_per_second=epochs * len(learn.dls.train_ds) / watching.spent,
+        epochs=epochs * share,
+        images_per_second=epochs * share * len(learn.dls.train_ds) / watching.spent,
         accuracy=watching.curve[-1][1],
         curve=watching.curve,
     )

@@ -1,17 +1,20 @@
 """timm's resnet18 by the parts and defaults of its train.py at the images' own size: SGD, cosine, smoothing 0.1.
 
-Its script is not in its wheel. Kinder than its defaults, where these don't fit a run of minutes: bf16 arithmetic, and a
-fifth of the epochs for warming up, not five. The epochs are as many as fit into the time, as a short trial tells that
-is not timed; nor is measuring after each epoch, which gives the curve.
+Its script is not in its wheel (huggingface.co/docs/timm/training_script). Kinder than its defaults, where these don't
+fit a run of minutes: bf16 arithmetic (`--amp --amp-dtype bfloat16`), and a fifth of the epochs for warming up, not
+five. It has four loader workers, and no more than there are cores. The epochs are as many as fit into the time, as a
+short trial tells that is not timed, or what fits of one; nor is measuring after each epoch, which gives the curve.
 
-`--recipe small` has what its author uses for small networks: AdamW, light RandAugment, gradients clipped, smoothing
-0.1; with a 3x3 stem of stride 1, as ResNets for CIFAR-10 have. Rate, weight decay, crops: chosen here. Departures,
-for minutes on a CPU: the max-pool stays, without which few of such minutes hold an epoch; no crop below half of an
-image; and the rate falls step by step (`--sched-on-updates`), over as many steps as fit.
+`--recipe small` has what its author uses for his smallest networks (gist.github.com/rwightman, 9ba8efc39a54):
+AdamW, light RandAugment, gradients clipped, smoothing 0.1, channels last; with a 3x3 stem of stride 1, as ResNets for
+CIFAR-10 have. Rate, weight decay, crops: chosen here. Departures, for minutes on a CPU: the max-pool stays, without
+which few of such minutes hold an epoch; no crop below half of an image; and the rate falls step by step
+(`--sched-on-updates`), over as many steps as fit.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,7 +27,7 @@ from torch import nn
 
 from peers.common import Clock, declare_torchvision, not_here, options, side_of, write_result
 
-BATCH, SMOOTHING = 128, 0.1
+BATCH, SMOOTHING, WORKERS = 128, 0.1, 4
 TRIAL = 30  # steps
 
 try:
@@ -47,6 +50,7 @@ class Recipe:
     clip: float | None = None  # the norm of the gradients
     small_stem: bool = False
     by_step: bool = False  # the length and the rate go by steps, not by epochs
+    memory_format: torch.memory_format = torch.contiguous_format
 
 
 RECIPES = {
@@ -57,6 +61,7 @@ RECIPES = {
         clip=5.0,
         small_stem=True,
         by_step=True,
+        memory_format=torch.channels_last,
     ),
 }
 
@@ -81,9 +86,10 @@ class Run:
         model = create_model("resnet18", num_classes=classes)
         if recipe.small_stem:
             model.conv1 = nn.Conv2d(3, model.conv1.out_channels, 3, padding=1, bias=False)
+        model = model.to(memory_format=recipe.memory_format)
         found = resolve_data_config({"img_size": side_of(data)}, model=model)
         same = {name: found[name] for name in ("input_size", "mean", "std")}
-        same |= {"batch_size": BATCH, "num_workers": 2, "device": torch.device("cpu")}
+        same |= {"batch_size": BATCH, "num_workers": min(WORKERS, os.cpu_count() or 1), "device": torch.device("cpu")}
         training = create_loader(train, is_training=True, interpolation="random", **same, **recipe.augmentation)
         measuring = create_loader(test, interpolation=found["interpolation"], crop_pct=found["crop_pct"], **same)
         return cls(recipe, model, create_optimizer_v2(model, **recipe.optimizer), training, measuring)
@@ -91,7 +97,8 @@ class Run:
     def step(self, images: torch.Tensor, labels: torch.Tensor) -> None:
         """Train on a batch."""
         with torch.autocast("cpu", torch.bfloat16):
-            loss = LabelSmoothingCrossEntropy(SMOOTHING)(self.model(images), labels)
+            outputs = self.model(images.contiguous(memory_format=self.recipe.memory_format))
+            loss = LabelSmoothingCrossEntropy(SMOOTHING)(outputs, labels)
         self.optimizer.zero_grad()
         loss.backward()
         if self.recipe.clip is not None:
@@ -117,7 +124,7 @@ class Run:
                 self.optimizer, steps, warmup_t=steps // 5, warmup_lr_init=1e-5, t_in_epochs=False
             )
         else:
-            epochs = steps // an_epoch
+            epochs = max(1, steps // an_epoch)
             scheduler, _ = create_scheduler_v2(
                 self.optimizer, sched="cosine", num_epochs=epochs, warmup_epochs=epochs // 5, warmup_lr=1e-5
             )
@@ -155,7 +162,8 @@ def main() -> None:
         steps = given.epochs * an_epoch
     else:
         steps = max(1, int((given.minutes * 60 - clock.seconds()) / seconds))
-        steps = steps if recipe.by_step else max(1, steps // an_epoch) * an_epoch
+        if not recipe.by_step and steps > an_epoch:
+            steps -= steps % an_epoch
     curve: list[tuple[float, float]] = []
     saved = 0.0
 

@@ -133,6 +133,44 @@ def test_a_run_that_is_left_ends_with_its_workers(generate: ModuleType, tmp_path
             time.sleep(0.02)
 
 
+def test_a_peer_that_hangs_is_ended(generate: ModuleType, tmp_path: Path) -> None:
+    runs = importlib.import_module("kit.training_runs")
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nsleep 60\n", encoding="utf-8")
+    python.chmod(0o755)
+    with pytest.raises(runs.SkippedError, match="not done after 0 s"):
+        runs.peer("timm", tmp_path, tmp_path, [], python=str(python), limit=0.1)
+
+
+def test_ultralytics_is_given_what_its_start_leaves_and_validates_outside_its_time(
+    generate: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(BENCH)
+    peer = importlib.import_module("peers.ultralytics")
+    now = [1000.0]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    monkeypatch.setenv("BENCH_BEGAN", "990")
+
+    def validate() -> str:
+        now[0] += 30
+        return "found"
+
+    trainer = Namespace(
+        args=Namespace(time=1.0), train_loader=range(8), train_time_start=1000.0, validate=validate,
+        metrics={"metrics/accuracy_top1": 0.5},
+    )  # fmt: skip
+    watching = peer.Watching(peer.Clock(), minutes=1.0)
+    watching.starts(trainer)
+    assert trainer.args.time == pytest.approx(50 / 3600)
+    for _ in range(12):
+        watching.steps_on(trainer)
+    now[0] += 20
+    assert trainer.validate() == "found"
+    watching.has_saved(trainer)
+    assert trainer.train_time_start == 1030
+    assert (watching.saved, watching.epochs, watching.curve) == (30, 1.5, [(30, 0.5)])
+
+
 def test_a_results_file_is_written_at_once(
     generate: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
