@@ -12,8 +12,8 @@ A run is a fresh process, with a cold cache of its own, and its time counts from
 command: decoding, validation, the test and the report are in it. A peer's ends when its weights are saved; its clock
 stands still while it looks for how many epochs fit, and while it validates (but for AutoGluon, which averages weights
 by that), and it is measured on the test images, by its own means, after that. fastai and timm, which have no time
-limit, train as many epochs as fit, or what fits of one. Where a run took over 2 % more than its minutes, the README's
-table has what it took.
+limit, train what fills their minutes. Where a run took over 2 % more than its minutes, the README's table has what it
+took.
 
 Rows go to docs/benchmarks/minutes.csv, each when its run is done, and a row that is there is not measured again: a call
 that was stopped, or that has more methods, minutes or seeds, measures what is missing. A peer that is not installed is
@@ -72,7 +72,10 @@ class Asked:
 
 def main() -> None:
     given = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # A bench that is ended ends its run, which has a session of its own; under nohup a hang-up stays ignored.
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda received, _: sys.exit(128 + received))
     if not given.plot_only:
         measure_all(given)
     rows = read_rows(given.results / "minutes.csv")

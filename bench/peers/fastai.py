@@ -6,13 +6,14 @@ blocks with Mish and self-attention, ranger at a flat and then falling rate, smo
 Departures, for minutes on a CPU: xse_resnet18 in place of xse_resnext50, of which few of such minutes hold an epoch;
 fp32; and 64 pixels in place of 128 (the stem divides by four, so that smaller images are enlarged to that).
 
-The epochs are as many as fit into the time, as a short trial tells that is not timed; nor is the validation after each
-epoch, which gives the curve. Where no epoch fits, it is one of as many images as fit, drawn at random: so its rate
-falls to its end within the time.
+Its epochs fill the time, as a short trial tells that is not timed; nor is the validation after each epoch, which gives
+the curve. As whole epochs seldom do, there is one more than would fit, and each goes through as many images as fit,
+drawn at random: so its rate falls to its end within the time.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from dataclasses import dataclass
@@ -118,21 +119,22 @@ class Costs:
         return cls(spent[0] - shares[0] * images, images) if images > 0 else cls(0.0, spent[1] / shares[1])
 
     def fitting(self, seconds: float) -> tuple[int, float]:
-        """Return how many epochs end within the time, and the share of the images that each has: 1, but if none fits.
+        """Return the epochs that fill the time, and the share of the images that each has.
 
         >>> costs = Costs(start=2.0, images=18.0)
-        >>> costs.fitting(45.0), costs.fitting(11.0)
-        ((2, 1.0), (1, 0.5))
+        >>> costs.fitting(40.0), costs.fitting(33.0), costs.fitting(11.0)
+        ((2, 1.0), (2, 0.8055555555555556), (1, 0.5))
         """
-        epochs = int(seconds / (self.start + self.images))
-        return (epochs, 1.0) if epochs else (1, max(0.01, (seconds - self.start) / self.images))
+        epochs = max(1, math.ceil(seconds / (self.start + self.images)))
+        return epochs, max(0.01, (seconds / epochs - self.start) / self.images)
 
 
-def draw(learn: Learner, share: float) -> None:
-    """Have an epoch go through this share of the training images, drawn at random."""
+def draw(learn: Learner, share: float) -> float:
+    """Have an epoch go through this share of the training images, drawn at random; return it, a batch at least."""
     train, images = learn.dls.train, len(learn.dls.train_ds)
     train.n = max(train.bs, round(share * images))
     train.get_idxs = lambda: random.sample(range(images), train.n)
+    return train.n / images
 
 
 def main() -> None:
@@ -149,7 +151,7 @@ def main() -> None:
     set_seed(given.seed)
     learn, watching = learner(), Watching(clock)
     if share < 1:
-        draw(learn, share)
+        share = draw(learn, share)
     with learn.no_bar():
         fit(learn, epochs, given.recipe, [watching])
     learn.path = given.out

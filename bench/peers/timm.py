@@ -2,8 +2,9 @@
 
 Its script is not in its wheel (huggingface.co/docs/timm/training_script). Kinder than its defaults, where these don't
 fit a run of minutes: bf16 arithmetic (`--amp --amp-dtype bfloat16`), and a fifth of the epochs for warming up, not
-five. It has four loader workers, and no more than there are cores. The epochs are as many as fit into the time, as a
-short trial tells that is not timed, or what fits of one; nor is measuring after each epoch, which gives the curve.
+five. It has four loader workers, and no more than there are cores. It trains as many steps as fit into the time, as a
+short trial tells that is not timed; nor is measuring after each epoch, which gives the curve. The last epoch is cut
+short.
 
 `--recipe small` has what its author uses for his smallest networks (gist.github.com/rwightman, 9ba8efc39a54):
 AdamW, light RandAugment, gradients clipped, smoothing 0.1, channels last; with a 3x3 stem of stride 1, as ResNets for
@@ -14,6 +15,7 @@ which few of such minutes hold an epoch; no crop below half of an image; and the
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -89,7 +91,11 @@ class Run:
         model = model.to(memory_format=recipe.memory_format)
         found = resolve_data_config({"img_size": side_of(data)}, model=model)
         same = {name: found[name] for name in ("input_size", "mean", "std")}
-        same |= {"batch_size": BATCH, "num_workers": min(WORKERS, os.cpu_count() or 1), "device": torch.device("cpu")}
+        same |= {
+            "batch_size": min(BATCH, len(train)),
+            "num_workers": min(WORKERS, os.cpu_count() or 1),
+            "device": torch.device("cpu"),
+        }
         training = create_loader(train, is_training=True, interpolation="random", **same, **recipe.augmentation)
         measuring = create_loader(test, interpolation=found["interpolation"], crop_pct=found["crop_pct"], **same)
         return cls(recipe, model, create_optimizer_v2(model, **recipe.optimizer), training, measuring)
@@ -105,16 +111,17 @@ class Run:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         self.optimizer.step()
 
-    def seconds_per_step(self) -> float:
-        """Return the time of a step after the first, over `TRIAL` steps and the ends of epochs among them."""
+    def costs(self) -> tuple[float, float]:
+        """Return the seconds of the first step, which starts the workers, and of a later one, over `TRIAL` steps."""
         marks: list[float] = []
+        began = time.perf_counter()
         while len(marks) <= TRIAL:
             for images, labels in self.training:
                 self.step(images, labels)
                 marks.append(time.perf_counter())
                 if len(marks) > TRIAL:
                     break
-        return (marks[-1] - marks[0]) / TRIAL
+        return marks[0] - began, (marks[-1] - marks[0]) / TRIAL
 
     def train(self, steps: int, *, after_epoch: Callable[[int], None]) -> None:
         """Train so many steps; `after_epoch` takes how many were done at the end of an epoch, and at the end of all."""
@@ -124,7 +131,7 @@ class Run:
                 self.optimizer, steps, warmup_t=steps // 5, warmup_lr_init=1e-5, t_in_epochs=False
             )
         else:
-            epochs = max(1, steps // an_epoch)
+            epochs = math.ceil(steps / an_epoch)
             scheduler, _ = create_scheduler_v2(
                 self.optimizer, sched="cosine", num_epochs=epochs, warmup_epochs=epochs // 5, warmup_lr=1e-5
             )
@@ -155,22 +162,22 @@ def main() -> None:
     torch.manual_seed(given.seed)
     with clock.stopped():
         trial = Run.of(given.data, recipe)
-        an_epoch, seconds = len(trial.training), trial.seconds_per_step()
+        an_epoch = len(trial.training)
+        first, later = trial.costs()
     torch.manual_seed(given.seed)
     run = Run.of(given.data, recipe)
     if given.epochs:
         steps = given.epochs * an_epoch
     else:
-        steps = max(1, int((given.minutes * 60 - clock.seconds()) / seconds))
-        if not recipe.by_step and steps > an_epoch:
-            steps -= steps % an_epoch
+        steps = 1 + max(0, int((given.minutes * 60 - clock.seconds() - first) / later))
     curve: list[tuple[float, float]] = []
-    saved = 0.0
+    saved, weights = 0.0, given.out / "weights"
 
     def after_epoch(done: int) -> None:
         nonlocal saved
         if done == steps:
-            save_file(run.model.state_dict(), given.out / "weights")
+            # Only tensors in their own order can be saved.
+            save_file({name: tensor.contiguous() for name, tensor in run.model.state_dict().items()}, weights)
             saved = clock.seconds()
         with clock.stopped():
             curve.append((clock.seconds(), accuracy(run.model, run.measuring)))
