@@ -108,9 +108,9 @@ def of_run(run: Path, found: dict[str, Any]) -> dict[str, Any]:
     """Return what a run reached, by its files and the command's JSON."""
     recipe = convscope.load_recipe(run / "recipe.toml")
     status = json.loads((run / "status.json").read_text())
-    log = (run / "log.txt").read_text()
     newest = max((run / "checkpoint").iterdir()) / "state.json"
-    schedule_steps = json.loads(newest.read_text())["plan"]["pieces"][0][1]
+    pieces = json.loads(newest.read_text())["plan"]["pieces"]
+    schedule_steps = pieces[0][1]
     end = learning_rate_factor(
         recipe.schedule, step=schedule_steps - 1, steps=schedule_steps, warmup=plain(recipe.warmup)
     )
@@ -120,7 +120,7 @@ def of_run(run: Path, found: dict[str, Any]) -> dict[str, Any]:
         "batch_size": recipe.batch_size,
         "epochs": found["epochs"],
         "steps": status["steps"],
-        "planned_again": log.count("planned again"),
+        "planned_again": len(pieces) - 1,
         "last_rate": found["history"][-1]["learning_rate"] / plain(recipe.learning_rate),
         "schedule_end": end,
         "ending": found["ending"],

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from commands import run_command
-from convscope.training import choice_in_time, planned_time
+from convscope.training import network_search, planned_time
 from convscope.training.timing.costs import Costs
 from convscope.training.timing.rates import Rates
 
@@ -69,8 +69,8 @@ def test_a_budget_says_why_it_takes_a_network(
     def rates(resolved: object, *, effort: float, directory: Path) -> Rates:
         return Rates(steps=((1.0, 0.01),), prepare=0.0, validate=0.001, view=0.001, written=0.0)
 
-    monkeypatch.setattr(choice_in_time, "rates_on_noise", rates)
-    monkeypatch.setattr(choice_in_time, "known_rates", lambda resolved, directory: None)
+    monkeypatch.setattr(network_search, "rates_on_noise", rates)
+    monkeypatch.setattr(network_search, "known_rates", lambda resolved, directory: None)
     monkeypatch.setattr(planned_time, "measured_costs", lambda *given, **parts: CHEAP)
     words = ("train", "digits", "--minutes", "0.7", "--name", "m", "--train-images", "300", *places)
     code, _, err = run_command(capsys, *words)

@@ -11,8 +11,10 @@ import pytest
 from convscope.data.memory.source import list_memory
 from convscope.data.open import Probe, probe
 from convscope.recipe.recipe import Recipe
-from convscope.training import choice_in_time
+from convscope.training import network_search
+from convscope.training.candidate_recipes import CandidateRecipes
 from convscope.training.choice_in_time import ChosenInTime, chosen_in_time
+from convscope.training.network_search import NetworkSearch
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.timing.rates import Rates
 from convscope.training.timing.time_budget import TimeBudget
@@ -30,19 +32,27 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
         step = speeds.get(resolved.model, 5e-3)
         return Rates(steps=((1.0, step),), prepare=0.0, validate=step / 3, view=step / 2, written=0.01)
 
-    monkeypatch.setattr(choice_in_time, "rates_on_noise", rates)
-    monkeypatch.setattr(choice_in_time, "known_rates", lambda resolved, directory: None)
+    monkeypatch.setattr(network_search, "rates_on_noise", rates)
+    monkeypatch.setattr(network_search, "known_rates", lambda resolved, directory: None)
     return speeds
 
 
-def images(count: int, side: int, channels: int) -> Probe:
-    """Return images in memory of ten classes; all rows are one, so that they take no room."""
+def images(count: int, side: int, channels: int, *, several: bool = False) -> Probe:
+    """Return images in memory of ten classes, one or two an image; all rows are one, so that they take no room."""
     pixels = np.broadcast_to(np.zeros((side, side, channels), np.uint8), (count, side, side, channels))
-    return Probe(list_memory((pixels, np.arange(count) % 10)))
+    targets = np.eye(10, dtype=np.uint8)[np.arange(count) % 10]
+    return Probe(list_memory((pixels, targets | np.roll(targets, 1, 1) if several else np.arange(count) % 10)))
+
+
+def search(found: Probe, processes: int, *, minutes: float, **settings: object) -> NetworkSearch:
+    """Return the search of minutes that are given."""
+    recipes = CandidateRecipes(recipe=Recipe.from_dict({"data": "images", "minutes": minutes, **settings}), found=found)
+    budget = TimeBudget(seconds=60 * minutes, began=time.monotonic(), given=True)
+    return NetworkSearch(recipes, budget, processes=processes)
 
 
 def chosen(found: Probe, minutes: float = 0.0, **settings: object) -> ChosenInTime:
-    recipe = Recipe.from_dict({"data": "images", **settings})
+    recipe = Recipe.from_dict({"data": "images", "minutes": minutes or "auto", **settings})
     budget = TimeBudget(seconds=60 * (minutes or 10), began=time.monotonic(), given=bool(minutes))
     return chosen_in_time(recipe, found, budget)
 
@@ -65,10 +75,10 @@ def test_a_machine_that_is_busy_now_keeps_the_usual_network(
 ) -> None:
     machine["cifarnet"] = 0.1
     quiet = Rates(steps=((1.0, 1e-3),), prepare=0.0, validate=1e-4, view=1e-4, written=0.01)
-    monkeypatch.setattr(choice_in_time, "known_rates", lambda resolved, directory: quiet)
+    monkeypatch.setattr(network_search, "known_rates", lambda resolved, directory: quiet)
     assert chosen(images(4_000, 64, 1)) == ChosenInTime(recipe=Recipe(data="images"))
     # Minutes that were given are kept to.
-    monkeypatch.setattr(choice_in_time, "known_rates", lambda resolved, directory: None)
+    monkeypatch.setattr(network_search, "known_rates", lambda resolved, directory: None)
     assert chosen(images(4_000, 64, 1), 2).choices[0].value != "cifarnet"
 
 
@@ -111,7 +121,51 @@ def test_large_photographs_get_a_size_and_smaller_images_at_first() -> None:
 
 
 @pytest.mark.usefixtures("machine")
-def test_trained_weights_and_other_presets_are_left_to_the_rules() -> None:
-    found = images(4_000, 64, 3)
-    assert chosen(found, 5, preset="finetune").choices == ()
-    assert chosen(found, 5, preset="classic").recipe.model in ("auto", "alexnet-mini")
+def test_other_presets_keep_the_network_of_the_rules() -> None:
+    assert chosen(images(4_000, 64, 3), 5, preset="classic").recipe.model == "auto"
+
+
+def test_trained_weights_keep_their_network_and_have_views_and_a_batch_for_the_time(machine: dict[str, float]) -> None:
+    machine["cifarnet"] = 2.5e-3
+    found, weights = images(8_000, 32, 3), {"weights": "w.safetensors"}
+    short = chosen(found, 0.8, **weights)
+    assert short.recipe.model == "auto" and {choice.setting for choice in short.choices} == {"tta", "batch_size"}
+    # Without a table of accuracies, views are taken where they take a small part of the time.
+    assert short.recipe.tta == "flip"
+    frozen = chosen(found, 0.8, **weights, freeze="whiten,stage1")
+    assert frozen.recipe.batch_size == short.recipe.batch_size and frozen.recipe.freeze == "whiten,stage1"
+    assert chosen(found, 60, **weights) == ChosenInTime(recipe=Recipe(data="images", minutes=60, **weights))
+    # A recipe whose test has one view, and whose batches are no smaller in few epochs, leaves nothing to choose.
+    assert chosen(found, 0.8, **weights, preset="finetune").choices == ()
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_solved_head_counts_its_features_and_without_epochs_leaves_nothing_to_choose() -> None:
+    found = images(8_000, 32, 3)
+    solved = {"weights": "w.safetensors", "preset": "probe"}
+    assert chosen(found, 5, **solved, freeze="backbone") == ChosenInTime(
+        recipe=Recipe(data="images", minutes=5, freeze="backbone", **solved)
+    )
+    options = [
+        search(found, 2, minutes=3.0, weights="w.safetensors", model="resnet18", head=head).usual_option()
+        for head in ("train", "solve")
+    ]
+    trained, after = (option for option in options if option is not None)
+    # 7,200 training and 800 validation images of a forward pass each, in two processes; less a validation or so.
+    fewer = (trained.steps - after.steps) * 64 / 2 * 1e-2
+    assert 1.15 * 8_000 * 5e-3 / 2 - 4 < fewer < 1.15 * 8_000 * 5e-3 / 2 + 1
+
+
+def test_several_labels_take_the_most_capable_network_that_has_epochs_enough(machine: dict[str, float]) -> None:
+    machine.update({"cifarnet": 0.1, "cifarnet-small": 0.05, "cifarnet-tiny": 0.004})
+    found = chosen(images(2_000, 64, 1, several=True), 5)
+    assert found.recipe.model == "cifarnet-tiny"
+    assert "expected" not in found.choices[0].reason and "cifarnet would have 2 epochs" in found.choices[0].reason
+
+
+@pytest.mark.usefixtures("machine")
+def test_several_processes_share_the_steps_and_the_test() -> None:
+    found = images(20_000, 32, 3)
+    one, four = (search(found, count, minutes=1.0, model="cifarnet").usual_option() for count in (1, 4))
+    assert one is not None and four is not None
+    assert 3.5 * one.epochs < four.epochs and one.views == "one"

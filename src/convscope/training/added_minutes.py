@@ -8,8 +8,8 @@ from dataclasses import replace
 from convscope.errors import RunError
 from convscope.report.units import seconds
 from convscope.training.autotune.measured_costs import measured_costs, sides_of
+from convscope.training.distributed.shared_costs import shared_costs
 from convscope.training.job import Job
-from convscope.training.timing.costs import Costs
 from convscope.training.timing.pacer import MARGIN, most_steps_within
 from convscope.training.timing.step_plan import StepPlan
 from convscope.training.timing.time_budget import MINUTE, SPARE, TimeBudget
@@ -33,9 +33,12 @@ def add_minutes(job: Job, minutes: float, *, began: float) -> None:
             return job.plan.replanned(at=at, steps=steps)
         return StepPlan.of(steps, epoch_steps=job.epoch_steps)
 
-    def decide() -> tuple[Costs, StepPlan]:
-        dataset, resolved = session.dataset, session.resolved
-        costs = measured_costs(resolved, session.spec, session.train, val=dataset.val, test=dataset.test)
+    dataset, resolved, group = session.dataset, session.resolved, job.group
+    parts = {"val": dataset.val, "test": dataset.test}
+    own = measured_costs(resolved, session.spec, session.train, **parts, processes=group.size)
+    costs = shared_costs(group, own, sides_of(resolved), architecture=resolved.architecture, device=resolved.device)
+
+    def decide() -> StepPlan:
         now = time.monotonic()
 
         def needed(steps: int) -> float:
@@ -48,9 +51,9 @@ def add_minutes(job: Job, minutes: float, *, began: float) -> None:
                 f"{seconds(now - began)} to begin: give {enough:.1g} or more"
             )
         left = budget.deadline - MARGIN * budget.seconds - now
-        return costs, longer(most_steps_within(left, needed, least=at + 1))
+        return longer(most_steps_within(left, needed, least=at + 1))
 
-    costs, plan = job.group.decided(decide)
+    plan = group.decided(decide)
     state.plan = plan
-    resolved = session.resolved.changed(steps=plan.steps, epochs=plan.epochs)
-    job.session = replace(session, resolved=resolved, costs=costs, budget=budget, most_steps=None)
+    planned = resolved.changed(steps=plan.steps, epochs=plan.epochs)
+    job.session = replace(session, resolved=planned, costs=costs, budget=budget, most_steps=None)

@@ -129,15 +129,18 @@ def settle(recipe: Recipe, opening: Opening) -> Settled:
     if opening.began is None:
         refuse_budget(recipe)
     found = _source(recipe, opening)
-    in_time = ChosenInTime(recipe=_lasting(recipe, found))
-    if budget is not None and opening.group.size == 1:
-        in_time = chosen_in_time(in_time.recipe, found, budget, opening.cache_directory)
+    own, processes = _lasting(recipe, found), opening.group.size
+    in_time = ChosenInTime(recipe=own)
+    if budget is not None:
+        in_time = opening.group.decided(
+            lambda: chosen_in_time(own, found, budget, opening.cache_directory, processes=processes)
+        )
     lasting = in_time.recipe
     fitted = opening.group.decided(lambda: _fitted(in_time, found, opening, freeze=lasting.freeze))
     start = None
     if opening.resumed is None:
         start = read_start(
-            lasting.weights,
+            own.weights,
             fitted.resolved.architecture,
             trained=fitted.resolved.starts_trained,
             solved=asks_to_solve(lasting),

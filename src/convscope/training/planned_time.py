@@ -15,6 +15,7 @@ from convscope.runs.checkpoint import KEPT
 from convscope.runs.model_spec import ModelSpec
 from convscope.training.autotune.measured_costs import measured_costs, sides_of
 from convscope.training.distributed.process_group import ProcessGroup
+from convscope.training.distributed.shared_costs import shared_costs
 from convscope.training.loop.state import first_plan
 from convscope.training.resolve.head import SOLVE
 from convscope.training.resolve.memory import STATE_TENSORS, step_bytes
@@ -66,17 +67,22 @@ def planned_time(
     began: float,
     group: ProcessGroup,
 ) -> PlannedTime:
-    """Measure what a training costs, and plan its steps within a budget; the first process decides for all.
+    """Measure what a training costs, and plan its steps within a budget.
+
+    Of several processes each measures its part while the others do, and the first one decides for all.
 
     `began` is when the command began, on the monotonic clock.
 
     Raises:
         RunError: a budget that was given does not hold one epoch.
     """
+    assert dataset.train is not None
+    parts = {"val": dataset.val, "test": dataset.test}
+    own = measured_costs(resolved, spec, dataset.train, **parts, processes=group.size)
+    costs = shared_costs(group, own, sides_of(resolved), architecture=resolved.architecture, device=resolved.device)
 
     def decide() -> PlannedTime:
         assert dataset.train is not None
-        costs = measured_costs(resolved, spec, dataset.train, val=dataset.val, test=dataset.test)
         # Those that train_images counts: what is validated on is held back from them.
         images = len(dataset.train) + (len(dataset.val) if "val" in dataset.made_splits and dataset.val else 0)
         within = _within(budget, costs, resolved, epoch_steps, images)

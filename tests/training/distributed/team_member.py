@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,18 @@ from torch import Tensor, nn
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import ConvscopeError, PeerError
+from convscope.nets.build import Architecture
 from convscope.runs.events import Silent
 from convscope.scoring.objective import Objective
 from convscope.training.distributed.launch import joined
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.distributed.shared_batch_norm import share_batch_norm
+from convscope.training.distributed.shared_costs import shared_costs
 from convscope.training.loop.loop import fit
 from convscope.training.loop.nonfinite import DivergedError
 from convscope.training.loop.state import Settings, copy_weights, new_state
+from convscope.training.timing.costs import Costs, Sides
+from convscope.training.timing.pacer import Pacer
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from resolved_recipes import resolved_with
@@ -166,6 +171,30 @@ def refusing(group: ProcessGroup) -> str:
     return "went on"
 
 
+def paced(group: ProcessGroup) -> dict[str, object]:
+    """A run whose time runs out by the first process's clock alone; the other's stands still, nearly."""
+    ticks = itertools.count()
+    pacer = Pacer(
+        costs=Costs(steps=((1.0, 0.5),), epoch_end=0.1, finish=1.0),
+        sides=Sides(),
+        deadline=30.0,
+        budget=30.0,
+        clock=lambda: next(ticks) * (1.0 if group.first else 1e-3),
+    )
+    state = new_state(network(normalised=False), RESOLVED)
+    fit(state, SETTINGS, TRAIN, VAL, listener=Silent(), keep=lambda _: None, stop=bool, group=group, pacer=pacer)
+    return {"plan": state.planned.to_dict(), "steps": state.step, "losses": [row.train_loss for row in state.rows]}
+
+
+def costs_together(group: ProcessGroup) -> dict[str, object]:
+    """What parts cost both, of which each is slower at something."""
+    own = Costs(
+        before=float(group.rank), steps=((1.0, 2.0 - group.rank),), epoch_end=0.5, finish=1.0 + 2.0 * group.rank
+    )
+    lenet = Architecture(name="lenet5", options={}, classes=3, channels=1, image_size=(32, 32), freeze="backbone")
+    return asdict(shared_costs(group, own, Sides(parts=((0.0, 0.5), (0.5, 1.0))), architecture=lenet, device="cpu"))
+
+
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
     with joined() as group:
@@ -176,6 +205,8 @@ def main(folder: Path) -> None:
             "stopping": stopping(group),
             "diverging": diverging(group),
             "unused": unused(group),
+            "paced": paced(group),
+            "costs": costs_together(group),
             "refusing": refusing(group),
             "decided": group.decided(lambda: group.rank),
         }

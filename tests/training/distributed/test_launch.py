@@ -96,6 +96,20 @@ def test_what_the_first_process_decides_or_refuses_holds_for_all(members: list[d
     assert [member["refusing"] for member in members] == ["refusing", "refused"]
 
 
+def test_the_first_processes_clock_plans_for_all(members: list[dict[str, Any]]) -> None:
+    first, second = (member["paced"] for member in members)
+    assert first == second
+    assert len(first["plan"]["pieces"]) > 1 and first["steps"] == first["plan"]["pieces"][-1][1] < 21
+
+
+def test_the_slowest_process_sets_the_costs_and_gradients_are_exchanged(members: list[dict[str, Any]]) -> None:
+    first, second = (member["costs"] for member in members)
+    assert first == second
+    assert (first["before"], first["epoch_end"], first["finish"]) == (1.0, 0.5, 3.0)
+    (half, less), (whole, more) = first["steps"]
+    assert (half, whole) == (0.5, 1.0) and 0.5 < less < 1.5 and more - less == pytest.approx(1.5)
+
+
 def test_a_store_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stopped process holds the store: torch's wait for it has no end."""
     released = threading.Event()

@@ -96,6 +96,18 @@ def test_two_processes_leave_one_run(tmp_path: Path) -> None:
     assert shown is not None and abs(float(shown[1]) / 100 - alone.scores.accuracy_top1) < 0.02
 
 
+def test_two_processes_choose_and_keep_to_their_minutes(tmp_path: Path) -> None:
+    launcher = launch(tmp_path, "digits", "--minutes", "0.7", "--name", "two", "--json")
+    said, _ = launcher.communicate(timeout=PATIENCE)
+    assert launcher.returncode == 0, said
+    assert said.count("auto: model ") == 1 and "expected after" in said
+    run = Run(tmp_path / "two")
+    recipe = run.recipe()
+    assert recipe.minutes == 0 and recipe.model in said
+    status = run.status()
+    assert status is not None and status.state == "done"
+
+
 def test_two_processes_train_on_a_stream_as_one_does(tmp_path: Path) -> None:
     made.fill(tmp_path / "photos", {"cat": 60, "dog": 60})
     write_shards(probe(str(tmp_path / "photos")).listing, tmp_path / "shards", shard_images=10)

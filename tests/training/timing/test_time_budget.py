@@ -25,7 +25,9 @@ def test_as_many_steps_as_fit_and_at_most_three_times_the_usual() -> None:
     # Of 60 s, 0.9 stay free and 5 are over; 3 finish. Five epochs end within the others, 10.1 s each.
     steps, reason = _planned(1)
     assert steps == 461 and reason == "what fits into 1 minute, 4.6 epochs"
-    assert _planned(30) == (3000, "3 times the usual ones for this number of images, and they fit into 30 minutes")
+    usual = "3 times the usual ones for this number of images, and they fit into"
+    assert _planned(30) == (3000, f"{usual} 30 minutes; more would gain little, so it ends sooner")
+    assert _planned(6) == (3000, f"{usual} 6 minutes")
     assert _planned(10, given=False) == (1000, "the usual ones for this number of images, and they fit into 10 minutes")
     assert _planned(10, given=False, usual=100)[0] == 5300
 

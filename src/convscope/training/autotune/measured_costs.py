@@ -49,10 +49,12 @@ def measured_costs(
     *,
     val: ImageSet | None = None,
     test: ImageSet | None = None,
+    processes: int = 1,
 ) -> Costs:
     """Return what steps, the end of an epoch and the end of the run cost; generators and threads stay as found.
 
-    A network that can't be timed here costs nothing, and what its steps really take is seen as it trains.
+    A network that can't be timed here costs nothing, and what its steps really take is seen as it trains. Of several
+    processes each has its part of the images; what they exchange is not in it.
     """
     rates = measured_rates(resolved, spec, train, images=len(train) * resolved.epochs)
     counts = ImageCounts(
@@ -62,10 +64,15 @@ def measured_costs(
         views=view_count(spec.tta),
         streamed=resolved.recipe.stream == "yes",
     )
-    passed = 0.0
-    if resolved.head == SOLVE:
-        passed = rates.view * (len(train) * view_count(resolved.head_views) + counts.validated)
-    return rates.costs(counts, before=SOLVE_MARGIN * passed)
+    solving = seconds_to_solve(resolved, rates, trained=len(train), validated=counts.validated)
+    return rates.costs(counts.shared_by(processes), before=solving / processes)
+
+
+def seconds_to_solve(resolved: ResolvedRecipe, rates: Rates, *, trained: int, validated: int) -> float:
+    """Return the seconds in which features are computed and the head is solved; 0 where it is trained instead."""
+    if resolved.head != SOLVE:
+        return 0.0
+    return SOLVE_MARGIN * rates.view * (trained * view_count(resolved.head_views) + validated)
 
 
 def measured_rates(

@@ -11,6 +11,9 @@ from convscope.training.loop.state import TrainingState
 from convscope.training.timing.early_end import steps_with_rest
 from convscope.training.timing.pacer import Pacer
 
+# Of changes of the plan, those of more than this share of its steps are said.
+SAID_FROM = 0.03
+
 
 class Pace:
     """Changes the plan of a training state as the pacer decides; without a pacer it stays.
@@ -33,6 +36,8 @@ class Pace:
         self._notify = notify
         self._validated = validated
         self._rests = False
+        # The number of steps that the user has last read of.
+        self._said = state.planned.steps
 
     def epoch_began(self) -> None:
         """Count the time of the next step from now on."""
@@ -59,6 +64,7 @@ class Pace:
         step = self._state.epoch * plan.epoch_steps
         if step < plan.steps:
             self._change(step, lambda pacer: self._early_end(pacer) or pacer.between_epochs(plan, step))
+        self._say(step)
 
     def _early_end(self, pacer: Pacer) -> int | None:
         """Return the steps with which the training ends, once, where its validation is flat."""
@@ -87,8 +93,19 @@ class Pace:
         if steps == plan.steps:
             return
         self._state.plan = plan.replanned(at=step, steps=steps)
-        if self._group.first:
-            why = f"a step takes {pacer.step_ratio:.2f} times what was measured before the first"
-            if self._rests and steps == pacer.most_steps:
-                why = "no better validation for a while, so the learning rate goes to its end"
-            self._notify(f"planned again after step {step:,}: {steps:,} steps in all, not {plan.steps:,}: {why}")
+
+    def _say(self, step: int) -> None:
+        """Say once an epoch how the plan has changed, where that is a part of the training that matters.
+
+        On a machine with other work the plan changes often and by little; each change is in the checkpoint.
+        """
+        pacer, steps = self._pacer, self._state.planned.steps
+        assert pacer is not None
+        ends_early = self._rests and steps == pacer.most_steps and self._said != steps
+        if not self._group.first or not (ends_early or abs(steps - self._said) > SAID_FROM * self._said):
+            return
+        why = f"a step takes {pacer.step_ratio:.2f} times what was measured before the first"
+        if ends_early:
+            why = "no better validation for a while, so the learning rate goes to its end"
+        self._notify(f"planned again after step {step:,}: {steps:,} steps in all, not {self._said:,}: {why}")
+        self._said = steps

@@ -102,6 +102,10 @@ class AccuracyTable:
         return 1 - min(chance, max(LEAST_ERROR, error))
 
 
+# For images, or a start, of which no reference set says anything.
+NO_TABLE = AccuracyTable(points=())
+
+
 def _on_line(curve: list[tuple[float, float]], x: float) -> float:
     """Return y at x on the line through the points of a curve, which is sorted by x, and beyond its ends."""
     if len(curve) == 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from convscope.files.fields import Fields
@@ -32,6 +32,15 @@ class ImageCounts:
     tested: int
     views: int
     streamed: bool = False
+
+    def shared_by(self, processes: int) -> ImageCounts:
+        """Return what the one with the most of them has, where several processes share the work.
+
+        >>> ImageCounts(batch=65, validated=100, tested=0, views=2).shared_by(2)
+        ImageCounts(batch=33, validated=50, tested=0, views=2, streamed=False)
+        """
+        batch, validated, tested = (-(-count // processes) for count in (self.batch, self.validated, self.tested))
+        return replace(self, batch=batch, validated=validated, tested=tested)
 
 
 @dataclass(frozen=True, kw_only=True)

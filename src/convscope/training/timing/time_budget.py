@@ -21,6 +21,8 @@ from convscope.training.timing.step_plan import StepPlan
 DEFAULT_MINUTES = 10.0
 # A budget is not filled with more epochs than this multiple of the usual ones.
 MOST_TIMES_USUAL = 3
+# Where these take less than this share of the time, the run says that it ends sooner.
+NEARLY_ALL = 0.9
 MINUTE = 60.0
 # A budget that is named as enough has this much more than was measured; one that holds the decoding trains as well.
 SPARE, SPARE_TO_TRAIN = 1.1, 1.6
@@ -147,6 +149,8 @@ def plan_within(
     else:
         several = f"{MOST_TIMES_USUAL} times the usual ones" if budget.given else "the usual ones"
         reason = f"{several} for this number of images, and they fit into {budget.text}"
+        if budget.given and needed(steps) < NEARLY_ALL * left:
+            reason += "; more would gain little, so it ends sooner"
     return BudgetPlan(plan=plan, most_steps=most, in_time=True, reason=reason)
 
 
