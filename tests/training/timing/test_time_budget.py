@@ -62,10 +62,12 @@ def test_decoding_that_takes_longer_than_there_is_ends_before_it_is_done(monkeyp
 
 def test_a_flat_validation_ends_early_and_only_then() -> None:
     plan = StepPlan.of(1200, epoch_steps=10)
-    risen = [min(0.9, 0.03 * epoch) for epoch in range(60)]
-    assert steps_with_rest(plan, 60, risen, images=200) == 750
-    # Before a third of the schedule, with an epoch that is clearly better, without validation, and at the end.
-    assert steps_with_rest(plan, 39, [0.1] * 39, images=200) is None
-    assert steps_with_rest(plan, 60, [*risen[:-1], 0.95], images=200) is None
-    assert steps_with_rest(plan, 60, [None] * 60, images=200) is None
+    risen = [min(0.9, 0.03 * epoch) for epoch in range(73)]
+    assert steps_with_rest(plan, 73, risen, images=200) == 913
+    # Before half of the schedule, not flat for long enough, with an epoch of one image more, without validation, and
+    # at the end.
+    assert steps_with_rest(plan, 59, [0.1] * 59, images=200) is None
+    assert steps_with_rest(plan, 72, risen[:-1], images=200) is None
+    assert steps_with_rest(plan, 73, [*risen[:-1], 0.91], images=200) is None
+    assert steps_with_rest(plan, 73, [None] * 73, images=200) is None
     assert steps_with_rest(plan, 110, [0.9] * 110, images=200) is None
