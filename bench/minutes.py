@@ -4,13 +4,13 @@
 
 Ours is `convscope train SET --minutes M`, with three seeds; a peer has one. fastai, timm and ultralytics train with
 their defaults and, beside it as NAME-small, with what they document for small images and short trainings
-(`bench/peers/` says what that is, and where it departs from it); AutoGluon has its own `time_limit`. All start from
+(listed in `bench/peers/`, with each departure); AutoGluon has its own `time_limit`. All start from
 fresh weights: pretrained ones can't be had for every method alike. FOLDER (or the variable CONVSCOPE_DATASETS) holds
 `cifar10/`, as JPEG files; the grey crops are made (`bench/grey_crops.py`).
 
 A run is a fresh process, with a cold cache of its own, and its time counts from the command. Ours ends with the
 command: decoding, validation, the test and the report are in it. A peer's ends when its weights are saved; its clock
-stands still while it looks for how many epochs fit, and while it validates (but for AutoGluon, which averages weights
+is stopped while it finds how many epochs fit, and while it validates (but for AutoGluon, which averages weights
 by that), and it is measured on the test images, by its own means, after that. fastai and timm, which have no time
 limit, train what fills their minutes. Where a run took over 2 % more than its minutes, the README's table has what it
 took.
@@ -48,9 +48,9 @@ METHODS = {
     **{f"{name}-small": (name, "small") for name in ("fastai", "timm", "ultralytics")},
 }
 KEY = ("method", "set", "minutes", "seed")
-# A peer that is not done after so many minutes, and so many times the minutes asked, is ended.
+# A peer is ended after this number of minutes plus this multiple of the minutes asked.
 HANGS = (30, 3)
-OVER = 1.02  # times the minutes asked: from there on the table says how many were taken
+OVER = 1.02  # times the minutes asked: from there on the table has how many were taken
 
 Row = dict[str, str]
 
@@ -97,7 +97,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(METHODS), help="methods, with commas between")
     parser.add_argument("--seeds", type=int, default=3, help="runs of ours for each set and time: seeds 0, 1, ...")
     parser.add_argument("--peer-seeds", type=int, default=1, help="runs of a peer")
-    parser.add_argument("--images", type=int, help="train on so few: a trial, whose results are not kept")
+    parser.add_argument(
+        "--images", type=int, help="train on this number of images: a trial, whose results are not kept"
+    )
     parser.add_argument("--peers-python", default=sys.executable, help="with fastai, timm, ultralytics, AutoGluon")
     parser.add_argument("--work", type=Path, default=Path("minutes"), help="made images, and the run that goes on")
     parser.add_argument("--results", type=Path, help=f"folder of the CSV file and the plots  [{RESULTS.name}]")
@@ -251,7 +253,7 @@ def plot(rows: Sequence[Row], name: str):
             curves.append(Curve(method, [x for x, _ in points], [y for _, y in points]))
     return line_chart(
         curves, title=f"Accuracy against minutes: {SETS[name]}", x_label="minutes from the command",
-        y_label="test accuracy, %", y_limits=(0, 100), x_scale="log", width=760, height=400,
+        y_label="test accuracy, %", y_limits=(0, 100), x_scale="log", marked=True, width=760, height=400,
     )  # fmt: skip
 
 

@@ -4,8 +4,9 @@
 
 Each row is one command, `convscope train SET --minutes M`, in a process of its own, with an empty cache and from its
 start to its end, so that decoding, test and report are in its time. A row has the minutes asked and taken, their
-ratio, the learning rate of the last step as a share of the highest and the share at which its schedule ends, how often
-the steps were planned again, and the test accuracy.
+ratio, the shares of the time before the first step, of the epochs and after the last one, the learning rate of the
+last step as a share of the highest and the share at which its schedule ends, how often the steps were planned again,
+and the test accuracy.
 
 FOLDER (or the variable CONVSCOPE_DATASETS) holds `cifar10/` and `mnist10k/`; the grey crops are made
 (`bench/grey_crops.py`), and the digits come along. What is in FILE.jsonl is not measured again, so a call that was
@@ -101,7 +102,18 @@ def measured(data: str, asked: dict[str, Any], work: Path) -> dict[str, Any]:
             return {"seconds": seconds, "error": ended.stderr.strip().splitlines()[-1]}
         found = json.loads(ended.stdout)
         ratio = seconds / 60 / asked["minutes"] if asked["minutes"] else None
-        return {"seconds": seconds, "ratio": ratio, "error": "", **of_run(Path(found["run"]), found)}
+        parts = shares(seconds, found)
+        return {"seconds": seconds, "ratio": ratio, "error": "", **parts, **of_run(Path(found["run"]), found)}
+
+
+def shares(seconds: float, found: dict[str, Any]) -> dict[str, float]:
+    """Return the shares of a command's seconds before the first step, in the epochs, and in the test and the report."""
+    before, epochs = found["forecast"]["begun"], found["seconds"]
+    return {
+        "share_before": before / seconds,
+        "share_epochs": epochs / seconds,
+        "share_after": max(0.0, seconds - before - epochs) / seconds,
+    }
 
 
 def of_run(run: Path, found: dict[str, Any]) -> dict[str, Any]:
@@ -134,19 +146,33 @@ def table(rows: list[dict[str, Any]]) -> Table:
     columns = [Column("set"), Column("network")]
     columns += [
         Column(name, numeric=True)
-        for name in ("asked", "taken", "ratio", "steps", "epochs", "planned again", "last rate", "accuracy")
+        for name in (
+            "asked",
+            "taken",
+            "ratio",
+            "before",
+            "training",
+            "after",
+            "steps",
+            "epochs",
+            "planned again",
+            "last rate",
+            "accuracy",
+        )
     ]
     lines = []
     for row in rows:
         asked = f"{row['minutes']:g} min" if row["minutes"] else f"{row['epochs_asked']} epochs"
         taken = f"{row['seconds'] / 60:.2f} min"
         if row["error"]:
-            lines.append((row["set"], row["error"], asked, taken, *[""] * 6))
+            lines.append((row["set"], row["error"], asked, taken, *[""] * 9))
             continue
         ratio = "" if row["ratio"] is None else f"{row['ratio']:.3f}"
+        # Rows of an earlier version of this script have no parts.
+        parts = [percent(row.get(f"share_{name}")) for name in ("before", "epochs", "after")]
         counts = (f"{row['steps']:,}", str(row["epochs"]), str(row["planned_again"]))
         ends = (f"{row['last_rate']:.4g}", percent(row["accuracy"], decimals=2))
-        lines.append((row["set"], row["network"], asked, taken, ratio, *counts, *ends))
+        lines.append((row["set"], row["network"], asked, taken, ratio, *parts, *counts, *ends))
     return Table.of(columns, lines)
 
 

@@ -245,10 +245,10 @@ def cifarnets() -> str:
 CIFARNETS = """## CifarNet's sizes
 
 One depth in four widths, for grey or colour images of 28 to 128 pixels. Above 48 pixels `convscope train` sets the
-option `stem_stride`: the first layer takes patches of twice that many pixels at steps of it, and all maps behind it are
-those of an image of that part of the side. MACs of a grey image, and the receptive field of a cell of the last map in
-pixels a side without the image's borders: it is more than the image at every size, so the maximum over all cells,
-whose field is the whole image, chooses among cells that have each seen all of it.
+option `stem_stride` to S: the first layer takes patches of 2S×2S pixels at a stride of S, so all later maps have
+the size that they have for an image of 1/S of the side. MACs of a grey image, and the receptive field of a cell of
+the last map in pixels a side without the image's borders: it is more than the image at every size, so the maximum
+over all cells, whose field is the whole image, chooses among cells that have each seen all of it.
 
 """
 

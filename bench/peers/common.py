@@ -1,4 +1,4 @@
-"""What every peer's script shares: its options, a clock that can stand still, and the result that it leaves.
+"""What every peer's script shares: its options, a clock that can be stopped, and the result that it leaves.
 
 Every script here trains one peer on a folder with train/ and test/ class folders and is run by `bench/train.py` and
 `bench/minutes.py`:

@@ -124,7 +124,7 @@ class Run:
         return marks[0] - began, (marks[-1] - marks[0]) / TRIAL
 
     def train(self, steps: int, *, after_epoch: Callable[[int], None]) -> None:
-        """Train so many steps; `after_epoch` takes how many were done at the end of an epoch, and at the end of all."""
+        """Train `steps` steps; `after_epoch` is given the number done at the end of each epoch, and of all."""
         an_epoch, done = len(self.training), 0
         if self.recipe.by_step:
             scheduler = CosineLRScheduler(

@@ -26,13 +26,17 @@ def test_a_forecast_is_said_before_the_first_epoch_and_kept(
     tmp_path: Path, places: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planned_time, "measured_costs", lambda *given, **parts: CHEAP)
-    code, _, err = run_command(capsys, "train", "digits", "--epochs", "1", "--name", "f", *places)
+    code, out, err = run_command(capsys, "train", "digits", "--epochs", "1", "--name", "f", *places)
     assert code == 0
     line = next(line for line in err.splitlines() if line.startswith("forecast: "))
     assert re.match(r"forecast: about [\d.]+ s: .*memory [\d.]+ [kM]B a step; disk [\d.]+ [kM]B", line)
     assert err.index(line) < err.index("epoch  ")
     run = tmp_path / "runs" / "f"
-    assert line in (run / "log.txt").read_text() and "Forecast" in (run / "report.html").read_text()
+    page = (run / "report.html").read_text()
+    assert line in (run / "log.txt").read_text() and "Forecast" in page
+    # What it took is said beside it: in all, and by parts.
+    assert re.search(r"^trained 1 epoch in .*; .* in all, forecast ", out, re.MULTILINE)
+    assert "<h2>Time</h2>" in page and "before the first step" in page and "than forecast" in page
 
 
 def test_a_long_training_says_what_would_be_faster(
@@ -76,6 +80,6 @@ def test_a_budget_says_why_it_takes_a_network(
     code, _, err = run_command(capsys, *words)
     assert code == 0
     line = next(line for line in err.splitlines() if line.startswith("auto: model "))
-    assert "expected after" in line and "would have" in line
+    assert "on the nearest reference set" in line and "would have" in line
     recipe = tomllib.loads((tmp_path / "runs" / "m" / "recipe.toml").read_text())
     assert recipe["model"] in line and recipe["minutes"] == 0

@@ -124,7 +124,7 @@ def test_a_default_can_be_typed(name: str) -> None:
         ({"epochs": -1}, "epochs is -1: it must be at least 0, or auto"),
         ({"steps": 0}, "steps is 0: it must be at least 1, or auto"),
         ({"minutes": -1}, "minutes is -1"),
-        ({"minutes": 20_000}, "it must be below 10081, or auto"),
+        ({"minutes": 20_000}, "it must be at most 10,080, or auto"),
         ({"minutes": 5, "epochs": 3}, "minutes 5 and epochs 3 contradict each other: leave one of them at auto"),
         ({"minutes": 0.5, "steps": 1200}, "minutes 0.5 and steps 1,200 contradict each other"),
         ({"epochs": 2.5}, "epochs is 2.5: it must be a whole number, or auto"),

@@ -58,8 +58,8 @@ def command(
 
     DATA is a folder of images (a folder for each class, or train/, val/ and test/ with such folders), a CSV file of
     images and their labels, one or several each, WebDataset shards, a folder of IDX files or of CIFAR binaries, or the
-    built-in digits. What is left at auto follows from the images. To train in several processes, start it with
-    torchrun --nproc-per-node N -m convscope.
+    built-in digits. What is left at auto is chosen by the images and the minutes. To train in several processes, start
+    it with torchrun --nproc-per-node N -m convscope.
     """
     from convscope.hardware.allocator import prepare_memory
     from convscope.hardware.rank import Rank

@@ -81,8 +81,8 @@ class Stage:
     shortcut: bool = False
 
 
-# The first layer: at most so many principal components (each gives two maps, one for each sign); a patch has two pixels
-# a side for each pixel of its step.
+# The first layer: the number of principal components at most (each gives two maps, one for each sign), and the side of
+# a patch as a multiple of its step.
 DIRECTIONS, PATCH_FOR_STEP = 12, 2
 
 # The family, by the size of a network: the same depth at other widths.
@@ -124,7 +124,7 @@ MOMENTUM, EPSILON = 0.4, 1e-6
 # weights, a step of a rate changes the scores by the rate over the width, so both rates are in proportion to the width.
 BIAS_RATE, CLASSIFIER_RATE, DECAY = 0.053, 0.67, 2e-6
 RATED_WIDTH = 256
-# The first layer's biases are soon what they will be; frozen, they spare the way back through the largest map.
+# The first layer's biases change little after this share; frozen, they save the backward pass of the largest map.
 WHITENING_SHARE = 3 / 8
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from convscope.report.table import Table
 
 # Of one command: a week. A longer training is resumed.
-MOST_MINUTES = 7 * 24 * 60 + 1
+MOST_MINUTES = 7 * 24 * 60
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -117,7 +117,7 @@ class Recipe(Documented):
         "the largest image that is read; decoding one takes some 16 MB a megapixel",
         "images",
         at_least=1,
-        below=MOST_MEGAPIXELS + 1,
+        at_most=MOST_MEGAPIXELS,
         advanced=True,
     )
     validation_fraction: float | Auto = setting(
@@ -129,7 +129,7 @@ class Recipe(Documented):
     )
     train_images: int = setting(
         0,
-        "use at most this many of the training images, those held back for validation among them; each class keeps the "
+        "train on at most this number of images, those held back for validation among them; each class keeps the "
         "same share, drawn by the seed of the split; 0: all",
         "images",
         at_least=0,
@@ -175,8 +175,8 @@ class Recipe(Documented):
     )
     head: Literal["auto", "train", "solve"] = setting(
         AUTO,
-        "solve: compute features once with the weights that are given, fit the last layer to them, and begin there; "
-        "train: begin with a fresh one; auto: solve where all else is frozen and no epochs are asked for",
+        "solve: compute the features of the given weights once, fit the last layer to them, and train from there; "
+        "train: initialise it at random; auto: solve where all else is frozen and no epochs are asked for",
         "network",
     )
     head_views: Literal["one", "flip", "flip-shift", "ten-crop"] = setting(
@@ -263,21 +263,21 @@ class Recipe(Documented):
     )
     minutes: float | Auto = setting(
         AUTO,
-        "time budget of the whole command, its test included: the steps are planned for it; 0: none; auto: 10 where "
-        "epochs and steps are at auto too, else none",
+        "time budget of the whole command, from decoding to the report: as many steps as fit; 0: no budget; auto: 10 "
+        "where epochs and steps are at auto too, else 0",
         "training",
         at_least=0,
-        below=MOST_MINUTES,
+        at_most=MOST_MINUTES,
     )
     epochs: int | Auto = setting(
         AUTO,
-        "passes over the training images; auto: by the number of images; 0: a solved head is all",
+        "passes over the training images; auto: by the number of images; 0: none after a solved head",
         "training",
         at_least=0,
     )
     steps: int | Auto = setting(
         AUTO,
-        "optimizer steps in all, so that the last epoch may be cut short; auto: whole epochs",
+        "optimizer steps in all, the last epoch perhaps cut short; auto: those of the epochs",
         "training",
         at_least=1,
     )

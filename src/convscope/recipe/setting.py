@@ -41,6 +41,7 @@ def setting(
     *,
     at_least: float | None = None,
     below: float | None = None,
+    at_most: float | None = None,
     advanced: bool = False,
 ) -> Any:
     """Return the dataclass field of a setting, with what the command line and the check need as its metadata.
@@ -51,9 +52,17 @@ def setting(
         group: its heading.
         at_least: the smallest value.
         below: a limit that is not reached.
+        at_most: the largest value.
         advanced: the command line lists it with `--help-all` alone; its auto is right for nearly every run.
     """
-    metadata = {"help": help, "group": group, "at_least": at_least, "below": below, "advanced": advanced}
+    metadata = {
+        "help": help,
+        "group": group,
+        "at_least": at_least,
+        "below": below,
+        "at_most": at_most,
+        "advanced": advanced,
+    }
     return field(default=default, metadata=metadata)
 
 
@@ -137,6 +146,8 @@ def checked(name: str, value: object, kinds: Kinds, limits: Mapping[str, Any]) -
             raise RunError(f"{name} is {described(value)}: it must be at least {low}{or_word}")
         if high is not None and value >= high:
             raise RunError(f"{name} is {described(value)}: it must be below {high}{or_word}")
+        if (most := limits["at_most"]) is not None and value > most:
+            raise RunError(f"{name} is {described(value)}: it must be at most {most:,}{or_word}")
         if isinstance(value, int) and abs(value) >= SEEDS:
             raise RunError(f"{name} is {described(value)}: it must be below {SEEDS}{or_word}")
     return value

@@ -58,10 +58,14 @@ def line_chart(
     y_label: str,
     y_limits: tuple[float, float] | None = None,
     x_scale: Scale = "linear",
+    marked: bool = False,
     width: float = 640,
     height: float = 320,
 ) -> Drawing:
-    """Curves over a common x, with axes, ticks and a legend; x is above 0 where its scale is "log"."""
+    """Curves over a common x, with axes, ticks and a legend; x is above 0 where its scale is "log".
+
+    Where they are `marked`, each point has a dot: for a few measurements with lines between them.
+    """
     points = [_finite(curve) for curve in curves]
     everything = [p for curve in points for segment in curve for p in segment] or [(0.0, 0.0)]
     y_ticks = nice_ticks(*(y_limits or (min(y for _, y in everything), max(y for _, y in everything))))
@@ -101,7 +105,10 @@ def line_chart(
     parts.append(text(12, top + plot_height / 2, y_label, size=12, anchor="middle", colour="muted", rotate=-90))
     for i, segments in enumerate(points):
         for segment in segments:
-            parts.append(_curve([place(x, y) for x, y in segment], i))
+            placed = [place(x, y) for x, y in segment]
+            parts.append(_curve(placed, i))
+            if marked and len(placed) > 1:
+                parts += [_curve([point], i) for point in placed]
     parts.append(legend)
     ends = "; ".join(_ending(curve, segments) for curve, segments in zip(curves, points, strict=True))
     return Drawing.of(width, height, parts, title=title, description=f"{y_label} over {x_label}. {ends}")

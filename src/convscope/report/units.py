@@ -99,6 +99,15 @@ def seconds(duration: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def whole_tenths(duration: float) -> str:
+    """Return a duration that is an estimate: no finer than a tenth of a second.
+
+    >>> [whole_tenths(t) for t in (0.0042, 0.6067, 59.96, 125)]
+    ['0.0 s', '0.6 s', '1 min 00 s', '2 min 05 s']
+    """
+    return f"{duration:.1f} s" if round(duration, 1) < 60 else seconds(duration)
+
+
 def loss(value: float) -> str:
     """Return a loss in four decimals, and by its power of ten where that would be more than ten characters.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 
 from convscope.errors import RunError
-from convscope.report.units import seconds
+from convscope.report.units import whole_tenths
+from convscope.report.usage import settings_text
 from convscope.training.autotune.measured_costs import measured_costs, sides_of
 from convscope.training.distributed.shared_costs import shared_costs
 from convscope.training.job import Job
@@ -16,7 +18,7 @@ from convscope.training.timing.time_budget import MINUTE, SPARE, TimeBudget
 
 
 def add_minutes(job: Job, minutes: float, *, began: float) -> None:
-    """Plan a restored job for so many minutes from `began`; the first process decides for all.
+    """Plan a restored job for `minutes` from `began`; the first process decides for all.
 
     The steps that are left of a run that was stopped are made more or fewer, and its learning rate goes on from where
     it was. A run that had ended goes on in a longer schedule, as with more epochs: at the rate of its place in that.
@@ -45,10 +47,10 @@ def add_minutes(job: Job, minutes: float, *, began: float) -> None:
             return costs.seconds(longer(steps), sides=sides_of(resolved), since=at)
 
         if now + needed(at + 1) > budget.deadline:
-            enough = (now - began + needed(at + 1)) * SPARE / (1 - MARGIN) / MINUTE
+            enough = math.ceil((now - began + needed(at + 1)) * SPARE / (1 - MARGIN) / MINUTE * 10) / 10
             raise RunError(
-                f"minutes {minutes:g}: one step more, the test and the report take {seconds(needed(at + 1))}, after "
-                f"{seconds(now - began)} to begin: give {enough:.1g} or more"
+                f"minutes {minutes:g}: one more step, the test and the report take {whole_tenths(needed(at + 1))}, "
+                f"after {whole_tenths(now - began)} to begin: give {settings_text(minutes=enough)} or more"
             )
         left = budget.deadline - MARGIN * budget.seconds - now
         return longer(most_steps_within(left, needed, least=at + 1))

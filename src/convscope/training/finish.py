@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -28,6 +29,7 @@ from convscope.training.loop.nonfinite import remark_on
 from convscope.training.loop.state import batches_of
 from convscope.training.outcome import Outcome
 from convscope.training.report.report import UNWRITTEN, TrainingReport, write_report
+from convscope.training.report.time_taken import TimeTaken
 from convscope.training.resolve.resolved_recipe import choice_lines
 from convscope.training.session import held_out
 
@@ -47,6 +49,7 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
 
     `reason` and `advice` say why it could not go on, and what to do.
     """
+    began_to_finish = time.monotonic()
     state, run, group = job.state, job.run, job.group
     complete = ending in ("done", "early")
     remark = remark_on(state.rows, job.settings, state.network, classes=len(job.spec.classes)) if complete else None
@@ -69,7 +72,16 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         if spec != job.spec:
             run.write_spec(spec)
         write_report(
-            _report(job, ending, reason=reason, advice=advice, remark=remark, scores=scores, one_view=one_view)
+            _report(
+                job,
+                ending,
+                reason=reason,
+                advice=advice,
+                remark=remark,
+                scores=scores,
+                one_view=one_view,
+                finish_seconds=time.monotonic() - began_to_finish,
+            )
         )
     job.write_status(
         "diverged" if remark else "failed" if request.error else STATES[ending], reason=reason or remark or ""
@@ -90,6 +102,7 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         rows=tuple(state.rows),
         loss_name=job.spec.objective.measured,
         forecast=job.session.forecast,
+        command_seconds=job.command_seconds,
     )
 
 
@@ -156,6 +169,7 @@ def _report(
     remark: str | None = None,
     scores: AnyScores | None = None,
     one_view: float | None = None,
+    finish_seconds: float = 0.0,
 ) -> TrainingReport:
     """Return the content of the report of a run that has ended."""
     best = job.state.best
@@ -183,7 +197,16 @@ def _report(
         one_view=one_view,
         cautions=_cautions(job, scores),
         steps=(job.steps_done, job.plan.steps),
-        replanned=job.plan.changes_text,
+        time=TimeTaken(
+            whole=job.command_seconds,
+            training=job.state.seconds,
+            finish=finish_seconds,
+            forecast=job.session.forecast,
+            complete=ending in ("done", "early"),
+            minutes=job.session.budget.text if job.session.budget else "",
+            plan=job.plan,
+            reasons=job.state.reasons,
+        ),
     )
 
 

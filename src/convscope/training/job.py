@@ -74,6 +74,8 @@ class Job:
     # The caller's function, which is given each epoch once it is written.
     on_epoch: OnEpoch | None = None
     started: float = field(default_factory=time.time)
+    # When the command began, on the monotonic clock; None where that is unknown.
+    began: float | None = None
     saved_at: float = -math.inf
     # The end of the last complete epoch, while that is not on the disk yet.
     unsaved: Checkpoint | None = None
@@ -156,6 +158,11 @@ class Job:
     def plan(self) -> StepPlan:
         """The plan of the steps as it is now."""
         return self.state.plan or first_plan(self.resolved, self.epoch_steps)
+
+    @property
+    def command_seconds(self) -> float | None:
+        """The seconds since the command began."""
+        return None if self.began is None else time.monotonic() - self.began
 
     @property
     def steps_done(self) -> int:

@@ -11,7 +11,7 @@ from convscope.report.json_values import json_dict
 from convscope.report.printable import from_here
 from convscope.report.short_repr import short_path
 from convscope.report.svg import Drawing, beside
-from convscope.report.units import interval, percent, plural, seconds
+from convscope.report.units import interval, percent, plural, seconds, whole_tenths
 from convscope.report.usage import call_text
 from convscope.runs.events import EpochRow
 from convscope.runs.run_directory import Run
@@ -51,6 +51,8 @@ class Outcome(Pictured):
     loss_name: str = "loss"
     # What was expected before the first step; None where it was not, as for a run that is resumed.
     forecast: Forecast | None = None
+    # Seconds of the command up to its report; None where its beginning is unknown.
+    command_seconds: float | None = None
 
     @property
     def interrupted(self) -> bool:
@@ -62,12 +64,19 @@ class Outcome(Pictured):
         """Whether the training began with a solved head, whose measures are those of epoch 0, the first of `rows`."""
         return bool(self.rows) and not self.rows[0].epoch
 
+    @property
+    def _of_command(self) -> str:
+        """The time of the command beside the forecast; empty where either is unknown."""
+        if self.command_seconds is None or self.forecast is None:
+            return ""
+        return f"; {whole_tenths(self.command_seconds)} in all, forecast {whole_tenths(self.forecast.seconds)}"
+
     def lines(self) -> list[str]:
         """Return the result in a few lines, with the run directory."""
         go_on = call_text("train", resume=self.run)
         trained = "solved the head" if self.solved and not self.epochs else f"trained {plural(self.epochs, 'epoch')}"
         ended = {
-            "done": f"{trained} in {seconds(self.seconds)}",
+            "done": f"{trained} in {seconds(self.seconds)}{self._of_command}",
             "early": f"stopped early after {plural(self.epochs, 'epoch')}: no better validation for a while",
             "stopped": f"stopped after {plural(self.epochs, 'epoch')}; to go on: {go_on}",
             "interrupted": f"stopped after {plural(self.epochs, 'epoch')}; to go on: {go_on}",
@@ -120,6 +129,7 @@ class Outcome(Pictured):
             ending: done, early (early stopping), stopped (by a callback) or interrupted (by Ctrl-C or a signal).
             epochs: epochs that are complete.
             seconds: of training.
+            command_seconds: of the command up to its report; None where its beginning is unknown.
             best_epoch: the epoch whose weights are kept; None before the first.
             best_validation: their validation accuracy, or mAP; None without validation images.
             measured: which of the two.
@@ -138,6 +148,7 @@ class Outcome(Pictured):
                 "ending": self.ending,
                 "epochs": self.epochs,
                 "seconds": self.seconds,
+                "command_seconds": self.command_seconds,
                 "best_epoch": best.epoch if best else None,
                 "best_validation": best.accuracy if best else None,
                 "measured": self.measured,

@@ -32,14 +32,14 @@ from convscope.training.resolve.head import SOLVE
 
 
 def is_to_solve(job: Job) -> bool:
-    """Return whether the recipe wants a solved head and the run has none yet."""
+    """Return whether the recipe asks for a solved head and the run has none yet."""
     return job.resolved.head == SOLVE and job.state.best is None
 
 
 def solve_head(job: Job, stop: Callable[[], bool], cache_directory: Path | None = None) -> bool:
     """Solve the head and keep it as epoch 0; return False where `stop()` ended it before.
 
-    Of several processes each computes the features of a part of the images, and the first one's fit is everybody's.
+    Of several processes each computes the features of a part of the images, and all take the fit of the first.
     """
     began = time.perf_counter()
     try:
@@ -59,7 +59,7 @@ def solve_head(job: Job, stop: Callable[[], bool], cache_directory: Path | None 
 
 
 def _solved(job: Job, stop: Callable[[], bool], cache: Path) -> tuple[EpochRow, list[str]]:
-    """Solve the head in place; return the row of epoch 0 and what there is to say."""
+    """Solve the head in place; return the row of epoch 0 and lines for the log."""
     state, resolved, train, val = job.state, job.resolved, job.session.train, job.dataset.val
     pixels = to_floats(train.images[:TRIED_IMAGES], job.spec.normalization, device=resolved.device)
     head = find_head(state.network, pixels, classes=len(job.spec.classes))

@@ -102,7 +102,7 @@ def train_new(
         ):
             network, of_weights = session.network()
             job = Job.of(run, session, network, listener, group, on_epoch)
-            job.cache_directory = cache_directory
+            job.cache_directory, job.began = cache_directory, began
             if group.first:
                 run.log(f"convscope {__version__}, torch {torch.__version__}, {platform.platform()}")
                 run.log(f"memory: {prepare_memory().line}")
@@ -178,7 +178,7 @@ def _resume(
             session = replace(session, spec=replace(session.spec, source=source_of(session.spec.code)))
         with session.computing(), _handling_interrupts(run, listener, group, request) as request:
             job = Job.of(run, session, _network_to_resume(run, session), listener, group, on_epoch)
-            job.cache_directory = cache_directory
+            job.cache_directory, job.began = cache_directory, began
             damage = damage_of_weights(run) if os.path.lexists(run.weights) else ""
             restore(job)
             if damage and job.state.best is not None:
@@ -317,6 +317,7 @@ def _with_half_the_batch(job: Job, refused: str) -> Job:
     session = replace(job.session, resolved=resolved, costs=None if costs is None else costs.times(0.5))
     smaller = Job.of(job.run, session, _network_to_resume(job.run, session), job.listener, job.group, job.on_epoch)
     smaller.started, smaller.cache_directory = job.started, job.cache_directory
+    smaller.began = job.began
     if resolved.recipe.steps != AUTO:
         plan = job.plan.in_epochs_of(smaller.epoch_steps)
         smaller.session = replace(session, resolved=resolved.changed(steps=plan.steps, epochs=plan.epochs))

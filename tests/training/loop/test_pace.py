@@ -14,14 +14,20 @@ from resolved_recipes import resolved_with
 
 
 class Scripted(Pacer):
-    """A pacer that says at each step what a test wants."""
+    """A pacer with the number of steps that a test gives for a step."""
 
     def __init__(self, steps: dict[int, int]) -> None:
         super().__init__(costs=Costs(steps=((1.0, 1.0),), epoch_end=0.0, finish=0.0), sides=Sides(), deadline=1e9)
         self.steps = steps
+        self.at = 0
 
     def within_epoch(self, plan: StepPlan, step: int) -> int:
+        self.at = step
         return self.steps.get(step, plan.steps)
+
+    @property
+    def reason(self) -> str:
+        return f"as of step {self.at}"
 
     between_epochs = within_epoch
 
@@ -37,8 +43,10 @@ def test_small_changes_are_recorded_and_one_line_an_epoch_is_said() -> None:
             pace.before_step(step)
         state.epoch = epoch
         pace.between_epochs()
-    assert [line.split(": a step")[0] for line in lines] == [
-        "planned again after step 100: 860 steps in all, not 1,000",
-        "planned again after step 400: 900 steps in all, not 860",
+    # Each with the reason of the largest change in its direction.
+    assert lines == [
+        "planned again after step 100: 860 steps, not 1,000: as of step 30",
+        "planned again after step 400: 900 steps, not 860: as of step 250",
     ]
+    assert state.reasons == {step: f"as of step {step}" for step in changes}
     assert [piece.at for piece in state.planned.pieces] == [0, *changes]

@@ -172,3 +172,24 @@ def test_no_plan_is_longer_than_the_most() -> None:
     costs = Costs(steps=((1.0, 0.01),), epoch_end=0.0, finish=1.0)
     found = simulated(Machine(costs), budget=60.0, epoch_steps=20, sides=Sides(), most=400)
     assert found.plan.steps == 400 and found.changes == 0
+
+
+def test_the_reason_of_a_change_says_what_took_other_times() -> None:
+    """What takes as long as it was measured is not named."""
+    costs = Costs(steps=((1.0, 0.5),), epoch_end=0.2, finish=1.0)
+    plan = StepPlan.of(80, epoch_steps=8)
+
+    def after_an_epoch(machine: Machine, of_end: float = 1.0) -> tuple[int, str]:
+        pacer = Pacer(costs=costs, sides=Sides(), deadline=44.0, budget=44.0, clock=lambda: machine.now)
+        pacer.epoch_began()
+        for step in range(8):
+            machine.work(0.5)
+            pacer.step_ended(plan, step)
+        machine.work(0.2 * of_end)
+        pacer.epoch_ended()
+        return pacer.between_epochs(plan, 8), pacer.reason
+
+    steps, reason = after_an_epoch(Machine(costs))
+    assert (steps, reason.split(";")[1:]) == (80, [])
+    steps, reason = after_an_epoch(Machine(costs), of_end=20.0)
+    assert steps < 80 and "a step" not in reason and "a validation 3.00 times as long as measured" in reason

@@ -24,10 +24,10 @@ from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.timing.costs import Costs, Sides
 from convscope.training.timing.rates import ImageCounts, Rates
 
-# A step or a forward pass that is timed has as many images as take about this long, and at least so many.
+# A step or a forward pass that is timed has as many images as take about this long, and at least LEAST_IMAGES.
 STEP_SECONDS, FORWARD_SECONDS = 0.25, 0.1
 LEAST_IMAGES = 8
-# And more of them where these take no more than so many times that: a step's fixed part is multiplied by a batch.
+# It has MORE_IMAGES where these take at most MORE_TIMES as long: an error in a step's fixed part grows with the batch.
 MORE_IMAGES, MORE_TIMES = 64, 4
 # Of a step of these, no more than this share is taken to be what any step costs.
 MOST_FIXED = 0.8
@@ -84,10 +84,10 @@ def measured_rates(
     effort: float = 1.0,
     fastest: bool = False,
 ) -> Rates:
-    """Return the seconds for an image, of a training that takes steps on so many `images` in all, if they are few.
+    """Return the seconds for an image, of a training whose steps have `images` in all, where these are few.
 
     `effort` is the share of the usual time that is measured. Times are those of the median step, or of the `fastest`:
-    that says more of a network, and less of what else the machine does now. Generators and threads stay as found.
+    that depends less on what else the machine does now. Generators and threads stay as found.
     """
     with exclusive(resolved.device):
         work = work_of(resolved, spec, train)

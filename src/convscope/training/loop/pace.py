@@ -12,13 +12,13 @@ from convscope.training.timing.early_end import steps_with_rest
 from convscope.training.timing.pacer import Pacer
 
 # Of changes of the plan, those of more than this share of its steps are said.
-SAID_FROM = 0.03
+REPORTED_FROM = 0.03
 
 
 class Pace:
     """Changes the plan of a training state as the pacer decides; without a pacer it stays.
 
-    Every process of a group has a pacer or none has, for they exchange what the first one's says.
+    Every process of a group has a pacer or none has, for the first one's plan is sent to all.
     """
 
     def __init__(
@@ -36,8 +36,9 @@ class Pace:
         self._notify = notify
         self._validated = validated
         self._rests = False
-        # The number of steps that the user has last read of.
-        self._said = state.planned.steps
+        # The number of steps in the last line, and each change since then, with its reason.
+        self._reported = state.planned.steps
+        self._changes: list[tuple[int, str]] = []
 
     def epoch_began(self) -> None:
         """Count the time of the next step from now on."""
@@ -64,7 +65,7 @@ class Pace:
         step = self._state.epoch * plan.epoch_steps
         if step < plan.steps:
             self._change(step, lambda pacer: self._early_end(pacer) or pacer.between_epochs(plan, step))
-        self._say(step)
+        self._report(step)
 
     def _early_end(self, pacer: Pacer) -> int | None:
         """Return the steps with which the training ends, once, where its validation is flat."""
@@ -93,19 +94,24 @@ class Pace:
         if steps == plan.steps:
             return
         self._state.plan = plan.replanned(at=step, steps=steps)
+        why = pacer.reason
+        if self._rests and steps == pacer.most_steps:
+            why = f"validation is flat, so the learning rate goes to its end in {steps - step:,} steps"
+        self._state.reasons[step] = why
+        self._changes.append((steps - plan.steps, why))
 
-    def _say(self, step: int) -> None:
-        """Say once an epoch how the plan has changed, where that is a part of the training that matters.
+    def _report(self, step: int) -> None:
+        """Notify once an epoch of how the plan has changed, where that is a part of the training that matters.
 
-        On a machine with other work the plan changes often and by little; each change is in the checkpoint.
+        On a machine with other work the plan changes often and by little; each change is in the checkpoint. The reason
+        is that of the largest change in the same direction since the last line.
         """
         pacer, steps = self._pacer, self._state.planned.steps
         assert pacer is not None
-        ends_early = self._rests and steps == pacer.most_steps and self._said != steps
-        if not self._group.first or not (ends_early or abs(steps - self._said) > SAID_FROM * self._said):
+        ends_early = self._rests and steps == pacer.most_steps and self._reported != steps
+        if not self._group.first or not (ends_early or abs(steps - self._reported) > REPORTED_FROM * self._reported):
             return
-        why = f"a step takes {pacer.step_ratio:.2f} times what was measured before the first"
-        if ends_early:
-            why = "no better validation for a while, so the learning rate goes to its end"
-        self._notify(f"planned again after step {step:,}: {steps:,} steps in all, not {self._said:,}: {why}")
-        self._said = steps
+        sign = 1 if steps > self._reported else -1
+        _, why = self._changes[-1] if ends_early else max(self._changes, key=lambda change: sign * change[0])
+        self._notify(f"planned again after step {step:,}: {steps:,} steps, not {self._reported:,}: {why}")
+        self._reported, self._changes = steps, []

@@ -106,6 +106,8 @@ class TrainingState:
     average: Average | None = None
     # None until the loop begins, and then that of the recipe.
     plan: StepPlan | None = None
+    # Why the plan was changed before which step, since this process began.
+    reasons: dict[int, str] = field(default_factory=dict)
 
     @property
     def planned(self) -> StepPlan:

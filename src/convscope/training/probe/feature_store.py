@@ -84,7 +84,7 @@ class FeatureStore:
             self._new.append((digests, features))
 
     def flush(self) -> None:
-        """Write what was added as a part; where the disk refuses, `problem` says why, and nothing else is written."""
+        """Write what was added as a part; where the disk refuses, set `problem` to the reason, and write no more."""
         if not self._new or self.problem:
             return
         digests = np.concatenate([digests for digests, _ in self._new])
@@ -117,7 +117,7 @@ class FeatureStore:
                 with contextlib.suppress(OSError):
                     path.unlink()
         with contextlib.suppress(OSError):
-            os.utime(self._path)  # the folder's time says when the entry was last used
+            os.utime(self._path)  # the folder's time is that of the entry's last use
 
     def _take(self, path: Path) -> None:
         """Read a part; raises RunError where it is not what was written."""

@@ -24,7 +24,7 @@ GRID = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)
 # Steps of L-BFGS for each penalty tried, from the solution of the one before; the best is then solved to the end.
 TRIAL_STEPS = 25
 FOLDS = 5
-# With fewer validation images than this the folds of the training images choose the penalty: few tell little apart.
+# With fewer validation images than this the folds of the training images choose the penalty: a loss on few is noisy.
 FEW_IMAGES = 200
 LEAST_DEVIATION = 1e-6
 # Folds are solved together up to this many scores, which bounds the memory: 64 MiB in float32, and their gradients.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import PurePath
 
@@ -46,6 +46,7 @@ from convscope.scoring.scores import Scores
 from convscope.training.report import scored, scored_labels
 from convscope.training.report.curves import accuracy_curves, loss_curves
 from convscope.training.report.pictures import colour_bar, filter_sheet, first_batch, first_filters, largest_weight
+from convscope.training.report.time_taken import TimeTaken, time_section
 
 FIRST = 18
 PROBLEMS_SHOWN = 200
@@ -70,9 +71,9 @@ class TrainingReport:
     best_weights: dict[str, Tensor] | None
     ending: str
     scores: AnyScores | None
-    # Steps that were taken, of those that were planned; and how the plan was changed.
+    # Steps that were taken, of those that were planned.
     steps: tuple[int, int] = (0, 0)
-    replanned: str = ""
+    time: TimeTaken = field(default_factory=TimeTaken)
     one_view: float | None = None
     # Warnings on the scores, a sentence each.
     cautions: tuple[str, ...] = ()
@@ -100,6 +101,7 @@ def report_document(report: TrainingReport) -> Document:
         *_filters(report),
         *(_of_one_label(scores) if scores and not isinstance(scores, LabelScores) else []),
         _images(report),
+        *time_section(report.time),
         _settings(report),
         _files(report),
     ]
@@ -155,6 +157,8 @@ def _headline(report: TrainingReport) -> Iterator[Fact]:
         taken, planned = report.steps
         yield Fact("Steps", f"{taken:,} of {planned:,}", taken)
         yield Fact("Training time", seconds(rows[-1].seconds), rows[-1].seconds)
+        if report.time.whole is not None:
+            yield Fact("Whole command", seconds(report.time.whole), report.time.whole)
         speed = sum(row.images_per_second for row in rows) / len(rows)
         yield Fact("Speed", f"{speed:,.0f} images/s", speed)
     yield Fact("Parameters", exact(report.weights), report.weights)
@@ -263,7 +267,7 @@ def _images(report: TrainingReport) -> Section:
 
 
 def _settings(report: TrainingReport) -> Section:
-    chosen = [Paragraph(sentence(reason)) for reason in (*report.reasons, report.replanned) if reason]
+    chosen = [Paragraph(sentence(reason)) for reason in report.reasons if reason]
     return Section("Settings", (*chosen, Details("Every setting", (report.recipe.table(),))))
 
 

@@ -22,8 +22,7 @@ WORST = 24
 CONFUSIONS = 12
 CALIBRATION_IMAGES = 5  # bins of fewer are left out
 FEWEST_BINS = 3  # points that a curve needs
-SMALL_MATRIX = 12  # classes up to which the table stands beside the matrix, when their names are short
-SHORT_NAME = 14  # characters
+NARROW_MATRIX = 540  # pixels: beside a table its text is legible up to this width, at 0.85 of its size
 
 
 def headline(scores: Scores) -> Iterator[Fact]:
@@ -96,7 +95,7 @@ def confusion(scores: Scores) -> Section:
     pairs = [(int(i), int(j)) for i, j in zip(*np.nonzero(wrong), strict=True)]
     pairs.sort(key=lambda pair: (-wrong[pair], pair))
     blocks: list[Block] = [Figure(scores.figure)]
-    beside = len(classes) <= SMALL_MATRIX and max(map(len, classes)) <= SHORT_NAME
+    beside = scores.figure().width <= NARROW_MATRIX
     if pairs:
         columns = [
             Column("true class"),

@@ -17,9 +17,9 @@ from itertools import pairwise
 
 # How far apart two sets are: for each doubling of the side, of the images and of the classes, and grey from colour.
 SIDE, IMAGES, CLASSES, CHANNELS = 1.0, 0.25, 0.25, 3.0
-# A set further away than this, about two doublings of the side, says nothing; so a grey one says nothing of colour.
+# A set further away than this, about two doublings of the side, is not used; so a grey one is not used for colour.
 FARTHEST = 2.0
-# Before the first point and after the last one the line has this share of its slope, and ends after so many doublings.
+# Before the first point and after the last one the line has BEFORE and AFTER of its slope, for DOUBLINGS doublings.
 BEFORE, AFTER, DOUBLINGS = 1.0, 0.5, 2.0
 # No error is expected to be smaller.
 LEAST_ERROR = 1e-3
@@ -51,7 +51,7 @@ class SetShape:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredPoint:
-    """A row of the table: validation accuracy of a network after so many epochs on images of this size."""
+    """A row of the table: validation accuracy of a network after some epochs on images of one size."""
 
     set_name: str
     shape: SetShape
@@ -83,7 +83,7 @@ class AccuracyTable:
         return tuple(dict.fromkeys((p.network, p.image_size) for p in self.points if p.set_name == set_name))
 
     def expected(self, set_name: str, network: str, image_size: int, *, seen: float) -> float | None:
-        """Return the accuracy of a network after it has seen so many images of a set; None where it was not measured.
+        """Return the accuracy of a network after `seen` images of a set; None where it was not measured.
 
         A point below an earlier one counts as much as that: more training is never expected to do harm.
         """

@@ -20,8 +20,8 @@ TINY_GREY, SMALL = 32, 128
 # The error that is left with test-time views, as a share of that with one view: of CifarNet on CIFAR-10, 10.68 % to
 # 9.64 % (the mean in docs/benchmarks.md). Of the flip alone half of that gain is taken.
 ERROR_LEFT: Mapping[str, float] = {"one": 1.0, "flip": 0.951, "flip-shift": 0.903, "ten-crop": 0.903}
-# Where no accuracy is expected by the table: views are taken where they take at most this share of the time, and a
-# network where at least so many of its epochs fit.
+# Where the table has no set like the images: views are taken where they need at most VIEWS_SHARE of the time, and a
+# network where at least ENOUGH_EPOCHS of its epochs fit.
 VIEWS_SHARE, ENOUGH_EPOCHS = 0.15, 4.0
 # The usual network stays where no other is expected to be better by more than this: tables are of other images.
 BETTER = 0.005
@@ -164,7 +164,7 @@ def best_option(options: Sequence[CandidatePlan], *, usual: str) -> CandidatePla
         return None
     known = [option for option in holding if option.accuracy is not None]
     of_usual = [option for option in holding if option.candidate.model == usual]
-    # An accuracy says nothing beside a network of which none is known.
+    # An accuracy can't be compared with a network that has none.
     if known and all(option.accuracy is not None for option in of_usual):
         best = max(known, key=lambda option: option.accuracy or 0.0)
         if of_usual and (of_usual[-1].accuracy or 0.0) >= (best.accuracy or 0.0) - BETTER:
@@ -183,10 +183,10 @@ def reason_for(best: CandidatePlan, options: Sequence[CandidatePlan], *, usual: 
     ...     return CandidatePlan(candidate=one, views="one", steps=9, epochs=epochs, seconds=540, accuracy=accuracy)
     >>> best, other = option("cifarnet-small", 12.0, 0.961), option("cifarnet", 5.2, 0.95)
     >>> reason_for(best, [best, other], usual="cifarnet")
-    '96.1 % expected after 12 epochs, 9 min 00 s; cifarnet would have 5 epochs and 95.0 %'
+    '12 epochs in 9 min 00 s, 96.1 % on the nearest reference set; cifarnet would have 5 epochs and 95.0 %'
     """
-    expected = "" if best.accuracy is None else f"{percent(best.accuracy)} expected after "
-    text = f"{expected}{_epochs(best)}, {seconds(best.seconds)}"
+    expected = "" if best.accuracy is None else f", {percent(best.accuracy)} on the nearest reference set"
+    text = f"{_epochs(best)} in {seconds(best.seconds)}{expected}"
     others = [option for option in options if option.candidate != best.candidate]
     if not others:
         return text

@@ -83,7 +83,7 @@ class Costs:
         return self.steps[-1][1]
 
     def times(self, factor: float) -> Costs:
-        """Return the costs with steps of so many times the seconds."""
+        """Return the costs with the seconds of a step multiplied by `factor`."""
         return replace(self, steps=tuple((side, seconds * factor) for side, seconds in self.steps))
 
     def of_pixels(self, share: float) -> Costs:

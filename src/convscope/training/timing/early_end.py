@@ -11,22 +11,22 @@ from collections.abc import Sequence
 
 from convscope.training.timing.step_plan import StepPlan
 
-# The validation is flat where no epoch of the newest, this share of all and at least so many, was better than the best
-# before them by more than this part of the accuracy's standard error.
+# The validation is flat where none of the newest epochs (FLAT_SHARE of all, at least FLAT_EPOCHS) was better than the
+# best before them by more than NOTICED standard errors of the accuracy.
 FLAT_SHARE, FLAT_EPOCHS = 0.35, 6
 NOTICED = 0.25
 # No earlier than after this share of the schedule. Of 44 whole curves of 30 to 300 epochs, on 40 to 179 validation
 # images, an end here would have come in 22, and 2 of these were better by more than half a point later: by 1 image of
 # 179. After a third of the schedule and 15 % of flat epochs it would have come in all 44, and 21 were better later.
 FROM_SHARE = 0.5
-# The rest of the schedule is then taken in this share of the steps so far, and in so many epochs at least.
+# The rest of the schedule then takes REST_SHARE of the steps so far, and at least REST_EPOCHS epochs.
 REST_SHARE, REST_EPOCHS = 0.25, 3
 
 
 def steps_with_rest(plan: StepPlan, epoch: int, accuracies: Sequence[float | None], *, images: int) -> int | None:
     """Return how many steps the training has where it ends early after `epoch` complete epochs; None where it goes on.
 
-    `accuracies` are those of all epochs, measured on so many validation `images`.
+    `accuracies` are those of all epochs; `images` is the number of validation images that they are measured on.
 
     >>> plan = StepPlan.of(1000, epoch_steps=10)
     >>> steps_with_rest(plan, 50, [0.5] * 10 + [0.9] * 40, images=200)

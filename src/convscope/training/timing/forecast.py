@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from convscope.report.units import byte_size, seconds
+from convscope.report.units import byte_size, seconds, whole_tenths
 from convscope.training.timing.costs import Costs, Sides
 from convscope.training.timing.step_plan import StepPlan
 
@@ -61,8 +61,8 @@ class Forecast:
             "validation and checkpoints": self.epoch_ends,
             "test and report": self.finish,
         }
-        named = [f"{name} {seconds(took)}" for name, took in parts.items() if took >= LEAST_NAMED * self.seconds]
-        said = [f"about {seconds(self.seconds)}: {', '.join(named)}"]
+        named = [f"{name} {whole_tenths(took)}" for name, took in parts.items() if took >= LEAST_NAMED * self.seconds]
+        said = [f"about {whole_tenths(self.seconds)}: {', '.join(named)}"]
         if self.step_bytes is not None:
             said.append(f"memory {byte_size(self.step_bytes)} a step")
         cached = f", {byte_size(self.cache_bytes)} of them decoded images" if self.cache_bytes else ""

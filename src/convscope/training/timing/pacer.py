@@ -1,8 +1,8 @@
 """The pacer: keeps a training within its time by planning the rest of its steps again as they turn out.
 
-It reads a monotonic clock, so a change of the machine's date is nothing to it; where the clock goes on while the
-machine sleeps, that time is lost as any other. It knows seconds and steps alone: the loop says when a step or an epoch
-has ended, and takes the plan that is returned.
+It reads a monotonic clock, so a change of the machine's date has no effect; where the clock goes on while the machine
+sleeps, the plan is shortened by that time. It depends on seconds and steps alone: the loop calls it when a step or an
+epoch has ended, and takes the plan that is returned.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from convscope.report.units import whole_tenths
 from convscope.training.timing.costs import Costs, Sides
 from convscope.training.timing.step_plan import StepPlan
 
-# The share of the budget that is left unplanned: what no measurement foresees is taken from it.
+# The share of the budget that is left unplanned, for what no measurement foresees.
 MARGIN = 0.015
-# A plan is changed between two epochs where it would end so much after or before its aim: a share of the budget, and
-# one of what is left, for a forecast is the less exact the further it reaches.
+# A plan is changed between two epochs where it would end late or early by more than this share of the budget, plus
+# DOUBT of what is left: a forecast is less exact the further it reaches.
 LATE, EARLY = 0.005, 0.015
 DOUBT = 0.1
 # The last epoch has no end that comes in time: within it a plan is made longer from this share of the budget on.
@@ -27,9 +28,9 @@ EARLY_IN_LAST = 0.05
 END_IS_NEAR = 0.1
 # Within an epoch the time is looked at again after this share of what is left, and steps are averaged over this one.
 LOOK_AGAIN, WINDOW = 0.01, 0.1
-# Steps in the average, at least; the measured cost stands for those that are not there yet. And those kept in all.
+# Steps in the average, at least: missing ones count as they were measured before the first step. And those kept.
 FEWEST, KEPT = 4, 512
-# A step that takes longer than so many usual ones is a stall: its time is lost, and says nothing of the others.
+# A step that takes longer than this multiple of the median is a stall, and counts in the average as that multiple.
 STALL = 3.0
 # What comes after the last step is never expected to take less than this share of what was measured before the first.
 LEAST_OF_FINISH = 0.5
@@ -79,6 +80,8 @@ class Pacer:
         # What steps and the ends of epochs take, as multiples of what was measured before; of the ends, beyond that.
         self.step_ratio = 1.0
         self.end_ratio = 1.0
+        # By how many seconds the plan would have missed its aim when it was looked at last; below 0: ended before it.
+        self._late = 0.0
 
     def end_after(self, steps: int) -> None:
         """Make no later plan longer than this: the training ends early, once."""
@@ -137,6 +140,7 @@ class Pacer:
         if self._deadline is None:
             return plan.steps
         late = now + self._left - self._deadline
+        self._late = late + MARGIN * self._budget
         in_last = step // plan.epoch_steps == plan.epochs - 1
         to_end = plan.epoch_steps - step % plan.epoch_steps
         if not in_last and to_end / (plan.steps - step) * self._left < END_IS_NEAR * (self._deadline - now):
@@ -151,11 +155,28 @@ class Pacer:
         if self._deadline is None:
             return plan.steps
         self._left = self.seconds_left(plan, step)
-        late = now + self._left - (self._deadline - MARGIN * self._budget)
+        late = self._late = now + self._left - (self._deadline - MARGIN * self._budget)
         doubt = DOUBT * self._left
         if -EARLY * self._budget - doubt <= late <= LATE * self._budget + doubt:
             return plan.steps
         return self._fitting(plan, step, now)
+
+    @property
+    def reason(self) -> str:
+        """Why the plan was changed last: when it would have ended, and what took other times than were measured.
+
+        >>> costs = Costs(steps=((1.0, 0.5),), epoch_end=0.1, finish=1.0)
+        >>> pacer = Pacer(costs=costs, sides=Sides(), deadline=10.0, budget=10.0, clock=lambda: 0.0)
+        >>> pacer.between_epochs(StepPlan.of(40, epoch_steps=4), 4)
+        20
+        >>> pacer.reason
+        'it would end 10.0 s late'
+        """
+        ended = f"it would end {whole_tenths(abs(self._late))} {'late' if self._late > 0 else 'early'}"
+        of_end = self.step_ratio * self.end_ratio
+        ratios = {"a step": self.step_ratio, "a validation": of_end}
+        took = [f"{what} {ratio:.2f} times" for what, ratio in ratios.items() if f"{ratio:.2f}" != "1.00"]
+        return f"{ended}; {' and '.join(took)} as long as measured" if took else ended
 
     def _fitting(self, plan: StepPlan, step: int, now: float) -> int:
         """Return the most steps whose end is in time, at least one more."""

@@ -68,7 +68,7 @@ class Rates:
     fixed: float = 0.0
 
     def times(self, factor: float) -> Rates:
-        """Return the rates of a machine that takes so many times the seconds; its disk takes as long as before."""
+        """Return the rates with the seconds multiplied by `factor`, but for those of the disk."""
         return Rates(
             steps=tuple((side, each * factor) for side, each in self.steps),
             prepare=self.prepare * factor,
@@ -79,7 +79,7 @@ class Rates:
         )
 
     def costs(self, images: ImageCounts, *, before: float = 0.0) -> Costs:
-        """Return what the parts of a training on so many images cost."""
+        """Return the costs of the parts of a training on these numbers of images."""
 
         def step(each: float) -> float:
             # A stream's batches are decoded while steps are computed, or waited for.

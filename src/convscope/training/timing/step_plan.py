@@ -72,20 +72,6 @@ class StepPlan:
         """How many epochs there are; the last one may be cut short."""
         return -(-self.steps // self.epoch_steps)
 
-    @property
-    def changes_text(self) -> str:
-        """How the plan was changed, as a sentence of a report; empty where it was not.
-
-        >>> StepPlan.of(10, epoch_steps=4).replanned(at=6, steps=8).changes_text
-        'the plan was changed once, from 10 steps to 8 at the end, to the end of the same schedule'
-        """
-        count = len(self.pieces) - 1
-        if not count:
-            return ""
-        times = "once" if count == 1 else f"{count:,} times"
-        lengths = f"from {self.schedule_steps:,} steps to {self.steps:,} at the end"
-        return f"the plan was changed {times}, {lengths}, to the end of the same schedule"
-
     def steps_of(self, epoch: int) -> int:
         """Return the number of steps of an epoch, counted from 0.
 

@@ -11,13 +11,13 @@ from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO, parse_size
 from convscope.report.progress import Progress
-from convscope.report.units import plural, seconds
+from convscope.report.units import plural, seconds, whole_tenths
 from convscope.report.usage import settings_text
 from convscope.training.timing.costs import Costs, Sides
 from convscope.training.timing.pacer import MARGIN, most_steps_within
 from convscope.training.timing.step_plan import StepPlan
 
-# What a person would wait, where nothing was said.
+# Where minutes, epochs and steps are all at auto: a time that a person would wait.
 DEFAULT_MINUTES = 10.0
 # A budget is not filled with more epochs than this multiple of the usual ones.
 MOST_TIMES_USUAL = 3
@@ -30,7 +30,7 @@ SPARE, SPARE_TO_TRAIN = 1.1, 1.6
 LESS = 0.9
 # No image size below this is named in place of a larger one.
 SMALLEST = 32
-# Decoding is judged once it has gone on for so long.
+# The time of all decoding is extrapolated from at least this much of it.
 DECODING_SEEN_SECONDS = 2.0
 
 
@@ -59,7 +59,7 @@ class TimeBudget:
 
 
 def budget_of(recipe: Recipe, began: float) -> TimeBudget | None:
-    """Return the time that a recipe gives its command; None where it says how long it trains instead.
+    """Return the time that a recipe gives its command; None where it has epochs or steps instead.
 
     >>> budget_of(Recipe(minutes=5), 0.0).seconds, budget_of(Recipe(), 0.0).seconds, budget_of(Recipe(epochs=3), 0.0)
     (300.0, 600.0, None)
@@ -93,7 +93,7 @@ class BudgetPlan:
         plan: the steps.
         most_steps: no later plan is longer.
         in_time: whether it fits; a default budget may hold less than the one epoch that is trained all the same.
-        reason: why it has so many steps.
+        reason: why it has this number of steps.
     """
 
     plan: StepPlan
@@ -141,7 +141,7 @@ def plan_within(
             )
         plan = StepPlan.of(epoch_steps, epoch_steps=epoch_steps)
         takes = seconds(now - budget.began + needed(epoch_steps))
-        reason = f"one epoch takes {takes} here, more than the {budget.text} of a run of which nothing is said"
+        reason = f"one epoch takes {takes} here, more than the default budget of {budget.text}"
         return BudgetPlan(plan=plan, most_steps=epoch_steps, in_time=False, reason=reason)
     plan = StepPlan.of(steps, epoch_steps=epoch_steps)
     if steps < most:
@@ -182,10 +182,12 @@ def _too_short(
     if rest + (epoch - rest) / 4 <= left and min(height, width) >= SMALLEST:
         smaller = f"{height // 2}x{width // 2}" if height != width else str(height // 2)
         fitting.append(settings_text(image_size=smaller))
+    if rest < left:  # else the time is over before a step of any network
+        fitting.append("a smaller network")
     return (
-        f"minutes {budget.seconds / MINUTE:g}: an epoch of {plural(epoch_steps, 'step')} does not fit: before it "
-        f"{seconds(before)}, its steps {seconds(epoch - rest)}, the test and the report {seconds(rest)}; give "
-        f"{', or '.join(fitting)}, or a smaller network"
+        f"minutes {budget.seconds / MINUTE:g}: an epoch of {plural(epoch_steps, 'step')} does not fit: start, decoding "
+        f"and measuring {whole_tenths(before)}, its steps {whole_tenths(epoch - rest)}, test and report "
+        f"{whole_tenths(rest)}; give {', or '.join(fitting)}"
     )
 
 
