@@ -23,7 +23,7 @@ from pathlib import Path
 from peers.common import Clock, declare_torchvision, not_here, options, side_of, write_result
 
 SIDE = 64  # of a small recipe's images at least
-TRIAL = (25, 100)  # steps of the two parts of a trial, where an epoch has so many
+TRIAL = (15, 60)  # steps of the two parts of a trial, where an epoch has so many
 
 try:
     declare_torchvision()

@@ -70,6 +70,8 @@ def test_the_head_is_solved_and_the_rest_stays_bit_for_bit(
     code, out, err = train(capsys, "digits", "--recipe", "probe", "--weights", "runs/begun", "--neighbors", "5")
     assert code == 0, err
     assert "epochs 0: the head is solved" in err and "L2 penalty" in err and "k-nearest neighbours (k 5)" in err
+    # No augmentation was chosen, so none is listed, and figures are in four digits.
+    assert "no flips" not in err and re.search(r"auto: mean 0\.\d{1,4}, std 0\.\d{1,4}: what ", err)
     assert "solved the head" in out and "epoch 0" not in out
     run = Run(folder / "runs" / "digits-lenet5")
     assert accuracy(run.path) > accuracy(backbone) + 0.03

@@ -138,6 +138,8 @@ def shown_flip(flip: Choice[bool], mode: str, decoding: Decoding, *, in_views: b
     if flip.value:
         shown = "alternating flip" if mode == "alternating" else "horizontal flip"
         return replace(flip, reason=_by_images(decoding), shown=shown)
+    if not flip.reason:  # a head that is solved, and no epoch after it: nothing was chosen
+        return flip
     where = "in training or in test views" if in_views else "in training"
     return replace(flip, reason=f"{flip.reason}; {settings_text(flip=True)} turns them on", shown=f"no flips {where}")
 

@@ -73,5 +73,6 @@ def _of_weights(recipe: Recipe, *, solved: bool) -> tuple[Normalization, str] | 
 def _chosen(word: str, numbers: Normalization, reason: str = "") -> list[Choice[Any]]:
     """Return the choices of a mean and std, which are shown together where there is a reason."""
     mean, std = numbers.texts
-    shown = f"mean {mean}, std {std}" if reason else ""
+    in_short = (",".join(f"{number:.4g}" for number in each) for each in (numbers.mean, numbers.std))
+    shown = "mean {}, std {}".format(*in_short) if reason else ""
     return [Choice("mean", mean, reason, shown), Choice("std", std), Choice("normalization", word)]
