@@ -80,6 +80,7 @@ def test_the_head_is_solved_and_the_rest_stays_bit_for_bit(
     assert changed == {"output.weight", "output.bias"}
     page = run.report.read_text()
     assert "head solved on features" in page and "Epoch 0 is the solved head" in page and "0 of 0" in page
+    assert "Training figures are measured" not in page
     spec = run.spec()
     assert spec.name == "lenet5" and spec.temperature != 1 and run.status().state == "done"
     for use in (["evaluate", run.path], ["predict", run.path, "digits/7"], ["train", "--resume", run.path]):

@@ -213,6 +213,8 @@ def _curves(report: TrainingReport) -> Iterator[Section]:
         f"{kept}Training figures are measured while the weights still change and on augmented images, "
         f"so validation can be the better of the two.{mixed}"
     )
+    if not rows[-1].epoch:  # the solved head alone: both figures are of the same weights on plain images
+        text = kept.strip()
     yield Section("Training curves", (Columns((Figure(loss), Figure(accuracy))), Paragraph(text)))
 
 
