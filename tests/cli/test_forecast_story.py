@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from commands import run_command
-from convscope.training import network_search, planned_time
+from convscope.experiments.ablation import trials_ahead
+from convscope.experiments.ensemble import members_ahead
+from convscope.training import network_search, planned_time, time_left
 from convscope.training.timing.costs import Costs
 from convscope.training.timing.rates import Rates
 
@@ -83,3 +85,83 @@ def test_a_budget_says_why_it_takes_a_network(
     assert "on the nearest reference set" in line and "would have" in line
     recipe = tomllib.loads((tmp_path / "runs" / "m" / "recipe.toml").read_text())
     assert recipe["model"] in line and recipe["minutes"] == 0
+
+
+def _forecasts(err: str) -> list[str]:
+    return [line for line in err.splitlines() if line.startswith("forecast: ")]
+
+
+def test_a_resumed_run_forecasts_what_is_left(
+    tmp_path: Path, places: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planned_time, "measured_costs", lambda *given, **parts: CHEAP)
+    words = ("train", "digits", "--train-images", "200", "--model", "lenet5", "--batch-size", "20", "--name", "r")
+    run_command(capsys, *words, "--epochs", "1", *places)
+    run, dear = tmp_path / "runs" / "r", Costs(steps=((1.0, 400.0),), epoch_end=0.1, finish=1.0)
+    monkeypatch.setattr(time_left, "measured_costs", lambda *given, **parts: dear)
+    code, _, err = run_command(capsys, "train", "--resume", run, "--epochs", "3", "--cache", tmp_path / "cache")
+    # Two epochs of nine steps, though three are asked for.
+    assert code == 0 and "forecast: about 2 h 00 min: steps 2 h 00 min; memory " in err
+    line = _forecasts(err)[1]
+    assert "over an hour; faster: --epochs 2 about 1 h 00 min" in line and "--minutes 30 about 30 min" in line
+    assert "image-size" not in line and err.index("resuming ") < err.index(line) < err.index("epoch  ")
+    forecast = _forecasts(err)[0]
+    assert forecast in (run / "log.txt").read_text()
+
+
+def test_an_ensemble_forecasts_its_members_and_corrects_that(
+    tmp_path: Path, places: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dear = Costs(steps=((1.0, 300.0),), epoch_end=0.0, finish=1.0)
+    monkeypatch.setattr(members_ahead, "measured_costs", lambda *given, **parts: dear)
+    words = ("--train-images", "200", "--model", "lenet5", "--batch-size", "20", "--epochs", "1", "--name", "e")
+    code, out, err = run_command(capsys, "train", "digits", "--ensemble", "2", *words, *places, "--json")
+    found = json.loads(out)["forecast"]
+    assert code == 0 and (found["steps"], found["finish"], found["trainings"]) == (5400, 3, 2)
+    lines = (tmp_path / "runs" / "e" / "log.txt").read_text().splitlines()
+    said = [line.partition("  ")[2] for line in lines]
+    assert next(line for line in said if line.startswith("forecast: about 1 h 30 min for 2 trainings: steps"))
+    assert not any("--minutes" in line for line in said if line.startswith("forecast: over an hour"))
+    assert any(re.match(r"1 of 2 members are trained; about .* left", line) for line in said)
+    assert "2 of 2 members are trained" in said
+    code, _, err = run_command(capsys, "train", "--resume", tmp_path / "runs" / "e", "--ensemble", "3")
+    # What is trained is not trained again.
+    assert code == 0 and _forecasts(err)[0].startswith("forecast: about 45 min ")
+
+
+def test_an_ablation_forecasts_its_trainings_and_compares_epochs(
+    places: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rates(*given: object, **parts: object) -> Rates:
+        return Rates(steps=((1.0, 30.0),), prepare=0.0, validate=0.0, view=0.0, written=9.0)
+
+    monkeypatch.setattr(trials_ahead, "measured_rates", rates)
+    words = ("--train-images", "200", "--model", "lenet5", "--batch-size", "20", "--jobs", "1", "--seeds", "2")
+    ablated = ("ablate", "digits", "--without", "momentum", *words, *places)
+    code, _, err = run_command(capsys, *ablated, "--epochs", "1")
+    forecast, faster = _forecasts(err)
+    assert code == 0 and forecast.startswith("forecast: about 6 h 00 min for 4 trainings: steps 6 h 00 min; memory ")
+    assert faster.startswith("forecast: over an hour; faster: --seeds 1 about 3 h 00 min") and "--minutes" not in faster
+    assert re.search(r"1 of 4  everything on, seed 0: .* left\n", err)
+    code, _, err = run_command(capsys, *ablated, "--steps", "30")
+    refused = "steps 30: an ablation compares variants after whole epochs: give --epochs N --steps auto"
+    assert (code, err) == (2, f"convscope: {refused}\n")
+
+
+def test_a_probe_without_epochs_forecasts_its_features(
+    tmp_path: Path, places: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = ("train", "digits", "--train-images", "200", *places)
+    run_command(capsys, *few, "--model", "lenet5", "--epochs", "1", "--name", "w")
+    solved = (*few, "--weights", tmp_path / "runs" / "w", "--recipe", "probe", "--name", "p")
+    code, out, err = run_command(capsys, *solved, "--mixup", "0.2", "--json")
+    forecast = json.loads(out)["forecast"]
+    assert code == 0 and forecast["features"] > 0 and forecast["steps"] == 0 and forecast["step_bytes"] is None
+    lines = (tmp_path / "runs" / "p" / "log.txt").read_text()
+    assert "--mixup 0.2: no effect without epochs; --epochs N trains with it" in lines
+    assert lines.index("forecast: about ") < lines.index("features: ")
+    dear = Costs(before=600.0, steps=((1.0, 0.0),), epoch_end=0.0, finish=1.0)
+    monkeypatch.setattr(planned_time, "measured_costs", lambda *given, **parts: dear)
+    code, _, err = run_command(capsys, *solved, "--minutes", "2", "--freeze", "backbone")
+    assert code == 2 and "minutes 2: the features of 200 images take 10 min 00 s, the test and the report" in err
+    assert re.search(r"give --minutes 11\.\d, or --train-images \d+$", err)

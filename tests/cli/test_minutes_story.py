@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from commands import run_command
-from convscope.training import planned_time
+from convscope.training import network_search, planned_time, session
+from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.timing import time_budget
 from convscope.training.timing.costs import Costs
+from convscope.training.timing.rates import Rates
 
 # What a machine would measure, so that no test depends on how busy this one is.
 CHEAP = Costs(steps=((1.0, 0.1),), epoch_end=0.1, finish=0.5)
+QUICK = Rates(steps=((1.0, 1e-6),), prepare=0.0, validate=0.0, view=0.0, written=0.0)
 
 
 @pytest.fixture
 def costs(monkeypatch: pytest.MonkeyPatch) -> Any:
     def take(costs: Costs) -> None:
         monkeypatch.setattr(planned_time, "measured_costs", lambda *given, **parts: costs)
+        monkeypatch.setattr(network_search, "seconds_to_decode", lambda *given, **more: 0.0)
+        monkeypatch.setattr(network_search, "rates_on_noise", lambda *given, **more: QUICK)
+        monkeypatch.setattr(network_search, "known_rates", lambda *given: QUICK)
 
     return take
 
@@ -72,8 +80,48 @@ def test_a_budget_too_small_for_an_epoch_says_what_fits(train: Any, costs: Any, 
     line = err.splitlines()[-1]
     assert code == 2 and line.startswith("convscope: minutes 10: an epoch of 45 steps does not fit: start, decoding ")
     assert "its steps 37 min 31 s, test and report 2.0 s; give --minutes 4" in line and "--steps " in line
-    assert line.endswith(", or a smaller network")
+    assert "network" not in line  # there is none that is cheaper
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture
+def undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Network resnet18 takes 0.2 s an image, others next to nothing, and no image is decoded."""
+
+    def rates(resolved: ResolvedRecipe, *given: Path, **more: object) -> Rates:
+        return replace(QUICK, steps=((1.0, 0.2),)) if resolved.model == "resnet18" else QUICK
+
+    def decoded(*given: object) -> None:
+        raise AssertionError("images are decoded")
+
+    monkeypatch.setattr(network_search, "rates_on_noise", rates)
+    monkeypatch.setattr(network_search, "known_rates", rates)
+    monkeypatch.setattr(network_search, "seconds_to_decode", lambda *given, **more: 0.0)
+    monkeypatch.setattr(session, "open_images", decoded)
+
+
+@pytest.mark.usefixtures("undecoded")
+def test_minutes_that_surely_hold_no_epoch_are_refused_before_decoding(train: Any) -> None:
+    words = ("digits", "--minutes", "2", "--model", "resnet18", "--image-size", "64", "--batch-size", "50")
+    code, _, err = train(*words)
+    line = err.splitlines()[-1]
+    assert code == 2 and line.startswith("convscope: minutes 2: an epoch of 29 steps ")
+    assert re.search(r"give --minutes \d\.\d, or --train-images \d{3}, or --image-size 32, or --model lenet5$", line)
+
+
+@pytest.mark.usefixtures("undecoded")
+def test_minutes_that_surely_do_not_hold_the_decoding_are_refused_before_it(
+    train: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network_search, "seconds_to_decode", lambda *given, **more: 400.0)
+    code, _, err = train("digits", "--minutes", "2", "--model", "lenet5")
+    line = err.splitlines()[-1]
+    assert code == 2 and line.startswith("convscope: minutes 2: decoding 1,797 images takes about 6 min 40 s")
+    assert re.search(r"give --minutes \d\.\d, or --train-images \d{3}$", line)
+    # What may be no more than a busy moment is left to the decoding itself.
+    monkeypatch.setattr(network_search, "seconds_to_decode", lambda *given, **more: 125.0)
+    with pytest.raises(AssertionError, match="images are decoded"):
+        train("digits", "--minutes", "2", "--model", "lenet5")
 
 
 def test_without_a_budget_ten_minutes_are_given_and_said(train: Any, costs: Any, tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_minutes_are_added_to_a_run_that_was_stopped_and_to_one_that_is_done(
     assert on.rows[-1].learning_rate == pytest.approx(end * float(recipe.learning_rate), rel=1e-9)
     longer = convscope.train(DATA, convscope.Recipe(minutes=0.2), resume=on)
     assert longer.ending == "done" and longer.epochs > on.epochs
-    with pytest.raises(convscope.RunError, match="one step more, the test and the report take"):
+    with pytest.raises(convscope.RunError, match="one more step, the test and the report take"):
         convscope.train(DATA, convscope.Recipe(minutes=0.001), resume=longer)
     with pytest.raises(convscope.RunError, match="minutes 1 and epochs"):
         train_on(longer, {"minutes": 1.0, "epochs": 10_000}, listener=Silent(), cache_directory=None)

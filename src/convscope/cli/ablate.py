@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from convscope.cli.command_process import command_process
 from convscope.cli.output import echo
 from convscope.cli.own_code import trust_option, with_trusted
 from convscope.cli.progress import log_lines, training_progress
@@ -64,6 +65,7 @@ def command(
     from convscope.data.open import SOURCES
     from convscope.runs.lock import locked_early
 
+    began = command_process().began
     settings = given_settings(context)
     parts = None if without is None else [part.strip() for part in without.split(",") if part.strip()]
     with (
@@ -86,6 +88,7 @@ def command(
                 jobs=_jobs(jobs),
                 cache_directory=cache,
                 listener=listener,
+                began=began,
             )
         else:
             recipe = recipe_for(recipe_file, with_trusted(settings, recipe_file, trust_code), data)
@@ -100,6 +103,7 @@ def command(
                 runs_directory=Path(runs_directory),
                 cache_directory=None if cache is None else Path(cache),
                 listener=listener,
+                began=began,
             )
     lines = [str(found), f"report {from_here(found.report)}"] if found.trials else []
     log_lines(found.run, "\n".join(lines).splitlines())

@@ -25,7 +25,14 @@ def is_ensemble(run: Run) -> bool:
 
 
 def train_members(
-    recipe: Recipe, members: int, *, name: str | None, runs_directory: str, cache: str | None, as_json: bool
+    recipe: Recipe,
+    members: int,
+    *,
+    name: str | None,
+    runs_directory: str,
+    cache: str | None,
+    as_json: bool,
+    began: float,
 ) -> int:
     """Train an ensemble, and print the result."""
     from convscope.experiments.ensemble.train import begin_ensemble
@@ -38,12 +45,13 @@ def train_members(
             runs_directory=Path(runs_directory),
             cache_directory=None if cache is None else Path(cache),
             listener=listener,
+            began=began,
         )
     return _show(outcome, as_json)
 
 
 def resume_members(
-    run: Run, settings: dict[str, SettingValue], members: int | None, *, cache: str | None, as_json: bool
+    run: Run, settings: dict[str, SettingValue], members: int | None, *, cache: str | None, as_json: bool, began: float
 ) -> int:
     """Resume an ensemble, and print the result."""
     from convscope.experiments.ensemble.train import train_ensemble_on
@@ -54,7 +62,7 @@ def resume_members(
             "start a new one instead"
         )
     with training_progress(quiet=as_json) as listener:
-        outcome = train_ensemble_on(run, members=members, cache_directory=cache, listener=listener)
+        outcome = train_ensemble_on(run, members=members, cache_directory=cache, listener=listener, began=began)
     return _show(outcome, as_json)
 
 

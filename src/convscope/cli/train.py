@@ -80,7 +80,9 @@ def command(
             return _go_on(run, settings, ensemble, cache=cache, as_json=as_json, first=first, began=began)
     recipe = recipe_for(recipe_file, with_trusted(settings, recipe_file, trust_code), data)
     if ensemble is not None:
-        return train_members(recipe, ensemble, name=name, runs_directory=runs_directory, cache=cache, as_json=as_json)
+        return train_members(
+            recipe, ensemble, name=name, runs_directory=runs_directory, cache=cache, as_json=as_json, began=began
+        )
     from convscope.training.train_run import train_new
 
     with training_progress(quiet=as_json or not first) as listener:
@@ -109,7 +111,7 @@ def _go_on(
     from convscope.training.train_run import train_on
 
     if ensemble is not None or is_ensemble(run):
-        return resume_members(run, settings, ensemble, cache=cache, as_json=as_json)
+        return resume_members(run, settings, ensemble, cache=cache, as_json=as_json, began=began)
     with training_progress(quiet=as_json or not first) as listener:
         outcome = train_on(
             run,

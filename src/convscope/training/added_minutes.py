@@ -36,8 +36,9 @@ def add_minutes(job: Job, minutes: float, *, began: float) -> None:
         return StepPlan.of(steps, epoch_steps=job.epoch_steps)
 
     dataset, resolved, group = session.dataset, session.resolved, job.group
-    parts = {"val": dataset.val, "test": dataset.test}
-    own = measured_costs(resolved, session.spec, session.train, **parts, processes=group.size)
+    own = measured_costs(
+        resolved, session.spec, session.train, val=dataset.val, test=dataset.test, processes=group.size
+    )
     costs = shared_costs(group, own, sides_of(resolved), architecture=resolved.architecture, device=resolved.device)
 
     def decide() -> StepPlan:

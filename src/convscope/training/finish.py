@@ -199,7 +199,7 @@ def _report(
         steps=(job.steps_done, job.plan.steps),
         time=TimeTaken(
             whole=job.command_seconds,
-            training=job.state.seconds,
+            training=job.state.seconds - job.earlier_seconds,
             finish=finish_seconds,
             forecast=job.session.forecast,
             complete=ending in ("done", "early"),

@@ -74,6 +74,8 @@ class Job:
     # The caller's function, which is given each epoch once it is written.
     on_epoch: OnEpoch | None = None
     started: float = field(default_factory=time.time)
+    # Seconds of training before this command: of a run that is resumed.
+    earlier_seconds: float = 0.0
     # When the command began, on the monotonic clock; None where that is unknown.
     began: float | None = None
     saved_at: float = -math.inf
@@ -340,7 +342,7 @@ def restore(job: Job, *, as_recorded: bool = False) -> None:
         load_weights(state.average.network, saved.average, where=where)
     load_optimizer(state.network, state.optimizer, saved.optimizer)
     state.epoch, state.step, state.seconds = progress.epoch, progress.step, progress.seconds
-    job.saved_epoch = state.epoch
+    job.saved_epoch, job.earlier_seconds = state.epoch, state.seconds
     if plan is not None:
         plan = plan.in_epochs_of(job.epoch_steps)
         asked = first_plan(job.resolved, job.epoch_steps).steps

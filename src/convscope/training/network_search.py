@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import cached_property
 
 from convscope.data.pixels.build import seconds_to_decode
 from convscope.data.pixels.cache_budget import cache_directory as default_cache_directory
 from convscope.errors import ConvscopeError
+from convscope.recipe.setting import AUTO, SettingValue
+from convscope.report.usage import settings_text
 from convscope.scoring.test_time_augmentation import view_count
 from convscope.training.autotune.kept_rates import known_rates, rates_on_noise
 from convscope.training.autotune.measured_costs import seconds_to_solve, sides_of
 from convscope.training.candidate_recipes import CandidateRecipes
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.timing.accuracy_table import NO_TABLE, accuracy_table
-from convscope.training.timing.candidates import Candidate, CandidatePlan, option_within
+from convscope.training.timing.candidates import Candidate, CandidatePlan, candidates_for, option_within
 from convscope.training.timing.costs import Costs
 from convscope.training.timing.pacer import MARGIN
 from convscope.training.timing.rates import ImageCounts, Rates
@@ -89,6 +92,33 @@ class NetworkSearch:
         # Where smaller images at first are a choice, the usual network is among them as well.
         there = usual is None or any(option.candidate.model == usual.candidate.model for option in options)
         return options if there or usual is None else [*options, usual]
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """How many images are trained on, validated on and tested on."""
+        return self._recipes.counts
+
+    def costs(self, resolved: ResolvedRecipe) -> Costs | None:
+        """Return what a training costs at the fastest rates ever kept; None where none are."""
+        rates = known_rates(resolved, self._directory)
+        return None if rates is None else self._costs(resolved, rates, resolved.tta)
+
+    def cheapest_instead(self, of: str) -> str:
+        """Return the setting of the cheapest network, if an epoch of it fits into what is left of the time; else ""."""
+        self.__dict__.pop("seconds_to_decode", None)  # what was decoded meanwhile takes no more time
+        recipes, recipe = self._recipes, self._recipes.recipe
+        cheapest = candidates_for(recipes.shape)[0]
+        if recipe.preset != "fast" or recipe.model_options or not recipes.starts_fresh or cheapest.model == of:
+            return ""
+        settings: dict[str, SettingValue] = {"model": cheapest.model}
+        if cheapest.side and recipe.image_size == AUTO:
+            settings["image_size"] = str(cheapest.side)
+        try:
+            resolved = replace(recipes, recipe=recipe.changed(settings)).usual
+        except ConvscopeError:
+            return ""
+        rates = known_rates(resolved, self._directory) or self._measured(resolved)
+        return settings_text(**settings) if self._option(cheapest, resolved, rates).epochs >= 1 else ""
 
     def _rates(self, resolved: ResolvedRecipe, *, anew: bool) -> Rates:
         """Return the rates that were kept, as slow as the machine is now, or those that are measured."""

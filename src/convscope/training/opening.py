@@ -20,8 +20,10 @@ from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Listener
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import require_name
+from convscope.training.candidate_recipes import CandidateRecipes
 from convscope.training.choice_in_time import ChosenInTime, chosen_in_time
 from convscope.training.distributed.process_group import ProcessGroup
+from convscope.training.network_search import NetworkSearch
 from convscope.training.resolve.head import asks_to_solve, trained_head
 from convscope.training.resolve.memory import Surgery, fit_to_memory, unchanged
 from convscope.training.resolve.resolve import resolve
@@ -100,6 +102,7 @@ class Settled:
         resolved: the recipe with nothing at auto; its batch fits the memory.
         start: the weights that training starts from, where the recipe names a file and no run is resumed.
         budget: the time that the command keeps to, where it has one.
+        search: judges networks by a budget that was given, in one process.
         threads: of each of several trainings that share the machine, else None.
         of_memory: what there is to say of the memory.
     """
@@ -109,6 +112,7 @@ class Settled:
     resolved: ResolvedRecipe
     start: Start | None
     budget: TimeBudget | None
+    search: NetworkSearch | None
     threads: int | None
     of_memory: tuple[Notice, ...]
 
@@ -154,9 +158,17 @@ def settle(recipe: Recipe, opening: Opening) -> Settled:
         resolved=fitted.resolved,
         start=start,
         budget=budget,
+        search=_search(own, found, budget, opening),
         threads=fitted.threads,
         of_memory=fitted.notices,
     )
+
+
+def _search(recipe: Recipe, found: Probe, budget: TimeBudget | None, opening: Opening) -> NetworkSearch | None:
+    """Return what judges networks by a budget that was given, for one process."""
+    if budget is None or not budget.given or opening.group.size > 1:
+        return None
+    return NetworkSearch(CandidateRecipes(recipe=recipe, found=found, cache_directory=opening.cache_directory), budget)
 
 
 def _source(recipe: Recipe, opening: Opening) -> Probe:

@@ -33,6 +33,8 @@ from convscope.training.autotune.make import make_plan
 from convscope.training.autotune.measured_costs import sides_of
 from convscope.training.autotune.record import ComputePlan
 from convscope.training.distributed.process_group import ProcessGroup
+from convscope.training.enough_time import require_enough_time
+from convscope.training.forecasts import forecast_notices
 from convscope.training.loop.state import first_plan
 from convscope.training.opening import Opening, Settled, settle
 from convscope.training.planned_time import planned_time
@@ -43,7 +45,7 @@ from convscope.training.start import Start, starting_network
 from convscope.training.timing.costs import Costs
 from convscope.training.timing.forecast import Forecast
 from convscope.training.timing.pacer import Pacer
-from convscope.training.timing.time_budget import TimeBudget
+from convscope.training.timing.time_budget import SMALLER_NETWORK, TimeBudget
 from convscope.training.training_images import notices_of_images, open_images
 
 
@@ -142,6 +144,8 @@ def prepare(recipe: Recipe, opening: Opening) -> Session:
         ConvscopeError: data, a network or a setting that can't be used, or no memory for two images.
     """
     settled = settle(recipe, opening)
+    if opening.images is None:
+        opening.group.decided(lambda: require_enough_time(settled, opening.cache_directory))
     session = _with_images(settled, opening)
     session, of_plan = _in_fastest_mode(session, settled, opening)
     session, of_time = _in_time(session, settled, opening)
@@ -188,7 +192,7 @@ def _in_fastest_mode(session: Session, settled: Settled, opening: Opening) -> tu
 
 def _in_time(session: Session, settled: Settled, opening: Opening) -> tuple[Session, list[Notice]]:
     """Return the session with the steps that its budget holds, where it has one, and with its forecast."""
-    if opening.began is None or not session.resolved.epochs:
+    if opening.began is None:
         return session, []
     timed = planned_time(
         session.resolved,
@@ -198,9 +202,12 @@ def _in_time(session: Session, settled: Settled, opening: Opening) -> tuple[Sess
         budget=settled.budget,
         began=opening.began,
         group=opening.group,
+        instead=lambda: settled.search.cheapest_instead(session.resolved.model) if settled.search else SMALLER_NETWORK,
     )
     resolved = timed.resolved
-    if not resolved.epochs:  # the solved head is all there is time for: its features are exact, as without a budget
+    if (
+        session.resolved.epochs and not resolved.epochs
+    ):  # the solved head is all there is time for: its features are exact, as without a budget
         resolved = resolved.changed(**without_epochs(settled.asked))
     session = replace(
         session,
@@ -210,7 +217,7 @@ def _in_time(session: Session, settled: Settled, opening: Opening) -> tuple[Sess
         most_steps=timed.most_steps,
         forecast=timed.forecast,
     )
-    return session, list(timed.notices())
+    return session, list(forecast_notices(timed.forecast))
 
 
 def in_whole_steps(asked: Recipe, resolved: ResolvedRecipe, epoch_steps: int) -> ResolvedRecipe:

@@ -45,6 +45,7 @@ from convscope.training.resolve.memory import halved, no_memory, with_backoff
 from convscope.training.session import Session, locked, new_run, prepare, write_split
 from convscope.training.solved_head import is_to_solve, solve_head
 from convscope.training.start import read_start, resumed_network
+from convscope.training.time_left import forecast_time_left
 
 NOTHING_KEPT = "no epoch was complete, so there are no weights to keep"
 # What a resumed run may change; anything else would make it another run.
@@ -200,6 +201,7 @@ def _resume(
             if unfinished and not damage and not minutes:
                 job.notify(f"{run} has all of its {plural(epochs, 'epoch')}, but was stopped before it was measured")
             job.notify(f"resuming {run} after epoch {job.state.epoch} of {epochs}")
+            forecast_time_left(job, began=began)
             return _train(job, request)
 
 
@@ -322,6 +324,7 @@ def _with_half_the_batch(job: Job, refused: str) -> Job:
         plan = job.plan.in_epochs_of(smaller.epoch_steps)
         smaller.session = replace(session, resolved=resolved.changed(steps=plan.steps, epochs=plan.epochs))
     restore(smaller, as_recorded=True)
+    smaller.earlier_seconds = job.earlier_seconds
     smaller.follow_plan()
     write_file(job.run.recipe_path, to_toml(smaller.resolved.recipe))
     return smaller

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +33,7 @@ from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import AUTO, Auto, following_seeds
 from convscope.report.progress import ProgressOption
 from convscope.report.units import plural
-from convscope.report.usage import call_text, setting_name, settings_text
+from convscope.report.usage import Placeholder, call_text, setting_name, settings_text
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import Listener, Silent
 from convscope.runs.run_directory import HasRun, Run, RunLike
@@ -138,9 +139,15 @@ def begin_ablation(
     cache_directory: Path | None = None,
     given: Probe | None = None,
     on_trial: Callable[[Trial], object] | None = None,
+    began: float | None = None,
 ) -> Ablation:
-    """Start an ablation of `recipe.data`, or on images in memory; arguments and errors are those of `ablate`."""
+    """Start an ablation of `recipe.data`, or on images in memory; arguments and errors are those of `ablate`.
+
+    Its forecast counts from `began`, on the monotonic clock, or from now.
+    """
+    began = time.monotonic() if began is None else began
     _check_alone()
+    _check_epochs(recipe)
     jobs = _jobs_on(given, jobs)
     if recipe.model == AUTO:
         recipe = recipe.changed({"model": DEFAULT_MODEL})
@@ -188,6 +195,7 @@ def begin_ablation(
             listener=listener,
             cache_directory=cache_directory,
             jobs=at_once,
+            began=began,
             on_trial=on_trial,
         )
         series.notices(session.notices)
@@ -213,12 +221,14 @@ def ablate_on(
     cache_directory: str | Path | None = None,
     listener: Listener | None = None,
     on_trial: Callable[[Trial], object] | None = None,
+    began: float | None = None,
 ) -> Ablation:
     """Go on with an ablation that was stopped, or add variants or seeds to one; what is done is not trained again.
 
     Raises:
         RunError: not an ablation's directory, or the images have changed since.
     """
+    began = time.monotonic() if began is None else began
     _check_alone()
     listener = listener or Silent()
     run = resume.run if isinstance(resume, HasRun) else resume if isinstance(resume, Run) else Run(Path(resume))
@@ -291,6 +301,8 @@ def ablate_on(
             listener=listener,
             cache_directory=cache,
             jobs=at_once,
+            began=began,
+            resumed=True,
             on_trial=on_trial,
         )
         series.notices([notice for notice in session.notices if notice.topic == "memory"])
@@ -305,6 +317,16 @@ def _check_labels(found: Probe) -> None:
         raise RunError(
             f"{found.source} has several labels an image: an ablation compares accuracies of one; train it with and "
             f"without a part by {call_text('train')}, and compare the mAP"
+        )
+
+
+def _check_epochs(recipe: Recipe) -> None:
+    """Raise RunError where a number of steps was asked for: variants are compared after equal epochs."""
+    if recipe.steps != AUTO:
+        epochs = Placeholder("N") if recipe.epochs == AUTO else recipe.epochs
+        raise RunError(
+            f"steps {recipe.steps:,}: an ablation compares variants after whole epochs: "
+            f"give {settings_text(epochs=epochs, steps=AUTO)}"
         )
 
 

@@ -45,6 +45,7 @@ from convscope.report.units import percent, plural, seconds
 from convscope.report.usage import call_text, setting_name
 from convscope.runs.run_directory import Run
 from convscope.scoring.scores import SPLIT_NAMES
+from convscope.training.timing.forecast import Forecast
 
 # Beside a variant that loses more points of accuracy than these, the others can not be distinguished in one picture.
 FAR = 20.0
@@ -68,6 +69,8 @@ class Ablation(Pictured):
     findings: tuple[Finding, ...]
     claims: tuple[Expectation, ...]
     trouble: str = ""
+    # Of the trainings that were still to be done.
+    forecast: Forecast | None = None
 
     @property
     def interrupted(self) -> bool:
@@ -99,6 +102,7 @@ class Ablation(Pictured):
             findings: of each variant, the baseline first: accuracies, difference, cost.
             order: the names of the variants, the most accurate first.
             notes: what the lecture notes expect, and what was found of it.
+            forecast: of the trainings that were still to be done, with the keys of one training's; None without one.
             report: the page.
         """
         return json_dict(
@@ -114,6 +118,7 @@ class Ablation(Pictured):
                 "findings": [found.to_dict() for found in self.findings],
                 "order": [found.variant.name for found in self.order],
                 "notes": [{"claim": claim.text, "found": claim.verdict} for claim in self.claims],
+                "forecast": None if self.forecast is None else self.forecast.to_dict(),
                 "report": str(self.report),
             }
         )

@@ -14,6 +14,7 @@ from convscope.experiments.ablation.plan import AblationPlan
 from convscope.experiments.ablation.record import Ablation
 from convscope.experiments.ablation.results import RESULTS, read_results, write_results
 from convscope.experiments.ablation.trial import Trial, measured_on, own_settings
+from convscope.experiments.ablation.trials_ahead import forecast_trials
 from convscope.experiments.ablation.variants import Variant
 from convscope.experiments.ablation.worker_pool import trials
 from convscope.nets.own_code import without_folders
@@ -23,11 +24,13 @@ from convscope.report.usage import call_text, setting_name
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.events import Listener, Silent, State, Status
 from convscope.runs.run_directory import Run
+from convscope.training.forecasts import forecast_notices
 from convscope.training.interrupt import StopRequest, handling_interrupts
 from convscope.training.optim.optimizers import against_divergence
 from convscope.training.resolve.memory import halved, with_backoff
 from convscope.training.resolve.resolved_recipe import Notice
 from convscope.training.session import Session
+from convscope.training.timing.forecast import Forecast
 
 FAILED = 2  # the exit code of an ablation that found nothing
 
@@ -49,6 +52,9 @@ class Series:
     listener: Listener
     cache_directory: Path | None
     jobs: int
+    # When the command began, on the monotonic clock, and whether it goes on with an ablation.
+    began: float
+    resumed: bool = False
     # The caller's function, which is given each training's result once it is written.
     on_trial: Callable[[Trial], object] | None = None
     started: float = field(default_factory=time.time)
@@ -85,9 +91,15 @@ class Series:
                 f"{plural(resolved.mode.threads, 'thread')} each{at_once}; "
                 f"all at learning rate {resolved.learning_rate:g}"
             )
+        forecast = None
+        if tasks:
+            forecast = forecast_trials(
+                self.session, self.plan, tasks, jobs=self.jobs, began=self.began, resumed=self.resumed
+            )
+            self.notices(forecast_notices(forecast))
         self._write_status("training", done)
         try:
-            return self._train_all(tasks, done)
+            return self._train_all(tasks, done, forecast)
         except BaseException as error:
             ended: State = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             status = self.run.status()
@@ -96,7 +108,7 @@ class Series:
                     self._write_status(ended, read_results(self.run).trials, reason=str(error))
             raise
 
-    def _train_all(self, tasks: list[tuple[Variant, int]], done: list[Trial]) -> Ablation:
+    def _train_all(self, tasks: list[tuple[Variant, int]], done: list[Trial], forecast: Forecast | None) -> Ablation:
         clock = _Clock(len(tasks), self.listener)
         everything = list(done)
         stopping = f"stopping; trainings that are not complete start over on {setting_name('resume')}"
@@ -119,7 +131,7 @@ class Series:
                     request.call(self.on_trial, trial)
                     if request.called:
                         break
-            return self._finish(everything, request)
+            return replace(self._finish(everything, request), forecast=forecast)
 
     def _write(self, trials: list[Trial]) -> None:
         """Write all results; where the disk refuses, say what is kept."""

@@ -17,6 +17,7 @@ from convscope.report.units import interval, percent, plural
 from convscope.report.usage import call_text
 from convscope.runs.run_directory import Run
 from convscope.scoring.scores import SPLIT_NAMES
+from convscope.training.timing.forecast import Forecast
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -34,6 +35,8 @@ class EnsembleOutcome(Pictured):
     scores: EnsembleScores | None
     # What the scores hide, a sentence each.
     cautions: tuple[str, ...] = ()
+    # Of all members, before the first of them.
+    forecast: Forecast | None = None
 
     @property
     def interrupted(self) -> bool:
@@ -50,6 +53,7 @@ class EnsembleOutcome(Pictured):
             planned: how many there are to be.
             scores: with the keys of `EnsembleScores.to_dict`; None before all are trained, or without images.
             cautions: what the scores hide, a sentence each.
+            forecast: of all members that were to be trained, with the keys of one training's.
             report: the page.
         """
         return json_dict(
@@ -60,6 +64,7 @@ class EnsembleOutcome(Pictured):
                 "planned": self.planned,
                 "scores": self.scores.to_dict() if self.scores else None,
                 "cautions": self.cautions,
+                "forecast": None if self.forecast is None else self.forecast.to_dict(),
                 "report": str(self.run.report),
             }
         )

@@ -17,6 +17,7 @@ from convscope.data.memory.source import InMemory
 from convscope.data.open import Probe
 from convscope.data.records import Dataset
 from convscope.errors import RunError
+from convscope.experiments.ensemble.members_ahead import MembersClock, forecast_members, share_left
 from convscope.experiments.ensemble.mending import in_order, look_at_begun, usable_members, with_members
 from convscope.experiments.ensemble.outcome import EnsembleOutcome
 from convscope.experiments.ensemble.scores import measure
@@ -34,11 +35,13 @@ from convscope.runs.run_directory import Run, RunLike, run_of
 from convscope.runs.training_display import listening
 from convscope.scoring.measured import cautions
 from convscope.training.distributed.process_group import ProcessGroup
+from convscope.training.forecasts import forecast_notices
 from convscope.training.given_data import images_again, recipe_on, require_resumable
 from convscope.training.interrupt import warn_if_interrupted
 from convscope.training.opening import Opening
 from convscope.training.outcome import Outcome
 from convscope.training.session import held_out, new_run, prepare, spec_of
+from convscope.training.timing.forecast import Forecast
 from convscope.training.train_run import train_new, train_on
 
 FEWEST = 2
@@ -123,8 +126,13 @@ def begin_ensemble(
     cache_directory: Path | None = None,
     given: Probe | None = None,
     on_epoch: OnEpoch | None = None,
+    began: float | None = None,
 ) -> EnsembleOutcome:
-    """Start an ensemble on `recipe.data`, or on `given` images in memory; arguments and errors as `train_ensemble`."""
+    """Start an ensemble on `recipe.data`, or on `given` images in memory; arguments and errors as `train_ensemble`.
+
+    Its forecast counts from `began`, on the monotonic clock, or from now.
+    """
+    began = time.monotonic() if began is None else began
     _check_count(members)
     following_seeds(recipe.seed, members)
     session = prepare(
@@ -136,9 +144,12 @@ def begin_ensemble(
         session, runs_directory=runs_directory, default_name="{}-ensemble", spec=spec, group=ProcessGroup()
     )
     with opened as run:
-        for notice in session.notices:
+        forecast = forecast_members(session, [1.0] * members, planned=members, began=began)
+        for notice in (*session.notices, *forecast_notices(forecast)):
             _notify(run, listener, notice.text, level=notice.level)
-        series = _MemberSeries(run, session.recipe, session.dataset, given, listener, cache_directory, on_epoch)
+        series = _MemberSeries(
+            run, session.recipe, session.dataset, given, listener, cache_directory, on_epoch, forecast
+        )
         return series.train(spec, {})
 
 
@@ -159,6 +170,7 @@ def train_ensemble_on(
     cache_directory: str | Path | None = None,
     listener: Listener | None = None,
     on_epoch: OnEpoch | None = None,
+    began: float | None = None,
 ) -> EnsembleOutcome:
     """Go on with an ensemble that was stopped, or add members to one; what is trained is not trained again.
 
@@ -167,7 +179,7 @@ def train_ensemble_on(
     Raises:
         RunError: not an ensemble, fewer members than there are, or one that is complete.
     """
-    listener = listener or Silent()
+    listener, began = listener or Silent(), time.monotonic() if began is None else began
     run = run_of(resume)
     with run.locked():
         run.require_code()
@@ -196,7 +208,21 @@ def train_ensemble_on(
         )
         if spec_of(session.resolved, session.dataset) != session.spec:
             raise RunError(f"the images of {recipe.data} have changed since {run} was begun: start a new ensemble")
-        return _MemberSeries(run, recipe, session.dataset, given, listener, cache, on_epoch).train(spec, trained.names)
+        shares = [
+            share_left(run.member(name_of(seed)))
+            for seed in following_seeds(recipe.seed, planned)
+            if seed not in trained.names
+        ]
+        forecast = forecast_members(session, shares, planned=planned, began=began, resumed=True)
+        for notice in forecast_notices(forecast):
+            _notify(run, listener, notice.text, level=notice.level)
+        series = _MemberSeries(run, recipe, session.dataset, given, listener, cache, on_epoch, forecast)
+        return series.train(spec, trained.names)
+
+
+def name_of(seed: int) -> str:
+    """Return the name of a member's run directory."""
+    return f"seed-{seed}"
 
 
 def _is_measured(run: Run) -> bool:
@@ -220,6 +246,7 @@ class _MemberSeries:
     listener: Listener
     cache: Path | None
     on_epoch: OnEpoch | None
+    forecast: Forecast
     started: float = field(default_factory=time.time)
 
     def train(self, spec: ModelSpec, names: Mapping[int, str]) -> EnsembleOutcome:
@@ -243,10 +270,11 @@ class _MemberSeries:
         self.run.write_status(Status(state=state, epoch=len(trained), epochs=planned, reason=reason, started=started))
 
     def _train(self, spec: ModelSpec, trained: dict[int, str], planned: int) -> EnsembleOutcome:
-        run = self.run
-        for number, seed in enumerate(following_seeds(self.recipe.seed, planned), 1):
+        run, clock, seeds = self.run, MembersClock(), following_seeds(self.recipe.seed, planned)
+        for number, seed in enumerate(seeds, 1):
             if seed in trained:
                 continue
+            share, began = share_left(run.member(name_of(seed))), time.monotonic()
             _notify(run, self.listener, f"member {number} of {planned}, seed {seed}, of the ensemble {run}")
             begun, outcome = self._train_member(self.recipe.changed({"seed": seed}), spec)
             if outcome is not None and outcome.ending in ("stopped", "interrupted"):
@@ -259,16 +287,20 @@ class _MemberSeries:
                     members=tuple(map(run.member, in_order(trained))),
                     planned=planned,
                     scores=None,
+                    forecast=self.forecast,
                 )
             trained[seed] = begun.path.name
             spec = with_members(spec, trained, planned)
             run.write_spec(spec)
             self._write_status("training", trained, planned)
-        return _finish(run, self.recipe, spec, self.dataset, self.listener)
+            clock.ended(took=time.monotonic() - began, share=share)
+            left = clock.left([share_left(run.member(name_of(one))) for one in seeds if one not in trained])
+            _notify(run, self.listener, f"{len(trained)} of {planned} members are trained{left}")
+        return replace(_finish(run, self.recipe, spec, self.dataset, self.listener), forecast=self.forecast)
 
     def _train_member(self, recipe: Recipe, spec: ModelSpec) -> tuple[Run, Outcome | None]:
         """Train a member, or go on with it; the outcome is None where it was complete already."""
-        name = f"seed-{recipe.seed}"
+        name = name_of(recipe.seed)
         begun = self.run.member(name)
         if begun.path.is_dir():
             with begun.locked():

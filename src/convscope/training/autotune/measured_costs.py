@@ -21,6 +21,7 @@ from convscope.training.autotune.trial import LEAST_STEPS, Work, run_trial
 from convscope.training.loop.state import batches_of, loop_settings
 from convscope.training.resolve.head import SOLVE
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
+from convscope.training.start import resumed_network
 from convscope.training.timing.costs import Costs, Sides
 from convscope.training.timing.rates import ImageCounts, Rates
 
@@ -50,13 +51,16 @@ def measured_costs(
     val: ImageSet | None = None,
     test: ImageSet | None = None,
     processes: int = 1,
+    images: int | None = None,
 ) -> Costs:
     """Return what steps, the end of an epoch and the end of the run cost; generators and threads stay as found.
 
+    `images` are those that the steps take in all, of all epochs unless given; where there are none, no step is timed.
     A network that can't be timed here costs nothing, and what its steps really take is seen as it trains. Of several
     processes each has its part of the images; what they exchange is not in it.
     """
-    rates = measured_rates(resolved, spec, train, images=len(train) * resolved.epochs)
+    images = len(train) * resolved.epochs if images is None else images
+    rates = measured_rates(resolved, spec, train, images=images) if images else _rates_of_views(resolved, spec, train)
     counts = ImageCounts(
         batch=min(resolved.batch_size, len(train)),
         validated=0 if val is None else len(val),
@@ -72,7 +76,9 @@ def seconds_to_solve(resolved: ResolvedRecipe, rates: Rates, *, trained: int, va
     """Return the seconds in which features are computed and the head is solved; 0 where it is trained instead."""
     if resolved.head != SOLVE:
         return 0.0
-    return SOLVE_MARGIN * rates.view * (trained * view_count(resolved.head_views) + validated)
+    # Features are exact, unless they are all there is and another arithmetic was asked for.
+    each = rates.view if resolved.epochs else rates.validate
+    return SOLVE_MARGIN * each * (trained * view_count(resolved.head_views) + validated)
 
 
 def measured_rates(
@@ -118,6 +124,18 @@ def measured_rates(
         written=TENSORS_WRITTEN * BYTES * resolved.parameters / DISK_RATE,
         fixed=fixed,
     )
+
+
+def _rates_of_views(resolved: ResolvedRecipe, spec: ModelSpec, train: ImageSet) -> Rates:
+    """Return the seconds in which a view of an image is answered; those of a step are 0."""
+    with exclusive(resolved.device):
+        network = resumed_network(spec, resolved.recipe.freeze)
+        validate = _forward_seconds(resolved, spec, network, train, in_mode=True, effort=1.0)
+        view = validate
+        if resolved.mode.precision != "fp32":
+            view = _forward_seconds(resolved, spec, network, train, in_mode=False, effort=1.0)
+    written = TENSORS_WRITTEN * BYTES * resolved.parameters / DISK_RATE
+    return Rates(steps=((1.0, 0.0),), prepare=0.0, validate=validate, view=view, written=written)
 
 
 def fixed_part(few_images: int, few: float, images: int, step: float) -> float:

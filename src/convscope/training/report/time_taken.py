@@ -18,9 +18,9 @@ class TimeTaken:
 
     Args:
         whole: seconds since the command began; None where that is unknown.
-        training: seconds of its epochs: steps, validations and checkpoints.
+        training: seconds of its epochs: steps, validations and checkpoints; and of a head that is solved.
         finish: seconds of the test and the calibration.
-        forecast: what was expected before the first step; None where nothing was, as for a run that is resumed.
+        forecast: what was expected before the first step, of a resumed run of what was left; None where nothing was.
         complete: whether the training came to its end, so that the forecast can be compared with it.
         minutes: that the command was given, in words; empty where it was given none.
         plan: of the steps, with its changes.
@@ -64,7 +64,7 @@ def _by_parts(time: TimeTaken, forecast: Forecast, whole: float) -> Table:
     """Return the seconds of each part, as forecast and as they were."""
     parts = (
         ("before the first step", forecast.begun, max(0.0, whole - time.training - time.finish)),
-        ("training and validation", forecast.steps + forecast.epoch_ends, time.training),
+        ("training and validation", forecast.features + forecast.steps + forecast.epoch_ends, time.training),
         ("test and calibration", forecast.finish, time.finish),
         ("in all", forecast.seconds, whole),
     )

@@ -119,6 +119,35 @@ def without_epochs(asked: Recipe) -> dict[str, SettingValue]:
     return {name: value for name, value in least.items() if name in asked.left_open}
 
 
+def without_effect(asked: Recipe) -> str:
+    """Return what there is to say of settings that were asked for and matter to epochs alone; "" where there are none.
+
+    >>> without_effect(Recipe(mixup=0.2, cutout=4))
+    'mixup=0.2, cutout=4: no effect without epochs; epochs=N trains with it'
+    >>> without_effect(Recipe(mixup=0.0, progressive_resize_start=1.0))
+    ''
+    """
+    given = {name: value for name, off in _OF_EPOCHS.items() if (value := getattr(asked, name)) not in (AUTO, off)}
+    if not given:
+        return ""
+    more = settings_text(epochs=Placeholder("N"))
+    return f"{settings_text(**given)}: no effect without epochs; {more} trains with it"
+
+
+# Settings that nothing reads without an epoch, with the value that does nothing. The flip is one of test views too.
+_OF_EPOCHS: dict[str, SettingValue] = {
+    "mixup": 0.0,
+    "cutmix": 0.0,
+    "cutout": 0,
+    "trivial_augment": False,
+    "random_crop_padding": 0,
+    "random_resized_crop": False,
+    "pca_lighting": 0.0,
+    "progressive_resize_start": 1.0,
+    "ema_epochs": 0.0,
+}
+
+
 def asks_to_solve(recipe: Recipe) -> bool:
     """Return whether a recipe asks for a solved head by its setting, or by its preset.
 

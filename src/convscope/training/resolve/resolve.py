@@ -71,8 +71,10 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
     of_pixels = normalization(recipe, channels=decoding.channels, solved=solved)
     epochs = head.epochs(asked, budget.epochs(recipe.epochs, images, usual), made=made, solved=solved, trained=trained)
     frozen = head.freeze(recipe.freeze, made=made, preset=recipe.preset, epochs=epochs.value)
+    of_epochs: list[str] = []
     if not epochs.value:
         recipe = recipe.changed(head.without_epochs(asked))
+        of_epochs = list(filter(None, [head.without_effect(asked)]))
     batch_size = budget.batch_size(recipe.batch_size, images, usual, epochs=epochs.value or None)
     normalizes = has_batch_norm(made)
     budget.require_batch(
@@ -121,10 +123,14 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
         classes=len(found.classes),
         parameters=parameters,
         choices=tuple(choice for choice in choices if choice.reason or choice.shown),
-        notices=tuple(Notice(message=line, level="warning") for choice in choices for line in choice.notices),
+        notices=tuple(Notice(message=line, level="warning") for line in (*_notices(choices), *of_epochs)),
     )
     require_possible(resolved.mode, device)
     return resolved
+
+
+def _notices(choices: list[Choice[Any]]) -> list[str]:
+    return [line for choice in choices for line in choice.notices]
 
 
 def _with_network(asked: Recipe, found: Probe) -> tuple[Recipe, list[Choice[Any]]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from convscope.report.units import byte_size, seconds, whole_tenths
+from convscope.report.units import byte_size, plural, seconds, whole_tenths
 from convscope.training.timing.costs import Costs, Sides
 from convscope.training.timing.step_plan import StepPlan
 
@@ -13,74 +15,6 @@ from convscope.training.timing.step_plan import StepPlan
 LONG_SECONDS = 3600.0
 # A part below this share of the time is not named by itself.
 LEAST_NAMED = 0.02
-
-
-@dataclass(frozen=True, kw_only=True)
-class Forecast:
-    """Seconds of a command from its beginning to its end, and bytes; None where a figure is unknown.
-
-    Args:
-        begun: seconds that have passed: the start, decoding, measuring.
-        steps: of the training's steps.
-        epoch_ends: of the validations and checkpoints between epochs.
-        finish: of the test with its views, the calibration and the report.
-        step_bytes: memory of a step.
-        cache_bytes: of the disk: decoded images that were not there before.
-        run_bytes: of the disk: weights and checkpoints.
-    """
-
-    begun: float
-    steps: float
-    epoch_ends: float
-    finish: float
-    step_bytes: int | None = None
-    cache_bytes: int = 0
-    run_bytes: int = 0
-
-    @property
-    def seconds(self) -> float:
-        """The seconds in all."""
-        return self.begun + self.steps + self.epoch_ends + self.finish
-
-    @property
-    def is_long(self) -> bool:
-        """Whether faster choices are named beside it."""
-        return self.seconds > LONG_SECONDS
-
-    @property
-    def text(self) -> str:
-        """The forecast as a line.
-
-        >>> found = Forecast(begun=20, steps=250, epoch_ends=1, finish=19, run_bytes=57_000_000)
-        >>> found.text
-        'about 4 min 50 s: so far 20.0 s, steps 4 min 10 s, test and report 19.0 s; disk 57.00 MB'
-        """
-        parts = {
-            "so far": self.begun,
-            "steps": self.steps,
-            "validation and checkpoints": self.epoch_ends,
-            "test and report": self.finish,
-        }
-        named = [f"{name} {whole_tenths(took)}" for name, took in parts.items() if took >= LEAST_NAMED * self.seconds]
-        said = [f"about {whole_tenths(self.seconds)}: {', '.join(named)}"]
-        if self.step_bytes is not None:
-            said.append(f"memory {byte_size(self.step_bytes)} a step")
-        cached = f", {byte_size(self.cache_bytes)} of them decoded images" if self.cache_bytes else ""
-        said.append(f"disk {byte_size(self.run_bytes + self.cache_bytes)}{cached}")
-        return "; ".join(said)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the forecast as JSON has it."""
-        return {
-            "seconds": round(self.seconds, 3),
-            "begun": round(self.begun, 3),
-            "steps": round(self.steps, 3),
-            "epoch_ends": round(self.epoch_ends, 3),
-            "finish": round(self.finish, 3),
-            "step_bytes": self.step_bytes,
-            "cache_bytes": self.cache_bytes,
-            "run_bytes": self.run_bytes,
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,27 +34,147 @@ class FasterChoice:
         return f"{self.setting} about {seconds(self.seconds)}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """Seconds of a command from its beginning to its end, and bytes; None where a figure is unknown.
+
+    Args:
+        begun: seconds that have passed: the start, decoding, measuring.
+        features: of the pass over the images in which features are computed, and of the head that is solved on them.
+        steps: of the training's steps.
+        epoch_ends: of the validations and checkpoints between epochs.
+        finish: of the test with its views, the calibration and the report.
+        step_bytes: memory of a step.
+        cache_bytes: of the disk: decoded images that were not there before.
+        run_bytes: of the disk: weights and checkpoints.
+        trainings: how many the command has; the seconds are of them all.
+        at_once: how many of these run at the same time; memory is of them all.
+        faster: choices that take less, where it takes long.
+    """
+
+    begun: float
+    features: float = 0.0
+    steps: float
+    epoch_ends: float
+    finish: float
+    step_bytes: int | None = None
+    cache_bytes: int = 0
+    run_bytes: int = 0
+    trainings: int = 1
+    at_once: int = 1
+    faster: tuple[FasterChoice, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """The seconds in all."""
+        return self.begun + self.features + self.steps + self.epoch_ends + self.finish
+
+    @property
+    def is_long(self) -> bool:
+        """Whether faster choices are named beside it."""
+        return self.seconds > LONG_SECONDS
+
+    @property
+    def text(self) -> str:
+        """The forecast as a line.
+
+        >>> found = Forecast(begun=20, steps=250, epoch_ends=1, finish=19, run_bytes=57_000_000)
+        >>> found.text
+        'about 4 min 50 s: so far 20.0 s, steps 4 min 10 s, test and report 19.0 s; disk 57.00 MB'
+        >>> found.of_several([1.0, 1.0, 1.0], at_once=2).text[:65]
+        'about 9 min 20 s for 3 trainings, 2 at once: so far 20.0 s, steps'
+        """
+        parts = {
+            "so far": self.begun,
+            "features and head": self.features,
+            "steps": self.steps,
+            "validation and checkpoints": self.epoch_ends,
+            "test and report": self.finish,
+        }
+        named = [f"{name} {whole_tenths(took)}" for name, took in parts.items() if took >= LEAST_NAMED * self.seconds]
+        of = f" for {plural(self.trainings, 'training')}" if self.trainings > 1 else ""
+        together = f", {self.at_once} at once" if self.at_once > 1 else ""
+        said = [f"about {whole_tenths(self.seconds)}{of}{together}: {', '.join(named)}"]
+        if self.step_bytes is not None:
+            said.append(f"memory {byte_size(self.step_bytes)} {'for steps at once' if self.at_once > 1 else 'a step'}")
+        cached = f", {byte_size(self.cache_bytes)} of them decoded images" if self.cache_bytes else ""
+        said.append(f"disk {byte_size(self.run_bytes + self.cache_bytes)}{cached}")
+        return "; ".join(said)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The forecast, and what would be faster where it is long."""
+        if not (self.is_long and self.faster):
+            return (self.text,)
+        return self.text, f"over an hour; faster: {', '.join(choice.text for choice in self.faster)}"
+
+    def of_several(self, lengths: Sequence[float], *, at_once: int = 1) -> Forecast:
+        """Return the forecast of several trainings, each of a length as a multiple of this one's; begun is once.
+
+        >>> one = Forecast(begun=3, steps=10, epoch_ends=1, finish=1, run_bytes=5)
+        >>> three = one.of_several([1.0, 0.5, 1.0], at_once=2)
+        >>> three.seconds, three.steps, three.run_bytes
+        (21.0, 15.0, 15)
+        """
+        workers = [0.0] * max(1, at_once)
+        for length in lengths:
+            heapq.heapreplace(workers, workers[0] + length)
+        times = max(workers)
+        return replace(
+            self,
+            features=self.features * times,
+            steps=self.steps * times,
+            epoch_ends=self.epoch_ends * times,
+            finish=self.finish * times,
+            step_bytes=None if self.step_bytes is None else self.step_bytes * at_once,
+            run_bytes=self.run_bytes * len(lengths),
+            trainings=len(lengths),
+            at_once=at_once,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the forecast as JSON has it."""
+        return {
+            "seconds": round(self.seconds, 3),
+            "begun": round(self.begun, 3),
+            "features": round(self.features, 3),
+            "steps": round(self.steps, 3),
+            "epoch_ends": round(self.epoch_ends, 3),
+            "finish": round(self.finish, 3),
+            "step_bytes": self.step_bytes,
+            "cache_bytes": self.cache_bytes,
+            "run_bytes": self.run_bytes,
+            "trainings": self.trainings,
+            "at_once": self.at_once,
+        }
+
+
 def forecast_of(
     costs: Costs,
     plan: StepPlan,
     sides: Sides,
     *,
     begun: float,
+    since: int = 0,
     step_bytes: int | None = None,
     cache_bytes: int = 0,
     run_bytes: int = 0,
 ) -> Forecast:
-    """Return the forecast of a plan.
+    """Return the forecast of what is left of a plan from step `since` on, which is that of an epoch.
 
     >>> costs = Costs(before=3.0, steps=((1.0, 0.5),), epoch_end=1.0, finish=2.0)
     >>> found = forecast_of(costs, StepPlan.of(10, epoch_steps=4), Sides(), begun=4.0)
-    >>> found.begun, found.steps, found.epoch_ends, found.finish
-    (7.0, 5.0, 3.0, 2.0)
+    >>> found.begun, found.features, found.steps, found.epoch_ends, found.finish
+    (4.0, 3.0, 5.0, 3.0, 2.0)
+    >>> left = forecast_of(costs, StepPlan.of(10, epoch_steps=4), Sides(), begun=4.0, since=8)
+    >>> left.begun, left.features, left.steps, left.epoch_ends, left.finish
+    (4.0, 0.0, 1.0, 1.0, 2.0)
     """
     return Forecast(
-        begun=begun + costs.before,
-        steps=sum(count * costs.step(side) for side, count in sides.counts(plan)),
-        epoch_ends=plan.epochs * costs.epoch_end,
+        begun=begun,
+        features=0.0 if since else costs.before,
+        steps=sum(count * costs.step(side) for side, count in sides.counts(plan, since=since)),
+        epoch_ends=max(0, plan.epochs - since // plan.epoch_steps) * costs.epoch_end,
         finish=costs.finish,
         step_bytes=step_bytes,
         cache_bytes=cache_bytes,

@@ -13,6 +13,7 @@ from convscope.recipe.setting import AUTO, parse_size
 from convscope.report.progress import Progress
 from convscope.report.units import plural, seconds, whole_tenths
 from convscope.report.usage import settings_text
+from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.timing.costs import Costs, Sides
 from convscope.training.timing.pacer import MARGIN, most_steps_within
 from convscope.training.timing.step_plan import StepPlan
@@ -30,6 +31,8 @@ SPARE, SPARE_TO_TRAIN = 1.1, 1.6
 LESS = 0.9
 # No image size below this is named in place of a larger one.
 SMALLEST = 32
+# What is named where no other network was timed.
+SMALLER_NETWORK = "a smaller network"
 # The time of all decoding is extrapolated from at least this much of it.
 DECODING_SEEN_SECONDS = 2.0
 
@@ -113,10 +116,12 @@ def plan_within(
     image_size: str,
     images: int = 0,
     may_be_none: bool = False,
+    instead: Callable[[], str] = lambda: SMALLER_NETWORK,
 ) -> BudgetPlan:
     """Return the plan of as many steps as fit, at most those of the usual epochs or of a multiple of these.
 
-    `images` are those of an epoch and of the validation, for the message; 0: not known.
+    `images` are those of an epoch and of the validation, for the message; 0: not known. `instead` is called for it too,
+    and returns the setting of a network that fits, or "".
 
     It has none where no epoch fits and there `may_be_none`: what comes before the first step, a solved head, is a
     result too.
@@ -137,7 +142,15 @@ def plan_within(
     if steps < epoch_steps:
         if budget.given:
             raise RunError(
-                _too_short(budget, left, needed, epoch_steps=epoch_steps, image_size=image_size, images=images)
+                _too_short(
+                    budget,
+                    left,
+                    needed,
+                    epoch_steps=epoch_steps,
+                    image_size=image_size,
+                    images=images,
+                    instead=instead(),
+                )
             )
         plan = StepPlan.of(epoch_steps, epoch_steps=epoch_steps)
         takes = seconds(now - budget.began + needed(epoch_steps))
@@ -154,6 +167,32 @@ def plan_within(
     return BudgetPlan(plan=plan, most_steps=most, in_time=True, reason=reason)
 
 
+def require_time_for_features(budget: TimeBudget, costs: Costs, *, now: float, images: int, views: str) -> None:
+    """Raise RunError where a budget that was given does not hold the features of all images, and no epoch follows.
+
+    >>> costs = Costs(before=90, steps=((1, 0),), epoch_end=0, finish=3)
+    >>> given = TimeBudget(seconds=60, began=0, given=True)
+    >>> require_time_for_features(given, costs, now=2.0, images=9_000, views="one")
+    Traceback (most recent call last):
+    ...
+    convscope.errors.RunError: minutes 1: the features of 9,000 images take 1 min 30 s, the test and the report 3.0 s: \
+give minutes=1.8, or train_images=4800
+    """
+    left = budget.deadline - MARGIN * budget.seconds - now
+    if not budget.given or costs.before + costs.finish <= left:
+        return
+    enough = math.ceil((now - budget.began + costs.before + costs.finish) / (1 - MARGIN) / MINUTE * 10 * SPARE) / 10
+    fitting = [settings_text(minutes=enough)]
+    if few := rounded_down(LESS * images * max(0.0, left - costs.finish) / costs.before) if costs.before else 0:
+        fitting.append(settings_text(train_images=few))
+    if views != ONE:
+        fitting.append(settings_text(head_views=ONE))
+    raise RunError(
+        f"minutes {budget.seconds / MINUTE:g}: the features of {plural(images, 'image')} take {seconds(costs.before)}, "
+        f"the test and the report {seconds(costs.finish)}: give {', or '.join(fitting)}"
+    )
+
+
 def _as_epochs(plan: StepPlan) -> str:
     epochs = plan.steps / plan.epoch_steps
     return plural(plan.epochs, "epoch") if epochs == plan.epochs else f"{epochs:.1f} epochs"
@@ -167,6 +206,7 @@ def _too_short(
     epoch_steps: int,
     image_size: str,
     images: int,
+    instead: str,
 ) -> str:
     """Return what an epoch takes, and what would fit: each as a setting."""
     epoch, rest = needed(epoch_steps), needed(0)
@@ -182,8 +222,8 @@ def _too_short(
     if rest + (epoch - rest) / 4 <= left and min(height, width) >= SMALLEST:
         smaller = f"{height // 2}x{width // 2}" if height != width else str(height // 2)
         fitting.append(settings_text(image_size=smaller))
-    if rest < left:  # else the time is over before a step of any network
-        fitting.append("a smaller network")
+    if instead and rest < left:  # else the time is over before a step of any network
+        fitting.append(instead)
     return (
         f"minutes {budget.seconds / MINUTE:g}: an epoch of {plural(epoch_steps, 'step')} does not fit: start, decoding "
         f"and measuring {whole_tenths(before)}, its steps {whole_tenths(epoch - rest)}, test and report "

@@ -1,0 +1,122 @@
+"""The forecast of a training with images that are open: of a whole one, of what is left of one, of several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import prod
+
+from convscope.data.records import Dataset
+from convscope.nets.build import smallest_input
+from convscope.nets.own_code import is_own
+from convscope.report.usage import settings_text
+from convscope.runs.checkpoint import KEPT
+from convscope.training.autotune.measured_costs import sides_of
+from convscope.training.resolve.memory import STATE_TENSORS, Surgery, step_bytes, unchanged
+from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
+from convscope.training.timing.costs import Costs
+from convscope.training.timing.forecast import FasterChoice, Forecast, forecast_of
+from convscope.training.timing.step_plan import StepPlan
+from convscope.training.timing.time_budget import MINUTE, SMALLEST
+
+BYTES = 4
+
+
+def forecast_training(
+    resolved: ResolvedRecipe,
+    dataset: Dataset,
+    costs: Costs,
+    plan: StepPlan,
+    *,
+    begun: float,
+    since: int = 0,
+    surgeries: Sequence[Surgery] = (unchanged,),
+) -> Forecast:
+    """Return the forecast of the steps of a plan from `since` on, after `begun` seconds.
+
+    Memory is that of a training step, and unknown where none is left; `surgeries` are as in `step_bytes`.
+    """
+    return forecast_of(
+        costs,
+        plan,
+        sides_of(resolved),
+        begun=begun,
+        since=since,
+        step_bytes=step_bytes(resolved, surgeries=surgeries) if plan.steps > since else None,
+        cache_bytes=_cached_bytes(dataset),
+        run_bytes=_run_bytes(resolved),
+    )
+
+
+def with_faster(
+    forecast: Forecast,
+    resolved: ResolvedRecipe,
+    costs: Costs,
+    plan: StepPlan,
+    *,
+    since: int = 0,
+    new: bool = True,
+    epochs: bool = True,
+    minutes: bool = True,
+) -> Forecast:
+    """Return a long forecast with what fewer epochs, smaller images and a time budget would take instead.
+
+    Args:
+        forecast: of one training, or of several.
+        resolved: its recipe.
+        costs: of its parts.
+        plan: of its steps.
+        since: the step from which it goes on.
+        new: whether its images may have another size: it has not begun yet.
+        epochs: whether its epochs were not planned for a time budget.
+        minutes: whether it may have a time budget.
+    """
+    if not forecast.is_long:
+        return forecast
+    sides, done = sides_of(resolved), since // plan.epoch_steps
+    of_one = forecast_of(costs, plan, sides, begun=0.0, since=since).seconds
+    each = (forecast.seconds - forecast.begun) / of_one if of_one else 1.0
+
+    def whole(costs: Costs, count: int) -> float:
+        shorter = StepPlan.of(count * plan.epoch_steps, epoch_steps=plan.epoch_steps)
+        return forecast.begun + each * forecast_of(costs, shorter, sides, begun=0.0, since=since).seconds
+
+    left, found = plan.epochs - done, list[FasterChoice]()
+    for fewer in (left // 2, left // 4):
+        if fewer and epochs:
+            found.append(FasterChoice(setting=settings_text(epochs=done + fewer), seconds=whole(costs, done + fewer)))
+    if new and (size := half_the_size(resolved)):
+        smaller = whole(costs.of_pixels(1 / 4), plan.epochs)
+        found.append(FasterChoice(setting=settings_text(image_size=size), seconds=smaller))
+    if minutes:
+        found.append(FasterChoice(setting=settings_text(minutes=30), seconds=30 * MINUTE))
+    return replace(forecast, faster=tuple(choice for choice in found if choice.seconds < forecast.seconds))
+
+
+def forecast_notices(forecast: Forecast) -> Iterator[Notice]:
+    """Yield the lines of a forecast as messages."""
+    yield from (Notice(topic="forecast", message=line) for line in forecast.lines)
+
+
+def half_the_size(resolved: ResolvedRecipe) -> str:
+    """Return half of the images' size as a setting; empty where the network takes no smaller ones."""
+    height, width = resolved.decoding.size
+    half = (height // 2, width // 2)
+    takes = smallest_input(resolved.model) if not is_own(resolved.model) else half
+    if min(half) < SMALLEST or any(side < least for side, least in zip(half, takes, strict=False)):
+        return ""
+    return str(half[0]) if half[0] == half[1] else "x".join(map(str, half))
+
+
+def _cached_bytes(dataset: Dataset) -> int:
+    """Return the bytes of the decoded images in the cache; 0 where none are kept there."""
+    if dataset.cache_path is None:
+        return 0
+    return sum(prod(images.images.shape) for images in dataset.splits.values())
+
+
+def _run_bytes(resolved: ResolvedRecipe) -> int:
+    """Return the bytes of the weights and of the checkpoints that are kept, each with the optimizer's state."""
+    averaged = 1 if resolved.ema_epochs else 0
+    of_checkpoint = 2 + STATE_TENSORS[resolved.optimizer] + averaged
+    return BYTES * resolved.parameters * (1 + KEPT * of_checkpoint)
