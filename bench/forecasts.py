@@ -1,11 +1,12 @@
 """The forecast of a training before its first step, against what the command took.
 
-    python bench/forecasts.py [FOLDER] [--only TEXT] [--out FILE.jsonl] [--work PLACE]
+    python bench/forecasts.py [FOLDER] [--only TEXT] [--results FOLDER] [--work PLACE]
 
 20 commands of different images, networks, sizes and epochs, each in a process of its own with an empty cache, from its
 start to its end. A row has the seconds of the forecast and those of the command, and their ratio. FOLDER (or the
 variable CONVSCOPE_DATASETS) holds `cifar10/` and `mnist10k/`; the grey crops are made (`bench/grey_crops.py`), the
-digits come along. What is in FILE.jsonl is not measured again, so a call that was stopped goes on where it was.
+digits come along. Rows go to docs/benchmarks/forecasts.csv, and one that is there is not
+measured again, so a call that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -18,13 +19,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from convscope.report.table import Column, Table, print_table
 from convscope.report.units import percent
 from convscope.report.units import seconds as shown
-from kit.results import where_and_when
-from time_budget import source
+from kit.results import RESULTS, add_rows, read_rows, where_and_when
+from time_budget import CommandError, source
 
 # A forecast is good within this share of the time that a command took.
 GOOD = 0.15
@@ -57,29 +57,33 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=os.environ.get("CONVSCOPE_DATASETS"))
     parser.add_argument("--only", default="", help="commands that contain this")
     parser.add_argument("--work", type=Path, default=Path("forecasts"), help="runs, caches and made images")
-    parser.add_argument("--out", type=Path, default=Path("forecasts.jsonl"))
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of forecasts.csv")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
-    rows = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
+    file = given.results / "forecasts.csv"
     for command in COMMANDS:
-        if given.only not in command or any(row["command"] == command for row in rows):
+        if given.only not in command or any(row["command"] == command for row in read_rows(file)):
             continue
         name, *words = command.split()
         data = source(name, given)
         if data is None:
             print(f"skipped: no {name} in {given.folder or 'CONVSCOPE_DATASETS'}")
             continue
-        rows.append({"command": command, **measured([data, *words], given.work), **where_and_when()})
-        with given.out.open("a") as file:
-            file.write(json.dumps(rows[-1]) + "\n")
-        print(f"{command}: {rows[-1]['error'] or rows[-1]['ratio']}", flush=True)
+        try:
+            found = measured([data, *words], given.work)
+        except CommandError as reason:
+            print(f"{command}: {reason}", flush=True)
+            continue
+        add_rows(file, [{"command": command, **found, **where_and_when()}], key=("command",))
+        print(f"{command}: {found['ratio']:.3f}", flush=True)
+    rows = read_rows(file)
     print_table(table(rows))
-    good = sum(not row["error"] and abs(row["ratio"] - 1) <= GOOD for row in rows)
+    good = sum(abs(float(row["ratio"]) - 1) <= GOOD for row in rows)
     print(f"{good} of {len(rows)} within {percent(GOOD, decimals=0)}")
 
 
-def measured(words: list[str], work: Path) -> dict[str, Any]:
-    """Run a command, and return the forecast and the seconds that it took; one that fails has its message."""
+def measured(words: list[str], work: Path) -> dict[str, float]:
+    """Run a command, and return the forecast and the seconds that it took; raise CommandError where it fails."""
     with tempfile.TemporaryDirectory(dir=work) as place:
         places = ["--runs", f"{place}/runs", "--cache", f"{place}/cache", "--json"]
         began = time.monotonic()
@@ -88,22 +92,18 @@ def measured(words: list[str], work: Path) -> dict[str, Any]:
         )
         seconds = time.monotonic() - began
     if ended.returncode:
-        return {"seconds": seconds, "error": ended.stderr.strip().splitlines()[-1]}
-    found = json.loads(ended.stdout)
-    forecast = found["forecast"]
-    return {"seconds": seconds, "forecast": forecast, "ratio": forecast["seconds"] / seconds, "error": ""}
+        raise CommandError(ended.stderr.strip().splitlines()[-1])
+    forecast = json.loads(ended.stdout)["forecast"]["seconds"]
+    return {"seconds": seconds, "forecast": forecast, "ratio": forecast / seconds}
 
 
-def table(rows: list[dict[str, Any]]) -> Table:
+def table(rows: list[dict[str, str]]) -> Table:
     """Return a row for each command."""
     columns = [Column("command"), *(Column(name, numeric=True) for name in ("forecast", "took", "ratio"))]
-    lines = []
-    for row in rows:
-        took = shown(row["seconds"])
-        if row["error"]:
-            lines.append((row["command"], row["error"], took, ""))
-        else:
-            lines.append((row["command"], shown(row["forecast"]["seconds"]), took, f"{row['ratio']:.3f}"))
+    lines = [
+        (row["command"], shown(float(row["forecast"])), shown(float(row["seconds"])), f"{float(row['ratio']):.3f}")
+        for row in rows
+    ]
     return Table.of(columns, lines)
 
 

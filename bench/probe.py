@@ -25,6 +25,7 @@ import numpy as np
 from PIL import Image
 
 from convscope.report.table import Column, Table, print_table
+from convscope.report.units import exact
 from kit.results import RESULTS, add_rows, read_rows, where_and_when
 
 CLASSES = 10
@@ -93,34 +94,26 @@ def measure_all(given: argparse.Namespace, folder: Path, results: Path) -> None:
             passes = timed([sys.executable, "-c", PASS, folder / "runs" / "probe", folder / "cache", PASSES[views]])
             row = {**key, "probe_seconds": probe, "again_seconds": again, "pass_seconds": passes}
             add_rows(results, [{**row, **where_and_when()}], key=KEY)
-    show(given, results)
+    print_table(table(read_rows(results)))
 
 
-def show(given: argparse.Namespace, results: Path) -> None:
-    """Print the median of the rounds of each kind of views."""
-    rows = []
-    for views in given.views.split(","):
-        own = [
-            row
-            for row in read_rows(results)
-            if (row["model"], row["size"], row["images"], row["views"])
-            == (given.model, str(given.size), str(given.images), views)
-        ]
+def table(rows: list[dict[str, str]]) -> Table:
+    """Return a row for each network, images and kind of views: medians of its rounds."""
+    kinds: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    for row in rows:
+        kinds.setdefault(tuple(row[name] for name in ("model", "size", "images", "views")), []).append(row)
+    lines = []
+    for (model, size, images, views), rounds in kinds.items():
         medians = [
-            statistics.median(float(row[name]) for row in own)
+            statistics.median(float(row[name]) for row in rounds)
             for name in ("probe_seconds", "again_seconds", "pass_seconds")
         ]
-        ratio = statistics.median(float(row["probe_seconds"]) / float(row["pass_seconds"]) for row in own)
-        rows.append([views, *((f"{value:.1f}", value) for value in medians), (f"{ratio:.2f}", ratio)])
-    columns = [
-        Column("views"),
-        Column("probe, s", numeric=True),
-        Column("again, s", numeric=True),
-        Column("a pass a view, s", numeric=True),
-        Column("ratio", numeric=True),
-    ]
-    print(f"{given.model}, {given.images:,} images of {given.size} pixels, medians of {given.rounds}")
-    print_table(Table.of(columns, rows))
+        ratio = statistics.median(float(row["probe_seconds"]) / float(row["pass_seconds"]) for row in rounds)
+        shown = (*(f"{value:.1f}" for value in medians), f"{ratio:.2f}")
+        lines.append((model, size, exact(int(images)), views, str(len(rounds)), *shown))
+    numbers = ("probe, s", "again, s", "a pass for each view, s", "ratio")
+    columns = [Column("network"), *(Column(name, numeric=True) for name in ("side", "images")), Column("views")]
+    return Table.of([*columns, *(Column(name, numeric=True) for name in ("rounds", *numbers))], lines)
 
 
 def make_files(folder: Path, images: int, size: int) -> Path:

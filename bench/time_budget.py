@@ -1,6 +1,6 @@
 """Whether a training ends within the minutes that it is given, and what it reaches in them.
 
-    python bench/time_budget.py [FOLDER] [--minutes 1 2 5 10] [--sets digits ...] [--seeds 0 1 2] [--out FILE.jsonl]
+    python bench/time_budget.py [FOLDER] [--minutes 1 2 5 10] [--sets digits ...] [--seeds 0 1 2] [--results FOLDER]
 
 Each row is one command, `convscope train SET --minutes M`, in a process of its own, with an empty cache and from its
 start to its end, so that decoding, test and report are in its time. A row has the minutes asked and taken, their
@@ -9,8 +9,9 @@ last step as a share of the highest and the share at which its schedule ends, ho
 and the test accuracy.
 
 FOLDER (or the variable CONVSCOPE_DATASETS) holds `cifar10/` and `mnist10k/`; the grey crops are made
-(`bench/grey_crops.py`), and the digits come along. What is in FILE.jsonl is not measured again, so a call that was
-stopped goes on where it was. `--fixed 3 4 5` measures fixed numbers of epochs instead of minutes, for comparison.
+(`bench/grey_crops.py`), and the digits come along. Rows go to docs/benchmarks/time-budget.csv, and one that is there is
+not measured again, so a call that was stopped goes on where it was. `--fixed 3 4 5` measures fixed numbers of epochs
+instead of minutes, for comparison; `--default` measures commands that name neither.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ from typing import Any
 import convscope
 from convscope.recipe.setting import plain
 from convscope.report.table import Column, Table, print_table
-from convscope.report.units import percent
+from convscope.report.units import exact, percent, plural
 from convscope.training.optim.schedule import learning_rate_factor
 from kit.images import reference_set
-from kit.results import where_and_when
+from kit.results import RESULTS, add_rows, read_rows, where_and_when
 
 SETS = ("digits", "mnist10k", "grey-crops", "cifar10")
 KEY = ("set", "minutes", "epochs_asked", "seed", "settings")
@@ -43,40 +44,50 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=os.environ.get("CONVSCOPE_DATASETS"))
     parser.add_argument("--minutes", type=float, nargs="+", default=[1.0, 2.0, 5.0, 10.0])
     parser.add_argument("--fixed", type=int, nargs="+", default=[], help="numbers of epochs, in place of minutes")
+    parser.add_argument("--default", action="store_true", help="neither minutes nor epochs, in place of minutes")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--settings", default="", help="options of the command beside these: '--model cifarnet'")
     parser.add_argument("--work", type=Path, default=Path("time-budget"), help="runs, caches and made images")
-    parser.add_argument("--out", type=Path, default=Path("time-budget.jsonl"))
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of time-budget.csv")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
-    rows = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
+    file = given.results / "time-budget.csv"
     for asked in points(given):
-        if any(all(row[name] == asked[name] for name in KEY) for row in rows):
+        if any(all(row[name] == asked[name] for name in KEY) for row in read_rows(file)):
             continue
         data = source(asked["set"], given)
         if data is None:
             print(f"skipped: no {asked['set']} in {given.folder or 'CONVSCOPE_DATASETS'}")
             continue
-        rows.append({**asked, **measured(data, asked, given.work), **where_and_when()})
-        with given.out.open("a") as file:
-            file.write(json.dumps(rows[-1]) + "\n")
-    print_table(table(rows))
+        try:
+            found = measured(data, asked, given.work)
+        except CommandError as reason:
+            print(f"{asked['set']}, {length_of(asked)}: {reason}", flush=True)
+            continue
+        add_rows(file, [{**asked, **found, **where_and_when()}], key=KEY)
+    print_table(table(read_rows(file)))
 
 
-def points(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+class CommandError(Exception):
+    """A command failed, with the last line that it wrote."""
+
+
+def points(given: argparse.Namespace) -> Iterator[dict[str, str]]:
     """Yield what is asked for, the short ones first."""
-    lengths = [(None, epochs) for epochs in given.fixed] or [(minutes, None) for minutes in given.minutes]
+    lengths = [("", str(epochs)) for epochs in given.fixed] + ([("", "")] if given.default else [])
     for seed in given.seeds:
-        for minutes, epochs in lengths:
+        for minutes, epochs in lengths or [(f"{minutes:g}", "") for minutes in given.minutes]:
             for name in given.sets:
-                yield {
-                    "set": name,
-                    "minutes": minutes,
-                    "epochs_asked": epochs,
-                    "seed": seed,
-                    "settings": given.settings,
-                }
+                values = (name, minutes, epochs, str(seed), given.settings)
+                yield dict(zip(KEY, values, strict=True))
+
+
+def length_of(row: dict[str, str]) -> str:
+    """Return what of minutes and epochs a command named."""
+    if row["minutes"]:
+        return f"{row['minutes']} min"
+    return plural(int(row["epochs_asked"]), "epoch") if row["epochs_asked"] else "nothing"
 
 
 def source(name: str, given: argparse.Namespace) -> str | None:
@@ -87,23 +98,25 @@ def source(name: str, given: argparse.Namespace) -> str | None:
     return None if folder is None else str(folder)
 
 
-def measured(data: str, asked: dict[str, Any], work: Path) -> dict[str, Any]:
-    """Run the command, and return its seconds and what its run holds; a command that fails has its message."""
+def measured(data: str, asked: dict[str, str], work: Path) -> dict[str, Any]:
+    """Run the command, and return its seconds and what its run holds; raise CommandError where it fails."""
     with tempfile.TemporaryDirectory(dir=work) as place:
-        length = (
-            ["--minutes", f"{asked['minutes']:g}"] if asked["minutes"] else ["--epochs", str(asked["epochs_asked"])]
-        )
-        words = ["train", data, *length, "--seed", str(asked["seed"]), *asked["settings"].split()]
+        length = ["--minutes", asked["minutes"]] if asked["minutes"] else []
+        length += ["--epochs", asked["epochs_asked"]] if asked["epochs_asked"] else []
+        words = ["train", data, *length, "--seed", asked["seed"], *asked["settings"].split()]
         words += ["--runs", f"{place}/runs", "--cache", f"{place}/cache", "--json"]
         began = time.monotonic()
         ended = subprocess.run([sys.executable, "-m", "convscope", *words], capture_output=True, text=True, check=False)
         seconds = time.monotonic() - began
         if ended.returncode:
-            return {"seconds": seconds, "error": ended.stderr.strip().splitlines()[-1]}
+            raise CommandError(ended.stderr.strip().splitlines()[-1])
         found = json.loads(ended.stdout)
-        ratio = seconds / 60 / asked["minutes"] if asked["minutes"] else None
-        parts = shares(seconds, found)
-        return {"seconds": seconds, "ratio": ratio, "error": "", **parts, **of_run(Path(found["run"]), found)}
+        times = {
+            "seconds": seconds,
+            "forecast": found["forecast"]["seconds"],
+            "ratio": seconds / 60 / float(asked["minutes"]) if asked["minutes"] else None,
+        }
+        return {**times, **shares(seconds, found), **of_run(Path(found["run"]), found)}
 
 
 def shares(seconds: float, found: dict[str, Any]) -> dict[str, float]:
@@ -141,38 +154,19 @@ def of_run(run: Path, found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def table(rows: list[dict[str, Any]]) -> Table:
+def table(rows: list[dict[str, str]]) -> Table:
     """Return a row for each command."""
-    columns = [Column("set"), Column("network")]
-    columns += [
-        Column(name, numeric=True)
-        for name in (
-            "asked",
-            "taken",
-            "ratio",
-            "before",
-            "training",
-            "after",
-            "steps",
-            "epochs",
-            "planned again",
-            "last rate",
-            "accuracy",
-        )
-    ]
+    numbers = ("asked", "seed", "taken", "ratio", "forecast", "before", "training", "after", "steps", "epochs")
+    numbers += ("planned again", "last rate", "accuracy")
+    columns = [Column("set"), Column("network"), *(Column(name, numeric=True) for name in numbers)]
     lines = []
-    for row in rows:
-        asked = f"{row['minutes']:g} min" if row["minutes"] else f"{row['epochs_asked']} epochs"
-        taken = f"{row['seconds'] / 60:.2f} min"
-        if row["error"]:
-            lines.append((row["set"], row["error"], asked, taken, *[""] * 9))
-            continue
-        ratio = "" if row["ratio"] is None else f"{row['ratio']:.3f}"
-        # Rows of an earlier version of this script have no parts.
-        parts = [percent(row.get(f"share_{name}")) for name in ("before", "epochs", "after")]
-        counts = (f"{row['steps']:,}", str(row["epochs"]), str(row["planned_again"]))
-        ends = (f"{row['last_rate']:.4g}", percent(row["accuracy"], decimals=2))
-        lines.append((row["set"], row["network"], asked, taken, ratio, *parts, *counts, *ends))
+    for row in sorted(rows, key=lambda row: (row["set"], float(row["minutes"] or 0), row["epochs_asked"], row["seed"])):
+        ratio = f"{float(row['ratio']):.3f}" if row["ratio"] else ""
+        times = (f"{float(row['seconds']) / 60:.2f} min", ratio, f"{float(row['forecast']) / 60:.2f} min")
+        parts = [percent(float(row[f"share_{name}"])) for name in ("before", "epochs", "after")]
+        counts = (exact(int(row["steps"])), row["epochs"], row["planned_again"])
+        ends = (f"{float(row['last_rate']):.4g}", percent(float(row["accuracy"]), decimals=2))
+        lines.append((row["set"], row["network"], length_of(row), row["seed"], *times, *parts, *counts, *ends))
     return Table.of(columns, lines)
 
 

@@ -23,9 +23,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 
+import forecasts
 import minutes
 import photos
+import probe
 import small_resnet
+import time_budget
 import train
 from convscope.report.table import Column, Table
 from convscope.report.units import percent, plural
@@ -41,6 +44,9 @@ BEGIN_MINUTES = "<!-- from docs/benchmarks/minutes.csv -->\n"
 MEASURED = (
     ("train", train, "Time to accuracy on CIFAR-10's JPEG files"),
     ("minutes", minutes, "Accuracy against minutes"),
+    ("time-budget", time_budget, "Trainings that are given minutes"),
+    ("forecasts", forecasts, "Forecasts beside what a training took"),
+    ("probe", probe, "A solved head beside inference"),
     ("small-resnet", small_resnet, "ResNet-18 at 32 pixels beside the plain loop"),
     ("photos", photos, "Photographs at 224 pixels, from files and from memory"),
 )

@@ -12,7 +12,8 @@ import pytest
 from commands import run_command
 from convscope.experiments.ablation import trials_ahead
 from convscope.experiments.ensemble import members_ahead
-from convscope.training import network_search, planned_time, time_left
+from convscope.training import planned_time, time_left
+from convscope.training.network_choice import network_search
 from convscope.training.timing.costs import Costs
 from convscope.training.timing.rates import Rates
 

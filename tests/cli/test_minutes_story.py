@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from commands import run_command
-from convscope.training import network_search, planned_time, session
+from convscope.training import planned_time, session
+from convscope.training.network_choice import network_search
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.timing import time_budget
 from convscope.training.timing.costs import Costs

@@ -125,7 +125,8 @@ def test_a_stop_within_an_epoch_loses_none_that_is_complete(
     assert (stopped.ending, stopped.epochs) == ("interrupted", 3)
     again = _StopWithin(EPOCHS + 1)
     resumed = train_on(stopped.run.path, {}, listener=again, cache_directory=None)
-    assert again.heard == [f"resuming {stopped.run} after epoch 3 of 4"]
+    resuming, forecast = again.heard
+    assert resuming == f"resuming {stopped.run} after epoch 3 of 4" and forecast.startswith("forecast: about ")
     assert resumed.run.weights.read_bytes() == whole.weights.read_bytes()
     assert _columns(resumed.run) == _columns(whole)
 

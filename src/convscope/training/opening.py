@@ -20,10 +20,10 @@ from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Listener
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import require_name
-from convscope.training.candidate_recipes import CandidateRecipes
-from convscope.training.choice_in_time import ChosenInTime, chosen_in_time
 from convscope.training.distributed.process_group import ProcessGroup
-from convscope.training.network_search import NetworkSearch
+from convscope.training.network_choice.candidate_recipes import CandidateRecipes
+from convscope.training.network_choice.choice_in_time import ChosenInTime, chosen_in_time
+from convscope.training.network_choice.network_search import NetworkSearch
 from convscope.training.resolve.head import asks_to_solve, trained_head
 from convscope.training.resolve.memory import Surgery, fit_to_memory, unchanged
 from convscope.training.resolve.resolve import resolve

@@ -14,7 +14,7 @@ from convscope.report.usage import settings_text
 from convscope.scoring.test_time_augmentation import view_count
 from convscope.training.autotune.kept_rates import known_rates, rates_on_noise
 from convscope.training.autotune.measured_costs import seconds_to_solve, sides_of
-from convscope.training.candidate_recipes import CandidateRecipes
+from convscope.training.network_choice.candidate_recipes import CandidateRecipes
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.timing.accuracy_table import NO_TABLE, accuracy_table
 from convscope.training.timing.candidates import Candidate, CandidatePlan, candidates_for, option_within

@@ -11,11 +11,12 @@ import pytest
 from convscope.data.memory.source import list_memory
 from convscope.data.open import Probe, probe
 from convscope.recipe.recipe import Recipe
-from convscope.training import network_search
-from convscope.training.candidate_recipes import CandidateRecipes
-from convscope.training.choice_in_time import ChosenInTime, chosen_in_time
-from convscope.training.network_search import NetworkSearch
+from convscope.training.network_choice import network_search
+from convscope.training.network_choice.candidate_recipes import CandidateRecipes
+from convscope.training.network_choice.choice_in_time import ChosenInTime, chosen_in_time
+from convscope.training.network_choice.network_search import NetworkSearch
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
+from convscope.training.timing.accuracy_table import NO_TABLE
 from convscope.training.timing.rates import Rates
 from convscope.training.timing.time_budget import TimeBudget
 
@@ -35,6 +36,12 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     monkeypatch.setattr(network_search, "rates_on_noise", rates)
     monkeypatch.setattr(network_search, "known_rates", lambda resolved, directory: None)
     return speeds
+
+
+@pytest.fixture
+def no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Expect no accuracy of any network, so that views are chosen by the time that they take."""
+    monkeypatch.setattr(network_search, "accuracy_table", lambda: NO_TABLE)
 
 
 def images(count: int, side: int, channels: int, *, several: bool = False) -> Probe:
@@ -89,6 +96,7 @@ def test_nothing_that_was_named_is_changed() -> None:
     assert found.recipe.image_size == "32x32" and found.choices == ()
 
 
+@pytest.mark.usefixtures("no_table")
 def test_a_test_whose_views_do_not_fit_has_fewer(machine: dict[str, float]) -> None:
     machine["cifarnet"] = 2.5e-3
     found = chosen(images(8_000, 32, 3), 1, model="cifarnet")
@@ -163,7 +171,7 @@ def test_several_labels_take_the_most_capable_network_that_has_epochs_enough(mac
     assert "expected" not in found.choices[0].reason and "cifarnet would have 2 epochs" in found.choices[0].reason
 
 
-@pytest.mark.usefixtures("machine")
+@pytest.mark.usefixtures("machine", "no_table")
 def test_several_processes_share_the_steps_and_the_test() -> None:
     found = images(20_000, 32, 3)
     one, four = (search(found, count, minutes=1.0, model="cifarnet").usual_option() for count in (1, 4))

@@ -15,8 +15,8 @@ from convscope.data.open import Probe
 from convscope.recipe.presets import table
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO, SettingValue, value_or
-from convscope.training.candidate_recipes import CandidateRecipes
-from convscope.training.network_search import NetworkSearch
+from convscope.training.network_choice.candidate_recipes import CandidateRecipes
+from convscope.training.network_choice.network_search import NetworkSearch
 from convscope.training.resolve import budget as budget_rules
 from convscope.training.resolve import network as network_rules
 from convscope.training.resolve.resolved_recipe import Choice

@@ -1,0 +1,1 @@
+"""Which network a training takes for a time: recipes with each candidate, what of it fits, and the choice."""
