@@ -23,6 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 
+import early_end
 import forecasts
 import minutes
 import photos
@@ -46,6 +47,7 @@ MEASURED = (
     ("minutes", minutes, "Accuracy against minutes"),
     ("time-budget", time_budget, "Trainings that are given minutes"),
     ("forecasts", forecasts, "Forecasts beside what a training took"),
+    ("early-end", early_end, "Early ends of trainings that are given minutes"),
     ("probe", probe, "A solved head beside inference"),
     ("small-resnet", small_resnet, "ResNet-18 at 32 pixels beside the plain loop"),
     ("photos", photos, "Photographs at 224 pixels, from files and from memory"),

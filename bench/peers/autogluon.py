@@ -2,7 +2,7 @@
 
 That is its preset for fast training (auto.gluon.ai/stable/tutorials/multimodal/advanced_topics/presets.html): timm's
 mobilenetv3_large_100 at 224 pixels, AdamW. Its networks begin with weights that it fetches. Here every method starts
-from fresh weights, for which its `fit` has no setting, so the function that builds timm's networks for it is told to;
+from fresh weights. Its `fit` has no setting for that, so timm's `create_model`, as it calls it, gets pretrained=False;
 and as all layers are fresh, they have one rate (`optim.lr_choice`), not smaller ones towards the input. The rest is at
 its defaults: fp32 on a CPU, two loader workers, images held back for its validation.
 

@@ -12,7 +12,7 @@ import pytest
 from commands import run_command
 from convscope.experiments.ablation import trials_ahead
 from convscope.experiments.ensemble import members_ahead
-from convscope.training import planned_time, time_left
+from convscope.training import planned_time
 from convscope.training.network_choice import network_search
 from convscope.training.timing.costs import Costs
 from convscope.training.timing.rates import Rates
@@ -99,7 +99,7 @@ def test_a_resumed_run_forecasts_what_is_left(
     words = ("train", "digits", "--train-images", "200", "--model", "lenet5", "--batch-size", "20", "--name", "r")
     run_command(capsys, *words, "--epochs", "1", *places)
     run, dear = tmp_path / "runs" / "r", Costs(steps=((1.0, 400.0),), epoch_end=0.1, finish=1.0)
-    monkeypatch.setattr(time_left, "measured_costs", lambda *given, **parts: dear)
+    monkeypatch.setattr(planned_time, "measured_costs", lambda *given, **parts: dear)
     code, _, err = run_command(capsys, "train", "--resume", run, "--epochs", "3", "--cache", tmp_path / "cache")
     # Two epochs of nine steps, though three are asked for.
     assert code == 0 and "forecast: about 2 h 00 min: steps 2 h 00 min; memory " in err

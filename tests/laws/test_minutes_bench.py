@@ -126,7 +126,7 @@ def test_a_run_that_is_left_ends_with_its_workers(generate: ModuleType, tmp_path
         stop = KeyboardInterrupt()
         assert not leaving.__exit__(type(stop), stop, None)
     assert process.poll() is not None
-    # A worker that nobody has waited for yet is a zombie, and runs no more.
+    # A worker that has not been waited for yet is a zombie, and runs no more.
     status = Path("/proc") / file.read_text(encoding="utf-8") / "stat"
     with suppress(FileNotFoundError):
         while status.read_text(encoding="utf-8").split()[2] != "Z":

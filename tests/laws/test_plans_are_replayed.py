@@ -15,7 +15,7 @@ from convscope.recipe.setting import AUTO
 from convscope.runs.checkpoint import load_checkpoint
 from convscope.runs.events import Silent
 from convscope.runs.run_directory import Run
-from convscope.training import added_minutes, train_run
+from convscope.training import added_minutes, planned_time, train_run
 from convscope.training.optim.schedule import learning_rate_factor
 from convscope.training.session import Session
 from convscope.training.timing.costs import Costs, Sides
@@ -122,7 +122,7 @@ def test_a_run_that_is_killed_after_minutes_were_added_goes_on_by_their_plan(
     copy = Path(shutil.copytree(stopped.run.path, tmp_path / "copy"))
     monkeypatch.setattr(Session, "pacer", lambda session: None)
     costs = Costs(steps=((1.0, 0.3),), epoch_end=0.1, finish=0.2)
-    monkeypatch.setattr(added_minutes, "measured_costs", lambda *given, **parts: costs)
+    monkeypatch.setattr(planned_time, "measured_costs", lambda *given, **parts: costs)
     monkeypatch.setattr(added_minutes, "most_steps_within", lambda *given, **limits: 20)
     whole = convscope.train(DATA, convscope.Recipe(minutes=1), resume=stopped)
     with monkeypatch.context() as killed:
@@ -153,7 +153,7 @@ def test_minutes_are_added_to_a_run_that_was_stopped_and_to_one_that_is_done(
     stopped = _trained(monkeypatch, tmp_path, {}, stop=2)
     monkeypatch.setattr(Session, "pacer", lambda session: None)
     costs = Costs(steps=((1.0, 0.3),), epoch_end=0.1, finish=0.2)
-    monkeypatch.setattr(added_minutes, "measured_costs", lambda *given, **parts: costs)
+    monkeypatch.setattr(planned_time, "measured_costs", lambda *given, **parts: costs)
     # The steps that are left take far less; so more of them are planned, to the schedule's end.
     on = convscope.train(DATA, convscope.Recipe(minutes=0.2), resume=stopped)
     recipe = on.run.recipe()

@@ -153,10 +153,10 @@ def curves_figure(curves: Sequence[ThresholdCurve]) -> Drawing:
 
 
 def roc_figure(curves: Sequence[ThresholdCurve]) -> Drawing:
-    """Draw the true-positive over the false-positive rate, beside the line of guessing."""
+    """Draw the true-positive over the false-positive rate, beside that of chance."""
     lines = [_line(curve, "AUC", curve.roc_auc, curve.roc) for curve in curves]
     return line_chart(
-        [*lines, Curve("guessing", [0, 100], [0, 100])],
+        [*lines, Curve("chance", [0, 100], [0, 100])],
         title="ROC",
         x_label="false-positive rate, %",
         y_label="true-positive rate, %",

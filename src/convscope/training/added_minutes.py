@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import replace
 
 from convscope.errors import RunError
 from convscope.report.units import whole_tenths
 from convscope.report.usage import settings_text
-from convscope.training.autotune.measured_costs import measured_costs, sides_of
-from convscope.training.distributed.shared_costs import shared_costs
+from convscope.training.autotune.measured_costs import sides_of
 from convscope.training.job import Job
+from convscope.training.planned_time import costs_here
 from convscope.training.timing.pacer import MARGIN, most_steps_within
 from convscope.training.timing.step_plan import StepPlan
-from convscope.training.timing.time_budget import MINUTE, SPARE, TimeBudget
+from convscope.training.timing.time_budget import MINUTE, TimeBudget, minutes_for
 
 
 def add_minutes(job: Job, minutes: float, *, began: float) -> None:
@@ -35,11 +34,8 @@ def add_minutes(job: Job, minutes: float, *, began: float) -> None:
             return job.plan.replanned(at=at, steps=steps)
         return StepPlan.of(steps, epoch_steps=job.epoch_steps)
 
-    dataset, resolved, group = session.dataset, session.resolved, job.group
-    own = measured_costs(
-        resolved, session.spec, session.train, val=dataset.val, test=dataset.test, processes=group.size
-    )
-    costs = shared_costs(group, own, sides_of(resolved), architecture=resolved.architecture, device=resolved.device)
+    resolved, group = session.resolved, job.group
+    costs = costs_here(resolved, session.spec, session.dataset, group)
 
     def decide() -> StepPlan:
         now = time.monotonic()
@@ -48,7 +44,7 @@ def add_minutes(job: Job, minutes: float, *, began: float) -> None:
             return costs.seconds(longer(steps), sides=sides_of(resolved), since=at)
 
         if now + needed(at + 1) > budget.deadline:
-            enough = math.ceil((now - began + needed(at + 1)) * SPARE / (1 - MARGIN) / MINUTE * 10) / 10
+            enough = minutes_for(now - began + needed(at + 1))
             raise RunError(
                 f"minutes {minutes:g}: one more step, the test and the report take {whole_tenths(needed(at + 1))}, "
                 f"after {whole_tenths(now - began)} to begin: give {settings_text(minutes=enough)} or more"

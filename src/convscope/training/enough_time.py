@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from convscope.training.timing.forecast import LEAST_NAMED
 from convscope.training.timing.pacer import MARGIN
 from convscope.training.timing.rates import REPORT_SECONDS
 from convscope.training.timing.step_plan import StepPlan
-from convscope.training.timing.time_budget import LESS, MINUTE, SPARE, TimeBudget, rounded_down
+from convscope.training.timing.time_budget import LESS, MINUTE, minutes_for, rounded_down
 
 # Of the time in which all images are decoded, as a few of them were, so much is taken for sure: another job may end.
 SURELY = 0.5
@@ -56,7 +55,8 @@ def require_enough_time(settled: Settled, cache_directory: Path | None) -> None:
     each = decoding / max(1, len(found.listing.labels))
     of_one = each + (epoch - costs.finish) / max(1, learned)
     few = rounded_down(LESS * (left - costs.finish - each * others) / of_one) if of_one else 0
-    fitting = [settings_text(minutes=_enough(budget, left, decoding / SURELY + epoch))]
+    passed = budget.seconds * (1 - MARGIN) - left
+    fitting = [settings_text(minutes=minutes_for(passed + decoding / SURELY + epoch))]
     if 2 * len(found.classes) <= few < learned:
         fitting.append(settings_text(train_images=few))
     if decoding + (epoch - REPORT_SECONDS) / 4 + REPORT_SECONDS <= left and (size := half_the_size(resolved)):
@@ -71,9 +71,3 @@ def require_enough_time(settled: Settled, cache_directory: Path | None) -> None:
         steps = f"an epoch of {plural(epoch_steps, 'step')} takes {whole_tenths(epoch - costs.finish)}"
         takes += [steps, f"test and report {whole_tenths(costs.finish)}"]
     raise RunError(f"minutes {budget.seconds / MINUTE:g}: {', '.join(takes)}: give {', or '.join(fitting)}")
-
-
-def _enough(budget: TimeBudget, left: float, needed: float) -> float:
-    """Return minutes that hold what is needed after what has passed."""
-    passed = budget.seconds * (1 - MARGIN) - left
-    return math.ceil((passed + needed) / (1 - MARGIN) / MINUTE * 10 * SPARE) / 10

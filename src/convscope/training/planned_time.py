@@ -58,16 +58,14 @@ def planned_time(
 ) -> PlannedTime:
     """Measure what a training costs, and plan its steps within a budget.
 
-    Of several processes each measures its part while the others do, and the first one decides for all.
+    Of several processes the first one decides for all.
 
     `began` is when the command began, on the monotonic clock; `instead` returns the setting of a network that fits.
 
     Raises:
         RunError: a budget that was given does not hold one epoch.
     """
-    assert dataset.train is not None
-    own = measured_costs(resolved, spec, dataset.train, val=dataset.val, test=dataset.test, processes=group.size)
-    costs = shared_costs(group, own, sides_of(resolved), architecture=resolved.architecture, device=resolved.device)
+    costs = costs_here(resolved, spec, dataset, group)
 
     def decide() -> PlannedTime:
         assert dataset.train is not None
@@ -87,6 +85,20 @@ def planned_time(
         )
 
     return group.decided(decide)
+
+
+def costs_here(
+    resolved: ResolvedRecipe, spec: ModelSpec, dataset: Dataset, group: ProcessGroup, *, images: int | None = None
+) -> Costs:
+    """Measure what the parts of a training cost on this machine; the same in every process.
+
+    Of several processes each measures its part while the others do. `images` are as in `measured_costs`.
+    """
+    assert dataset.train is not None
+    own = measured_costs(
+        resolved, spec, dataset.train, val=dataset.val, test=dataset.test, processes=group.size, images=images
+    )
+    return shared_costs(group, own, sides_of(resolved), architecture=resolved.architecture, device=resolved.device)
 
 
 def _within(

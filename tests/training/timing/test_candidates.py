@@ -20,7 +20,7 @@ from convscope.training.timing.candidates import (
 from convscope.training.timing.costs import Costs, Sides
 
 SHAPE = SetShape(images=10_000, classes=10, channels=3, side=32)
-# Validation accuracy after 1, 2, 4 and 8 epochs of so many images.
+# Validation accuracy after 1, 2, 4 and 8 epochs.
 CURVES = {
     "cifarnet-tiny": (0.50, 0.60, 0.68, 0.72),
     "cifarnet-small": (0.45, 0.62, 0.74, 0.80),

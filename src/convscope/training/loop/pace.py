@@ -1,4 +1,4 @@
-"""The plan of a training while it runs: the pacer of the first process decides for all, and each change is told."""
+"""The plan of a training while it runs: the pacer of the first process decides for all, and reports each change."""
 
 from __future__ import annotations
 

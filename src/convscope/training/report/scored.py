@@ -134,8 +134,9 @@ def mistakes(scores: Scores, images: ImageSet) -> Section:
         caption = f"{true} predicted as {predicted}, confidence {percent(mistake.confidence)}"
         alt = f"{mistake.name}: {caption}"
         shown.append(Image(plain(images.images[mistake.row]), alt, caption, tip=mistake.name))
+    count = len(scores.mistakes)
     text = (
-        f"{plural(len(scores.mistakes), 'image')} of {scores.images:,} were predicted wrongly. "
+        f"{plural(count, 'image')} of {scores.images:,} {'was' if count == 1 else 'were'} predicted wrongly. "
         "These are the predictions of the highest confidence; a wrong label is often among them."
     )
     files = "\n".join(mistake.name for mistake in scores.mistakes[:WORST])

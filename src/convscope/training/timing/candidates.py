@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from convscope.report.units import percent, plural, seconds
-from convscope.training.timing.accuracy_table import AccuracyTable, SetShape, accuracy_table
+from convscope.training.timing.accuracy_table import AccuracyTable, SetShape
 from convscope.training.timing.costs import Costs, Sides
 from convscope.training.timing.pacer import most_steps_within
 from convscope.training.timing.step_plan import StepPlan
@@ -113,7 +113,7 @@ def option_within(
     usual_epochs: int,
     most_times: int,
     shape: SetShape,
-    table: AccuracyTable | None = None,
+    table: AccuracyTable,
 ) -> CandidatePlan:
     """Return the best that a candidate does within `left` seconds, among the views that `costs` has, the fewest first.
 
@@ -128,7 +128,7 @@ def option_within(
         steps = most_steps_within(left, needed, least=1, most=usual_epochs * epoch_steps * most_times)
         # One step is returned also where not even that is in time.
         epochs = steps / epoch_steps if needed(steps) <= left else 0.0
-        expected = _expected(table or accuracy_table(), shape, candidate, epochs)
+        expected = _expected(table, shape, candidate, epochs)
         accuracy = None if expected is None else 1 - (1 - expected) * ERROR_LEFT.get(views, 1.0)
         found = CandidatePlan(
             candidate=candidate, views=views, steps=steps, epochs=epochs, seconds=needed(steps), accuracy=accuracy

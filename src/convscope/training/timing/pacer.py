@@ -24,8 +24,8 @@ LATE, EARLY = 0.005, 0.015
 DOUBT = 0.1
 # The last epoch has no end that comes in time: within it a plan is made longer from this share of the budget on.
 EARLY_IN_LAST = 0.05
-# Within an epoch a plan that would end late is made shorter without a tolerance: with one of 6 % of what is left, or of
-# what is left beyond 30 % of the budget, some of 1,000 machines of tests/training/timing end after 1.02 of the budget.
+# Within an epoch a plan that would end late is made shorter without a tolerance: with one, a machine that slows down
+# near the end takes more than the budget (`tests/training/timing/test_pacer.py` simulates such machines).
 # Within an epoch nothing is changed where its end comes within this share of the time until the deadline.
 END_IS_NEAR = 0.1
 # Within an epoch the time is looked at again after this share of what is left, and steps are averaged over this one.

@@ -181,8 +181,7 @@ give minutes=1.8, or train_images=4800
     left = budget.deadline - MARGIN * budget.seconds - now
     if not budget.given or costs.before + costs.finish <= left:
         return
-    enough = math.ceil((now - budget.began + costs.before + costs.finish) / (1 - MARGIN) / MINUTE * 10 * SPARE) / 10
-    fitting = [settings_text(minutes=enough)]
+    fitting = [settings_text(minutes=minutes_for(now - budget.began + costs.before + costs.finish))]
     if few := rounded_down(LESS * images * max(0.0, left - costs.finish) / costs.before) if costs.before else 0:
         fitting.append(settings_text(train_images=few))
     if views != ONE:
@@ -211,8 +210,7 @@ def _too_short(
     """Return what an epoch takes, and what would fit: each as a setting."""
     epoch, rest = needed(epoch_steps), needed(0)
     before = budget.deadline - MARGIN * budget.seconds - left - budget.began
-    enough = math.ceil((before + epoch) / (1 - MARGIN) / MINUTE * 10 * SPARE) / 10
-    fitting = [settings_text(minutes=enough)]
+    fitting = [settings_text(minutes=minutes_for(before + epoch))]
     part = most_steps_within(left, needed, least=0, most=epoch_steps)
     if part:
         fitting.append(f"{settings_text(steps=part)} (a part of an epoch)")
@@ -229,6 +227,15 @@ def _too_short(
         f"and measuring {whole_tenths(before)}, its steps {whole_tenths(epoch - rest)}, test and report "
         f"{whole_tenths(rest)}; give {', or '.join(fitting)}"
     )
+
+
+def minutes_for(seconds: float) -> float:
+    """Return minutes that hold a command of so long with something to spare, rounded up to a tenth.
+
+    >>> minutes_for(95.0)
+    1.8
+    """
+    return math.ceil(seconds / (1 - MARGIN) / MINUTE * 10 * SPARE) / 10
 
 
 def rounded_down(images: float) -> int:
