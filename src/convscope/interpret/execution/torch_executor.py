@@ -6,7 +6,8 @@ and keeps every value, so that any cell can be looked at. In float32 it gives th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ class TorchExecutor:
         inputs: the model's input tensors, in the order of `graph.inputs`.
         dtype: element type of floating-point inputs and weights; as they are when None.
         channels_last: lay four-dimensional inputs and weights out channels-last.
+        gradients: let autograd follow the operations from the inputs on, so that `torch.autograd.grad` gives the
+            gradient of any number with respect to any value; weights get none.
 
     Raises:
         CaptureError: inputs that are not those of the graph, or weights without numbers.
@@ -46,9 +49,10 @@ class TorchExecutor:
         *,
         dtype: torch.dtype | None = None,
         channels_last: bool = False,
+        gradients: bool = False,
     ) -> None:
         self.graph = graph
-        self._dtype, self._channels_last = dtype, channels_last
+        self._dtype, self._channels_last, self._gradients = dtype, channels_last, gradients
         shapes = [graph.shape(value) for value in graph.inputs]
         if [tuple(tensor.shape) for tensor in inputs] != shapes:
             given = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
@@ -58,6 +62,8 @@ class TorchExecutor:
         self._tensors: dict[int, torch.Tensor] = {}
         for index, tensor in zip(graph.inputs, inputs, strict=True):
             self._tensors[index] = self._laid_out(tensor)
+            if gradients and tensor.is_floating_point():
+                self._tensors[index].requires_grad_()
         for index, numbers in graph.constants.items():
             kind = getattr(torch, graph.values[index].spec.dtype)
             self._tensors[index] = self._laid_out(torch.from_numpy(np.array(numbers)).to(kind))
@@ -72,7 +78,7 @@ class TorchExecutor:
     def tensor(self, value: int) -> torch.Tensor:
         """Return the numbers of a value, as torch has them."""
         if value not in self._tensors:
-            with torch.inference_mode():
+            with self._autograd():
                 for node in self._needed(value):
                     try:
                         self.run(node)
@@ -99,13 +105,23 @@ class TorchExecutor:
         """Run one operation; on the executor's own numbers, which it adds to, unless others are `given`."""
         tensors = self._tensors if given is None else given
         try:
-            with torch.inference_mode():
+            with self._autograd():
                 outputs = self._call(node, tensors)
         except (AttributeError, KeyError) as missing:
             raise CaptureError(f"{node.module or 'the model'}: {node.target} can't be run again: {missing}") from None
         if given is None:
             self._tensors.update(zip(node.outputs, outputs, strict=True))
         return outputs
+
+    @contextmanager
+    def _autograd(self) -> Iterator[None]:
+        """Follow operations for their gradients, or make nothing that a gradient needs."""
+        if self._gradients:
+            with torch.inference_mode(False), torch.enable_grad():
+                yield
+        else:
+            with torch.inference_mode():
+                yield
 
     def _call(self, node: Node, tensors: Mapping[int, torch.Tensor]) -> list[torch.Tensor]:
         operator = _ALWAYS_POSSIBLE.get(node.target) or _operator(node.target)
@@ -166,11 +182,13 @@ class TorchExecutor:
         return [self.graph.nodes[index] for index in sorted(nodes)]
 
     def _laid_out(self, tensor: torch.Tensor) -> torch.Tensor:
-        tensor = tensor.detach()
-        if self._dtype is not None and tensor.is_floating_point():
-            tensor = tensor.to(self._dtype)
-        if self._channels_last and tensor.ndim == 4:
-            tensor = tensor.contiguous(memory_format=torch.channels_last)
+        with self._autograd():
+            # Autograd follows no tensor that was made in inference mode.
+            tensor = tensor.clone() if self._gradients and tensor.is_inference() else tensor.detach()
+            if self._dtype is not None and tensor.is_floating_point():
+                tensor = tensor.to(self._dtype)
+            if self._channels_last and tensor.ndim == 4:
+                tensor = tensor.contiguous(memory_format=torch.channels_last)
         return tensor
 
 

@@ -1,0 +1,110 @@
+"""A network with one image: what every part of a look reads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import nn
+
+from convscope.arrays import Array
+from convscope.capture.load import ModelLike, load
+from convscope.data.preprocessing import Preprocessing
+from convscope.errors import GeometryError, did_you_mean
+from convscope.interpret.explanation.explain import given_network
+from convscope.interpret.explanation.given import Given, in_dtype, network_input
+from convscope.interpret.replay import Replay, Replays
+from convscope.runs.model_spec import ModelSpec
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Subject:
+    """A network and an image, prepared as for prediction.
+
+    Args:
+        network: the module, as its owner has it; it is never run itself.
+        name: the network's.
+        image_name: the image's path, or "the input".
+        tensor: the network's input, (1, C, *S).
+        pixels: the image as the network sees it, uint8 (H, W, C); None where the input is no picture.
+        classes: the names of the network's outputs; empty where they are not known.
+        preprocessing: how an image becomes the tensor; None where that is not known.
+        spec: what the network's run says of it, such as its temperature; None where it has no run.
+        notes: remarks, such as that the weights are random.
+    """
+
+    network: nn.Module
+    name: str
+    image_name: str
+    tensor: torch.Tensor
+    pixels: Array | None = None
+    classes: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
+    spec: ModelSpec | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def replays(self) -> Replays:
+        """The network on any batch, by its operations."""
+        return Replays(self.network, name=self.name)
+
+    @cached_property
+    def replay(self) -> Replay:
+        """The network on this image: the one run that pictures, attributions and checks read."""
+        return self.replays.on(self.tensor)
+
+    @cached_property
+    def predicted(self) -> int:
+        """The class with the highest score."""
+        return int(self.replay.class_scores[0].argmax())
+
+    def target(self, asked: int | str | None = None) -> int:
+        """Return a class by number or name; the predicted one unless asked for.
+
+        Raises:
+            GeometryError: there is no such class; the message has the nearest names or the range.
+        """
+        if asked is None:
+            return self.predicted
+        if isinstance(asked, str) and asked in self.classes:
+            return self.classes.index(asked)
+        if isinstance(asked, str) and not asked.lstrip("-").isdigit():
+            known = did_you_mean(asked, self.classes) if self.classes else " Its classes have numbers only."
+            raise GeometryError(f"{self.name} has no class {asked!r}.{known}")
+        number, count = int(asked), self.replay.class_scores.shape[1]
+        if not 0 <= number < count:
+            raise GeometryError(f"{self.name} has no class {number}: it has {count}, 0 to {count - 1}")
+        return number
+
+    def class_name(self, number: int) -> str:
+        """Return the name of a class; "class 3" where names are not known."""
+        return self.classes[number] if number < len(self.classes) else f"class {number}"
+
+
+def subject(model: ModelLike, image: Given, *, input_shape: Sequence[int] | None = None, seed: int = 0) -> Subject:
+    """Return a model in any form with an image in any form, as `explain` takes them.
+
+    Raises:
+        CaptureError: there is no such model, or it does not run on this image.
+        DataError: the image can't be read.
+    """
+    loaded = load(model)
+    network = given_network(loaded, input_shape, seed)
+    given = network_input(image, network)
+    name = os.fspath(image) if isinstance(image, (str, os.PathLike)) else "the input"
+    tensor = in_dtype(given.tensor, network.dtype, name=name, network=network.name)
+    prepared = network.preprocessing
+    return Subject(
+        network=network.module,
+        name=network.name,
+        image_name=name,
+        tensor=tensor,
+        pixels=given.pixels,
+        classes=() if prepared is None else prepared.classes,
+        preprocessing=prepared,
+        spec=None if loaded.run is None else loaded.run.spec(),
+        notes=(*filter(None, (loaded.weights_note(seed),)), *given.notes),
+    )

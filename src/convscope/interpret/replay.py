@@ -1,0 +1,180 @@
+"""One run of a network on a batch, of which every value and every gradient is at hand, by the operation's name.
+
+Pictures, attributions and checks all read the same run. Operations are replayed from the captured Graph, not by hooks
+on modules: a rectifier that is a function, is used twice or writes in place has a value of its own like any other, and
+the model itself is not run, so it stays bit for bit as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import nn
+
+from convscope.capture.capture import capture
+from convscope.errors import CaptureError, GeometryError
+from convscope.graph.layer_names import LayerNames
+from convscope.graph.records import Graph
+from convscope.interpret.execution.torch_executor import TorchExecutor
+
+# Of autograd: the backward of an operation that lets only part of its input through.
+RECTIFIERS = ("ReluBackward", "HardtanhBackward", "LeakyReluBackward", "ThresholdBackward", "ClampMinBackward")
+
+
+class Replay:
+    """A network's run on a batch, with the gradient of any number with respect to any value.
+
+    Args:
+        graph: the network, captured in evaluation mode on inputs of the batch's shape.
+        network: the module that was captured; it is read and never run.
+        inputs: the network's input tensors, (N, C, *S) each.
+        dtype: floating-point type of inputs and weights; as they are when None.
+        channels_last: lay four-dimensional inputs and weights out channels-last.
+
+    Raises:
+        CaptureError: inputs that are not those of the graph, or weights without numbers.
+
+    >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(18, 4))
+    >>> batch = torch.randn(3, 1, 5, 5)
+    >>> run = Replays(network).on(batch)
+    >>> torch.equal(run.scores, network(batch)), tuple(run.value("0").shape)
+    (True, (3, 2, 3, 3))
+    >>> [tuple(gradient.shape) for gradient in run.gradients(run.score(2).sum(), run.find("1"), run.inputs[0])]
+    [(3, 2, 3, 3), (3, 1, 5, 5)]
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        network: nn.Module,
+        inputs: Sequence[torch.Tensor],
+        *,
+        dtype: torch.dtype | None = None,
+        channels_last: bool = False,
+        names: LayerNames | None = None,
+    ) -> None:
+        self.graph = graph
+        self.names = names or LayerNames(graph)
+        self._executor = TorchExecutor(graph, network, inputs, dtype=dtype, channels_last=channels_last, gradients=True)
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The inputs, as indices into `Graph.values`."""
+        return self.graph.inputs
+
+    @property
+    def scores(self) -> torch.Tensor:
+        """The network's first floating-point output, before any softmax that is not its own: (N, classes), or a map."""
+        for value in self.graph.outputs:
+            found = self._executor.tensor(value)
+            if found.is_floating_point():
+                return found
+        raise CaptureError(f"{self.graph.name} gives no floating-point numbers, so nothing has a gradient")
+
+    @property
+    def class_scores(self) -> torch.Tensor:
+        """The score of each class, (N, classes): of a map of scores (N, classes, *S) the mean over its positions."""
+        scores = self.scores
+        return scores[:, None] if scores.ndim == 1 else scores.flatten(2).mean(2) if scores.ndim > 2 else scores
+
+    def score(self, target: int) -> torch.Tensor:
+        """Return the score of a class for each image, (N,).
+
+        Raises:
+            GeometryError: there is no such class.
+        """
+        scores = self.class_scores
+        count = scores.shape[1]
+        if not 0 <= target < count:
+            raise GeometryError(f"there is no class {target}: {self.graph.name} has {count}, 0 to {count - 1}")
+        return scores[:, target]
+
+    def find(self, name: str) -> int:
+        """Return the output of a layer or an operation by name, as an index into `Graph.values`.
+
+        Raises:
+            CaptureError: there is no such layer; the message has the nearest names.
+        """
+        return self.names.find_source(name)
+
+    def tensor(self, value: int) -> torch.Tensor:
+        """Return the numbers of a value, which autograd follows."""
+        return self._executor.tensor(value)
+
+    def value(self, name: str) -> torch.Tensor:
+        """Return the numbers of a layer's or operation's output, (N, ...), apart from autograd."""
+        return self.tensor(self.find(name)).detach()
+
+    def gradients(self, score: torch.Tensor, *values: int, guided: bool = False) -> tuple[torch.Tensor, ...]:
+        """Return the gradient of a score, one number, with respect to values; zeros where it does not depend on one.
+
+        Args:
+            score: a number of this run, such as `run.score(3).sum()`, which has each image's own gradient.
+            values: as indices into `Graph.values`.
+            guided: at each rectifier let only positive gradients through (Springenberg et al. 2015, section 3.4).
+
+        Raises:
+            CaptureError: torch has no gradient of an operation on the way.
+        """
+        tensors = [self.tensor(value) for value in values]
+        hooks = [node.register_prehook(_positive) for node in rectifiers(score)] if guided else []
+        try:
+            found = torch.autograd.grad(score, tensors, retain_graph=True, allow_unused=True)
+        except (RuntimeError, NotImplementedError) as reason:
+            why = str(reason).partition("\n")[0]
+            raise CaptureError(f"{self.graph.name} has no gradient here: {why}") from reason
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return tuple(torch.zeros_like(t) if g is None else g for g, t in zip(found, tensors, strict=True))
+
+
+class Replays:
+    """A network that is replayed on batches; of each shape it is captured once.
+
+    Args:
+        network: any module; it is left exactly as found.
+        name: what to call it in messages.
+        dtype: floating-point type of inputs and weights; as they are when None.
+        channels_last: lay four-dimensional inputs and weights out channels-last.
+    """
+
+    def __init__(
+        self, network: nn.Module, *, name: str = "", dtype: torch.dtype | None = None, channels_last: bool = False
+    ) -> None:
+        self.network, self.name = network, name
+        self._dtype, self._channels_last = dtype, channels_last
+        self._captured: dict[tuple[tuple[int, ...], ...], tuple[Graph, LayerNames]] = {}
+
+    def on(self, *inputs: torch.Tensor) -> Replay:
+        """Return the run on a batch.
+
+        Raises:
+            CaptureError: the network does not run on it.
+        """
+        shapes = tuple(tuple(tensor.shape) for tensor in inputs)
+        if shapes not in self._captured:
+            graph = capture(self.network, list(inputs), name=self.name)
+            if graph.error is not None:
+                raise CaptureError(f"{graph.name} does not run on this input: {graph.error}")
+            self._captured[shapes] = (graph, LayerNames(graph))
+        graph, names = self._captured[shapes]
+        return Replay(graph, self.network, inputs, dtype=self._dtype, channels_last=self._channels_last, names=names)
+
+
+def rectifiers(score: torch.Tensor) -> Iterator[torch.autograd.graph.Node]:
+    """Yield the rectifiers that a number depends on, by autograd's own record, each once."""
+    waiting, seen = [score.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node.name().startswith(RECTIFIERS):
+            yield node
+        waiting.extend(before for before, _ in node.next_functions)
+
+
+def _positive(gradients: tuple[torch.Tensor | None, ...]) -> tuple[torch.Tensor | None, ...]:
+    return tuple(None if gradient is None else gradient.clamp(min=0) for gradient in gradients)
