@@ -7,7 +7,7 @@ the model itself is not run, so it stays bit for bit as it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -15,7 +15,7 @@ from torch import nn
 from convscope.capture.capture import capture
 from convscope.errors import CaptureError, GeometryError
 from convscope.graph.layer_names import LayerNames
-from convscope.graph.records import Graph
+from convscope.graph.records import Graph, alive_nodes
 from convscope.interpret.execution.torch_executor import TorchExecutor
 
 # Of autograd: the backward of an operation that lets only part of its input through.
@@ -31,6 +31,8 @@ class Replay:
         inputs: the network's input tensors, (N, C, *S) each.
         dtype: floating-point type of inputs and weights; as they are when None.
         channels_last: lay four-dimensional inputs and weights out channels-last.
+        weights: numbers in place of the network's parameters and buffers, by name.
+        names: the graph's layer names, where they are known already.
 
     Raises:
         CaptureError: inputs that are not those of the graph, or weights without numbers.
@@ -52,11 +54,14 @@ class Replay:
         *,
         dtype: torch.dtype | None = None,
         channels_last: bool = False,
+        weights: Mapping[str, torch.Tensor] | None = None,
         names: LayerNames | None = None,
     ) -> None:
         self.graph = graph
         self.names = names or LayerNames(graph)
-        self._executor = TorchExecutor(graph, network, inputs, dtype=dtype, channels_last=channels_last, gradients=True)
+        self._executor = TorchExecutor(
+            graph, network, inputs, dtype=dtype, channels_last=channels_last, gradients=True, weights=weights
+        )
 
     @property
     def inputs(self) -> tuple[int, ...]:
@@ -66,17 +71,12 @@ class Replay:
     @property
     def scores(self) -> torch.Tensor:
         """The network's first floating-point output, before any softmax that is not its own: (N, classes), or a map."""
-        for value in self.graph.outputs:
-            found = self._executor.tensor(value)
-            if found.is_floating_point():
-                return found
-        raise CaptureError(f"{self.graph.name} gives no floating-point numbers, so nothing has a gradient")
+        return self._executor.tensor(_scores_value(self.graph))
 
     @property
     def class_scores(self) -> torch.Tensor:
         """The score of each class, (N, classes): of a map of scores (N, classes, *S) the mean over its positions."""
-        scores = self.scores
-        return scores[:, None] if scores.ndim == 1 else scores.flatten(2).mean(2) if scores.ndim > 2 else scores
+        return _by_class(self.scores)
 
     def score(self, target: int) -> torch.Tensor:
         """Return the score of a class for each image, (N,).
@@ -138,13 +138,20 @@ class Replays:
         name: what to call it in messages.
         dtype: floating-point type of inputs and weights; as they are when None.
         channels_last: lay four-dimensional inputs and weights out channels-last.
+        weights: numbers in place of the network's parameters and buffers, by name.
     """
 
     def __init__(
-        self, network: nn.Module, *, name: str = "", dtype: torch.dtype | None = None, channels_last: bool = False
+        self,
+        network: nn.Module,
+        *,
+        name: str = "",
+        dtype: torch.dtype | None = None,
+        channels_last: bool = False,
+        weights: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         self.network, self.name = network, name
-        self._dtype, self._channels_last = dtype, channels_last
+        self._dtype, self._channels_last, self._weights = dtype, channels_last, weights
         self._captured: dict[tuple[tuple[int, ...], ...], tuple[Graph, LayerNames]] = {}
 
     def on(self, *inputs: torch.Tensor) -> Replay:
@@ -153,14 +160,65 @@ class Replays:
         Raises:
             CaptureError: the network does not run on it.
         """
+        graph, names = self._captured_on(inputs)
+        return Replay(
+            graph,
+            self.network,
+            inputs,
+            dtype=self._dtype,
+            channels_last=self._channels_last,
+            weights=self._weights,
+            names=names,
+        )
+
+    def class_scores(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """Return the score of each class on a batch, (N, classes), in the memory of a plain forward pass.
+
+        Raises:
+            CaptureError: the network does not run on it.
+
+        >>> network = nn.Sequential(nn.Flatten(), nn.Linear(9, 4))
+        >>> batch = torch.randn(2, 1, 3, 3)
+        >>> torch.equal(Replays(network).class_scores(batch), network(batch))
+        True
+        """
+        graph, _ = self._captured_on(inputs)
+        executor = TorchExecutor(
+            graph, self.network, inputs, dtype=self._dtype, channels_last=self._channels_last, weights=self._weights
+        )
+        wanted, needed = _scores_value(graph), alive_nodes(graph)
+        last_use = {value: node.index for node in graph.nodes if node.index in needed for value in node.inputs}
+        for node in graph.nodes:
+            if node.index in needed:
+                executor.run(node)
+                for value in (*node.inputs, *node.outputs):
+                    if last_use.get(value, node.index) == node.index and value != wanted:
+                        executor.forget(value)
+        return _by_class(executor.tensor(wanted))
+
+    def with_weights(self, weights: Mapping[str, torch.Tensor]) -> Replays:
+        """Return the same network with other numbers in place of some parameters and buffers, by name."""
+        return self._alike(self._dtype, self._channels_last, {**(self._weights or {}), **weights})
+
+    def computed_in(self, dtype: torch.dtype | None, *, channels_last: bool = False) -> Replays:
+        """Return the same network in another floating-point type and memory format."""
+        return self._alike(dtype, channels_last, self._weights)
+
+    def _alike(
+        self, dtype: torch.dtype | None, channels_last: bool, weights: Mapping[str, torch.Tensor] | None
+    ) -> Replays:
+        found = Replays(self.network, name=self.name, dtype=dtype, channels_last=channels_last, weights=weights)
+        found._captured = self._captured  # a Graph holds shapes, which are the same
+        return found
+
+    def _captured_on(self, inputs: tuple[torch.Tensor, ...]) -> tuple[Graph, LayerNames]:
         shapes = tuple(tuple(tensor.shape) for tensor in inputs)
         if shapes not in self._captured:
             graph = capture(self.network, list(inputs), name=self.name)
             if graph.error is not None:
                 raise CaptureError(f"{graph.name} does not run on this input: {graph.error}")
             self._captured[shapes] = (graph, LayerNames(graph))
-        graph, names = self._captured[shapes]
-        return Replay(graph, self.network, inputs, dtype=self._dtype, channels_last=self._channels_last, names=names)
+        return self._captured[shapes]
 
 
 def rectifiers(score: torch.Tensor) -> Iterator[torch.autograd.graph.Node]:
@@ -178,3 +236,16 @@ def rectifiers(score: torch.Tensor) -> Iterator[torch.autograd.graph.Node]:
 
 def _positive(gradients: tuple[torch.Tensor | None, ...]) -> tuple[torch.Tensor | None, ...]:
     return tuple(None if gradient is None else gradient.clamp(min=0) for gradient in gradients)
+
+
+def _scores_value(graph: Graph) -> int:
+    """Return the network's first floating-point output, as an index into `Graph.values`."""
+    for value in graph.outputs:
+        if getattr(torch, graph.values[value].spec.dtype).is_floating_point:
+            return value
+    raise CaptureError(f"{graph.name} gives no floating-point numbers, so nothing has a gradient")
+
+
+def _by_class(scores: torch.Tensor) -> torch.Tensor:
+    """Return scores as (N, classes): of a map of scores (N, classes, *S) the mean over its positions."""
+    return scores[:, None] if scores.ndim == 1 else scores.flatten(2).mean(2) if scores.ndim > 2 else scores

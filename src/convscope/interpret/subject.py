@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -34,6 +34,7 @@ class Subject:
         preprocessing: how an image becomes the tensor; None where that is not known.
         spec: what the network's run says of it, such as its temperature; None where it has no run.
         notes: remarks, such as that the weights are random.
+        given_replays: the network on any batch, where it is not simply the module, such as with other weights.
     """
 
     network: nn.Module
@@ -45,11 +46,16 @@ class Subject:
     preprocessing: Preprocessing | None = None
     spec: ModelSpec | None = None
     notes: tuple[str, ...] = field(default=())
+    given_replays: Replays | None = None
 
     @cached_property
     def replays(self) -> Replays:
         """The network on any batch, by its operations."""
-        return Replays(self.network, name=self.name)
+        return self.given_replays or Replays(self.network, name=self.name)
+
+    def with_weights(self, weights: Mapping[str, torch.Tensor]) -> Subject:
+        """Return the image with the network under other numbers, by parameter's name; the module stays as it is."""
+        return replace(self, given_replays=self.replays.with_weights(weights))
 
     @cached_property
     def replay(self) -> Replay:

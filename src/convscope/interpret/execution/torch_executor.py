@@ -36,6 +36,7 @@ class TorchExecutor:
         channels_last: lay four-dimensional inputs and weights out channels-last.
         gradients: let autograd follow the operations from the inputs on, so that `torch.autograd.grad` gives the
             gradient of any number with respect to any value; weights get none.
+        weights: numbers in place of the model's parameters and buffers, by name and of the same shape.
 
     Raises:
         CaptureError: inputs that are not those of the graph, or weights without numbers.
@@ -50,6 +51,7 @@ class TorchExecutor:
         dtype: torch.dtype | None = None,
         channels_last: bool = False,
         gradients: bool = False,
+        weights: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         self.graph = graph
         self._dtype, self._channels_last, self._gradients = dtype, channels_last, gradients
@@ -59,6 +61,7 @@ class TorchExecutor:
             raise CaptureError(f"the graph was captured on inputs of {', '.join(map(str, shapes))}, got {given}")
         named: dict[str, torch.Tensor] = dict(model.named_parameters(remove_duplicate=False))
         named |= dict(model.named_buffers(remove_duplicate=False))
+        named |= weights or {}
         self._tensors: dict[int, torch.Tensor] = {}
         for index, tensor in zip(graph.inputs, inputs, strict=True):
             self._tensors[index] = self._laid_out(tensor)

@@ -1,0 +1,50 @@
+"""A network replayed with other weights and in other types: equal to the network itself, which stays as it was."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+from convscope.interpret.replay import Replays
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(inplace=True), nn.Conv2d(6, 6, 3), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4)).eval()
+
+
+def test_other_weights_give_what_a_network_with_them_gives(network: nn.Module) -> None:
+    batch = torch.randn(2, 3, 12, 12)
+    other = deepcopy(network)
+    with torch.no_grad():
+        for tensor in (*other.parameters(), *other.buffers()):
+            if tensor.is_floating_point():
+                tensor.copy_(torch.rand_like(tensor) + 0.1)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    replays = Replays(network)
+    own = replays.class_scores(batch)
+    replaced = replays.with_weights({name: tensor.clone() for name, tensor in other.state_dict().items()})
+    assert torch.equal(replaced.class_scores(batch), other(batch))
+    assert torch.equal(replaced.on(batch).class_scores, other(batch))
+    assert torch.equal(replays.class_scores(batch), own)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_a_part_of_the_weights_may_be_replaced_twice(network: nn.Module) -> None:
+    batch = torch.randn(1, 3, 12, 12)
+    first = Replays(network).with_weights({"7.weight": torch.zeros(4, 6)})
+    second = first.with_weights({"7.bias": torch.arange(4.0)})
+    assert torch.equal(second.class_scores(batch), torch.arange(4.0)[None])
+
+
+def test_scores_in_another_type_are_near_those_of_the_network(network: nn.Module) -> None:
+    batch = torch.randn(2, 3, 12, 12)
+    expected = network(batch)
+    exact = Replays(network).computed_in(torch.float64, channels_last=True).class_scores(batch)
+    coarse = Replays(network).computed_in(torch.bfloat16).class_scores(batch)
+    assert exact.dtype == torch.float64 and coarse.dtype == torch.bfloat16
+    torch.testing.assert_close(exact.float(), expected)
+    torch.testing.assert_close(coarse.float(), expected, rtol=0.05, atol=0.05)
