@@ -12,4 +12,6 @@ Array: TypeAlias = npt.NDArray[Any]
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 Booleans: TypeAlias = npt.NDArray[np.bool_]
+# Red, green and blue along the last axis, 0 to 255.
+Rgb: TypeAlias = npt.NDArray[np.uint8]
 Shape: TypeAlias = tuple[int, ...]
