@@ -69,9 +69,14 @@ class Replay:
         return self.graph.inputs
 
     @property
+    def output(self) -> int:
+        """The network's first output of floating-point numbers, as an index into `Graph.values`."""
+        return _scores_value(self.graph)
+
+    @property
     def scores(self) -> torch.Tensor:
         """The network's first floating-point output, before any softmax that is not its own: (N, classes), or a map."""
-        return self._executor.tensor(_scores_value(self.graph))
+        return self.tensor(self.output)
 
     @property
     def class_scores(self) -> torch.Tensor:
@@ -97,6 +102,10 @@ class Replay:
             CaptureError: there is no such layer; the message has the nearest names.
         """
         return self.names.find_source(name)
+
+    def compute_scores(self) -> None:
+        """Compute the scores, and let go of the values on the way; they are computed again where they are asked for."""
+        _scores_alone(self._executor)
 
     def tensor(self, value: int) -> torch.Tensor:
         """Return the numbers of a value, which autograd follows."""
@@ -186,15 +195,29 @@ class Replays:
         executor = TorchExecutor(
             graph, self.network, inputs, dtype=self._dtype, channels_last=self._channels_last, weights=self._weights
         )
-        wanted, needed = _scores_value(graph), alive_nodes(graph)
-        last_use = {value: node.index for node in graph.nodes if node.index in needed for value in node.inputs}
-        for node in graph.nodes:
-            if node.index in needed:
-                executor.run(node)
-                for value in (*node.inputs, *node.outputs):
-                    if last_use.get(value, node.index) == node.index and value != wanted:
-                        executor.forget(value)
-        return _by_class(executor.tensor(wanted))
+        return _by_class(_scores_alone(executor))
+
+    def class_gradients(
+        self, target: int, inputs: torch.Tensor, *, guided: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return a class's score of each image, (N,), and its gradient with respect to the image, (N, C, *S).
+
+        Values are let go of once they are read, but for those that gradients need.
+
+        Raises:
+            CaptureError: the network does not run on it, or an operation on the way has no gradient.
+            GeometryError: there is no such class.
+
+        >>> network = nn.Sequential(nn.Flatten(), nn.Linear(9, 4))
+        >>> scores, gradients = Replays(network).class_gradients(3, torch.randn(2, 1, 3, 3))
+        >>> torch.equal(gradients[1].flatten(), network[1].weight[3])
+        True
+        """
+        run = self.on(inputs)
+        run.compute_scores()
+        score = run.score(target)
+        (gradients,) = run.gradients(score.sum(), run.inputs[0], guided=guided)
+        return score.detach(), gradients
 
     def with_weights(self, weights: Mapping[str, torch.Tensor]) -> Replays:
         """Return the same network with other numbers in place of some parameters and buffers, by name."""
@@ -244,6 +267,20 @@ def _scores_value(graph: Graph) -> int:
         if getattr(torch, graph.values[value].spec.dtype).is_floating_point:
             return value
     raise CaptureError(f"{graph.name} gives no floating-point numbers, so nothing has a gradient")
+
+
+def _scores_alone(executor: TorchExecutor) -> torch.Tensor:
+    """Return the network's scores, each value on the way let go of after its last use."""
+    graph = executor.graph
+    wanted, needed = _scores_value(graph), alive_nodes(graph)
+    last_use = {value: node.index for node in graph.nodes if node.index in needed for value in node.inputs}
+    for node in graph.nodes:
+        if node.index in needed:
+            executor.run(node)
+            for value in (*node.inputs, *node.outputs):
+                if last_use.get(value, node.index) == node.index and value != wanted:
+                    executor.forget(value)
+    return executor.tensor(wanted)
 
 
 def _by_class(scores: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,7 @@ from convscope.data.preprocessing import Preprocessing
 from convscope.errors import GeometryError, did_you_mean
 from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.explanation.given import Given, in_dtype, network_input
+from convscope.interpret.map_geometry import MapGeometry
 from convscope.interpret.replay import Replay, Replays
 from convscope.runs.model_spec import ModelSpec
 
@@ -61,6 +62,11 @@ class Subject:
     def replay(self) -> Replay:
         """The network on this image: the one run that pictures, attributions and checks read."""
         return self.replays.on(self.tensor)
+
+    @cached_property
+    def geometry(self) -> MapGeometry:
+        """Where the cells of each layer's map are on the image."""
+        return MapGeometry(self.replay.graph)
 
     @cached_property
     def predicted(self) -> int:

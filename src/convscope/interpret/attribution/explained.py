@@ -1,0 +1,151 @@
+"""The parts of an attribution's record that every method takes from the subject, and the checks before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from convscope.arrays import Floats
+from convscope.errors import CaptureError, GeometryError
+from convscope.interpret.attribution.record import Attribution
+from convscope.interpret.execution.torch_executor import as_array
+from convscope.interpret.map_geometry import MapLayout, placed
+from convscope.interpret.replay import Replay
+from convscope.interpret.subject import Subject
+from convscope.report.units import shape as sizes_text
+
+# The last operations whose output has hardly any gradient where the network is sure.
+_SATURATING = ("softmax", "log_softmax", "sigmoid")
+
+
+def at_input(
+    subject: Subject,
+    target: int,
+    values: torch.Tensor,
+    cells: torch.Tensor,
+    *,
+    method: str,
+    title: str,
+    signed: bool,
+    baseline: str = "",
+    measures: Mapping[str, int | float | str | None] | None = None,
+    notes: tuple[str, ...] = (),
+) -> Attribution:
+    """Return the record of a map on the input itself.
+
+    Args:
+        subject: the network and its image.
+        target: the class.
+        values: the map, (C, *S).
+        cells: the same with channels summed, (*S).
+        method: the method's name.
+        title: the method's name in the literature.
+        signed: whether negative numbers mean evidence against the class.
+        baseline: what replaced the image or its parts.
+        measures: what belongs to the method.
+        notes: remarks.
+    """
+    found = as_array(cells)
+    return Attribution(
+        network=subject.name,
+        image_name=subject.image_name,
+        method=method,
+        title=title,
+        target=target,
+        class_name=subject.class_name(target),
+        score=float(subject.replay.score(target)[0].detach()),
+        cells=found,
+        map=found,
+        values=as_array(values),
+        signed=signed,
+        baseline=baseline,
+        measures=dict(measures or {}),
+        notes=(*notes, *_evidence(subject, target, found, "at the input"), *saturating(subject.replay)),
+        pixels=subject.pixels,
+    )
+
+
+def at_layer(
+    subject: Subject,
+    target: int,
+    value: int,
+    layout: MapLayout,
+    cells: Floats,
+    *,
+    method: str,
+    title: str,
+    signed: bool,
+) -> Attribution:
+    """Return the record of a map on the cells of a layer, placed on the image by the layer's geometry."""
+    layer = subject.replay.names.of_value(value)
+    even = () if layout.exact else (f"the fields of {layer} have no geometry: its cells are spread evenly",)
+    return Attribution(
+        network=subject.name,
+        image_name=subject.image_name,
+        method=method,
+        title=title,
+        layer=layer,
+        target=target,
+        class_name=subject.class_name(target),
+        score=float(subject.replay.score(target)[0].detach()),
+        cells=cells,
+        map=placed(cells, layout.centres, subject.geometry.size),
+        signed=signed,
+        notes=(*_evidence(subject, target, cells, f"at {layer}"), *even, *saturating(subject.replay)),
+        pixels=subject.pixels,
+    )
+
+
+def map_asked(subject: Subject, layer: str | None) -> tuple[int, MapLayout]:
+    """Return the value whose map is explained, and how it lies over the image.
+
+    Args:
+        subject: the network and its image.
+        layer: by name of a layer or an operation; the last with a map on the way to the scores unless given.
+
+    Raises:
+        CaptureError: there is no such layer; the message has the nearest names.
+        GeometryError: the layer has no map, or no layer has one.
+    """
+    run, geometry = subject.replay, subject.geometry
+    last = geometry.last_map(run.output)
+    instead = "take gradient, integrated-gradients or occlusion"
+    if layer is None:
+        if last is None:
+            raise GeometryError(f"{subject.name} has no layer with a spatial map on the way to its scores: {instead}")
+        value = last
+    else:
+        value = run.find(layer)
+    layout = geometry.layout(value)
+    if layout is None:
+        there = f"take one before it, such as {run.names.of_value(last)}" if last is not None else instead
+        shape = sizes_text(run.graph.shape(value)[1:]) or "one number"
+        raise GeometryError(f"{layer} has no spatial map: its output is {shape}: {there}")
+    if not run.tensor(value).is_floating_point():
+        raise GeometryError(f"{layer} gives whole numbers, which have no gradient: take another layer")
+    return value, layout
+
+
+def require_gradient(run: Replay) -> torch.Tensor:
+    """Return the input that gradients are taken with respect to.
+
+    Raises:
+        CaptureError: the input is of whole numbers, which have no gradient.
+    """
+    tensor = run.tensor(run.inputs[0])
+    if not tensor.is_floating_point():
+        raise CaptureError(f"{run.graph.name} takes {tensor.dtype}, which has no gradient: take a layer's map instead")
+    return tensor
+
+
+def saturating(run: Replay) -> tuple[str, ...]:
+    """Return a remark where the network itself ends in a softmax or sigmoid, which has hardly any gradient."""
+    producer = run.graph.values[run.output].producer
+    op = "" if producer is None else run.graph.nodes[producer].op
+    return (f"the network ends in {op}: its gradient is small where the network is sure",) if op in _SATURATING else ()
+
+
+def _evidence(subject: Subject, target: int, cells: Floats, where: str) -> tuple[str, ...]:
+    found = bool((cells > 0).any())
+    return () if found else (f"no positive evidence for {subject.class_name(target)} {where}",)

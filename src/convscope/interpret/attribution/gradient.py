@@ -1,0 +1,40 @@
+"""The gradient of a class's score with respect to the input, and its product with the input.
+
+Source: Simonyan, Vedaldi and Zisserman 2014, "Deep inside convolutional networks", section 3; gradient times input:
+Shrikumar et al. 2016, "Not just a black box", section 2.
+"""
+
+from __future__ import annotations
+
+from convscope.interpret.attribution.explained import at_input, require_gradient
+from convscope.interpret.attribution.options import AttributionOptions
+from convscope.interpret.attribution.record import Attribution
+from convscope.interpret.subject import Subject
+
+
+def gradient(subject: Subject, target: int, options: AttributionOptions) -> Attribution:
+    """Return the absolute gradient of a class's score at each position, summed over channels.
+
+    Raises:
+        CaptureError: the input is of whole numbers, or an operation on the way has no gradient.
+    """
+    run = subject.replay
+    require_gradient(run)
+    (found,) = run.gradients(run.score(target).sum(), run.inputs[0])
+    cells = found[0].double().abs().sum(0)
+    return at_input(subject, target, found[0], cells, method="gradient", title="Gradient", signed=False)
+
+
+def gradient_times_input(subject: Subject, target: int, options: AttributionOptions) -> Attribution:
+    """Return the gradient of a class's score times the input at each position, summed over channels.
+
+    Raises:
+        CaptureError: the input is of whole numbers, or an operation on the way has no gradient.
+    """
+    run = subject.replay
+    image = require_gradient(run).detach()
+    (found,) = run.gradients(run.score(target).sum(), run.inputs[0])
+    values = (found * image)[0].double()
+    return at_input(
+        subject, target, values, values.sum(0), method="gradient-times-input", title="Gradient x input", signed=True
+    )

@@ -1,0 +1,101 @@
+"""The methods of attribution by name, and the one function that runs any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from convscope.errors import ArgumentError, did_you_mean
+from convscope.interpret.attribution.grad_cam import grad_cam, hires_cam
+from convscope.interpret.attribution.gradient import gradient, gradient_times_input
+from convscope.interpret.attribution.options import AttributionOptions
+from convscope.interpret.attribution.record import Attribution
+from convscope.interpret.finite import require_finite
+from convscope.interpret.subject import Subject
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A method of attribution.
+
+    Args:
+        name: as it is asked for.
+        about: what it computes, in a few words.
+        explain: computes it: the subject, the class, the options.
+        takes: the options that it takes.
+    """
+
+    name: str
+    about: str
+    explain: Callable[[Subject, int, AttributionOptions], Attribution]
+    takes: tuple[str, ...] = ()
+
+
+_METHODS = (
+    Method(
+        name="grad-cam",
+        about="a layer's channels, weighted by the mean of their gradients",
+        explain=grad_cam,
+        takes=("layer",),
+    ),
+    Method(
+        name="hires-cam",
+        about="a layer's activations times their own gradients, cell by cell",
+        explain=hires_cam,
+        takes=("layer",),
+    ),
+    Method(name="gradient", about="the absolute gradient at the input", explain=gradient),
+    Method(
+        name="gradient-times-input", about="the gradient at the input, times the input", explain=gradient_times_input
+    ),
+)
+METHODS: Mapping[str, Method] = {method.name: method for method in _METHODS}
+DEFAULT = "grad-cam"
+
+
+def find_method(name: str) -> Method:
+    """Return a method by name.
+
+    Raises:
+        ArgumentError: there is no such method; the message has the nearest names.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    hint = did_you_mean(name, METHODS) or f" The methods: {', '.join(METHODS)}."
+    raise ArgumentError(f"there is no method of attribution {name!r}.{hint}")
+
+
+def attribute(
+    subject: Subject,
+    method: str = DEFAULT,
+    *,
+    target: int | str | None = None,
+    options: AttributionOptions | None = None,
+) -> Attribution:
+    """Return which parts of an image a class's score depends on, by one method.
+
+    Args:
+        subject: a network and an image.
+        method: one of METHODS, by name.
+        target: a class by number or name; the predicted one unless given.
+        options: settings; each method takes those that `Method.takes` lists.
+
+    Raises:
+        ArgumentError: no such method, or an option that it does not take.
+        CaptureError: no such layer, numbers that are not finite, or an operation without a gradient.
+        GeometryError: no such class, or the layer has no spatial map.
+
+    >>> from torch import nn, ones
+    >>> network = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(72, 4))
+    >>> found = attribute(Subject(network=network, name="small", image_name="ones", tensor=ones(1, 1, 6, 6)))
+    >>> found.layer, found.cells.shape, found.map.shape
+    ('1', (6, 6), (6, 6))
+    """
+    found, options = find_method(method), options or AttributionOptions()
+    for name in options.given:
+        if name not in found.takes:
+            takes = f"it takes {' and '.join(found.takes)}" if found.takes else "it takes no options"
+            raise ArgumentError(f"{found.name} has no option {name}: {takes}")
+    number = subject.target(target)
+    require_finite(subject.replay)
+    return found.explain(subject, number, options)

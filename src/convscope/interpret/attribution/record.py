@@ -1,0 +1,143 @@
+"""An attribution as a record: a map on the cells of a layer, and the same map on the image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from convscope.arrays import Array, Floats
+from convscope.report import units
+from convscope.report.document import Block, Callout, Document, Fact, Facts, Paragraph
+from convscope.report.documented import Documented
+from convscope.report.json_values import json_dict
+
+LISTED = 5  # cells whose values are printed
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Attribution(Documented):
+    """Which parts of an image a class's score depends on, by one method.
+
+    Args:
+        network: its name.
+        image_name: the image's path, or "the input".
+        method: the method's name, as in `methods.METHODS`.
+        title: the method's name in the literature.
+        layer: the layer or operation whose map it is; "" for a map on the input itself.
+        target: the class whose score is explained.
+        class_name: its name.
+        score: of that class, as the network gives it.
+        cells: the map on the layer's cells, or on the input's positions, (H, W); channels are summed.
+        map: the map on the image, (H, W), cells at the centres of their receptive fields.
+        values: of a map on the input, the same with channels apart, (C, H, W); None of a map on a layer's cells.
+        signed: whether negative numbers mean evidence against the class; from 0 up where False.
+        baseline: what replaced the image or its parts, by name; "" for a method without.
+        measures: what belongs to the method, such as its steps and the completeness gap, by name.
+        notes: remarks, such as that there is no positive evidence.
+        pixels: the image as the network sees it, uint8 (H, W, C); None where the input is no picture.
+    """
+
+    network: str
+    image_name: str
+    method: str
+    title: str
+    layer: str = ""
+    target: int
+    class_name: str
+    score: float
+    cells: Floats
+    map: Floats
+    values: Floats | None = None
+    signed: bool
+    baseline: str = ""
+    measures: Mapping[str, int | float | str | None] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    pixels: Array | None = None
+
+    @property
+    def positive(self) -> Floats:
+        """The map's positive part: evidence for the class."""
+        return np.maximum(self.map, 0.0)
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether any cell is positive."""
+        return bool((self.cells > 0).any())
+
+    def largest(self, count: int = LISTED) -> list[tuple[tuple[int, ...], float]]:
+        """Return the positions of the cells of the largest absolute value, the largest first, with their values."""
+        order = np.argsort(-np.abs(self.cells).ravel(), kind="stable")[:count]
+        places = [tuple(map(int, np.unravel_index(at, self.cells.shape))) for at in order]
+        return [(place, float(self.cells[place])) for place in places]
+
+    def where(self) -> str:
+        """Return where the map is: at a layer, or at the input."""
+        return f"at {self.layer}" if self.layer else "at the input"
+
+    def headline(self) -> str:
+        """Return the method, the class and the largest cell."""
+        found = f"{self.title} of {self.class_name} {self.where()}, {units.shape(self.cells.shape)}"
+        if not self.has_evidence:
+            return f"{found}: no positive evidence"
+        place, value = max(self.largest(self.cells.size), key=lambda one: one[1])
+        return f"{found}: largest {value:.3g} at {place}"
+
+    def document(self) -> Document:
+        """Return what is shown: class, score, settings, the largest cells and the notes."""
+        facts = [
+            Fact("class", self.class_name, self.target),
+            Fact("score", f"{self.score:.4g}", self.score),
+            Fact("map", f"{units.shape(self.cells.shape)} {self.where()}"),
+        ]
+        if self.baseline:
+            facts.append(Fact("baseline", self.baseline))
+        facts += [Fact(name, _written(value), value) for name, value in self.measures.items()]
+        cells = ", ".join(f"{place} {value:.3g}" for place, value in self.largest())
+        callouts: list[Block] = [Callout("note", note) for note in self.notes]
+        blocks = (Facts(tuple(facts)), *callouts, Paragraph(f"Largest cells: {cells}."))
+        return Document(f"{self.title}: {self.class_name} in {self.image_name}, {self.network}", blocks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as JSON's types.
+
+        Keys:
+            network: its name.
+            image: the image's path, or "the input".
+            method: the method's name.
+            layer: whose map it is; "" for a map on the input itself.
+            target: the class by number.
+            class_name: the class by name.
+            score: of that class.
+            signed: whether negative numbers mean evidence against the class.
+            baseline: what replaced the image or its parts; "" for a method without.
+            measures: what belongs to the method, such as its steps and the completeness gap, by name.
+            has_evidence: whether any cell is positive.
+            cells: the map on the layer's cells, as rows.
+            map: the map on the image, as rows.
+            notes: remarks.
+        """
+        return json_dict({
+            "network": self.network,
+            "image": self.image_name,
+            "method": self.method,
+            "layer": self.layer,
+            "target": self.target,
+            "class_name": self.class_name,
+            "score": self.score,
+            "signed": self.signed,
+            "baseline": self.baseline,
+            "measures": self.measures,
+            "has_evidence": self.has_evidence,
+            "cells": self.cells,
+            "map": self.map,
+            "notes": self.notes,
+        })  # fmt: skip
+
+
+def _written(value: int | float | str | None) -> str:
+    if value is None:
+        return "unknown"
+    return value if isinstance(value, str) else units.exact(value) if isinstance(value, int) else f"{value:.3g}"
