@@ -7,7 +7,8 @@ A walk carries one array per value, with size 1 along every axis where nothing v
 cost as much as one. Three measures are carried the same way:
 
 - "reads": whether there is any way from the pixel to the cell;
-- "paths": how many ways there are, which is the gradient when every weight is 1 and nothing is nonlinear;
+- "paths": how many ways there are, which is the gradient when every weight is 1 and nothing is nonlinear; where they
+  are more than float64 holds, all of them are divided by a power of two, which `ReachWalk.halvings` says;
 - "share": the cell's value as an average of averages, so the shares of one cell add up to 1, less what fell on
   padding. With equal weights this is the effective receptive field.
 
@@ -43,6 +44,9 @@ from convscope.graph.records import Graph
 Measure = Literal["reads", "paths", "share"]
 Field = npt.NDArray[np.float64]
 
+# Counts above 2 to this power are halved as often: the largest float64 is just below 2 to the power of 1024.
+_HALVINGS = 900
+
 
 class ReachWalk:
     """What a walk through a graph found: an array per value, in the value's shape, and how far to trust it."""
@@ -50,6 +54,8 @@ class ReachWalk:
     def __init__(self, graph: Graph, measure: Measure) -> None:
         self.graph = graph
         self.measure = measure
+        # How often the counts of "paths" were halved.
+        self.halvings = 0
         self._arrays: dict[int, Field] = {}
         self._status: dict[int, ReachStatus] = {}
 
@@ -91,6 +97,9 @@ class ReachWalk:
             array = np.maximum(known, array) if self.measure == "reads" else known + array
         self._arrays[value] = array
         self._status[value] = max(status, self.status(value))
+        if self.measure == "paths" and array.size and array.max() > 2.0**_HALVINGS:
+            self._arrays = {index: held * 2.0**-_HALVINGS for index, held in self._arrays.items()}
+            self.halvings += _HALVINGS
 
 
 Position = tuple[int | None, ...]

@@ -26,27 +26,35 @@ from convscope.geometry.relation import (
 from convscope.geometry.taps import NO_TAP, Positions, TapTable
 from convscope.graph.branches import union
 from convscope.graph.layouts import distinct_sets, moved, one_part, sized
+from convscope.graph.narrowest import narrowed, narrowest_of_rows
 from convscope.graph.reach import EMPTY_HI, EMPTY_LO, ArrayLayout, AxisReach, IndexInterval, Lattice
 from convscope.graph.reshaping import reshaped
 
 
-def walk(field: AxisReach, steps: tuple[RelationStep, ...], shape: tuple[int, ...]) -> AxisReach | None:
-    """Return the reach after some steps, from a value of this shape; None where nothing is left of it."""
+def walk(
+    field: AxisReach, steps: tuple[RelationStep, ...], shape: tuple[int, ...], *, smallest: bool = False
+) -> AxisReach | None:
+    """Return the reach after some steps, from a value of this shape; None where nothing is left of it.
+
+    With `smallest`, channels that are mixed pass on the narrowest of their fields in place of the union.
+    """
     for step in steps:
         after = shape_after(step, shape)
         if 0 in after:
             return None
-        field = _advance(field, step, shape)
+        field = _advance(field, step, shape, smallest)
         shape = after
     return field
 
 
-def _advance(field: AxisReach, step: RelationStep, shape: tuple[int, ...]) -> AxisReach:
+def _advance(field: AxisReach, step: RelationStep, shape: tuple[int, ...], smallest: bool) -> AxisReach:
     match step:
         case Taps(axis, table):
             return field if table.identity else _tap(field, axis, table, shape)
         case Mix(axis, size, groups):
-            return _mix(field, axis, size, groups, shape)
+            if groups > 1:
+                return _mix_groups(field, axis, size, groups, shape, smallest)
+            return _mix(narrowed(field, axis) if smallest else field, axis, size, shape)
         case Permute(order):
             return _permute(field, order)
         case Expand(new):
@@ -216,9 +224,7 @@ def _beyond(table: TapTable, period: int) -> tuple[Positions, Positions]:
 # --- mixing -------------------------------------------------------------------------------------------------------
 
 
-def _mix(field: AxisReach, axis: int, size: int, groups: int, shape: tuple[int, ...]) -> AxisReach:
-    if groups > 1:
-        return _mix_groups(field, axis, size, groups, shape)
+def _mix(field: AxisReach, axis: int, size: int, shape: tuple[int, ...]) -> AxisReach:
     layout = field.layout
     if layout is None and axis not in field.along and not field.pairs:
         held = (field.clipped, field.endless) if field.endless else (field.clipped,)
@@ -265,7 +271,9 @@ def _uniform(interval: IndexInterval) -> bool:
     return all(bool((end == end.flat[0]).all()) for end in interval)
 
 
-def _mix_groups(field: AxisReach, axis: int, size: int, groups: int, shape: tuple[int, ...]) -> AxisReach:
+def _mix_groups(
+    field: AxisReach, axis: int, size: int, groups: int, shape: tuple[int, ...], smallest: bool
+) -> AxisReach:
     if groups == size == shape[axis]:
         return field  # depthwise: each position reads itself alone
     field, part = one_part(field.without_lattice_along(axis), axis)
@@ -275,4 +283,6 @@ def _mix_groups(field: AxisReach, axis: int, size: int, groups: int, shape: tupl
     index = field.layout.classes[part] if field.layout else None
     entries = shape[axis] if index is None else int(index.max()) + 1
     rows = (np.arange(shape[axis]) if index is None else index).reshape(groups, -1)
+    if smallest and part not in field.along:
+        rows = narrowest_of_rows(field, part, rows)
     return _by_rows(field, axis, part, rows, entries, shape, rising=rising, repeats=size // groups)

@@ -23,6 +23,7 @@ from convscope.graph.branches import ReachPart, union
 from convscope.graph.circular import circular_pads, same_inside
 from convscope.graph.intervals import walk
 from convscope.graph.local_field import broadcasts, without_statistics
+from convscope.graph.narrowest import narrowest
 from convscope.graph.reach import AxisReach, itself, nothing
 from convscope.graph.records import Graph, Node
 from convscope.graph.vocabulary import NORMALIZATIONS
@@ -34,10 +35,12 @@ Source = tuple[int, int]
 class Reaches:
     """The receptive fields of every value of a graph; made by `propagate`."""
 
-    def __init__(self, graph: Graph, sources: tuple[Source, ...], *, local: bool = False) -> None:
+    def __init__(
+        self, graph: Graph, sources: tuple[Source, ...], *, local: bool = False, smallest: bool = False
+    ) -> None:
         self.graph = graph
         self.sources = sources
-        self.local = local
+        self.local, self.smallest = local, smallest
         # With `local`: what is the same at all positions, since it was broadcast once no position was left.
         self._broadcast: set[tuple[int, Source]] = set()
         self.gates: set[tuple[int, int]] = set()  # (node, value): ways that were left out
@@ -69,7 +72,7 @@ class Reaches:
             for source, field in fields.items():
                 if self.local and node.op in NORMALIZATIONS:
                     moving = without_statistics(field, steps, shape)
-                moved = walk(field, moving, shape) if moving else field
+                moved = walk(field, moving, shape, smallest=self.smallest) if moving else field
                 if moved is None:
                     continue
                 if path.status > moved.status:
@@ -86,9 +89,10 @@ class Reaches:
                 self._broadcast.add((output, source))
         for output, by_source in arriving.items():
             known, shape = self._fields[output], self.graph.shape(output)
+            joined = narrowest if self.smallest else union
             for source, parts in by_source.items():
                 alone = len(parts) == 1 and parts[0][1] is None  # as nearly all are
-                known.setdefault(source, parts[0][0] if alone else union(parts, shape))
+                known.setdefault(source, parts[0][0] if alone else joined(parts, shape))
 
     def _pad(self, padded: int, source: int, steps: tuple[RelationStep, ...]) -> None:
         """Give a circular padding its field without borders, if the parts written are such a padding."""
@@ -106,7 +110,9 @@ class Reaches:
                 self._fields[output].setdefault(source, unknown)
 
 
-def propagate(graph: Graph, *, sources: Iterable[Source] | None = None, local: bool = False) -> Reaches:
+def propagate(
+    graph: Graph, *, sources: Iterable[Source] | None = None, local: bool = False, smallest: bool = False
+) -> Reaches:
     """Receptive fields of every value.
 
     Args:
@@ -114,13 +120,14 @@ def propagate(graph: Graph, *, sources: Iterable[Source] | None = None, local: b
         sources: (value, axis) pairs to measure against; every input's axes of positions unless given.
             Any value can be a source: that answers layer-to-layer questions.
         local: apart from gates and normalization, as `graph.local_field` defines it.
+        smallest: along the smallest path alone, as `graph.smallest_path` defines it, instead of the union of all.
 
     Returns:
         The fields by value; `graph.receptive_field.summarise` turns one into size, stride and start.
     """
     if sources is None:
         sources = [source for value in graph.inputs for source in sources_of(graph, value)]
-    reaches = Reaches(graph, tuple(sources), local=local)
+    reaches = Reaches(graph, tuple(sources), local=local, smallest=smallest)
     for value, axis in reaches.sources:
         if 0 in graph.shape(value):
             continue  # nothing to read

@@ -12,6 +12,7 @@ from convscope.graph.diagnose.finding import DesignWarning, FindingSeverity, Sub
 from convscope.graph.field import walk_back
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.records import Node
+from convscope.graph.smallest_path import SmallestPaths
 from convscope.graph.vocabulary import CONVOLUTIONS
 from convscope.report.units import plural
 
@@ -31,7 +32,7 @@ def beyond_image(subject: Subject) -> Iterator[DesignWarning]:
     image, sizes = _image(subject)
     if image is None:
         return
-    shortest = _shortest_fields(subject, image)
+    paths: SmallestPaths | None = None
     for node in subject.nodes:
         if node.op != "convolution" or all(w.kernel_size == 1 for w in node.windows):
             continue
@@ -39,11 +40,12 @@ def beyond_image(subject: Subject) -> Iterator[DesignWarning]:
         if all(size == 1 for size in subject.spatial(source)):
             continue  # reported by the taps that only meet padding
         fields = _exact_fields(subject, source, image)
-        least = shortest.get(source)
-        if not fields or least is None:
+        if not fields or any((field.size or 0) < size for field, size in zip(fields, sizes, strict=True)):
             continue
+        paths = paths or SmallestPaths(subject.graph, [(image, axis) for axis in subject.positions[image]])
+        least = paths.sizes(source) or ()
         everywhere = all(map(_covers, fields, subject.spatial(source), sizes))
-        every_path = all(short >= size for short, size in zip(least, sizes, strict=True))
+        every_path = bool(least) and all(short and short >= size for short, size in zip(least, sizes, strict=True))
         if not everywhere and not every_path:
             continue
         name = subject.name(node)
@@ -226,26 +228,3 @@ def _exact_fields(subject: Subject, value: int, image: int) -> tuple[ReceptiveFi
     along = tuple(fields[image, axis] for axis in axes if (image, axis) in fields)
     whole = len(along) == len(axes)
     return along if whole and all(f.status is ReachStatus.EXACT and f.endless for f in along) else ()
-
-
-def _shortest_fields(subject: Subject, image: int) -> dict[int, tuple[Fraction, ...]]:
-    """Return the receptive field along the path that widens it least, for every value that depends on the image."""
-    shortest: dict[int, tuple[Fraction, ...]] = {image: (Fraction(1),) * len(subject.spatial(image))}
-    for node in subject.nodes:
-        known = [shortest[v] for v in node.inputs if v in shortest]
-        if not known:
-            continue
-        least = tuple(map(min, zip(*known, strict=True)))
-        if node.windows and len(node.windows) == len(least):
-            fields = subject.fields[subject.source(node)]
-            along = [fields.get((image, axis)) for axis in subject.positions[image]]
-            strides = [None if field is None else field.stride for field in along]
-            growth = [w.span - 1 for w in node.windows]
-            if node.op == "transposed_convolution":
-                growth = [-(-w.span // w.stride) - 1 for w in node.windows]
-            least = tuple(
-                size + grown * (stride or 0) for size, grown, stride in zip(least, growth, strides, strict=True)
-            )
-        for output in node.outputs:
-            shortest[output] = least
-    return shortest

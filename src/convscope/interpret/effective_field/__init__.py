@@ -1,0 +1,1 @@
+"""How large the fields of a network's layers are: by theory, by paths, by gradients before and after training."""
