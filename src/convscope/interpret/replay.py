@@ -191,11 +191,7 @@ class Replays:
         >>> torch.equal(Replays(network).class_scores(batch), network(batch))
         True
         """
-        graph, _ = self._captured_on(inputs)
-        executor = TorchExecutor(
-            graph, self.network, inputs, dtype=self._dtype, channels_last=self._channels_last, weights=self._weights
-        )
-        return _by_class(_scores_alone(executor))
+        return _by_class(_scores_alone(self.executor(*inputs)))
 
     def class_gradients(
         self, target: int, inputs: torch.Tensor, *, guided: bool = False
@@ -218,6 +214,17 @@ class Replays:
         score = run.score(target)
         (gradients,) = run.gradients(score.sum(), run.inputs[0], guided=guided)
         return score.detach(), gradients
+
+    def executor(self, *inputs: torch.Tensor) -> TorchExecutor:
+        """Return the network's operations on a batch, to be run one by one without gradients.
+
+        Raises:
+            CaptureError: the network does not run on it.
+        """
+        graph, _ = self._captured_on(inputs)
+        return TorchExecutor(
+            graph, self.network, inputs, dtype=self._dtype, channels_last=self._channels_last, weights=self._weights
+        )
 
     def with_weights(self, weights: Mapping[str, torch.Tensor]) -> Replays:
         """Return the same network with other numbers in place of some parameters and buffers, by name."""

@@ -1,0 +1,148 @@
+"""Attributions of one image checked together, in as few forward passes as that takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import torch
+
+from convscope.arrays import Array
+from convscope.errors import ArgumentError
+from convscope.hardware.device import has_bf16
+from convscope.interpret.attribution.checks.deletion_insertion import deletion_insertion
+from convscope.interpret.attribution.checks.randomized_weights import (
+    STAGES,
+    MapFunction,
+    WeightRandomization,
+    randomized_weights,
+)
+from convscope.interpret.attribution.checks.record import AttributionChecks
+from convscope.interpret.attribution.methods import find_method
+from convscope.interpret.attribution.options import AttributionOptions
+from convscope.interpret.attribution.record import Attribution
+from convscope.interpret.subject import Subject
+from convscope.report.progress import Progress, no_progress
+
+# Methods of many forward passes: for the comparison with random weights they are computed with fewer, at fewer stages.
+COARSE: Mapping[str, AttributionOptions] = {"integrated-gradients": AttributionOptions(steps=8)}
+COARSE_STAGES = 3
+_BF16_MACS = 200_000_000  # of an image, from which the casts to bf16 cost less than they save
+
+
+def check_attributions(
+    subject: Subject,
+    attributions: Sequence[Attribution],
+    *,
+    stages: int = STAGES,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> tuple[AttributionChecks, ...]:
+    """Return the checks of each attribution: random weights, deletion and insertion, the same map again.
+
+    Args:
+        subject: the network and the image that were explained.
+        attributions: of that image, each by a method of METHODS.
+        stages: at which layers have random weights; 3 for methods of many forward passes.
+        seed: of random weights and random orders.
+        progress: called with what is done.
+
+    Raises:
+        ArgumentError: no attribution, or attributions of several classes.
+        CaptureError: a map can't be computed.
+
+    >>> from torch import nn, randn
+    >>> from convscope.interpret.attribution.methods import attribute
+    >>> network = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(72, 4))
+    >>> small = Subject(network=network, name="small", image_name="noise", tensor=randn(1, 1, 6, 6))
+    >>> (found,) = check_attributions(small, [attribute(small, "gradient", target=2)], stages=2)
+    >>> found.deterministic, found.randomization.random_layers, len(found.perturbation.own.deletion)
+    (True, (1, 2), 20)
+    """
+    if not attributions or len({found.target for found in attributions}) > 1:
+        raise ArgumentError("give one attribution or more, all of the same class")
+    target = attributions[0].target
+    again = {str(number): _again(found) for number, found in enumerate(attributions)}
+    fresh = replace(subject, given_replays=subject.replays)
+    # Where a method is computed as it was, the map has to come out the same; a coarser one is computed twice.
+    trained = {name: again[name](fresh, target) for name in again}
+    repeated = {
+        name: attributions[int(name)].cells if not _is_coarse(attributions[int(name)]) else again[name](subject, target)
+        for name in again
+    }
+    randomized = _randomized(subject, attributions, again, trained, stages=stages, seed=seed, progress=progress)
+    whole = tuple(subject.tensor.shape[2:])
+    maps = {name: attributions[int(name)].map for name in again if attributions[int(name)].map.shape == whole}
+    perturbed = deletion_insertion(
+        subject,
+        maps,
+        target,
+        cells={name: attributions[int(name)].cells.shape for name in maps},
+        seed=seed,
+        dtype=fastest_dtype(subject),
+        progress=progress,
+    )
+    return tuple(
+        AttributionChecks(
+            method=found.title,
+            class_name=found.class_name,
+            randomization=randomized.get(name),
+            perturbation=perturbed.get(name),
+            deterministic=bool(np.array_equal(trained[name], repeated[name], equal_nan=True)),
+            completeness_gap=_completeness_gap(found),
+        )
+        for name, found in zip(again, attributions, strict=True)
+    )
+
+
+def fastest_dtype(subject: Subject) -> torch.dtype | None:
+    """Return the type in which forward passes without gradients are fastest here: bfloat16, or None for the own one."""
+    large = subject.replay.graph.macs >= _BF16_MACS and subject.tensor.dtype == torch.float32
+    return torch.bfloat16 if large and has_bf16(subject.tensor.device.type) else None
+
+
+def _randomized(
+    subject: Subject,
+    attributions: Sequence[Attribution],
+    methods: Mapping[str, MapFunction],
+    trained: Mapping[str, Array],
+    *,
+    stages: int,
+    seed: int,
+    progress: Progress,
+) -> dict[str, WeightRandomization]:
+    coarse = {name: of for name, of in methods.items() if _is_coarse(attributions[int(name)])}
+    quick = {name: of for name, of in methods.items() if name not in coarse}
+    found: dict[str, WeightRandomization] = {}
+    for group, count in ((quick, stages), (coarse, min(stages, COARSE_STAGES))):
+        if group:
+            found |= randomized_weights(
+                subject, group, attributions[0].target, stages=count, seed=seed, trained=trained, progress=progress
+            )
+    return found
+
+
+def _again(found: Attribution) -> MapFunction:
+    """Return the function that computes an attribution's map anew, on any subject."""
+    method = find_method(found.method)
+    options = COARSE.get(found.method, AttributionOptions())
+    if "layer" in method.takes:
+        options = replace(options, layer=found.layer or None)
+    if "baseline" in method.takes:
+        options = replace(options, baseline=found.baseline or None)
+    return partial(_cells, found.method, options)
+
+
+def _cells(method: str, options: AttributionOptions, subject: Subject, target: int) -> Array:
+    return find_method(method).explain(subject, target, options).cells
+
+
+def _is_coarse(found: Attribution) -> bool:
+    return found.method in COARSE
+
+
+def _completeness_gap(found: Attribution) -> float | None:
+    gap = found.measures.get("completeness gap")
+    return float(gap) if isinstance(gap, int | float) else None

@@ -1,0 +1,249 @@
+"""Does a map find the pixels that count: the class's probability as they are removed, or shown, in the map's order.
+
+Source: Petsiuk, Das and Saenko 2018, "RISE: Randomized input sampling for explanation of black-box models", section
+4.2. What is removed is replaced by the blurred image. An area under such a curve says little by itself, so each stands
+beside that of a random order and that of a map of nothing but the distance from the centre.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from convscope.arrays import Array, Booleans, Floats
+from convscope.errors import GeometryError
+from convscope.interpret.attribution.checks.blurred import blurred
+from convscope.interpret.replay import Replays
+from convscope.interpret.subject import Subject
+from convscope.report.progress import Progress, no_progress
+from convscope.report.short_repr import ShortRepr
+from convscope.scoring.objective import Objective
+
+POINTS = 20  # on each curve, the whole image and the blurred one included
+BATCH = 16  # images a forward pass
+LEAST_GAIN = 0.02  # of an area over random order's, below which a map does no better
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Perturbation(ShortRepr):
+    """The probability of a class as pixels are removed and shown in one order, at even shares from 0 to 1.
+
+    Args:
+        deletion: probability when this share of the pixels is blurred, those first in the order first; (points,).
+        insertion: probability when this share of the pixels is shown and all others are blurred; (points,).
+    """
+
+    deletion: Floats
+    insertion: Floats
+
+    @property
+    def deletion_area(self) -> float:
+        """The area under the deletion curve, 0 to 1; smaller is better."""
+        return _area(self.deletion)
+
+    @property
+    def insertion_area(self) -> float:
+        """The area under the insertion curve, 0 to 1; larger is better."""
+        return _area(self.insertion)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class DeletionInsertion(ShortRepr):
+    """How well a map finds the pixels that count, against random order and the distance from the centre.
+
+    Args:
+        own: in the map's order.
+        random: in random order, of squares as large as the map's cells.
+        centre: from the centre outwards.
+    """
+
+    own: Perturbation
+    random: Perturbation
+    centre: Perturbation
+
+    @property
+    def deletion_gain(self) -> float:
+        """By how much the deletion area is below random order's."""
+        return self.random.deletion_area - self.own.deletion_area
+
+    @property
+    def insertion_gain(self) -> float:
+        """By how much the insertion area is above random order's."""
+        return self.own.insertion_area - self.random.insertion_area
+
+    @property
+    def deletion_gain_over_centre(self) -> float:
+        """By how much the deletion area is below that of the distance from the centre."""
+        return self.centre.deletion_area - self.own.deletion_area
+
+    @property
+    def insertion_gain_over_centre(self) -> float:
+        """By how much the insertion area is above that of the distance from the centre."""
+        return self.own.insertion_area - self.centre.insertion_area
+
+    @property
+    def blurring_matters(self) -> bool:
+        """Whether blurring the whole image lowers the probability at all: where it does not, no order can."""
+        return bool(self.own.deletion[0] - self.own.deletion[-1] > LEAST_GAIN)
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in a sentence."""
+        if not self.blurring_matters:
+            return "Blurring the whole image hardly lowers the probability, so no order of pixels can"
+        gains = [round(gain, 2) + 0.0 for gain in (self.deletion_gain, self.insertion_gain)]
+        figures = f"deletion {gains[0]:+.2f}, insertion {gains[1]:+.2f} against random order"
+        better = [
+            name
+            for name, gain in (("deletion", self.deletion_gain), ("insertion", self.insertion_gain))
+            if gain > LEAST_GAIN
+        ]
+        centre = min(self.deletion_gain_over_centre, self.insertion_gain_over_centre)
+        if len(better) == 2:
+            beside = "" if centre > 0 else "; the distance from the centre does as well"
+            return f"Its first pixels are those that count: {figures}{beside}"
+        if better:
+            return f"Its first pixels count by {better[0]} only: {figures}"
+        return f"Its first pixels count no more than random ones: {figures}"
+
+
+def deletion_insertion(
+    subject: Subject,
+    maps: Mapping[str, Array],
+    target: int,
+    *,
+    cells: Mapping[str, tuple[int, ...]] | None = None,
+    points: int = POINTS,
+    seed: int = 0,
+    dtype: torch.dtype | None = None,
+    progress: Progress = no_progress,
+) -> dict[str, DeletionInsertion]:
+    """Return for each map how well it finds the pixels that count.
+
+    Orders are from the largest value down, signs kept; equal values are in a random order of the seed. All images are
+    computed in batches: 36 for each map, 36 for the distance from the centre, and 18 for each grid of cells (a random
+    order shown is a random order removed, read from its end).
+
+    Args:
+        subject: the network and its image.
+        maps: on the image's positions, of the shape of `subject.tensor` after its channels.
+        target: the class.
+        cells: of each map, how many cells it has along each axis: its random order is one of such cells. Single
+            positions unless given.
+        points: on each curve.
+        seed: of random orders.
+        dtype: of the forward passes; the subject's own when None.
+        progress: called with images done.
+
+    Raises:
+        GeometryError: a map that is not of the image's shape.
+    """
+    sides = tuple(subject.tensor.shape[2:])
+    for name, found in maps.items():
+        if found.shape != sides:
+            raise GeometryError(
+                f"the map {name} is of {found.shape}, and the image of {sides}: give a map on the image"
+            )
+    grids = {name: tuple((cells or {}).get(name, sides)) for name in maps}
+    generator = np.random.default_rng(seed)
+    ties = generator.permutation(int(np.prod(sides)))
+    orders: dict[object, Array] = {("map", name): _order(found, ties) for name, found in maps.items()}
+    orders["centre"] = _order(-_distance(sides), ties)
+    for grid in sorted(set(grids.values())):
+        orders["random", grid] = _order(_random_map(sides, grid, generator), ties)
+    shares = np.linspace(0, 1, points)
+    shown: list[Booleans] = [np.ones(sides, bool), np.zeros(sides, bool)]
+    for key, order in orders.items():
+        removed = [order < round(share * order.size) for share in shares[1:-1]]
+        shown += [~mask for mask in removed]
+        if not (isinstance(key, tuple) and key[0] == "random"):
+            shown += removed
+    found = class_probabilities(subject, shown, target, dtype=dtype, progress=progress)
+    whole, blank, rest = found[0], found[1], found[2:]
+    curves: dict[object, Perturbation] = {}
+    for key in orders:
+        deletion, rest = rest[: points - 2], rest[points - 2 :]
+        if isinstance(key, tuple) and key[0] == "random":
+            insertion = deletion[::-1]
+        else:
+            insertion, rest = rest[: points - 2], rest[points - 2 :]
+        curves[key] = Perturbation(
+            deletion=np.concatenate([[whole], deletion, [blank]]),
+            insertion=np.concatenate([[blank], insertion, [whole]]),
+        )
+    return {
+        name: DeletionInsertion(own=curves["map", name], random=curves["random", grids[name]], centre=curves["centre"])
+        for name in maps
+    }
+
+
+def class_probabilities(
+    subject: Subject,
+    shown: Sequence[Booleans],
+    target: int,
+    *,
+    dtype: torch.dtype | None = None,
+    progress: Progress = no_progress,
+) -> Floats:
+    """Return the probability of a class when only the positions of each mask are shown, and the rest is blurred.
+
+    Args:
+        subject: the network and its image.
+        shown: masks of the image's shape.
+        target: the class.
+        dtype: of the forward passes; the subject's own when None.
+        progress: called with images done.
+    """
+    replays: Replays = subject.replays if dtype is None else subject.replays.computed_in(dtype, channels_last=True)
+    image, instead = subject.tensor, blurred(subject.tensor)
+    found: list[Floats] = []
+    for start in range(0, len(shown), BATCH):
+        progress(start, len(shown), "deletion and insertion")
+        masks = torch.from_numpy(np.stack(shown[start : start + BATCH]))[:, None]
+        batch = torch.where(masks, image, instead)
+        if len(batch) < BATCH <= len(shown):  # the network is captured for one size of batch
+            batch = torch.cat([batch, image.expand(BATCH - len(batch), *image.shape[1:])])
+        scores = replays.class_scores(batch).double()
+        found.append(probabilities(subject, scores)[: len(masks), target].numpy())
+    progress(len(shown), len(shown), "deletion and insertion")
+    return np.concatenate(found)
+
+
+def probabilities(subject: Subject, scores: torch.Tensor) -> torch.Tensor:
+    """Return the probabilities that belong to scores (N, classes), as the network's run says; else their softmax."""
+    if subject.spec is not None:
+        return subject.spec.objective.probabilities(scores)
+    return Objective(loss="softmax" if scores.shape[1] > 1 else "logistic").probabilities(scores)
+
+
+def _order(values: Array, ties: Array) -> Array:
+    """Return each position's place in the order from the largest value down; equal values by `ties`, NaN last."""
+    flat = np.nan_to_num(np.ravel(values), nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+    places = np.empty(flat.size, np.int64)
+    places[np.lexsort((ties, -flat))] = np.arange(flat.size)
+    return places.reshape(values.shape)
+
+
+def _distance(sides: tuple[int, ...]) -> Floats:
+    """Return the distance of each position from the image's centre, as a share of half of its side."""
+    total = np.zeros(sides)
+    for axis, side in enumerate(sides):
+        along = (np.arange(side) + 0.5) / side - 0.5
+        total += (along**2).reshape([-1 if other == axis else 1 for other in range(len(sides))])
+    return np.sqrt(total)
+
+
+def _random_map(sides: tuple[int, ...], grid: tuple[int, ...], generator: np.random.Generator) -> Floats:
+    """Return random numbers, one a cell of a grid that is laid over the image."""
+    found = generator.random(grid)
+    for axis, (side, count) in enumerate(zip(sides, grid, strict=True)):
+        found = found.take(np.arange(side) * count // side, axis=axis)
+    return found
+
+
+def _area(curve: Floats) -> float:
+    """Return the area under a curve over even steps from 0 to 1 (trapezoids)."""
+    return float(((curve[:-1] + curve[1:]) / 2).mean())

@@ -1,0 +1,231 @@
+"""Does a map depend on the weights: the network's layers get random weights, from the last one down.
+
+Source: Adebayo et al. 2018, "Sanity checks for saliency maps", section 3 (cascading randomization). Weights are
+replaced in the replay's tensors; the module is neither copied nor changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, prod
+
+import numpy as np
+import torch
+
+from convscope.arrays import Array
+from convscope.graph.layer_names import LayerNames
+from convscope.graph.records import Graph, Node, Ref, alive_nodes
+from convscope.interpret.attribution.checks.rank_correlation import rank_correlation, structural_similarity
+from convscope.interpret.replay import Replays
+from convscope.interpret.subject import Subject
+from convscope.report.progress import Progress, no_progress
+from convscope.report.short_repr import ShortRepr
+
+# Returns the map of a class on an image, (H, W) or (L,), of any size of its own.
+MapFunction = Callable[[Subject, int], Array]
+
+STAGES = 8
+SIMILAR = 0.5  # a rank correlation above this with all weights random: the map is not of what was learned
+_FEWEST_POSITIONS = 16  # from which a channel's mean and variance can be measured on one image
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class WeightRandomization(ShortRepr):
+    """How a map changes when layers get random weights, from the last one down.
+
+    Args:
+        random_layers: how many of the layers have random weights at each stage; the last entry is all.
+        layers: down to which layer they are random at each stage, by name.
+        rank_correlations: Spearman's rank correlation of the absolute maps, random against trained, at each stage; None
+            where a map is constant.
+        structural_similarities: SSIM of the absolute maps; None where a map is 0.
+    """
+
+    random_layers: tuple[int, ...]
+    layers: tuple[str, ...]
+    rank_correlations: tuple[float | None, ...]
+    structural_similarities: tuple[float | None, ...]
+
+    @property
+    def all_random(self) -> float | None:
+        """The rank correlation with all weights random."""
+        return self.rank_correlations[-1]
+
+    @property
+    def fails(self) -> bool:
+        """Whether the map stays similar with all weights random, so that it does not show what was learned."""
+        return self.all_random is not None and self.all_random > SIMILAR
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in a sentence.
+
+        >>> found = WeightRandomization(
+        ...     random_layers=(1, 5), layers=("fc", "conv1"),
+        ...     rank_correlations=(0.9, 0.71), structural_similarities=(0.8, 0.6),
+        ... )
+        >>> found.fails, found.sentence
+        (True, 'The map stays similar with all weights random (rank correlation 0.71): it shows the image')
+        """
+        found = self.all_random
+        if found is None:
+            return "The map is constant with all weights random: it shows the network"
+        if self.fails:
+            return f"The map stays similar with all weights random (rank correlation {found:.2f}): it shows the image"
+        return f"The map is another with all weights random (rank correlation {found:.2f}): it shows the network"
+
+
+def randomized_weights(
+    subject: Subject,
+    methods: Mapping[str, MapFunction],
+    target: int,
+    *,
+    stages: int = STAGES,
+    seed: int = 0,
+    trained: Mapping[str, Array] | None = None,
+    progress: Progress = no_progress,
+) -> dict[str, WeightRandomization]:
+    """Return for each method how its map changes when layers get random weights, from the last one down.
+
+    At each stage all methods read the same run. Kernels are drawn from a normal distribution with variance
+    2 / fan-in (He et al. 2015); every other parameter gets its own numbers in random order. The statistics of batch
+    normalization above a random layer are measured anew on the image, as those of a trained network would be.
+
+    Args:
+        subject: the network and its image.
+        methods: each method's map, by name.
+        target: the class.
+        stages: of the cascade, the last layer alone first and all layers last.
+        seed: of the random weights.
+        trained: the maps with the weights as they are, where they are known.
+        progress: called with stages done.
+
+    Raises:
+        CaptureError: a map can't be computed.
+    """
+    replay = subject.replay
+    groups = weights_from_last(replay.graph)
+    if not groups:
+        return {}
+    counts = sorted({max(1, ceil(len(groups) * part)) for part in np.linspace(0, 1, max(stages, 2))})
+    drawn = random_weights(subject.replays, replay.graph, groups, seed=seed)
+    trained = trained or {}
+    known = {name: trained[name] if name in trained else of(subject, target) for name, of in methods.items()}
+    found: dict[str, list[tuple[float | None, float | None]]] = {name: [] for name in methods}
+    for done, count in enumerate(counts):
+        progress(done, len(counts), "random weights")
+        names = [name for group in groups[:count] for name in group.names]
+        weights = calibrated(subject, {name: drawn[name] for name in names})
+        randomized = subject.with_weights(weights)
+        for name, map_of in methods.items():
+            pair = np.abs(known[name]), np.abs(map_of(randomized, target))
+            found[name].append((rank_correlation(*pair), structural_similarity(*pair)))
+    progress(len(counts), len(counts), "random weights")
+    return {
+        name: WeightRandomization(
+            random_layers=tuple(counts),
+            layers=tuple(groups[count - 1].layer for count in counts),
+            rank_correlations=tuple(correlation for correlation, _ in stages_found),
+            structural_similarities=tuple(similarity for _, similarity in stages_found),
+        )
+        for name, stages_found in found.items()
+    }
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class LayerWeights(ShortRepr):
+    """The parameters of a layer: its kernel, and the norms and biases between it and the next one.
+
+    Args:
+        layer: its name.
+        names: of the parameters.
+        node: the operation that reads the kernel, by its index in `Graph.nodes`.
+    """
+
+    layer: str
+    names: tuple[str, ...]
+    node: int
+
+
+def weights_from_last(graph: Graph) -> list[LayerWeights]:
+    """Return the network's weights by layer, the last layer first; a shared parameter counts with its last use."""
+    names, alive = LayerNames(graph), alive_nodes(graph)
+    groups: list[LayerWeights] = []
+    taken: set[int] = set()
+    pending: list[str] = []
+    for node in reversed(graph.nodes):
+        if node.index not in alive:
+            continue
+        read = [index for index in node.inputs if graph.values[index].kind == "parameter" and index not in taken]
+        read = [index for index in read if getattr(torch, graph.values[index].spec.dtype).is_floating_point]
+        taken.update(read)
+        pending += [graph.values[index].name for index in read]
+        if any(len(graph.shape(index)) >= 2 for index in read):
+            layer = node.module or names.of_value(node.outputs[0])
+            groups.append(LayerWeights(layer=layer, names=tuple(pending), node=node.index))
+            pending = []
+    if pending and groups:
+        last = groups[-1]
+        groups[-1] = LayerWeights(layer=last.layer, names=(*last.names, *pending), node=last.node)
+    return groups
+
+
+def random_weights(
+    replays: Replays, graph: Graph, groups: Sequence[LayerWeights], *, seed: int
+) -> dict[str, torch.Tensor]:
+    """Return random numbers for the parameters of layers, by name: kernels normal, the rest in random order."""
+    parameters = dict(replays.network.named_parameters(remove_duplicate=False))
+    generator = torch.Generator().manual_seed(seed)
+    drawn = {}
+    for name in (name for group in groups for name in group.names):
+        own = parameters[name].detach()
+        if own.ndim >= 2:
+            spread = (2 / max(1, prod(own.shape[1:]))) ** 0.5
+            made = torch.randn(own.shape, generator=generator, dtype=torch.float32).mul_(spread)
+            drawn[name] = made.to(own.dtype)
+        else:
+            order = torch.randperm(own.numel(), generator=generator)
+            drawn[name] = own.flatten()[order].reshape(own.shape).clone()
+    return drawn
+
+
+def calibrated(subject: Subject, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return weights with the statistics of batch normalization that belong to them, measured on the subject's image.
+
+    Only those change that depend on the weights given.
+    """
+    replays = subject.replays.with_weights(weights)
+    executor = replays.executor(subject.tensor)
+    graph, tensors, found = executor.graph, executor.known(), dict(weights)
+    changed = {index for index in tensors if graph.values[index].name in weights}
+    alive = alive_nodes(graph)
+    if not any(node.op == "batch_norm" for node in graph.nodes):
+        return found
+    for node in graph.nodes:
+        if node.index not in alive:
+            continue
+        if not changed.isdisjoint(node.inputs):
+            changed.update(node.outputs)
+            if node.op == "batch_norm" and node.arguments.get("training") is not True:
+                found |= _statistics(graph, node, tensors)
+        tensors.update(zip(node.outputs, executor.run(node, tensors), strict=True))
+    return found
+
+
+def _statistics(graph: Graph, node: Node, tensors: dict[int, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return a batch normalization's mean and variance over this input, by buffer's name, and put them among tensors.
+
+    A channel of fewer than 16 positions has no variance to speak of, and keeps what was measured in training.
+    """
+    source = tensors[node.inputs[0]]
+    if source.numel() < _FEWEST_POSITIONS * source.shape[1]:
+        return {}
+    over = [axis for axis in range(source.ndim) if axis != 1]
+    measured = {"running_mean": source.mean(over), "running_var": source.var(over, correction=0)}
+    found = {}
+    for name, numbers in measured.items():
+        buffer = node.arguments.get(name)
+        if isinstance(buffer, Ref):
+            tensors[buffer.value] = found[graph.values[buffer.value].name] = numbers.to(tensors[buffer.value].dtype)
+    return found
