@@ -11,7 +11,7 @@ from scipy import stats
 from torch import nn
 
 from convscope.errors import ArgumentError, GeometryError
-from convscope.interpret.attribution.checks.blurred import blurred
+from convscope.interpret.attribution.blurred import blurred
 from convscope.interpret.attribution.checks.check import check_attributions
 from convscope.interpret.attribution.checks.deletion_insertion import deletion_insertion
 from convscope.interpret.attribution.checks.randomized_weights import (

@@ -66,6 +66,11 @@ class MapGeometry:
         self._layouts: dict[int, MapLayout | None] = {}
 
     @property
+    def image_axes(self) -> tuple[int, ...]:
+        """The input's axes of positions; none where the input has no positions."""
+        return tuple(axis for _, axis in self._sources)
+
+    @property
     def size(self) -> tuple[int, ...]:
         """Positions of the input along each axis."""
         return tuple(self.graph.shape(value)[axis] for value, axis in self._sources)

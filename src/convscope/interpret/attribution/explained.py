@@ -22,9 +22,9 @@ _SATURATING = ("softmax", "log_softmax", "sigmoid")
 def at_input(
     subject: Subject,
     target: int,
-    values: torch.Tensor,
     cells: torch.Tensor,
     *,
+    values: torch.Tensor | None = None,
     method: str,
     title: str,
     signed: bool,
@@ -37,8 +37,8 @@ def at_input(
     Args:
         subject: the network and its image.
         target: the class.
-        values: the map, (C, *S).
-        cells: the same with channels summed, (*S).
+        cells: the map, (*S).
+        values: the same with channels apart, (C, *S); None of a method that has no such numbers.
         method: the method's name.
         title: the method's name in the literature.
         signed: whether negative numbers mean evidence against the class.
@@ -57,7 +57,7 @@ def at_input(
         score=float(subject.replay.score(target)[0].detach()),
         cells=found,
         map=found,
-        values=as_array(values),
+        values=None if values is None else as_array(values),
         signed=signed,
         baseline=baseline,
         measures=dict(measures or {}),
@@ -95,6 +95,19 @@ def at_layer(
         notes=(*_evidence(subject, target, cells, f"at {layer}"), *even, *saturating(subject.replay)),
         pixels=subject.pixels,
     )
+
+
+def over_channels(subject: Subject, values: torch.Tensor) -> torch.Tensor:
+    """Return numbers of one input, (C, *S), summed over the axes that hold no positions, (*S).
+
+    Numbers of an input without positions are returned as they are.
+    """
+    along = [axis - 1 for axis in subject.geometry.image_axes]
+    if not along:
+        return values
+    others = [axis for axis in range(values.ndim) if axis not in along]
+    moved = values.permute(*along, *others)
+    return moved.flatten(len(along)).sum(-1) if others else moved
 
 
 def map_asked(subject: Subject, layer: str | None) -> tuple[int, MapLayout]:

@@ -6,7 +6,7 @@ Shrikumar et al. 2016, "Not just a black box", section 2.
 
 from __future__ import annotations
 
-from convscope.interpret.attribution.explained import at_input, require_gradient
+from convscope.interpret.attribution.explained import at_input, over_channels, require_gradient
 from convscope.interpret.attribution.options import AttributionOptions
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.subject import Subject
@@ -21,8 +21,8 @@ def gradient(subject: Subject, target: int, options: AttributionOptions) -> Attr
     run = subject.replay
     require_gradient(run)
     (found,) = run.gradients(run.score(target).sum(), run.inputs[0])
-    cells = found[0].double().abs().sum(0)
-    return at_input(subject, target, found[0], cells, method="gradient", title="Gradient", signed=False)
+    cells = over_channels(subject, found[0].double().abs())
+    return at_input(subject, target, cells, values=found[0], method="gradient", title="Gradient", signed=False)
 
 
 def gradient_times_input(subject: Subject, target: int, options: AttributionOptions) -> Attribution:
@@ -36,5 +36,11 @@ def gradient_times_input(subject: Subject, target: int, options: AttributionOpti
     (found,) = run.gradients(run.score(target).sum(), run.inputs[0])
     values = (found * image)[0].double()
     return at_input(
-        subject, target, values, values.sum(0), method="gradient-times-input", title="Gradient x input", signed=True
+        subject,
+        target,
+        over_channels(subject, values),
+        values=values,
+        method="gradient-times-input",
+        title="Gradient x input",
+        signed=True,
     )

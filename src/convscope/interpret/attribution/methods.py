@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from convscope.errors import ArgumentError, did_you_mean
 from convscope.interpret.attribution.grad_cam import grad_cam, hires_cam
 from convscope.interpret.attribution.gradient import gradient, gradient_times_input
+from convscope.interpret.attribution.guided_backprop import guided_backprop
+from convscope.interpret.attribution.integrated_gradients import integrated_gradients
+from convscope.interpret.attribution.occlusion import occlusion
 from convscope.interpret.attribution.options import AttributionOptions
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.finite import require_finite
@@ -45,6 +48,23 @@ _METHODS = (
         takes=("layer",),
     ),
     Method(name="gradient", about="the absolute gradient at the input", explain=gradient),
+    Method(
+        name="integrated-gradients",
+        about="the gradient averaged from a baseline to the image, times their difference",
+        explain=integrated_gradients,
+        takes=("baseline", "steps"),
+    ),
+    Method(
+        name="occlusion",
+        about="how far the score falls when a window of the image is replaced",
+        explain=occlusion,
+        takes=("baseline", "window", "stride", "precision"),
+    ),
+    Method(
+        name="guided-backprop",
+        about="the gradient at the input, positive at every rectifier",
+        explain=guided_backprop,
+    ),
     Method(
         name="gradient-times-input", about="the gradient at the input, times the input", explain=gradient_times_input
     ),

@@ -9,16 +9,22 @@ from typing import Any
 import numpy as np
 
 from convscope.arrays import Array, Floats
+from convscope.interpret.attribution.overlay import overlaid
 from convscope.report import units
-from convscope.report.document import Block, Callout, Document, Fact, Facts, Paragraph
-from convscope.report.documented import Documented
+from convscope.report.colour_maps import ColourScale, number_text
+from convscope.report.document import Block, Callout, Document, Fact, Facts, Figure
+from convscope.report.documented import Pictured
+from convscope.report.image_grid import Tile, grid_text, image_grid
 from convscope.report.json_values import json_dict
+from convscope.report.slices import chosen
+from convscope.report.svg import Drawing
 
-LISTED = 5  # cells whose values are printed
+SLICES = 6  # of a volume, that are drawn
+TILE = 168.0  # width of a picture
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Attribution(Documented):
+class Attribution(Pictured):
     """Which parts of an image a class's score depends on, by one method.
 
     Args:
@@ -67,12 +73,6 @@ class Attribution(Documented):
         """Whether any cell is positive."""
         return bool((self.cells > 0).any())
 
-    def largest(self, count: int = LISTED) -> list[tuple[tuple[int, ...], float]]:
-        """Return the positions of the cells of the largest absolute value, the largest first, with their values."""
-        order = np.argsort(-np.abs(self.cells).ravel(), kind="stable")[:count]
-        places = [tuple(map(int, np.unravel_index(at, self.cells.shape))) for at in order]
-        return [(place, float(self.cells[place])) for place in places]
-
     def where(self) -> str:
         """Return where the map is: at a layer, or at the input."""
         return f"at {self.layer}" if self.layer else "at the input"
@@ -82,8 +82,40 @@ class Attribution(Documented):
         found = f"{self.title} of {self.class_name} {self.where()}, {units.shape(self.cells.shape)}"
         if not self.has_evidence:
             return f"{found}: no positive evidence"
-        place, value = max(self.largest(self.cells.size), key=lambda one: one[1])
-        return f"{found}: largest {value:.3g} at {place}"
+        place = np.unravel_index(int(self.cells.argmax()), self.cells.shape)
+        return f"{found}: largest {number_text(float(self.cells[place]))} at ({', '.join(map(str, place))})"
+
+    @property
+    def scale(self) -> ColourScale:
+        """The colours of the map: around 0 where it is signed, else from 0."""
+        return ColourScale.of(self.map, self.cells, kind="diverging" if self.signed else "sequential")
+
+    def tiles(self) -> list[Tile]:
+        """Return the pictures: the image, the map over it, the map alone, and the cells of a layer."""
+        if self.map.ndim > 2:
+            return [Tile(self.map[at], f"index {at}") for at in chosen(0, len(self.map) - 1, SLICES)]
+        tiles = [Tile(self.map, "map")]
+        if self.pixels is not None and self.pixels.shape[:2] == self.map.shape:
+            over = overlaid(self.pixels, self.map, self.scale)
+            tiles = [Tile(self.pixels, "image"), Tile(over, "map over the image"), *tiles]
+        return [*tiles, Tile(self.cells, "cells")] if self.layer else tiles
+
+    def figure(self) -> Drawing:
+        """Draw the image, the map over it and alone, and the cells, on one scale with its colour bar."""
+        title = f"{self.title}: {self.class_name}, {self.where()}"
+        unit = "score" if self.method == "occlusion" else "attribution"
+        return image_grid(
+            self.tiles(),
+            title=title,
+            subtitle="; ".join(self.notes),
+            scale=self.scale,
+            unit=unit,
+            tile_width=TILE,
+        )
+
+    def _caption(self) -> str:
+        signs = "Orange: evidence for the class, blue: against it." if self.signed else "Lighter: more evidence."
+        return f"{signs} Cells are at the centres of their receptive fields." if self.layer else signs
 
     def document(self) -> Document:
         """Return what is shown: class, score, settings, the largest cells and the notes."""
@@ -95,9 +127,9 @@ class Attribution(Documented):
         if self.baseline:
             facts.append(Fact("baseline", self.baseline))
         facts += [Fact(name, _written(value), value) for name, value in self.measures.items()]
-        cells = ", ".join(f"{place} {value:.3g}" for place, value in self.largest())
-        callouts: list[Block] = [Callout("note", note) for note in self.notes]
-        blocks = (Facts(tuple(facts)), *callouts, Paragraph(f"Largest cells: {cells}."))
+        notes: list[Block] = [Callout("note", note) for note in self.notes]
+        figure = Figure(self.figure, self._caption(), grid_text([Tile(self.cells, "cells")]))
+        blocks = (Facts(tuple(facts)), *notes, figure)
         return Document(f"{self.title}: {self.class_name} in {self.image_name}, {self.network}", blocks)
 
     def to_dict(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import torch
 
 from convscope.arrays import Array, Booleans, Floats
 from convscope.errors import GeometryError
-from convscope.interpret.attribution.checks.blurred import blurred
+from convscope.interpret.attribution.blurred import blurred
 from convscope.interpret.replay import Replays
 from convscope.interpret.subject import Subject
 from convscope.report.progress import Progress, no_progress

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch.nn import functional
 
 SPREAD = 1 / 8  # standard deviation of the Gaussian, as a share of the image's side
 
 
-def blurred(images: torch.Tensor, *, spread: float = SPREAD) -> torch.Tensor:
-    """Return images (N, C, *S) under a Gaussian blur along each axis, with their edges continued.
+def blurred(images: torch.Tensor, *, axes: Sequence[int] | None = None, spread: float = SPREAD) -> torch.Tensor:
+    """Return images under a Gaussian blur along each axis of positions, with their edges continued.
 
     Args:
         images: of floating-point numbers.
+        axes: of positions; those of (N, C, *S) unless given.
         spread: standard deviation of the Gaussian, as a share of each axis.
     """
     found = images.detach()
-    for axis in range(2, images.ndim):
+    for axis in range(2, images.ndim) if axes is None else axes:
         side = images.shape[axis]
         deviation = spread * side
         reach = max(1, round(3 * deviation))

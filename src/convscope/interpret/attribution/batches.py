@@ -1,0 +1,38 @@
+"""How many images one pass takes: as many as fit into a fixed memory, so that a map does not depend on the machine."""
+
+from __future__ import annotations
+
+from convscope.graph.records import Graph
+
+MOST = 16
+"""Images in a batch at most: larger ones are no faster per image on a CPU."""
+
+_GRADIENT_BYTES = 3 << 29  # of the values that gradients need
+_FORWARD_BYTES = 1 << 29
+
+
+def gradient_batch(graph: Graph, wanted: int) -> int:
+    """Return the images of a batch whose gradients are taken: a power of two, at most what is wanted.
+
+    Args:
+        graph: captured on one image.
+        wanted: images in all.
+    """
+    # About half of the values are kept for the gradient: the inputs of convolutions and normalizations.
+    held = sum(value.spec.bytes for value in graph.values if value.kind == "activation") // 2
+    return _power_of_two(min(MOST, wanted, _GRADIENT_BYTES // max(1, held)))
+
+
+def forward_batch(graph: Graph, wanted: int) -> int:
+    """Return the images of a batch without gradients: a power of two, at most what is wanted.
+
+    Args:
+        graph: captured on one image.
+        wanted: images in all.
+    """
+    largest = max((value.spec.bytes for value in graph.values if value.kind == "activation"), default=1)
+    return _power_of_two(min(MOST, wanted, _FORWARD_BYTES // max(1, 4 * largest)))
+
+
+def _power_of_two(most: int) -> int:
+    return 1 << (max(1, most).bit_length() - 1)

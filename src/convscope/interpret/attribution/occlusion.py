@@ -1,0 +1,130 @@
+"""Occlusion: how far a class's score falls when a window of the image is replaced.
+
+Each position has the mean fall over the windows that cover it. Nothing here needs a gradient, so it runs in bf16 where
+the processor computes it natively and the network's own numbers stay within a tolerance, which is measured on some of
+the windows first.
+
+Source: Zeiler and Fergus 2014, "Visualizing and understanding convolutional networks", section 4.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from convscope.errors import ArgumentError
+from convscope.hardware.device import has_bf16
+from convscope.interpret.attribution.baselines import DEFAULT, baseline_of
+from convscope.interpret.attribution.batches import forward_batch
+from convscope.interpret.attribution.explained import at_input
+from convscope.interpret.attribution.options import AttributionOptions
+from convscope.interpret.attribution.record import Attribution
+from convscope.interpret.attribution.windows import Box, Windows
+from convscope.interpret.replay import Replays
+from convscope.interpret.subject import Subject
+
+TOLERANCE = 0.05
+"""How far a map in bf16 may be from float32's, as a share of its largest value."""
+
+PRECISIONS = ("auto", "fp32", "bf16")
+_LARGE = 200_000_000  # multiply-adds of a forward pass from which on bf16 is faster
+
+Falls = Callable[[Sequence[Box]], torch.Tensor]
+
+
+def occlusion(subject: Subject, target: int, options: AttributionOptions) -> Attribution:
+    """Return how far a class's score falls when a window around each position is replaced; negative where it rises.
+
+    An interrupt after the first windows, which cover the image once, ends it with the map that there is.
+
+    Raises:
+        ArgumentError: no such baseline or precision, or a window or stride out of range.
+    """
+    axes = subject.geometry.image_axes
+    if not axes:
+        raise ArgumentError(f"{subject.name} takes no image: there are no positions to replace; take gradient")
+    windows = Windows.over(subject.geometry.size, side=options.window, stride=options.stride)
+    name = options.baseline or DEFAULT
+    baseline, notes = baseline_of(subject, name)
+    falls, precision = _falls(subject, target, baseline, windows, options)
+    boxes = windows.boxes[: len(falls)]
+    total = torch.zeros(windows.size, dtype=torch.float64)
+    covered = torch.zeros_like(total)
+    for box, fall in zip(boxes, falls.tolist(), strict=True):
+        total[box] += fall
+        covered[box] += 1
+    stopped = len(boxes) < len(windows.boxes)
+    return at_input(
+        subject,
+        target,
+        total / covered,
+        method="occlusion",
+        title="Occlusion",
+        signed=True,
+        baseline=name,
+        measures={
+            "window": windows.side,
+            "stride": windows.stride,
+            "windows": len(boxes),
+            "precision": precision,
+        },
+        notes=(*notes, *((f"interrupted after {len(boxes)} of {len(windows.boxes)} windows",) if stopped else ())),
+    )
+
+
+def _falls(
+    subject: Subject, target: int, baseline: torch.Tensor, windows: Windows, options: AttributionOptions
+) -> tuple[torch.Tensor, str]:
+    """Return the fall of the score of each window, in float64, fewer where it was interrupted; and the precision."""
+    boxes, asked = windows.boxes, options.precision or "auto"
+    if asked not in PRECISIONS:
+        raise ArgumentError(f"there is no precision {asked!r}: give {', '.join(PRECISIONS)}")
+    batch = forward_batch(subject.replay.graph, len(boxes) + 1)
+    exact = _falls_by(subject, subject.replays, target, baseline, batch)
+    faster = _falls_by(
+        subject, subject.replays.computed_in(torch.bfloat16, channels_last=True), target, baseline, batch
+    )
+    falls, precision = (faster, "bf16") if asked == "bf16" else (exact, "fp32")
+    parts: list[torch.Tensor] = []
+    if asked == "auto" and _native(subject):
+        first = boxes[: max(1, batch - 1)]
+        parts = [exact(first)]
+        if (parts[0] - faster(first)).abs().max() <= TOLERANCE * parts[0].abs().max():
+            falls, precision = faster, "bf16"
+    done = sum(map(len, parts))
+    try:
+        while done < len(boxes):
+            parts.append(falls(boxes[done : done + max(1, batch - 1)]))
+            done += len(parts[-1])
+            options.progress(done, len(boxes), "occlusion")
+    except KeyboardInterrupt:
+        if done < windows.first:
+            raise
+    return torch.cat(parts), precision
+
+
+def _falls_by(subject: Subject, replays: Replays, target: int, baseline: torch.Tensor, batch: int) -> Falls:
+    """Return a function that gives the fall of a class's score with each of some windows replaced, in float64."""
+    axes, image = subject.geometry.image_axes, subject.tensor
+    size = max(2, batch)
+
+    def falls(boxes: Sequence[Box]) -> torch.Tensor:
+        # The whole image is in each batch, so that roundings that both share cancel; batches are of one size, of which
+        # the network is captured once.
+        inputs = image.repeat(size, *(1 for _ in image.shape[1:]))
+        for number, box in enumerate(boxes, start=1):
+            place = [slice(None)] * (image.ndim - 1)
+            for axis, along in zip(axes, box, strict=True):
+                place[axis - 1] = along
+            inputs[number][tuple(place)] = baseline[0][tuple(place)]
+        found = replays.class_scores(inputs)[: len(boxes) + 1, target].double()
+        return found[0] - found[1:]
+
+    return falls
+
+
+def _native(subject: Subject) -> bool:
+    """Return whether bf16 is faster: the processor multiplies it, and the network is large enough in float32."""
+    large = subject.replay.graph.macs >= _LARGE and subject.tensor.dtype == torch.float32
+    return large and has_bf16(subject.tensor.device.type)

@@ -1,0 +1,88 @@
+"""Windows over an image: their places, also at its ragged edge, in an order that covers the image coarsely first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from convscope.errors import ArgumentError
+
+_SHARE = 7  # a window is a seventh of the image's shorter side, and goes on by half of itself: 32 and 16 of 224
+
+Box = tuple[slice, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """Windows of one size at regular places.
+
+    Args:
+        size: positions of the image along each axis.
+        side: of a window, in positions.
+        stride: positions from one window to the next.
+
+    >>> windows = Windows(size=(5,), side=2, stride=2)
+    >>> windows.boxes  # the last is cut by the edge
+    ((slice(0, 2, None),), (slice(2, 4, None),), (slice(4, 5, None),))
+    """
+
+    size: tuple[int, ...]
+    side: int
+    stride: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.side <= max(self.size):
+            raise ArgumentError(f"window is {self.side}: give 1 to {max(self.size)}, the image's longer side")
+        if not 1 <= self.stride <= self.side:
+            raise ArgumentError(f"stride is {self.stride}: give 1 to {self.side}, the window: larger ones leave gaps")
+
+    @classmethod
+    def over(cls, size: Sequence[int], *, side: int | None = None, stride: int | None = None) -> Windows:
+        """Return the windows over an image; a seventh of its shorter side, half overlapping, unless given.
+
+        Raises:
+            ArgumentError: a window larger than the image, or a stride larger than the window.
+
+        >>> windows = Windows.over((224, 224))
+        >>> windows.side, windows.stride, len(windows.boxes), windows.first
+        (32, 16, 169, 49)
+        """
+        side = max(1, round(min(size) / _SHARE)) if side is None else side
+        return cls(size=tuple(size), side=side, stride=max(1, side // 2) if stride is None else stride)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Windows along each axis."""
+        return tuple(max(0, -(-(size - self.side) // self.stride)) + 1 for size in self.size)
+
+    @property
+    def _order(self) -> tuple[list[tuple[int, ...]], int]:
+        """The windows' numbers along each axis, those that cover the image alone first, and how many these are."""
+        places = list(product(*map(range, self.counts)))
+        skip = max(1, self.side // self.stride)
+        # The last window of an axis is needed at the edge, whatever its number.
+        lasts = tuple(count - 1 for count in self.counts)
+        coarse = [
+            place
+            for place in places
+            if all(at % skip == 0 or at == last for at, last in zip(place, lasts, strict=True))
+        ]
+        chosen = set(coarse)
+        return coarse + [place for place in places if place not in chosen], len(coarse)
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """The windows as slices along each axis, those first that cover the image alone."""
+        return tuple(
+            tuple(
+                slice(at * self.stride, min(at * self.stride + self.side, size))
+                for at, size in zip(place, self.size, strict=True)
+            )
+            for place in self._order[0]
+        )
+
+    @property
+    def first(self) -> int:
+        """How many of the windows cover the image before the others refine the map."""
+        return self._order[1]
