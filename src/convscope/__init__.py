@@ -53,6 +53,7 @@ _MODULES: dict[str, str] = {
     "Ablation": "convscope.experiments.ablation.record",
     "Audit": "convscope.interpret.audit",
     "CellField": "convscope.interpret.cell_field",
+    "ChannelsAt": "convscope.interpret.features.channels_at",
     "Checkup": "convscope.experiments.doctor.record",
     "Comparison": "convscope.interpret.inspection.comparison",
     "DataCheck": "convscope.experiments.check.record",
@@ -61,10 +62,13 @@ _MODULES: dict[str, str] = {
     "EpochRow": "convscope.runs.events",
     "Evaluation": "convscope.runs.evaluate",
     "Explanation": "convscope.interpret.explanation.record",
+    "FeatureMaps": "convscope.interpret.features.feature_maps",
     "Graph": "convscope.graph.records",
     "Inspection": "convscope.interpret.inspection.record",
     "LabelScores": "convscope.scoring.label_scores",
     "Layer": "convscope.graph.summary",
+    "LayerFilters": "convscope.interpret.features.filters",
+    "LayerPatches": "convscope.interpret.features.top_patches",
     "LayerSize": "convscope.interpret.layer_size",
     "LearningRateRangeTest": "convscope.experiments.learning_rate_range",
     "Message": "convscope.runs.events",
@@ -79,6 +83,7 @@ _MODULES: dict[str, str] = {
     "Scores": "convscope.scoring.scores",
     "Sharded": "convscope.data.shards.write_shards",
     "Status": "convscope.runs.events",
+    "TopPatches": "convscope.interpret.features.top_patches",
     "TrainingBytes": "convscope.graph.training_bytes",
     "TrainingEvents": "convscope.training.training_events",
     "TrainingMemory": "convscope.graph.memory",
@@ -123,6 +128,11 @@ if TYPE_CHECKING:
     from convscope.interpret.cell_field import CellField as CellField
     from convscope.interpret.explanation.explain import explain as explain
     from convscope.interpret.explanation.record import Explanation as Explanation
+    from convscope.interpret.features.channels_at import ChannelsAt as ChannelsAt
+    from convscope.interpret.features.feature_maps import FeatureMaps as FeatureMaps
+    from convscope.interpret.features.filters import LayerFilters as LayerFilters
+    from convscope.interpret.features.top_patches import LayerPatches as LayerPatches
+    from convscope.interpret.features.top_patches import TopPatches as TopPatches
     from convscope.interpret.inspection.comparison import Comparison as Comparison
     from convscope.interpret.inspection.comparison import compare as compare
     from convscope.interpret.inspection.record import Inspection as Inspection

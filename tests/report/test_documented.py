@@ -44,10 +44,16 @@ from convscope.hardware.mode import ComputeMode
 from convscope.interpret.audit import Audit, LayerError
 from convscope.interpret.cell_field import CellField
 from convscope.interpret.explanation.record import Explanation
+from convscope.interpret.features.channels_at import ChannelsAt, channels_at
+from convscope.interpret.features.feature_maps import FeatureMaps, feature_maps
+from convscope.interpret.features.filters import LayerFilters, filters
+from convscope.interpret.features.top_patches import LayerPatches, TopPatches, top_patches
 from convscope.interpret.inspection.comparison import Comparison
 from convscope.interpret.inspection.record import Inspection
 from convscope.interpret.layer_size import LayerSize
 from convscope.interpret.receptive_field import field
+from convscope.interpret.replay import Replays
+from convscope.interpret.subject import Subject
 from convscope.nets.models import Models
 from convscope.recipe.recipe import Recipe, names
 from convscope.report.documented import Documented, Pictured
@@ -81,6 +87,18 @@ ROW = EpochRow(epoch=1, seconds=1.0, train_loss=float("nan"), train_accuracy=0.5
 def network() -> nn.Module:
     """Return a small network."""
     return nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
+
+
+def subject() -> Subject:
+    """Return it with an image."""
+    return Subject(network=network(), name=NASTY, image_name=NASTY, tensor=torch.ones(1, 1, 6, 6), notes=(NASTY,))
+
+
+def patches() -> TopPatches:
+    """Return what excites it most among images."""
+    images = replace(IMAGES, images=np.zeros((2, 6, 6, 1), np.uint8))
+    return top_patches(Replays(network(), name=NASTY), images, Preprocessing.default((1, 6, 6)).normalization,
+                       data=NASTY, classes=(NASTY, "b"))  # fmt: skip
 
 
 def inspected() -> Inspection:
@@ -182,6 +200,11 @@ RECORDS: dict[type[Documented], Callable[[], Documented]] = {
     TrainingBytes: lambda: convscope.training_memory(network, (1, 6, 6)).at(32, optimizer="adam"),
     Explanation: lambda: convscope.explain(network(), torch.ones(1, 6, 6), layer="0", at=(1, 1)),
     CellField: lambda: field(inspected(), "0"),
+    FeatureMaps: lambda: feature_maps(subject()),
+    LayerFilters: lambda: filters(subject().replay),
+    ChannelsAt: lambda: channels_at(subject()),
+    TopPatches: patches,
+    LayerPatches: lambda: patches().of_layer("1"),
     Audit: lambda: convscope.audit(network(), input_shape=(1, 6, 6)),
     Prediction: lambda: Prediction(image=NASTY, top=CLASSES, labels=CLASSES[:1], defect_score=0.3, verdict="good"),
     Predictions: lambda: Predictions(

@@ -1,13 +1,16 @@
 """Grids of small pictures: every tile drawn, one scale where they are compared, all of it also in words."""
 
+import io
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from convscope.report.charts import PlotBox
 from convscope.report.colour_maps import ColourScale
 from convscope.report.image_grid import Tile, grid_figure, grid_text, image_grid
+from convscope.report.png import png_bytes
 
 MAPS = [np.arange(12.0).reshape(3, 4) * (1 + i) for i in range(5)]
 
@@ -71,3 +74,17 @@ def test_in_words_the_largest_cells_are_named_and_long_grids_cut():
 
 def test_no_tiles_make_an_empty_drawing():
     assert image_grid([], title="none").description == "no tiles"
+
+
+def test_tiles_are_written_with_a_palette_and_keep_their_pixels():
+    pixels = ColourScale("diverging", -1, 1).colours(np.random.default_rng(0).normal(size=(90, 90)))
+    small, large = png_bytes(pixels, palette=True), png_bytes(pixels)
+    assert len(small) < len(large)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(small)).convert("RGB")), pixels)
+    many = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    assert png_bytes(many, palette=True) == png_bytes(many)
+
+
+def test_bars_alone_have_the_height_of_their_frame_in_words_and_no_colour_bar():
+    drawing = image_grid([Tile(np.array([1.0, -2.0]), "x")], title="t", scale=ColourScale("diverging", -2, 2), unit="w")
+    assert words(drawing)[1] == "height of the frame: -2 to 2, w; orange is above 0, blue below" and not images(drawing)

@@ -28,6 +28,18 @@ def look(network: nn.Module) -> None:
     assert_type(inspection.svg, str)
 
 
+def features(maps: convscope.FeatureMaps, units: convscope.ChannelsAt, patches: convscope.TopPatches) -> None:
+    """Save the pictures of a layer."""
+    assert_type(maps.figure().save("maps.svg"), Path)
+    assert_type(units.strongest, tuple[int, ...])
+    assert_type(patches.of_layer("conv1"), convscope.LayerPatches)
+
+
+def weights(filters: convscope.LayerFilters) -> int:
+    """Return how many pages of filters there are."""
+    return filters.pages
+
+
 def learn() -> None:
     """Train, and use what was trained."""
     recipe = convscope.Recipe(model="lenet5", data="digits", epochs=1)

@@ -16,6 +16,7 @@ from convscope.capture.capture import capture
 from convscope.errors import CaptureError, GeometryError
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, alive_nodes
+from convscope.interpret.execution.streaming import StreamStep, stream_plan, values_as_they_come
 from convscope.interpret.execution.torch_executor import TorchExecutor
 
 # Of autograd: the backward of an operation that lets only part of its input through.
@@ -162,6 +163,7 @@ class Replays:
         self.network, self.name = network, name
         self._dtype, self._channels_last, self._weights = dtype, channels_last, weights
         self._captured: dict[tuple[tuple[int, ...], ...], tuple[Graph, LayerNames]] = {}
+        self._plans: dict[tuple[int, tuple[int, ...]], tuple[StreamStep, ...]] = {}  # by graph and wanted values
 
     def on(self, *inputs: torch.Tensor) -> Replay:
         """Return the run on a batch.
@@ -179,6 +181,14 @@ class Replays:
             weights=self._weights,
             names=names,
         )
+
+    def graph_on(self, *inputs: torch.Tensor) -> tuple[Graph, LayerNames]:
+        """Return the network as it runs on inputs of these shapes, with the names of its layers.
+
+        Raises:
+            CaptureError: the network does not run on them.
+        """
+        return self._captured_on(inputs)
 
     def class_scores(self, *inputs: torch.Tensor) -> torch.Tensor:
         """Return the score of each class on a batch, (N, classes), in the memory of a plain forward pass.
@@ -226,6 +236,56 @@ class Replays:
             graph, self.network, inputs, dtype=self._dtype, channels_last=self._channels_last, weights=self._weights
         )
 
+    def values_as_they_come(self, *inputs: torch.Tensor, wanted: Sequence[str]) -> Iterator[tuple[str, torch.Tensor]]:
+        """Yield values of a batch by name, in the order in which they are computed, in a plain forward pass's memory.
+
+        The next operation may overwrite the numbers of a value: take what is needed of them before going on.
+
+        Raises:
+            CaptureError: the network does not run on it, or has no such layer.
+
+        >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(inplace=True), nn.Conv2d(2, 4, 3))
+        >>> found = Replays(network).values_as_they_come(torch.randn(8, 1, 9, 9), wanted=("2", "0"))
+        >>> [(name, tuple(tensor.shape)) for name, tensor in found]
+        [('0', (8, 2, 7, 7)), ('2', (8, 4, 5, 5))]
+        """
+        _, names = self._captured_on(inputs)
+        indices = {names.find_source(name): name for name in wanted}
+        for index, tensor in self._stream(inputs, tuple(indices)):
+            yield indices[index], tensor
+
+    def class_scores_given(self, given: Mapping[str, torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
+        """Return the score of each class, (N, classes), with other numbers in place of some values.
+
+        What leads to those values alone is not computed.
+
+        Args:
+            given: the numbers of layers or operations, by name.
+            inputs: the batch; it has as many images as the numbers.
+
+        Raises:
+            CaptureError: the network does not run on it, has no such layer, or numbers of another shape.
+
+        >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(18, 4))
+        >>> scores = Replays(network).class_scores_given({"1": torch.zeros(3, 2, 3, 3)}, torch.randn(3, 1, 5, 5))
+        >>> torch.equal(scores, network[3].bias.expand(3, 4))
+        True
+        """
+        _, names = self._captured_on(inputs)
+        executor = self.executor(*inputs)
+        for name, numbers in given.items():
+            executor.replace(names.find_source(name), numbers)
+        return _by_class(executor.tensor(_scores_value(executor.graph)))
+
+    def _stream(self, inputs: tuple[torch.Tensor, ...], wanted: tuple[int, ...]) -> Iterator[tuple[int, torch.Tensor]]:
+        graph, _ = self._captured_on(inputs)
+        key = (id(graph), wanted)
+        if key not in self._plans:
+            self._plans[key] = stream_plan(graph, wanted)
+        executor = self.executor(*inputs)
+        yield from ((value, executor.tensor(value)) for value in wanted if value in graph.inputs)
+        yield from values_as_they_come(executor, self._plans[key])
+
     def with_weights(self, weights: Mapping[str, torch.Tensor]) -> Replays:
         """Return the same network with other numbers in place of some parameters and buffers, by name."""
         return self._alike(self._dtype, self._channels_last, {**(self._weights or {}), **weights})
@@ -238,7 +298,7 @@ class Replays:
         self, dtype: torch.dtype | None, channels_last: bool, weights: Mapping[str, torch.Tensor] | None
     ) -> Replays:
         found = Replays(self.network, name=self.name, dtype=dtype, channels_last=channels_last, weights=weights)
-        found._captured = self._captured  # a Graph holds shapes, which are the same
+        found._captured, found._plans = self._captured, self._plans  # a Graph holds shapes, which are the same
         return found
 
     def _captured_on(self, inputs: tuple[torch.Tensor, ...]) -> tuple[Graph, LayerNames]:

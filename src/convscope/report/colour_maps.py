@@ -24,7 +24,10 @@ _STOPS: dict[ScaleKind, tuple[str, ...]] = {
     "diverging": ("#0b3a6f", "#2a6aa9", "#6aa3d3", "#b3d0e6", "#f5f5f3", "#f3c69b", "#de8f45", "#ab5a10", "#6b3204"),
     "grey": ("#000000", "#ffffff"),
 }  # fmt: skip
-_STRIPE = 3  # pixels of a stripe where values are no numbers
+# Stripes where values are no numbers: pixels of one at least, and how many go into a picture's longer side at most.
+_STRIPE, _MOST_STRIPES = 3, 36
+# Colours of a scale, but for one: with those of the stripes they fit into a palette of 256, and one is in the middle.
+_LEVELS = 250
 _STRIPES = np.array([[236, 236, 236], [150, 150, 150]], np.uint8)
 # Below this share of the largest absolute value, differences are float32's rounding.
 _ROUNDING = 1e-6
@@ -74,6 +77,7 @@ class ColourScale:
         else:
             share = np.full(np.shape(values), 0.5 if self.kind == "diverging" else 0.0)
         share = np.clip(np.where(np.isnan(share), 0.0, share), 0.0, 1.0)
+        share = np.round(share * _LEVELS) / _LEVELS
         channels = [np.interp(share, places, stops[:, channel]) for channel in range(3)]
         return np.round(np.stack(channels, axis=-1)).astype(np.uint8)
 
@@ -94,12 +98,10 @@ class ColourScale:
 
     @property
     def ticks(self) -> tuple[float, ...]:
-        """The numbers to print along the colours: both ends, and the middle where the scale goes around it."""
+        """The numbers to print along the colours: both ends, and 0 where it is between them."""
         if self.low == self.high:
             return (self.low,)
-        return (
-            (self.low, self.low / 2 + self.high / 2, self.high) if self.kind == "diverging" else (self.low, self.high)
-        )
+        return (self.low, 0.0, self.high) if self.low < 0 < self.high else (self.low, self.high)
 
 
 def enlarged(pixels: Array, least: int) -> Array:
@@ -115,7 +117,7 @@ def enlarged(pixels: Array, least: int) -> Array:
 def hatched(pixels: Rgb, where: Booleans) -> Rgb:
     """Return pixels (H, W, 3) with diagonal stripes where there is nothing to show: no number, or outside an image."""
     diagonals = np.add.outer(np.arange(where.shape[0]), np.arange(where.shape[1]))
-    stripes = _STRIPES[diagonals // _STRIPE % 2]
+    stripes = _STRIPES[diagonals // max(_STRIPE, max(where.shape) // _MOST_STRIPES) % 2]
     return np.where(where[..., None], stripes, pixels)
 
 

@@ -46,6 +46,7 @@ class Tile:
         scale: a colour scale of its own; the grid's unless given.
         boxes: what to frame on it, in its own rows and columns.
         group: the heading of its row, such as a layer; tiles of another group start a new row.
+        description: what a picture shows, in words, where its title does not say it.
     """
 
     values: Array
@@ -54,16 +55,18 @@ class Tile:
     scale: ColourScale | None = None
     boxes: tuple[PlotBox, ...] = field(default=())
     group: str = ""
+    description: str = ""
 
     @property
     def is_picture(self) -> bool:
         """Whether the values are colours rather than numbers."""
         return self.values.ndim == 3
 
-    def lines(self, *, shared: bool) -> tuple[str, ...]:
-        """Return the lines above the tile; with its range where its colours are not the grid's, or say nothing."""
+    def lines(self, scales: Sequence[ColourScale]) -> tuple[str, ...]:
+        """Return the lines above the tile; its range too where no colour bar has its scale, or it is constant."""
         lines = [self.title, self.note]
-        if not self.is_picture and (not shared or self.scale is not None or _unusual(self.values)):
+        own = not scales if self.scale is None else self.scale not in scales
+        if not self.is_picture and (own or _unusual(self.values)):
             lines += range_text(self.values).split("; ")
         return tuple(filter(None, lines))
 
@@ -75,6 +78,7 @@ def image_grid(
     subtitle: str = "",
     scale: ColourScale | None = None,
     unit: str = "",
+    bars: Sequence[tuple[ColourScale, str]] = (),
     columns: int = 6,
     tile_width: float = 112,
 ) -> Drawing:
@@ -86,23 +90,28 @@ def image_grid(
         subtitle: a line below the title.
         scale: of all tiles that have none of their own, drawn as a colour bar with its ends in numbers.
         unit: what the numbers of the colour bar are, such as "activation".
+        bars: further scales that several tiles have, each with what its numbers are; drawn as colour bars too.
         columns: tiles in a row at most.
         tile_width: of each tile.
     """
-    shared = scale is not None
+    sharing = [tile for tile in tiles if not tile.is_picture and tile.scale is None] if scale is not None else []
+    drawn_bars = [*([(scale, unit)] if scale is not None and any(t.values.ndim > 1 for t in sharing) else []), *bars]
+    scales = [*([] if scale is None else [scale]), *(bar for bar, _ in bars)]
     across = max(1, min(columns, len(tiles)))
     high = tile_width * min(4.0, max((_aspect(tile) for tile in tiles), default=1.0))
-    heading = max((len(tile.lines(shared=shared)) for tile in tiles), default=0) * _LINE
+    heading = max((len(tile.lines(scales)) for tile in tiles), default=0) * _LINE
     width = max(_NARROWEST, across * (tile_width + _GAP) - _GAP, *(width_of(t, 14) for t in (title, subtitle)))
     parts: list[Element | None] = [text(0, 16, title, size=14, bold=True)]
     y = _TITLE
     if subtitle:
         parts.append(text(0, y + 9, subtitle, size=11, colour="muted"))
         y += _LINE + 4
-    if shared and any(not tile.is_picture and tile.scale is None for tile in tiles):
-        assert scale is not None
-        parts.append(group(*colour_bar(scale, unit), y=y + 2))
+    for bar, named in drawn_bars:
+        parts.append(group(*colour_bar(bar, named), y=y + 2))
         y += _BAR
+    if scale is not None and sharing and not drawn_bars:
+        parts.append(text(0, y + 9, _heights_text(scale, unit), size=11, colour="muted"))
+        y += _LINE + 4
     column, before = 0, ""
     for number, tile in enumerate(tiles):
         if number and (column == across or tile.group != before):
@@ -111,7 +120,7 @@ def image_grid(
             parts.append(text(0, y + 13, tile.group, size=12, bold=True))
             y += 20
         before = tile.group
-        drawn = _tile(tile, scale, tile_width, high, heading, shared=shared)
+        drawn = _tile(tile, tile.lines(scales), scale, tile_width, high, heading)
         parts.append(group(*drawn, x=column * (tile_width + _GAP), y=y))
         column += 1
     y += heading + high + 2 if tiles else 0
@@ -125,6 +134,7 @@ def grid_figure(
     subtitle: str = "",
     scale: ColourScale | None = None,
     unit: str = "",
+    bars: Sequence[tuple[ColourScale, str]] = (),
     columns: int = 6,
     tile_width: float = 112,
     caption: str = "",
@@ -133,7 +143,14 @@ def grid_figure(
 
     def draw() -> Drawing:
         return image_grid(
-            tiles, title=title, subtitle=subtitle, scale=scale, unit=unit, columns=columns, tile_width=tile_width
+            tiles,
+            title=title,
+            subtitle=subtitle,
+            scale=scale,
+            unit=unit,
+            bars=bars,
+            columns=columns,
+            tile_width=tile_width,
         )
 
     return Figure(draw, caption, grid_text(tiles, subtitle=subtitle))
@@ -164,33 +181,32 @@ def colour_bar(scale: ColourScale, unit: str = "") -> list[Element]:
     if len(ticks) == 1:
         return [strip, frame, text(_STRIP / 2, 22, number_text(ticks[0]), size=_SMALL, anchor="middle", colour="muted")]
     labels = []
-    for place, tick in enumerate(ticks):
-        share = place / (len(ticks) - 1)
-        anchor: Literal["start", "middle", "end"] = "start" if place == 0 else "end" if share == 1 else "middle"
+    for tick in ticks:
+        share = (tick / 2 - scale.low / 2) / (scale.high / 2 - scale.low / 2)
+        anchor: Literal["start", "middle", "end"] = "start" if share == 0 else "end" if share == 1 else "middle"
         labels.append(text(share * _STRIP, 22, number_text(tick), size=_SMALL, anchor=anchor, colour="muted"))
     named = [text(_STRIP + 8, 10, unit, size=11, colour="muted")] if unit else []
     return [strip, frame, *labels, *named]
 
 
 def _tile(
-    tile: Tile, shared_scale: ColourScale | None, width: float, high: float, heading: float, *, shared: bool
+    tile: Tile, lines: Sequence[str], shared: ColourScale | None, width: float, high: float, heading: float
 ) -> list[Element]:
-    lines = tile.lines(shared=shared)
     parts = []
     for number, content in enumerate(lines):
         y = number * _LINE + 11
         colour: Colour = "ink" if number == 0 and tile.title else "muted"
         shown = text(0, y, _fitting(content, width), size=11 if colour == "ink" else _SMALL, colour=colour)
         parts.append(shown if len(content) * 11 * CHARACTER_WIDTH <= width else _with_tip(shown, content))
-    scale = tile.scale or shared_scale or ColourScale.of(tile.values)
+    scale = tile.scale or shared or ColourScale.of(tile.values)
     if tile.values.ndim == 1:
         return [*parts, group(*_bars(tile.values, scale, width, high), y=heading)]
     pixels = _pixels(tile, scale, round(width))
     times = min(width / pixels.shape[1], high / pixels.shape[0])
     wide, tall = pixels.shape[1] * times, pixels.shape[0] * times
-    tip = element("title", {}, ". ".join((*lines, _in_words(tile, 5))) if not tile.is_picture else ". ".join(lines))
+    tip = element("title", {}, _in_words(tile, 5))
     image = element("image", {
-        "href": png_data_uri(pixels), "width": wide, "height": tall,
+        "href": png_data_uri(pixels, palette=not tile.is_picture), "width": wide, "height": tall,
         "preserveAspectRatio": "none", "style": "image-rendering:pixelated" if times >= 1 else None,
     }, tip)  # fmt: skip
     frame = rectangle(0.5, 0.5, max(0.0, wide - 1), max(0.0, tall - 1), stroke="faint")
@@ -225,6 +241,13 @@ def _bars(values: Array, scale: ColourScale, width: float, high: float) -> list[
     return [*parts, line(0, zero, width, zero, colour="muted", width=0.8)]
 
 
+def _heights_text(scale: ColourScale, unit: str) -> str:
+    """Return what the heights of bars are, in words."""
+    ends = f"{number_text(min(0.0, scale.low))} to {number_text(max(0.0, scale.high))}"
+    signs = "; orange is above 0, blue below" if scale.low < 0 else ""
+    return f"height of the frame: {ends}{f', {unit}' if unit else ''}{signs}"
+
+
 def _box(box: PlotBox, across: float, down: float) -> list[Element]:
     x, y = box.left * across, box.top * down
     wide, tall = (box.right - box.left) * across, (box.bottom - box.top) * down
@@ -236,7 +259,7 @@ def _box(box: PlotBox, across: float, down: float) -> list[Element]:
 
 
 def _aspect(tile: Tile) -> float:
-    return 0.6 if tile.values.ndim == 1 else tile.values.shape[0] / max(1, tile.values.shape[1])
+    return 0.45 if tile.values.ndim == 1 else tile.values.shape[0] / max(1, tile.values.shape[1])
 
 
 def _unusual(values: Array) -> bool:
@@ -247,7 +270,7 @@ def _unusual(values: Array) -> bool:
 def _in_words(tile: Tile, count: int) -> str:
     named = ", ".join(filter(None, (tile.group, tile.title, tile.note)))
     if tile.is_picture:
-        return named
+        return ": ".join(filter(None, (named, tile.description)))
     cells = [] if is_constant(tile.values) else largest_cells(tile.values, count)
     where = ", ".join(f"{number_text(v)} at {_place(place)}" for v, place in cells if v)
     found = f"{range_text(tile.values)}{f'; largest {where}' if where else ''}"

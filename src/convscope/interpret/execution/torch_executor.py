@@ -104,12 +104,29 @@ class TorchExecutor:
         if self.graph.values[value].producer is not None:
             self._tensors.pop(value, None)
 
-    def run(self, node: Node, given: Mapping[int, torch.Tensor] | None = None) -> list[torch.Tensor]:
-        """Run one operation; on the executor's own numbers, which it adds to, unless others are `given`."""
+    def replace(self, value: int, numbers: torch.Tensor) -> None:
+        """Give a value other numbers, which the operations after it read; those that ran already are not run again.
+
+        Raises:
+            CaptureError: numbers of another shape.
+        """
+        if tuple(numbers.shape) != self.graph.shape(value):
+            raise CaptureError(
+                f"{self.graph.values[value].name} is of shape {self.graph.shape(value)}, got {tuple(numbers.shape)}"
+            )
+        self._tensors[value] = self._laid_out(numbers)
+
+    def run(
+        self, node: Node, given: Mapping[int, torch.Tensor] | None = None, *, overwrite: bool = False
+    ) -> list[torch.Tensor]:
+        """Run one operation; on the executor's own numbers, which it adds to, unless others are `given`.
+
+        With `overwrite` an in-place operation writes into its input, which nothing may need any more.
+        """
         tensors = self._tensors if given is None else given
         try:
             with self._autograd():
-                outputs = self._call(node, tensors)
+                outputs = self._call(node, tensors, overwrite=overwrite)
         except (AttributeError, KeyError) as missing:
             raise CaptureError(f"{node.module or 'the model'}: {node.target} can't be run again: {missing}") from None
         if given is None:
@@ -126,14 +143,14 @@ class TorchExecutor:
             with torch.inference_mode():
                 yield
 
-    def _call(self, node: Node, tensors: Mapping[int, torch.Tensor]) -> list[torch.Tensor]:
+    def _call(self, node: Node, tensors: Mapping[int, torch.Tensor], *, overwrite: bool = False) -> list[torch.Tensor]:
         operator = _ALWAYS_POSSIBLE.get(node.target) or _operator(node.target)
         arguments = {name: self._argument(name, value, tensors) for name, value in node.arguments.items()}
         schema = operator._schema.arguments
         written = [a.name for a in schema if a.alias_info is not None and a.alias_info.is_write]
         for name in written:
             # An in-place operation overwrites what is a value of its own in the graph: it writes into a copy.
-            arguments[name] = _copied(arguments[name])
+            arguments[name] = arguments[name] if overwrite else _copied(arguments[name])
         names = {a.name: a for a in schema}
         of_floats = any(t.is_floating_point() for t in _tensors_in(list(arguments.values())))
         if self._dtype and of_floats and arguments.get("dtype") in _USUAL:  # of a sum, a softmax: the type it works in

@@ -1,0 +1,171 @@
+"""The values of a network that are looked at: what each layer with weights, and each sum of branches, hands on.
+
+A convolution's channel is looked at after its normalization and activation, where nothing else reads it before: that is
+what the next layer sees. Of each value it is known which axis holds the channels and which the positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+from convscope.arrays import Floats
+from convscope.errors import CaptureError
+from convscope.graph.axes import value_axes
+from convscope.graph.layer_names import LayerNames
+from convscope.graph.records import Graph, Node, reached_values
+from convscope.graph.vocabulary import CONVOLUTIONS
+from convscope.interpret.execution.torch_executor import as_array
+from convscope.interpret.replay import Replay
+
+_SUMS = frozenset({"add", "mul"})
+_NORMS = frozenset({"layer_norm", "rms_norm"})
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedLayer:
+    """A value that is looked at.
+
+    Args:
+        name: of the operation that made it, as every command takes it.
+        value: index into `Graph.values`.
+        layer: the name of the layer with weights, or of the sum, that it is the output of.
+        channels: how many.
+        positions: the sizes along its axes of positions; empty for a vector.
+    """
+
+    name: str
+    value: int
+    layer: str
+    channels: int
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MapAxes:
+    """Which axes of a value hold channels and positions; the first holds the images."""
+
+    channels: int | None
+    positions: tuple[int, ...]
+
+    def order(self) -> tuple[int, ...]:
+        """Return the axes as images, channels, positions; without that of channels where there is none."""
+        return (0, *(() if self.channels is None else (self.channels,)), *self.positions)
+
+
+class AxesOfMaps:
+    """Which axes of a network's values hold channels: those of (N, C, *S), but the last ones after linear layers.
+
+    Args:
+        names: the layers of a graph.
+    """
+
+    def __init__(self, names: LayerNames) -> None:
+        self.graph = names.graph
+        self._last = _channels_last(names)
+
+    def of(self, value: int) -> MapAxes:
+        """Return the axes of a value."""
+        rank = len(self.graph.shape(value))
+        last = rank > 2 and value in self._last
+        channels = rank - 1 if last else value_axes(self.graph, value).channels
+        return MapAxes(channels, tuple(axis for axis in range(1, rank) if axis != channels))
+
+    def observed(self, name: str, value: int, layer: str) -> ObservedLayer | None:
+        """Return a value as one that is looked at; None where it has no channels or holds no numbers."""
+        shape, axes = self.graph.shape(value), self.of(value)
+        if axes.channels is None or len(shape) < 2 or 0 in shape or "float" not in self.graph.values[value].spec.dtype:
+            return None
+        sizes = tuple(shape[axis] for axis in axes.positions)
+        return ObservedLayer(name, value, layer, shape[axes.channels], sizes if prod(sizes) > 1 else ())
+
+
+def sample_maps(run: Replay, value: int, *, of: str) -> Floats:
+    """Return the first image's maps of a value, (C, *S), in float64.
+
+    Raises:
+        CaptureError: the value holds no numbers of an image.
+    """
+    tensor = run.tensor(value)
+    shape = tuple(tensor.shape)
+    if not tensor.is_floating_point() or len(shape) < 2 or 0 in shape:
+        raise CaptureError(f"{of} gives {tensor.dtype} of shape {shape}, which is no map of numbers: choose a layer "
+                           "with channels")  # fmt: skip
+    axes = AxesOfMaps(run.names).of(value)
+    found: Floats = as_array(tensor).transpose(axes.order())[0]
+    return found[None] if axes.channels is None else found
+
+
+def observed_layers(names: LayerNames) -> tuple[ObservedLayer, ...]:
+    """Return the values of a network that are looked at, in the order in which they are computed.
+
+    >>> from torch import nn, randn
+    >>> from convscope.capture.capture import capture
+    >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(18, 4))
+    >>> graph = capture(network.eval(), randn(1, 1, 5, 5))
+    >>> [(found.name, found.layer, found.channels, found.positions) for found in observed_layers(LayerNames(graph))]
+    [('2', '0', 2, (3, 3)), ('4', '4', 4, ())]
+    """
+    graph, axes = names.graph, AxesOfMaps(names)
+    reached = reached_values(graph)
+    found: dict[int, ObservedLayer] = {}
+    for layer in names.layers:
+        sums = layer.main.op in _SUMS and sum(reached[value] for value in dict.fromkeys(layer.main.inputs)) > 1
+        if not reached[layer.output] or not (layer.op in CONVOLUTIONS or layer.op == "linear" or sums):
+            continue
+        value = _handed_on(graph, layer.output, reached)
+        one = axes.observed(names.of_value(value), value, layer.name)
+        if one is not None:
+            found.setdefault(value, one)
+    return tuple(found[value] for value in sorted(found))
+
+
+def observed_of(names: LayerNames, asked: Sequence[str]) -> tuple[ObservedLayer, ...]:
+    """Return the layers that were asked for by name, or all that are looked at.
+
+    Raises:
+        CaptureError: there is no such layer, or one has no channels.
+    """
+    if not asked:
+        return observed_layers(names)
+    axes, found = AxesOfMaps(names), []
+    for name in asked:
+        value = names.find_source(name)
+        one = axes.observed(names.of_value(value), value, name)
+        if one is None:
+            shape = "×".join(map(str, names.graph.shape(value)))
+            raise CaptureError(f"{name} gives {shape}, without channels: choose another layer")
+        found.append(one)
+    return tuple(found)
+
+
+def _handed_on(graph: Graph, value: int, reached: Sequence[bool]) -> int:
+    """Return a layer's output after the operations on each of its numbers that alone read it: norm, activation."""
+    while True:
+        readers = graph.consumers.get(value, ())
+        if len(readers) != 1:
+            return value
+        reader = graph.nodes[readers[0]]
+        alone = [v for v in dict.fromkeys(reader.inputs) if reached[v]] == [value]
+        if not alone or not _elementwise(reader) or graph.shape(reader.outputs[0]) != graph.shape(value):
+            return value
+        value = reader.outputs[0]
+
+
+def _elementwise(node: Node) -> bool:
+    return len(node.outputs) > 0 and node.paths is not None and all(
+        not path.steps for path in node.paths if path.output == node.outputs[0]
+    )  # fmt: skip
+
+
+def _channels_last(names: LayerNames) -> set[int]:
+    """Return the values whose last axis holds the channels: tokens, and the outputs of linear layers over positions."""
+    graph = names.graph
+    found = {layer.output for layer in names.layers if layer.op == "linear" and len(graph.shape(layer.output)) > 2}
+    for node in graph.nodes:
+        carried = _elementwise(node) and any(value in found for value in node.inputs)
+        tokens = node.op in _NORMS and len(graph.shape(node.outputs[0])) == 3
+        if tokens or carried:
+            found.update(node.outputs)
+    return found

@@ -1,0 +1,91 @@
+"""Pictures as files: each as SVG and as PNG, the numbers beside it as an array file."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from convscope.arrays import Array
+from convscope.errors import ConvscopeError, RunError
+from convscope.report.documented import Documented, Pictured
+from convscope.report.raster import drawing_png
+from convscope.runs.atomic_files import write_file
+
+
+@runtime_checkable
+class WithArrays(Protocol):
+    """A result that keeps arrays beside its picture."""
+
+    def arrays(self) -> Mapping[str, Array]:
+        """Return the arrays by name."""
+        ...
+
+
+def save_results(folder: Path, results: Mapping[str, Documented], *, scale: float = 2.0) -> tuple[Path, ...]:
+    """Write results into a folder, which is made: NAME.svg and NAME.png of a picture, NAME.npz of its arrays.
+
+    One array alone is NAME.npy. Each file is whole or not there. Signs that file names lack, as in the name of a layer,
+    become "-".
+
+    Args:
+        folder: where to.
+        results: by name.
+        scale: pixels of the PNG for each unit of the drawing.
+
+    Raises:
+        RunError: a file of that name is there already, or can't be written.
+
+    Returns:
+        The files that were written.
+    """
+    files: dict[Path, bytes] = {}
+    for name, result in results.items():
+        for ending, content in _contents(result, scale).items():
+            path = folder / f"{file_name(name)}.{ending}"
+            if path in files:
+                raise RunError(f"{path.name}: two results have this name: give them different ones")
+            files[path] = content
+    there = next((path for path in files if path.exists()), None)
+    if there is not None:
+        raise RunError(f"{there} is there already: choose another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder} can't be made: {error.strerror or error}") from None
+    for path, content in files.items():
+        write_file(path, content)
+    return tuple(files)
+
+
+def file_name(name: str) -> str:
+    """Return a name with only letters, digits, dots, "_" and "-".
+
+    >>> file_name("layer1.0:relu#2 maps"), file_name("../x")
+    ('layer1.0-relu-2-maps', 'x')
+    """
+    found = re.sub(r"[^\w.]+", "-", name).strip("-.")[:120]
+    if not found:
+        raise ConvscopeError(f"{name!r} has no letter or digit to name a file by")
+    return found
+
+
+def _contents(result: Documented, scale: float) -> dict[str, bytes]:
+    """Return the content of each file of a result by its ending."""
+    contents: dict[str, bytes] = {}
+    if isinstance(result, Pictured):
+        drawing = result.figure()
+        contents |= {"svg": drawing.document().encode(), "png": drawing_png(drawing, scale=scale)}
+    if isinstance(result, WithArrays):
+        arrays = dict(result.arrays())
+        written = io.BytesIO()
+        if len(arrays) == 1:
+            np.save(written, next(iter(arrays.values())), allow_pickle=False)
+        else:
+            np.savez_compressed(written, allow_pickle=False, **arrays)
+        contents["npy" if len(arrays) == 1 else "npz"] = written.getvalue()
+    return contents
