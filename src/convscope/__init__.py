@@ -68,7 +68,7 @@ _MODULES: dict[str, str] = {
     "LabelScores": "convscope.scoring.label_scores",
     "Layer": "convscope.graph.summary",
     "LayerFilters": "convscope.interpret.features.filters",
-    "LayerPatches": "convscope.interpret.features.top_patches",
+    "LayerPatches": "convscope.interpret.features.layer_patches",
     "LayerSize": "convscope.interpret.layer_size",
     "LearningRateRangeTest": "convscope.experiments.learning_rate_range",
     "Message": "convscope.runs.events",
@@ -131,7 +131,7 @@ if TYPE_CHECKING:
     from convscope.interpret.features.channels_at import ChannelsAt as ChannelsAt
     from convscope.interpret.features.feature_maps import FeatureMaps as FeatureMaps
     from convscope.interpret.features.filters import LayerFilters as LayerFilters
-    from convscope.interpret.features.top_patches import LayerPatches as LayerPatches
+    from convscope.interpret.features.layer_patches import LayerPatches as LayerPatches
     from convscope.interpret.features.top_patches import TopPatches as TopPatches
     from convscope.interpret.inspection.comparison import Comparison as Comparison
     from convscope.interpret.inspection.comparison import compare as compare

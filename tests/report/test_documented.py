@@ -47,7 +47,8 @@ from convscope.interpret.explanation.record import Explanation
 from convscope.interpret.features.channels_at import ChannelsAt, channels_at
 from convscope.interpret.features.feature_maps import FeatureMaps, feature_maps
 from convscope.interpret.features.filters import LayerFilters, filters
-from convscope.interpret.features.top_patches import LayerPatches, TopPatches, top_patches
+from convscope.interpret.features.layer_patches import LayerPatches
+from convscope.interpret.features.top_patches import TopPatches, top_patches
 from convscope.interpret.inspection.comparison import Comparison
 from convscope.interpret.inspection.record import Inspection
 from convscope.interpret.layer_size import LayerSize

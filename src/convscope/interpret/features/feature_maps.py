@@ -11,7 +11,7 @@ import numpy as np
 from convscope.arrays import Array, Floats
 from convscope.errors import GeometryError, did_you_mean
 from convscope.interpret.features.contribution import contributions, gradient_times_activation
-from convscope.interpret.features.observed import observed_layers, sample_maps
+from convscope.interpret.features.observed import checked_channels, middle_plane, observed_layers, sample_maps
 from convscope.interpret.subject import Subject
 from convscope.report.colour_maps import ColourScale, is_constant, number_text, range_text
 from convscope.report.document import Block, Callout, Document, Fact, Facts
@@ -290,21 +290,6 @@ def first_observed(subject: Subject) -> str:
     if not named:
         raise GeometryError(f"{subject.name} has no convolution and no linear layer: name a layer or an operation")
     return named[0]
-
-
-def middle_plane(values: Floats) -> Floats:
-    """Return a map of one or two axes as it is; of a volume the middle slice, (H, W)."""
-    while values.ndim > 2:
-        values = values[len(values) // 2]
-    return values
-
-
-def checked_channels(channels: Sequence[int], count: int, layer: str) -> tuple[int, ...]:
-    """Return channels that were asked for, each of which the layer has; raises GeometryError for one that it lacks."""
-    for channel in channels:
-        if not 0 <= channel < count:
-            raise GeometryError(f"{layer} has {plural(count, 'channel')}, 0 to {count - 1}: {channel} is none of them")
-    return tuple(channels)
 
 
 def _network_range(subject: Subject) -> tuple[float, float]:

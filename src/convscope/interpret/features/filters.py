@@ -13,7 +13,7 @@ from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Node, Ref
 from convscope.graph.vocabulary import CONVOLUTIONS
 from convscope.interpret.execution.torch_executor import as_array
-from convscope.interpret.features.feature_maps import middle_plane
+from convscope.interpret.features.observed import middle_plane
 from convscope.interpret.replay import Replay
 from convscope.report.colour_maps import ColourScale, hatched, number_text, range_text
 from convscope.report.document import Block, Callout, Document, Fact, Facts

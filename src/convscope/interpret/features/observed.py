@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from math import prod
 
 from convscope.arrays import Floats
-from convscope.errors import CaptureError
+from convscope.errors import CaptureError, GeometryError
 from convscope.graph.axes import value_axes
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node, reached_values
 from convscope.graph.vocabulary import CONVOLUTIONS
 from convscope.interpret.execution.torch_executor import as_array
 from convscope.interpret.replay import Replay
+from convscope.report.units import plural
 
 _SUMS = frozenset({"add", "mul"})
 _NORMS = frozenset({"layer_norm", "rms_norm"})
@@ -95,6 +96,21 @@ def sample_maps(run: Replay, value: int, *, of: str) -> Floats:
     axes = AxesOfMaps(run.names).of(value)
     found: Floats = as_array(tensor).transpose(axes.order())[0]
     return found[None] if axes.channels is None else found
+
+
+def middle_plane(values: Floats) -> Floats:
+    """Return a map of one or two axes as it is; of a volume the middle slice, (H, W)."""
+    while values.ndim > 2:
+        values = values[len(values) // 2]
+    return values
+
+
+def checked_channels(channels: Sequence[int], count: int, layer: str) -> tuple[int, ...]:
+    """Return channels that were asked for, each of which the layer has; raises GeometryError for one that it lacks."""
+    for channel in channels:
+        if not 0 <= channel < count:
+            raise GeometryError(f"{layer} has {plural(count, 'channel')}, 0 to {count - 1}: {channel} is none of them")
+    return tuple(channels)
 
 
 def observed_layers(names: LayerNames) -> tuple[ObservedLayer, ...]:

@@ -109,7 +109,9 @@ class _Search:
         self._values = self._values.to(torch.promote_types(numbers.dtype, torch.float32))
         largest = self._largest(numbers)
         if not bool(torch.isfinite(largest).all()):
-            largest = self._finite(numbers)
+            numbers = torch.where(numbers.isfinite(), numbers, -torch.inf)
+            largest = self._largest(numbers)
+            self._not_finite += int((largest == -torch.inf).sum())
         # Equal to the last that is kept is too late: an earlier image has it.
         better = largest > self._values[:, -1]
         channels = better.any(dim=0).nonzero().squeeze(1)
@@ -144,17 +146,8 @@ class _Search:
         found = numbers.amax(dim=self._axes.positions) if self._axes.positions else numbers
         return found.to(self._values.dtype)
 
-    def _finite(self, numbers: torch.Tensor) -> torch.Tensor:
-        """Return what `_largest` does, of the finite numbers alone; minus infinity where there are none."""
-        largest = self._largest(torch.where(numbers.isfinite(), numbers, -torch.inf))
-        self._not_finite += int((largest == -torch.inf).sum())
-        return largest
-
     def _places_of(self, numbers: torch.Tensor, images: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
         """Return where in its map the largest number of each pair of an image and a channel is, flat."""
         if not self._axes.positions:
             return torch.zeros(len(images), dtype=torch.int64)
-        chosen = numbers.permute(self._axes.order())[images, channels].flatten(1)
-        if not bool(chosen.isfinite().all()):
-            chosen = torch.where(chosen.isfinite(), chosen, -torch.inf)
-        return chosen.argmax(dim=1)
+        return numbers.permute(self._axes.order())[images, channels].flatten(1).argmax(dim=1)

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from convscope.arrays import Array, Rgb
+from convscope.arrays import Array
 from convscope.data.batches import Batches, to_floats
 from convscope.data.preprocessing import Normalization
-from convscope.data.records import ImageSet, Labels, Pixels
+from convscope.data.records import ImageSet, Pixels
 from convscope.errors import CaptureError, DataError, GeometryError, did_you_mean
-from convscope.interpret.features.cell_boxes import CellBox, CellBoxes, cropped
-from convscope.interpret.features.feature_maps import checked_channels
+from convscope.interpret.features.cell_boxes import CellBoxes
+from convscope.interpret.features.layer_patches import CHANNELS, LayerPatches, SearchedImages
+from convscope.interpret.features.observed import checked_channels
 from convscope.interpret.features.patch_search import KEPT, LayerMaxima, search_maxima
 from convscope.interpret.replay import Replays
 from convscope.report.colour_maps import number_text
 from convscope.report.document import Block, Callout, Document, Fact, Facts, Section
-from convscope.report.documented import Documented, Pictured
-from convscope.report.image_grid import Tile, grid_figure, image_grid
+from convscope.report.documented import Documented
 from convscope.report.json_values import json_dict
 from convscope.report.progress import Progress, no_progress
-from convscope.report.svg import Drawing
 from convscope.report.table import Column, Row, Table
 from convscope.report.units import plural, shape
 
-CHANNELS = 8  # drawn at once
-_TILE = 84  # width of a crop
 # Numbers of a batch's inputs: enough images for the arithmetic, few enough for the maps to stay near.
 _BATCH_NUMBERS, _SMALLEST_BATCH, _LARGEST_BATCH = 2**22, 16, 256
 
@@ -39,26 +36,17 @@ class TopPatches(Documented):
     """For each channel of each layer, the images of a data set with its largest values.
 
     Args:
-        network: its name.
-        data: the name of the images.
-        names: of the images.
-        searched: how many of them were gone through: all, unless the search was interrupted.
+        images: those that were searched, and the network.
         maxima: of each layer.
-        boxes: what the cells of each layer read.
-        read: gives the pixels (H, W, C) of a row, of which crops are drawn.
-        labels: of the images.
-        classes: the names of the labels; empty where they are not known.
     """
 
-    network: str
-    data: str
-    names: Sequence[str]
-    searched: int
+    images: SearchedImages
     maxima: tuple[LayerMaxima, ...]
-    boxes: CellBoxes
-    read: Callable[[int], Pixels]
-    labels: Labels
-    classes: tuple[str, ...] = field(default=())
+
+    @property
+    def searched(self) -> int:
+        """How many images were gone through."""
+        return self.images.searched
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -88,12 +76,12 @@ class TopPatches(Documented):
         pages = max(1, -(-len(chosen) // max(1, per_page)))
         if not 1 <= page <= pages or per_page < 1:
             raise GeometryError(f"page {page} of {per_page} channels each: there are {plural(pages, 'page')}, from 1")
-        return LayerPatches(of=self, maxima=found, channels=chosen, page=page, per_page=per_page)
+        return LayerPatches(of=self.images, maxima=found, channels=chosen, page=page, per_page=per_page)
 
     def headline(self) -> str:
         """Return the network, the data, and how much was searched."""
         layers = plural(len(self.maxima), "layer")
-        return f"{self.network} on {self.data}: {layers}, {plural(self.searched, 'image')}"
+        return f"{self.images.network} on {self.images.data}: {layers}, {plural(self.searched, 'image')}"
 
     def arrays(self) -> dict[str, Array]:
         """Return what is kept of each layer, under "LAYER/rows", "LAYER/places" and "LAYER/values"."""
@@ -115,9 +103,9 @@ class TopPatches(Documented):
                 the images with its largest values, the largest first; -1 and "nan" where there were fewer images.
         """
         return json_dict({
-            "network": self.network,
-            "data": self.data,
-            "images": len(self.names),
+            "network": self.images.network,
+            "data": self.images.data,
+            "images": len(self.images.names),
             "searched": self.searched,
             "layers": [
                 {
@@ -136,15 +124,15 @@ class TopPatches(Documented):
     def document(self) -> Document:
         """Return what is shown: a table of the layers, and of each the first channels' patches."""
         facts = [
-            Fact("network", self.network),
-            Fact("images", f"{self.searched:,} of {self.data}", self.searched),
+            Fact("network", self.images.network),
+            Fact("images", f"{self.searched:,} of {self.images.data}", self.searched),
             Fact("layers", str(len(self.maxima)), len(self.maxima)),
         ]
         columns = [Column("layer"), Column("channels", numeric=True), Column("map", numeric=True),
                    Column("a cell reads", numeric=True), Column("largest value", numeric=True)]  # fmt: skip
         rows = []
         for found in self.maxima:
-            box = self.boxes.box(found.layer.value, tuple(size // 2 for size in found.layer.positions))
+            box = self.images.boxes.box(found.layer.value, tuple(size // 2 for size in found.layer.positions))
             best = found.values[np.isfinite(found.values)].max(initial=-np.inf)
             rows.append(Row((
                 found.layer.name, f"{found.layer.channels:,}", shape(found.layer.positions) or "none",
@@ -153,148 +141,14 @@ class TopPatches(Documented):
         blocks: list[Block] = [*(Callout("note", note) for note in self._notes()), Facts(tuple(facts))]
         blocks.append(Table(tuple(columns), tuple(rows)))
         sections = [Section(name, self.of_layer(name).document().blocks, page_only=True) for name in self.layers]
-        return Document(f"Top patches of {self.network} on {self.data}", (*blocks, *sections))
+        return Document(f"Top patches of {self.images.network} on {self.images.data}", (*blocks, *sections))
 
     def _notes(self) -> Iterator[str]:
-        if self.searched < len(self.names):
-            yield f"interrupted: {self.searched:,} of {plural(len(self.names), 'image')} searched"
+        if self.searched < len(self.images.names):
+            yield f"interrupted: {self.searched:,} of {plural(len(self.images.names), 'image')} searched"
         missing = sum(found.not_finite for found in self.maxima)
         if missing:
             yield f"{plural(missing, 'map')} without a finite number left out"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class LayerPatches(Pictured):
-    """The patches of some channels of one layer.
-
-    Args:
-        of: all patches.
-        maxima: those of the layer.
-        channels: in their order.
-        page: which part of the channels is drawn, from 1.
-        per_page: how many are drawn at once.
-    """
-
-    of: TopPatches
-    maxima: LayerMaxima
-    channels: tuple[int, ...]
-    page: int = 1
-    per_page: int = CHANNELS
-
-    @property
-    def shown(self) -> tuple[int, ...]:
-        """The channels of this page."""
-        return self.channels[(self.page - 1) * self.per_page : self.page * self.per_page]
-
-    @property
-    def pages(self) -> int:
-        """How many pages all channels fill."""
-        return max(1, -(-len(self.channels) // self.per_page))
-
-    def headline(self) -> str:
-        """Return the layer and its channels."""
-        layer = self.maxima.layer
-        return f"{layer.name} of {self.of.network}: top patches of {plural(len(self.channels), 'channel')}"
-
-    def arrays(self) -> dict[str, Array]:
-        """Return what is kept beside a picture, of the channels of this page."""
-        chosen = list(self.shown)
-        found = {"channels": np.array(chosen, np.int64), "rows": self.maxima.rows[chosen]}
-        return found | {"places": self.maxima.places[chosen], "values": self.maxima.values[chosen]}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the numbers as JSON's types.
-
-        Keys:
-            network: its name.
-            data: the name of the images.
-            layer: the layer.
-            channels: those of this page, each with channel and patches: image, row, place, value, and box, the first
-                and last row and column that the cell reads.
-            page: which page.
-            pages: of how many.
-        """
-        channels = [
-            {
-                "channel": channel,
-                "patches": [
-                    {
-                        "image": self.of.names[row],
-                        "row": row,
-                        "place": place,
-                        "value": value,
-                        "box": None if box is None else box.spans,
-                    }
-                    for row, place, value, box in self._patches(channel)
-                ],
-            }
-            for channel in self.shown
-        ]
-        return json_dict({
-            "network": self.of.network,
-            "data": self.of.data,
-            "layer": self.maxima.layer.name,
-            "channels": channels,
-            "page": self.page,
-            "pages": self.pages,
-        })  # fmt: skip
-
-    def figure(self) -> Drawing:
-        """Draw for each channel the crops of its images, the largest value first; padding is hatched."""
-        return image_grid(list(self._tiles()), **self._settings())
-
-    def document(self) -> Document:
-        """Return what is shown: the patches."""
-        layer = self.maxima.layer
-        notes: list[Block] = []
-        box = self._box(layer.channels - 1, tuple(size // 2 for size in layer.positions))
-        if box is not None and not box.exact:
-            notes.append(Callout("note", f"the receptive field of {layer.name} is not known exactly"))
-        figure = grid_figure(list(self._tiles()), **self._settings(), caption=(
-            "Each crop is what the cell with the channel's largest value reads of an image; padding is hatched."
-        ))  # fmt: skip
-        return Document(f"Top patches of {layer.name} of {self.of.network}", (*notes, figure))
-
-    def _settings(self) -> dict[str, Any]:
-        layer = self.maxima.layer
-        first, last = (self.page - 1) * self.per_page, (self.page - 1) * self.per_page + len(self.shown)
-        return {
-            "title": f"{self.of.network}: top patches of {layer.name}",
-            "subtitle": f"channels {first + 1} to {last} of {len(self.channels)}; one patch of an image, the largest "
-                        f"of {self.of.searched:,} first, with its activation",
-            "columns": self.maxima.rows.shape[1],
-            "tile_width": _TILE,
-        }  # fmt: skip
-
-    def _patches(self, channel: int) -> Iterator[tuple[int, tuple[int, ...], float, CellBox | None]]:
-        found = self.maxima
-        for row, place, value in zip(found.rows[channel], found.places[channel], found.values[channel], strict=True):
-            if row >= 0:
-                where = tuple(int(one) for one in place)
-                yield int(row), where, float(value), self._box(channel, where)
-
-    def _tiles(self) -> Iterator[Tile]:
-        classes, labels = self.of.classes, self.of.labels
-        for channel in self.shown:
-            patches = list(self._patches(channel))
-            if not patches:
-                yield Tile(np.zeros((1, 1, 3), np.uint8), "no image", group=f"channel {channel}")
-            for row, place, value, box in patches:
-                label = int(labels[row])
-                named = classes[label] if 0 <= label < len(classes) else ""
-                where = "" if box is None else f" {box.text()}"
-                yield Tile(
-                    self._crop(row, box), number_text(value), named, group=f"channel {channel}",
-                    description=f"{self.of.names[row]}{where}, cell {place}",
-                )  # fmt: skip
-
-    def _box(self, channel: int, place: tuple[int, ...]) -> CellBox | None:
-        return self.of.boxes.box(self.maxima.layer.value, place, channel)
-
-    def _crop(self, row: int, box: CellBox | None) -> Rgb:
-        pixels = self.of.read(row)
-        whole = CellBox(tuple((0, size - 1) for size in pixels.shape[:2]), False)
-        return cropped(pixels, box if box is not None and len(box.spans) == 2 else whole, least=_TILE)
 
 
 def top_patches(
@@ -350,10 +204,11 @@ def top_patches(
     )  # fmt: skip
     first = min(size, len(images))
     graph, names = replays.graph_on(to_floats(np.asarray(images.images[np.arange(first)]), normalization))
-    return TopPatches(
-        network=graph.name, data=data, names=images.names, searched=searched, maxima=maxima, boxes=CellBoxes(names),
+    searched_images = SearchedImages(
+        network=graph.name, data=data, names=images.names, searched=searched, boxes=CellBoxes(names),
         read=partial(_pixels_of, images), labels=images.labels, classes=tuple(classes),
     )  # fmt: skip
+    return TopPatches(images=searched_images, maxima=maxima)
 
 
 def _pixels_of(images: ImageSet, row: int) -> Pixels:
