@@ -37,11 +37,11 @@ from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.hardware.mode import ComputeMode
 from convscope.report.table import Column, Table, print_table
+from convscope.scoring import linear_penalty
+from convscope.scoring.linear_penalty import GRID, HeadFit, Samples, fit_head
 from convscope.scoring.objective import Objective
-from convscope.training.probe import penalty
 from convscope.training.probe.features import Backbone, compute_features
 from convscope.training.probe.linear_head import find_head
-from convscope.training.probe.penalty import GRID, HeadFit, Samples, fit_head
 
 Timed = TypeVar("Timed")
 VALIDATION = (100, 200, 500, 1000, 2000)
@@ -140,7 +140,7 @@ def measured(images: Images, *, train: int, seed: int) -> list[tuple[str, tuple[
         return float((scores.argmax(1) == of.targets).double().mean())
 
     lines = []
-    penalty.FEW_IMAGES = 0
+    linear_penalty.FEW_IMAGES = 0
     for count in (count for count in VALIDATION if count <= len(others)):
         found, seconds = solved(learned, images.train.part(others[:count]))
         lines.append((f"penalty by {count:,} validation images", (right(found, test), seconds, found.l2)))

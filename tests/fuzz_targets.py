@@ -38,6 +38,7 @@ from convscope.recipe.recipe_file import load_recipe, to_toml
 from convscope.runs.atomic_files import MANIFEST
 from convscope.runs.checkpoint import STATE, TENSORS, load_checkpoint, load_optimizer
 from convscope.runs.events import EpochRow, event_line, read_event, read_status
+from convscope.runs.layer_norms import NormSample, norm_line, read_norms
 from convscope.runs.model_spec import ModelSpec, read_spec
 from convscope.runs.progress import RunProgress
 from convscope.runs.run_directory import Run
@@ -244,7 +245,7 @@ def _first_shard() -> bytes:
 
 
 def _records() -> list[bytes]:
-    """The JSON files of a run: model.json, status.json, a line of events.jsonl, ablation.json."""
+    """The JSON files of a run: model.json, status.json, lines of events.jsonl and norms.jsonl, ablation.json."""
     spec = ModelSpec(
         name="lenet5",
         options={},
@@ -260,8 +261,9 @@ def _records() -> list[bytes]:
         "format": 1, "variants": ["baseline", "dropout"], "seeds": [0, 1], "data": "x",
         "costs": {"baseline": {"parameters": 3, "macs": 9}, "dropout": {"parameters": 3, "macs": None}},
     }  # fmt: skip
+    norms = NormSample(step=20, epoch=0.5, outputs={"conv": 1.0}, gradients={"conv": None})
     return [json.dumps(spec.to_dict()).encode(), json.dumps(status).encode(), event_line(ROW, time=1.0).encode(),
-            json.dumps(plan).encode()]  # fmt: skip
+            json.dumps(plan).encode(), norm_line(norms).encode()]  # fmt: skip
 
 
 def _read_records(folder: Path, data: bytes) -> object:
@@ -270,6 +272,7 @@ def _read_records(folder: Path, data: bytes) -> object:
     # Both say None for what is no record.
     read_event(data.decode("utf-8", "replace"))
     read_status(folder / "status.json")
+    read_norms(data.decode("utf-8", "replace"))
     for read in (lambda: read_spec(folder / "model.json").build(check=False), lambda: read_plan(Run(folder))):
         try:
             read()

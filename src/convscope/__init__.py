@@ -51,6 +51,7 @@ _MODULES: dict[str, str] = {
     "training_memory": "convscope.capture.capture",
     # What they return.
     "Ablation": "convscope.experiments.ablation.record",
+    "Attribution": "convscope.interpret.attribution.record",
     "Audit": "convscope.interpret.audit",
     "CellField": "convscope.interpret.cell_field",
     "ChannelsAt": "convscope.interpret.features.channels_at",
@@ -123,6 +124,7 @@ if TYPE_CHECKING:
     from convscope.graph.records import Graph as Graph
     from convscope.graph.summary import Layer as Layer
     from convscope.graph.training_bytes import TrainingBytes as TrainingBytes
+    from convscope.interpret.attribution.record import Attribution as Attribution
     from convscope.interpret.audit import Audit as Audit
     from convscope.interpret.audit import audit as audit
     from convscope.interpret.cell_field import CellField as CellField

@@ -30,7 +30,7 @@ from convscope.scoring.scores import matrix_table
 
 COLOURS = {"blue": (30, 40, 200), "green": (20, 180, 40), "red": (210, 30, 30)}
 RUN_FILES = {"recipe.toml", "model.json", "weights.safetensors", "checkpoint", "metrics.csv", "report.html", "log.txt",
-             "events.jsonl", "status.json"}  # fmt: skip
+             "events.jsonl", "status.json", "live"}  # fmt: skip
 
 
 def paint(folder: Path, images: int) -> Path:

@@ -64,7 +64,7 @@ def test_what_is_written_and_told(whole: Ablation) -> None:
     written = {path.name for path in whole.run.path.iterdir()}
     assert written == {
         "ablation.json", "recipe.toml", "results.csv", "epochs.csv", "report.html", "log.txt", "events.jsonl",
-        "status.json",
+        "status.json", "live",
     }  # fmt: skip
     with (whole.run.path / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -76,7 +76,13 @@ def test_what_is_written_and_told(whole: Ablation) -> None:
     assert "order found: " in text and "sigmoid for ReLU" in text and "lecture notes" not in text
     page = whole.report.read_text()
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page) and "<script" not in page
-    for heading in ("Ablation of alexnet-mini", "Accuracy by variant", "Validation accuracy by epoch", "What was done"):
+    for heading in (
+        "Ablation of alexnet-mini",
+        "Accuracy by variant",
+        "Validation accuracy by epoch",
+        "Norms by layer",
+        "What was done",
+    ):
         assert heading in page
     values = json.loads(json.dumps(whole.to_dict()))
     assert values["order"][0] in ("baseline", "dropout") and values["findings"][2]["macs"] > 0

@@ -38,6 +38,31 @@ def net(forward: Callable[..., torch.Tensor], **modules: nn.Module | nn.Paramete
     return Net()
 
 
+class TestShrinking:
+    def test_five_convolutions_without_padding_eat_the_image(self):
+        model = nn.Sequential(*(nn.Conv2d(3, 3, 5) for _ in range(5)))
+        [warning] = found(model, 3, 32, 32)["shrinking"]
+        assert (warning.layer, warning.severity) == ("0", "warning")
+        assert "5 convolutions without padding, from 0 to 4, leave 38 % of each side" in warning.message
+        assert "32×32 becomes 12×12" in warning.message and "0 4, 1 4, 2 4, 3 4, 4 4" in warning.evidence
+
+    def test_padding_strides_and_full_kernels_are_meant(self):
+        for model in (
+            nn.Sequential(*(nn.Conv2d(3, 3, 5, padding=2) for _ in range(5))),
+            nn.Sequential(*(nn.Sequential(nn.ReflectionPad2d(2), nn.Conv2d(3, 3, 5)) for _ in range(5))),
+            nn.Sequential(*(nn.Conv2d(3, 3, 3, 2) for _ in range(3))),
+            nn.Sequential(nn.Conv2d(3, 3, 3), nn.Conv2d(3, 3, 3), nn.Conv2d(3, 3, 28)),
+            nn.Sequential(*(nn.Conv2d(3, 3, 5) for _ in range(2))),
+        ):
+            assert "shrinking" not in found(model, 3, 32, 32)
+
+    def test_a_branch_that_keeps_its_size_carries_on(self):
+        crop = net(lambda m, x: m.c(m.b(m.a(x))) + x[..., 6:-6, 6:-6], a=nn.Conv2d(3, 3, 5), b=nn.Conv2d(3, 3, 5),
+                   c=nn.Conv2d(3, 3, 5))  # fmt: skip
+        assert "shrinking" in found(crop, 3, 20, 20)  # 8 of 20
+        assert "shrinking" not in found(nn.Sequential(crop, crop), 3, 64, 64)
+
+
 class TestWindows:
     def test_the_row_and_column_that_a_strided_convolution_drops_are_named(self):
         [warning] = found(nn.Sequential(nn.Conv2d(3, 4, 3, stride=2)), 3, 64, 64)["never-read"]
@@ -136,6 +161,29 @@ class TestFields:
         assert "about 5 3×3 layers" in warning.remedy  # 40 more pixels, 8 a layer
         assert "small-field" not in found(model, 3, 128, 128, object_size=20)
         assert "small-field" not in found(model, 3, 128, 128)
+
+    def test_a_field_far_below_the_image_is_found_without_being_asked(self):
+        pooled = nn.Sequential(self.chain(2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+        [note] = found(pooled, 3, 128, 128)["far-below-image"]
+        assert (
+            note.severity == "note"
+            and "1 averages positions that see 20×20 each of the input's 128×128" in note.message
+        )
+        assert "16 % of each side" in note.evidence
+        assert found(pooled, 3, 224, 224)["far-below-image"][0].severity == "warning"
+        assert "far-below-image" not in found(pooled, 3, 64, 64)
+        # A fully connected layer weighs each position by itself; a map of scores is no answer for the whole image.
+        flat = nn.Sequential(self.chain(2), nn.Flatten(), nn.LazyLinear(2))
+        assert "far-below-image" not in found(flat, 3, 128, 128)
+        assert "far-below-image" not in found(self.chain(2), 3, 128, 128)
+
+    def test_a_gate_is_no_field(self):
+        gate = net(lambda m, x: x * m.weigh(x.mean((2, 3), keepdim=True)).sigmoid(), weigh=nn.Conv2d(4, 4, 1))
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), gate, nn.Conv2d(4, 4, 9, 8), nn.Conv2d(4, 4, 9), nn.GroupNorm(1, 4),
+                              nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))  # fmt: skip
+        assert "far-below-image" not in found(model, 3, 128, 128)  # 75 pixels, behind a gate that stands after 3
+        [note] = found(model, 3, 320, 320)["far-below-image"]
+        assert "75×75" in note.message and note.layer == "3"
 
     def test_a_fully_connected_layer_on_the_map_sees_every_object(self):
         assert "small-field" not in found(build("lenet5"), 1, 32, 32, object_size=30)

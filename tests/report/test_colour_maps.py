@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convscope.report.colour_maps import ColourScale, hatched, is_constant, largest_cells, range_text
+from convscope.report.colour_maps import ColourScale, hatched, is_constant, largest_cells, range_text, reduced
 
 # Viénot, Brettel and Mollon 1999: linear RGB as seen without red or without green cones.
 BLINDNESS = {
@@ -77,3 +77,10 @@ def test_a_constant_map_is_said_so_though_float32_has_rounded_it():
 def test_the_largest_cells_are_by_absolute_value_and_ties_by_position():
     values = np.array([[2.0, -2.0], [np.nan, 1.0]])
     assert largest_cells(values) == [(2.0, (0, 0)), (-2.0, (0, 1)), (1.0, (1, 1))]
+
+
+def test_a_reduced_picture_is_the_mean_of_blocks():
+    pixels = np.arange(8 * 6 * 3, dtype=np.uint8).reshape(8, 6, 3)
+    found = reduced(pixels, 4)
+    assert found.shape == (4, 3, 3) and found[0, 0, 0] == round(pixels[:2, :2, 0].mean())
+    assert reduced(pixels, 8) is pixels and reduced(pixels[:1], 2).shape == (1, 6, 3)

@@ -41,6 +41,8 @@ from convscope.graph.training_bytes import TrainingBytes
 from convscope.hardware.allocator import Allocation
 from convscope.hardware.machine import Machine
 from convscope.hardware.mode import ComputeMode
+from convscope.interpret.attribution.methods import attribute
+from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.audit import Audit, LayerError
 from convscope.interpret.cell_field import CellField
 from convscope.interpret.explanation.record import Explanation
@@ -202,6 +204,7 @@ RECORDS: dict[type[Documented], Callable[[], Documented]] = {
     Explanation: lambda: convscope.explain(network(), torch.ones(1, 6, 6), layer="0", at=(1, 1)),
     CellField: lambda: field(inspected(), "0"),
     FeatureMaps: lambda: feature_maps(subject()),
+    Attribution: lambda: attribute(subject(), "occlusion"),
     LayerFilters: lambda: filters(subject().replay),
     ChannelsAt: lambda: channels_at(subject()),
     TopPatches: patches,

@@ -1,5 +1,6 @@
 """Grids of small pictures: every tile drawn, one scale where they are compared, all of it also in words."""
 
+import base64
 import io
 from xml.etree import ElementTree
 
@@ -88,3 +89,12 @@ def test_tiles_are_written_with_a_palette_and_keep_their_pixels():
 def test_bars_alone_have_the_height_of_their_frame_in_words_and_no_colour_bar():
     drawing = image_grid([Tile(np.array([1.0, -2.0]), "x")], title="t", scale=ColourScale("diverging", -2, 2), unit="w")
     assert words(drawing)[1] == "height of the frame: -2 to 2, w; orange is above 0, blue below" and not images(drawing)
+
+
+def test_photographs_are_held_small_and_small_pictures_pixel_by_pixel():
+    large = np.random.default_rng(0).integers(0, 256, (400, 300, 3), dtype=np.uint8)
+    held = [images(image_grid([Tile(values, photograph=True)], title="t", tile_width=84))[0].get("href")
+            for values in (large, large[:40, :40])]  # fmt: skip
+    assert held[0].startswith("data:image/jpeg") and held[1].startswith("data:image/png")
+    with Image.open(io.BytesIO(base64.b64decode(held[0].partition(",")[2]))) as picture:
+        assert max(picture.size) <= 168

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,21 @@ def test_a_torn_event_takes_no_other_with_it(tmp_path: Path) -> None:
         run.record(Message(text="resuming"))
     assert run.events_path.read_text().splitlines()[1:2] == ['{"time": 17956']
     assert json.loads(run.events_path.read_text().splitlines()[2])["text"] == "resuming"
+
+
+def test_norms_of_a_training_that_is_gone_on_with_equal_those_of_an_unbroken_one(tmp_path: Path) -> None:
+    from convscope.training.train_run import train_on
+
+    recipe = RECIPE.changed({"batch_size": 64})  # 23 steps an epoch, of which one in 20 is sampled
+    whole = train_watched("digits", recipe, name="whole", runs_directory=tmp_path, listener=Silent()).run
+    listener = _Watching(tmp_path / "run", stop_after=1)
+    run = train_watched("digits", recipe, name="run", runs_directory=tmp_path, listener=listener).run
+    # What a process leaves that is killed in the second epoch.
+    run.add_norms([replace(run.norms()[0], step=10**6, epoch=1.5)])
+    run.norms_path.write_text(run.norms_path.read_text() + '{"step": 12, "epo')
+    train_on(run.path, {}, listener=Silent(), cache_directory=None)
+    assert run.norms() == whole.norms() and [one.step for one in run.norms()] == [0, 20, 40]
+    first = run.norms()[0]
+    assert first.step == 0 and set(first.gradients) == set(first.outputs) and len(first.outputs) >= 5
+    assert all(norm and norm > 0 for norm in (*first.outputs.values(), *first.gradients.values()))
+    assert "Norms by layer" in run.report.read_text() and "live/" in run.report.read_text()

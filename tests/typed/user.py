@@ -28,6 +28,11 @@ def look(network: nn.Module) -> None:
     assert_type(inspection.svg, str)
 
 
+def attributions(found: convscope.Attribution) -> float:
+    """Return the largest number of a map."""
+    return float(found.map.max()) if found.has_evidence else found.score
+
+
 def features(maps: convscope.FeatureMaps, units: convscope.ChannelsAt, patches: convscope.TopPatches) -> None:
     """Save the pictures of a layer."""
     assert_type(maps.figure().save("maps.svg"), Path)

@@ -86,7 +86,7 @@ class MapGeometry:
         reaches = [self._reaches.of(value, source) for source in self._sources]
         axes: list[int] = []
         for reach in reaches:
-            if reach is None or reach.pairs or len(reach.axes_along) != 1:
+            if reach is None or reach.pairs or len(reach.axes_along) != 1 or not _alone(reach):
                 return None
             axes += reach.axes_along
         # Axis 0 holds the images of the batch.
@@ -133,6 +133,14 @@ def placed(cells: Array, centres: Sequence[Floats], size: Sequence[int]) -> Floa
         weights = np.stack([np.interp(np.arange(pixels), along, unit) for unit in np.eye(len(along))], axis=1)
         found = np.moveaxis(np.tensordot(weights, found, axes=(1, axis)), 0, axis)
     return found
+
+
+def _alone(reach: AxisReach) -> bool:
+    """Return whether a value's axis holds positions alone, not channels beside them as in a flattened map."""
+    if reach.layout is None:
+        return True
+    (axis,) = reach.axes_along
+    return all(part in reach.along or reach.layout.parts[part] == 1 for part in reach.layout.parts_of(axis))
 
 
 def _centres(reach: AxisReach, axis: int, shape: tuple[int, ...]) -> Floats | None:

@@ -82,7 +82,7 @@ class Replay:
     @property
     def class_scores(self) -> torch.Tensor:
         """The score of each class, (N, classes): of a map of scores (N, classes, *S) the mean over its positions."""
-        return _by_class(self.scores)
+        return by_class(self.scores)
 
     def score(self, target: int) -> torch.Tensor:
         """Return the score of a class for each image, (N,).
@@ -201,7 +201,7 @@ class Replays:
         >>> torch.equal(Replays(network).class_scores(batch), network(batch))
         True
         """
-        return _by_class(_scores_alone(self.executor(*inputs)))
+        return by_class(_scores_alone(self.executor(*inputs)))
 
     def class_gradients(
         self, target: int, inputs: torch.Tensor, *, guided: bool = False
@@ -275,7 +275,7 @@ class Replays:
         executor = self.executor(*inputs)
         for name, numbers in given.items():
             executor.replace(names.find_source(name), numbers)
-        return _by_class(executor.tensor(_scores_value(executor.graph)))
+        return by_class(executor.tensor(_scores_value(executor.graph)))
 
     def _stream(self, inputs: tuple[torch.Tensor, ...], wanted: tuple[int, ...]) -> Iterator[tuple[int, torch.Tensor]]:
         graph, _ = self._captured_on(inputs)
@@ -350,6 +350,6 @@ def _scores_alone(executor: TorchExecutor) -> torch.Tensor:
     return executor.tensor(wanted)
 
 
-def _by_class(scores: torch.Tensor) -> torch.Tensor:
+def by_class(scores: torch.Tensor) -> torch.Tensor:
     """Return scores as (N, classes): of a map of scores (N, classes, *S) the mean over its positions."""
     return scores[:, None] if scores.ndim == 1 else scores.flatten(2).mean(2) if scores.ndim > 2 else scores

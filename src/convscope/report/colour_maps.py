@@ -114,6 +114,21 @@ def enlarged(pixels: Array, least: int) -> Array:
     return pixels.repeat(times, axis=0).repeat(times, axis=1) if times > 1 else pixels
 
 
+def reduced(pixels: Rgb, most: int) -> Rgb:
+    """Return a picture (H, W, 3) whose longer side has at most so many pixels: means of square blocks of them.
+
+    >>> reduced(np.zeros((500, 300, 3), np.uint8), 168).shape
+    (166, 100, 3)
+    """
+    times = -(-max(pixels.shape[:2]) // most)
+    high, wide = (max(1, side // times) for side in pixels.shape[:2])
+    if times == 1 or min(pixels.shape[:2]) < times:
+        return pixels
+    blocks = pixels[: high * times, : wide * times].reshape(high, times, wide, times, 3)
+    means: Floats = blocks.mean(axis=(1, 3), dtype=np.float64)
+    return np.rint(means).astype(np.uint8)
+
+
 def hatched(pixels: Rgb, where: Booleans) -> Rgb:
     """Return pixels (H, W, 3) with diagonal stripes where there is nothing to show: no number, or outside an image."""
     diagonals = np.add.outer(np.arange(where.shape[0]), np.arange(where.shape[1]))

@@ -21,9 +21,10 @@ from convscope.report.colour_maps import (
     largest_cells,
     number_text,
     range_text,
+    reduced,
 )
 from convscope.report.document import Figure
-from convscope.report.png import png_data_uri
+from convscope.report.png import jpeg_data_uri, png_data_uri
 from convscope.report.svg import CHARACTER_WIDTH, Colour, Drawing, Element, element, group, line, paint, rectangle, text
 from convscope.report.svg import text_width as width_of
 
@@ -33,6 +34,7 @@ _TITLE, _LINE, _BAR = 24.0, 15.0, 30.0  # heights
 _STRIP = 180.0  # length of the colour bar
 _SMALL = 10.5  # font size
 _NARROWEST = 360.0
+_SHARP = 64  # pixels to a side up to which a photograph keeps every one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +49,7 @@ class Tile:
         boxes: what to frame on it, in its own rows and columns.
         group: the heading of its row, such as a layer; tiles of another group start a new row.
         description: what a picture shows, in words, where its title does not say it.
+        photograph: a picture that may lose a little: above 64 pixels it is held as a JPEG of twice the tile's size.
     """
 
     values: Array
@@ -56,6 +59,7 @@ class Tile:
     boxes: tuple[PlotBox, ...] = field(default=())
     group: str = ""
     description: str = ""
+    photograph: bool = False
 
     @property
     def is_picture(self) -> bool:
@@ -206,7 +210,7 @@ def _tile(
     wide, tall = pixels.shape[1] * times, pixels.shape[0] * times
     tip = element("title", {}, _in_words(tile, 5))
     image = element("image", {
-        "href": png_data_uri(pixels, palette=not tile.is_picture), "width": wide, "height": tall,
+        "href": _held(tile, pixels, 2 * round(width)), "width": wide, "height": tall,
         "preserveAspectRatio": "none", "style": "image-rendering:pixelated" if times >= 1 else None,
     }, tip)  # fmt: skip
     frame = rectangle(0.5, 0.5, max(0.0, wide - 1), max(0.0, tall - 1), stroke="faint")
@@ -219,6 +223,13 @@ def _pixels(tile: Tile, scale: ColourScale, least: int) -> Rgb:
         return scale.picture(tile.values, least=least)
     values = tile.values
     return enlarged(values.repeat(3, axis=2) if values.shape[2] == 1 else values, least)
+
+
+def _held(tile: Tile, pixels: Rgb, most: int) -> str:
+    """Return the pixels of a tile as the `data:` URI of a file."""
+    if tile.photograph and max(tile.values.shape[:2]) > _SHARP:
+        return jpeg_data_uri(reduced(pixels, most))
+    return png_data_uri(pixels, palette=True)
 
 
 def _bars(values: Array, scale: ColourScale, width: float, high: float) -> list[Element]:

@@ -1,7 +1,7 @@
 """The run directory: all that predict, explain, export and serve need, and all that a reader wants to see.
 
     recipe.toml  model.json  weights.safetensors  checkpoint/  metrics.csv  report.html  log.txt  events.jsonl
-    status.json  [split.csv]  [code/]
+    status.json  live/norms.jsonl  [split.csv]  [code/]
 
 It is never overwritten: a new run takes the next free name. Opening and listing one imports no torch; its weights do.
 """
@@ -14,7 +14,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -53,6 +53,7 @@ from convscope.runs.events import (
     write_status,
 )
 from convscope.runs.kept_code import require_as_kept, write_code
+from convscope.runs.layer_norms import NormSample, norm_line, read_norms
 from convscope.runs.lock import is_held, locked
 from convscope.runs.model_spec import NAME, Members, ModelSpec, read_spec
 from convscope.runs.progress import measures
@@ -156,6 +157,41 @@ class Run(ShortRepr):
     def events_path(self) -> Path:
         """The events, a JSON record a line."""
         return self.path / "events.jsonl"
+
+    @property
+    def norms_path(self) -> Path:
+        """The norms of each layer's outputs and gradients at some steps, a JSON record a line."""
+        return self.path / "live" / "norms.jsonl"
+
+    def norms(self) -> tuple[NormSample, ...]:
+        """Return the norms of each layer at some steps of the training, oldest first; empty where there are none.
+
+        Raises:
+            RunError: the file can't be read.
+        """
+        if not os.path.lexists(self.norms_path):
+            return ()
+        with refused_as(RunError, self.norms_path):
+            return read_norms(read_bytes(self.norms_path).decode("utf-8", "replace"))
+
+    def add_norms(self, samples: Iterable[NormSample]) -> None:
+        """Add samples to the norms; raises WriteError where the disk refuses."""
+        with refused_as(WriteError, f"{self.norms_path} can't be written"):
+            self.norms_path.parent.mkdir(exist_ok=True)
+            append_bytes(self.norms_path, "".join(map(norm_line, samples)).encode("utf-8", "backslashreplace"))
+
+    def cut_norms(self, epoch: float) -> None:
+        """Remove the samples from an epoch on, and a line that was cut off; raises WriteError where the disk refuses.
+
+        A process that was killed leaves those of an epoch that the next one trains again.
+        """
+        if not os.path.lexists(self.norms_path):
+            return
+        try:
+            kept = [sample for sample in self.norms() if sample.epoch < epoch]
+        except RunError:
+            kept = []
+        write_file(self.norms_path, "".join(map(norm_line, kept)))
 
     def status(self) -> Status | None:
         """Return how far the training is, or how it ended; None where that is not known.

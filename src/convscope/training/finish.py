@@ -17,6 +17,7 @@ from convscope.report.usage import call_text, settings_text
 from convscope.runs.atomic_files import WriteError
 from convscope.runs.checkpoint import STATE, saved_checkpoints
 from convscope.runs.events import State
+from convscope.runs.layer_norms import NormSample
 from convscope.runs.model_spec import ModelSpec, fitted_on
 from convscope.runs.run_directory import Run
 from convscope.runs.tensor_files import load_weights
@@ -207,7 +208,16 @@ def _report(
             plan=job.plan,
             reasons=job.state.reasons,
         ),
+        norms=_norms(job.run),
     )
+
+
+def _norms(run: Run) -> tuple[NormSample, ...]:
+    """Return the norms of the run's layers; none where the file can't be read, which is no reason to lose a report."""
+    try:
+        return run.norms()
+    except RunError:
+        return ()
 
 
 def _cautions(job: Job, scores: AnyScores | None) -> tuple[str, ...]:

@@ -91,6 +91,8 @@ class Job:
     recipe_written: Recipe | None = None
     # How many unreadable images of a stream the user was notified of.
     unreadable_shown: int = 0
+    # Whether the norms of an earlier process were cut at the epoch from which this one goes on.
+    norms_continued: bool = False
 
     @classmethod
     def of(
@@ -218,6 +220,7 @@ def keep_epoch(job: Job) -> None:
     names = header(multi_label=row.multi_label)
     job.run.log("  ".join(f"{name} {cell}" for name, cell in zip(names, table_row(row), strict=True)), event=row)
     notify_unreadable(job)
+    keep_norms(job)
     write_metrics(job)
     job.write_status("training")
     if time.monotonic() - job.saved_at >= CHECKPOINT_EVERY_SECONDS:
@@ -225,6 +228,16 @@ def keep_epoch(job: Job) -> None:
     else:
         # The next epoch's steps change what the network and the optimizer hold, and it may be stopped in between.
         job.unsaved = job.unsaved.copied()
+
+
+def keep_norms(job: Job) -> None:
+    """Write the norms of layers that were measured since the last epoch; those of an unfinished epoch are replaced."""
+    meter = job.state.norms
+    if not job.norms_continued:
+        job.run.cut_norms(job.state.epoch - 1)
+        job.norms_continued = True
+    if meter is not None and (samples := meter.read(job.epoch_steps)):
+        job.run.add_norms(samples)
 
 
 def keep_reached(job: Job) -> None:

@@ -21,13 +21,13 @@ from convscope.data.pixels.cache_budget import cache_directory as default_cache_
 from convscope.data.records import ImageSet, Labels
 from convscope.report.units import exact, percent, plural, seconds
 from convscope.runs.events import EpochRow
+from convscope.scoring.linear_penalty import HeadFit, Samples, fit_head
 from convscope.scoring.measured import name_of_measure, one_measure
 from convscope.training.job import Job, keep_epoch
 from convscope.training.loop.state import Best, copy_weights
 from convscope.training.probe.features import BATCH, Backbone, FeatureSet, StoppedError, compute_features
 from convscope.training.probe.linear_head import TRIED_IMAGES, LinearHead, find_head
 from convscope.training.probe.neighbors import neighbor_scores
-from convscope.training.probe.penalty import HeadFit, Samples, fit_head
 from convscope.training.resolve.head import SOLVE
 
 

@@ -60,7 +60,9 @@ def test_pages_channels_and_scales(image):
     found = feature_maps(image, "narrow", ranking="order", page=3, per_page=4)
     assert found.shown == (8, 9) and found.pages == 3
     assert feature_maps(image, "narrow", channels=(7, 0)).shown == (7, 0)
-    assert "0 to" not in str(found.figure().title)
+    assert "2 of 10 channels, page 3 of 3, by number" in found.figure().description
+    ranked = feature_maps(image, "narrow", ranking="contribution", target=3)
+    assert "by contribution: the fall of the score of class 3" in str(ranked)
     for scale in ("map", "layer", "network"):
         document = feature_maps(image, "relu", scale=scale).figure().document()
         assert document.count("<image") == 1 + 6 + (scale != "map")

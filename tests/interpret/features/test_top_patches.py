@@ -10,7 +10,7 @@ from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import CaptureError, DataError, GeometryError
 from convscope.interpret.features.cell_boxes import cropped
-from convscope.interpret.features.patch_search import search_maxima
+from convscope.interpret.features.patch_search import _largest_first, search_maxima
 from convscope.interpret.features.top_patches import top_patches
 from convscope.interpret.replay import Replays
 
@@ -127,3 +127,12 @@ def test_bf16_is_searched_as_float32():
     batches = [(torch.randn(5, 1, 6, 6).bfloat16(), torch.arange(5))]
     (found,), searched = search_maxima(Replays(network), batches)
     assert searched == 5 and found.values.dtype == np.float64 and (found.rows[:, :5] >= 0).all()
+
+
+def test_the_largest_are_found_as_a_stable_sort_finds_them():
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(40, 70, generator=generator).mul(4).round().div(4)  # with many equal ones
+    values[:, 3], values[:, 9], values[:, 12] = -torch.inf, -0.0, 0.0
+    expected = torch.sort(values, dim=1, descending=True, stable=True).indices[:, :9]
+    assert torch.equal(_largest_first(values, 9), expected)
+    assert torch.equal(_largest_first(values.double(), 9), expected)

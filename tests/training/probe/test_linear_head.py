@@ -8,8 +8,8 @@ from torch import nn
 
 from convscope.errors import RunError
 from convscope.nets.build import build
+from convscope.scoring.linear_fit import LinearFit
 from convscope.training.probe.linear_head import find_head
-from convscope.training.probe.solve import LinearFit
 
 
 class Scaled(nn.Module):

@@ -16,6 +16,7 @@ from convscope.experiments.ablation.findings import (
     order_lines,
     ordered,
 )
+from convscope.experiments.ablation.norms import norms_figure
 from convscope.experiments.ablation.plan import AblationPlan
 from convscope.experiments.ablation.statistics import estimate
 from convscope.experiments.ablation.trial import Trial
@@ -186,6 +187,14 @@ class Ablation(Pictured):
             limits=(0, 100),
         )
 
+    def norms_figure(self) -> Drawing | None:
+        """Draw the norms of layers' outputs and gradients over a training of each variant; None without any.
+
+        At most four variants, the baseline first. With "relu" among the variants that is the comparison of sigmoid and
+        ReLU: `convscope.ablate(data, without=["relu"])`.
+        """
+        return norms_figure(self.trials, {variant.name: variant.label for variant in self.plan.variants})
+
     def far_off(self) -> tuple[str, ...]:
         """Return the variants that end more than FAR points from the baseline; none where too few others are left."""
         accuracies = {found.variant.name: found.accuracy for found in self.order}
@@ -195,6 +204,16 @@ class Ablation(Pictured):
         means = {name: 100 * found.mean for name, found in accuracies.items() if found is not None}
         far = tuple(name for name, mean in means.items() if abs(mean - 100 * baseline.mean) > FAR)
         return far if len(means) - len(far) > 1 else ()
+
+
+def _norms(ablation: Ablation) -> Iterator[Section]:
+    figure = ablation.norms_figure()
+    if figure is not None:
+        caption = (
+            "Root mean square of each layer's numbers, one training of each variant, all on one scale; the first point "
+            "is before any weight has changed."
+        )
+        yield Section("Norms by layer", (Figure(figure, caption),), page_only=True)
 
 
 def _remarks(ablation: Ablation) -> Iterator[Callout]:
@@ -242,6 +261,7 @@ def _blocks(ablation: Ablation) -> Iterator[Block]:
             f" Not shown, so that the others can be distinguished: {left_out}." * bool(far)
         )
         yield Section("Validation accuracy by epoch", (Figure(_curves(ablation, without=far), caption),))
+    yield from _norms(ablation)
     yield _what_was_done(ablation)
 
 

@@ -2,6 +2,7 @@
 
     results.csv  a row a training, written after each
     epochs.csv   a row an epoch of each
+    live/        the norms of the layers of each, a file a training
 
 A last row that is cut off, as an interrupted copy leaves it, is dropped, and its training is done again.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,9 +20,11 @@ from typing import Any, TypeVar
 from convscope.errors import RunError
 from convscope.experiments.ablation.trial import DIVERGED, Trial
 from convscope.experiments.ablation.variants import find_variant
-from convscope.files.regular import read_bytes, refused_as
+from convscope.files.regular import UnreadableError, read_bytes, refused_as
 from convscope.report.units import plural
+from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.events import COLUMNS, EpochRow, table_row
+from convscope.runs.layer_norms import norm_line, read_norms
 from convscope.runs.run_directory import Run
 
 RESULTS, EPOCHS = "results.csv", "epochs.csv"
@@ -62,11 +65,30 @@ class _TrialSheet:
 
 
 def write_results(run: Run, trials: Sequence[Trial]) -> None:
-    """Write results.csv and epochs.csv, each whole or not at all; raises WriteError."""
+    """Write results.csv, epochs.csv and norms that are not there yet, each whole or not at all; raises WriteError."""
+    for trial in trials:
+        if trial.norms and not os.path.lexists(path := norms_path(run, trial.variant, trial.seed)):
+            with refused_as(WriteError, f"{path} can't be written"):
+                path.parent.mkdir(exist_ok=True)
+            write_file(path, "".join(map(norm_line, trial.norms)))
     results = [["" if (value := getattr(t, name)) is None else str(value) for name in RESULT_COLUMNS] for t in trials]
     epochs = [[t.variant, str(t.seed), *table_row(row)] for t in trials for row in t.rows]
     run.write_table(run.path / EPOCHS, EPOCH_COLUMNS, epochs)
     run.write_table(run.path / RESULTS, RESULT_COLUMNS, results)
+
+
+def norms_path(run: Run, variant: str, seed: int) -> Path:
+    """Return the file of the norms of a training."""
+    return run.path / "live" / f"{variant}-{seed}.jsonl"
+
+
+def _norms(run: Run, trial: Trial) -> Trial:
+    """Return a training with its norms; without any where their file is missing or can't be read."""
+    try:
+        text = read_bytes(norms_path(run, trial.variant, trial.seed)).decode("utf-8", "replace")
+    except (UnreadableError, OSError):
+        return trial
+    return replace(trial, norms=read_norms(text))
 
 
 def read_results(run: Run) -> Results:
@@ -81,7 +103,7 @@ def read_results(run: Run) -> Results:
     notes = [] if sheet.torn is None else [f"{sheet.path}: its last row is cut off, and is dropped"]
     trials: dict[Key, Trial] = {}
     for number, row in sheet.rows:
-        trial = _checked(sheet.path, number, partial(_trial, row, rows))
+        trial = _norms(run, _checked(sheet.path, number, partial(_trial, row, rows)))
         key = (trial.variant, trial.seed)
         if key in trials:
             raise RunError(_repair(sheet.path, number, f"{trial.variant} with seed {trial.seed} is there twice"))

@@ -20,6 +20,7 @@ from convscope.recipe.presets import NAMED
 from convscope.report.short_repr import ShortRepr
 from convscope.report.units import plural
 from convscope.runs.events import EpochRow, Listener
+from convscope.runs.layer_norms import NormSample, norm_line, read_norms
 from convscope.runs.tensor_files import load_weights
 from convscope.scoring.answer import answer
 from convscope.scoring.test_time_augmentation import ONE
@@ -54,15 +55,19 @@ class Trial(ShortRepr):
     best_epoch: int | None
     seconds: float
     rows: tuple[EpochRow, ...]
+    # Of each layer at some steps.
+    norms: tuple[NormSample, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the trial as JSON can hold it."""
-        return {**vars(self), "rows": [asdict(row) for row in self.rows]}
+        rows = [asdict(row) for row in self.rows]
+        return {**vars(self), "rows": rows, "norms": "".join(map(norm_line, self.norms))}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Trial:
         """Return the trial that `to_dict` wrote."""
-        return cls(**{**values, "rows": tuple(EpochRow(**row) for row in values["rows"])})
+        rows = tuple(EpochRow(**row) for row in values["rows"])
+        return cls(**{**values, "rows": rows, "norms": read_norms(values["norms"])})
 
 
 def measured_on(session: Session) -> tuple[str, ImageSet]:
@@ -172,6 +177,7 @@ def _finished(
         best_epoch=best.epoch if best else None,
         seconds=state.seconds,
         rows=tuple(state.rows),
+        norms=() if state.norms is None else tuple(state.norms.read(state.planned.epoch_steps)),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from convscope.graph.diagnose import fields, network, unread, windows
+from convscope.graph.diagnose import fields, network, shrinkage, unread, windows
 from convscope.graph.diagnose.finding import DesignWarning, Subject
 from convscope.graph.propagate import Source
 from convscope.graph.receptive_field import ReceptiveField
@@ -23,6 +23,8 @@ CHECKS: tuple[Check, ...] = (
     fields.gridding,
     fields.small_field,
     fields.beyond_image,
+    fields.far_below_image,
+    shrinkage.shrinking,
     network.saturating,
     network.heavy_linear,
     network.bias_before_norm,
@@ -45,7 +47,7 @@ def diagnose(
         graph: a captured network.
         layers: its layers, from `summary.summarise_layers`.
         field_of: the receptive fields by value, from `receptive_field.summarise_all`.
-        object_size: side of what is to be recognised, in pixels; without it small fields are not reported.
+        object_size: side of what is to be recognised, in pixels; without it a field is compared to the image alone.
     """
     subject = Subject(graph, layers, field_of, object_size)
     found = [finding for check in CHECKS for finding in check(subject)]

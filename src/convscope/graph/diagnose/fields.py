@@ -10,12 +10,16 @@ import numpy as np
 from convscope.geometry.relation import ReachStatus, Taps
 from convscope.graph.diagnose.finding import DesignWarning, FindingSeverity, Subject, by
 from convscope.graph.field import walk_back
+from convscope.graph.network_field import NetworkField, fields_by_layer, network_field, network_local_field
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.records import Node
 from convscope.graph.smallest_path import SmallestPaths
-from convscope.graph.vocabulary import CONVOLUTIONS
+from convscope.graph.summary import Layer
+from convscope.graph.vocabulary import CONVOLUTIONS, POOLINGS
 from convscope.report.units import plural
 
+# Shares of the image's side: a largest field below the first is worth a note, below the second a warning.
+_BELOW, _FAR_BELOW = 1 / 4, 1 / 8
 # Each walk back costs about as much as a whole propagation: this many suspicious layers are looked at, the first ones.
 _WALKS = 6
 
@@ -105,6 +109,55 @@ def small_field(subject: Subject) -> Iterator[DesignWarning]:
         "the theoretical one (Luo et al., 2016)",
         remedy=f"add about {layers} 3×3 layer{'s' if layers > 1 else ''} here, or downsample or dilate earlier",
     )
+
+
+def far_below_image(subject: Subject) -> Iterator[DesignWarning]:
+    """Yield a network that averages its last map over positions, none of which sees much of the image.
+
+    It then decides by small parts alone. Gates and normalization are left out (`graph.local_field`); networks whose
+    positions exchange what they see after that, by attention or a fully connected layer, see more.
+
+    Source: Brendel and Bethge, "Approximating CNNs with bag-of-local-features models works surprisingly well" (2019).
+    """
+    image, sizes = _image(subject)
+    # Sounds are recognised by a mean over time of short stretches: that is the task, and no fault.
+    if image is None or len(sizes) < 2 or any(_reads_a_whole_map(subject, node) for node in subject.nodes):
+        return
+    found = network_field(subject.graph, subject.layers, fields_by_layer(subject.layers, image))
+    if found is None or not _is_small(found, sizes):
+        return
+    found = network_local_field(subject.graph, subject.layers, found) or found
+    reader = next((layer for layer in subject.layers if layer.name == found.reader), None)
+    if not _is_small(found, sizes) or reader is None or not _ends_positions(subject, reader, image):
+        return
+    share = _share_seen(found, sizes)
+    yield DesignWarning(
+        layer=found.layer,
+        kind="far-below-image",
+        severity="warning" if share < _FAR_BELOW else "note",
+        message=f"{found.reader} averages positions that see {by([f.size or 0 for f in found.fields])} each of the "
+        f"input's {by(sizes)}",
+        evidence=f"{100 * share:.0f} % of each side, from {found.layer} on: what is larger is recognised by its parts "
+        "alone (Brendel and Bethge, 2019)",
+        remedy="downsample earlier, add layers, or use smaller images; --object-size says what has to be seen whole",
+    )
+
+
+def _is_small(found: NetworkField, sizes: tuple[int, ...]) -> bool:
+    return len(found.fields) == len(sizes) and 0 < _share_seen(found, sizes) < _BELOW
+
+
+def _share_seen(found: NetworkField, sizes: tuple[int, ...]) -> float:
+    """Return the share of the image's side that a field has, along the axis where it is larger; 0 where not known."""
+    if any(field.size is None for field in found.fields):
+        return 0.0
+    return max((field.size or 0) / size for field, size in zip(found.fields, sizes, strict=True))
+
+
+def _ends_positions(subject: Subject, reader: Layer, image: int) -> bool:
+    """Return whether a layer leaves no position of the image, as a mean over all of them does."""
+    fields = reader.field_along(image)
+    return reader.op in POOLINGS and bool(fields) and not any(field.axes for field in fields)
 
 
 def _reads_a_whole_map(subject: Subject, node: Node) -> bool:

@@ -19,7 +19,8 @@ from convscope.report.short_repr import ShortRepr
 FindingSeverity = Literal["warning", "note"]
 FindingKind = Literal[
     "never-read", "dead-taps", "even-same", "stride-over-kernel", "aliasing", "beyond-image", "small-field", "gridding",
-    "bias-before-norm", "saturating", "heavy-linear", "dead-branch", "unused-parameters", "unregistered-parameters",
+    "far-below-image", "shrinking", "bias-before-norm", "saturating", "heavy-linear", "dead-branch",
+    "unused-parameters", "unregistered-parameters",
 ]  # fmt: skip
 
 

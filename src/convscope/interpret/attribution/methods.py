@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from convscope.errors import ArgumentError, did_you_mean
+from convscope.interpret.attribution.captum_method import PREFIX, captum_attribution, captum_options
 from convscope.interpret.attribution.grad_cam import grad_cam, hires_cam
 from convscope.interpret.attribution.gradient import gradient, gradient_times_input
 from convscope.interpret.attribution.guided_backprop import guided_backprop
@@ -74,14 +75,18 @@ DEFAULT = "grad-cam"
 
 
 def find_method(name: str) -> Method:
-    """Return a method by name.
+    """Return a method by name; "captum:NAME" is Captum's method NAME.
 
     Raises:
         ArgumentError: there is no such method; the message has the nearest names.
     """
     if name in METHODS:
         return METHODS[name]
-    hint = did_you_mean(name, METHODS) or f" The methods: {', '.join(METHODS)}."
+    if name.startswith(PREFIX):
+        of_captum = name.removeprefix(PREFIX)
+        takes = captum_options(of_captum)
+        return Method(name=name, about=f"Captum's {of_captum}", explain=captum_attribution(of_captum), takes=takes)
+    hint = did_you_mean(name, METHODS) or f" The methods: {', '.join(METHODS)}, {PREFIX}NAME."
     raise ArgumentError(f"there is no method of attribution {name!r}.{hint}")
 
 
@@ -96,7 +101,7 @@ def attribute(
 
     Args:
         subject: a network and an image.
-        method: one of METHODS, by name.
+        method: one of METHODS, by name, or captum:NAME.
         target: a class by number or name; the predicted one unless given.
         options: settings; each method takes those that `Method.takes` lists.
 

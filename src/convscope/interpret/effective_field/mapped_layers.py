@@ -15,14 +15,13 @@ from convscope.graph.propagate import Reaches, propagate
 from convscope.graph.reach import AxisReach
 from convscope.graph.receptive_field import channel_blocks, field_at
 from convscope.graph.records import Graph
+from convscope.interpret.cell_field import Span
 from convscope.interpret.cell_position import cell_position
 from convscope.report import units
 
 # Layers that are measured unless some are named.
 SHOWN = 8
 _IMAGE_AXES = 2
-
-Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,10 +160,11 @@ class ChannelsAt(Pictured):
         high, wide = self.picture.shape[:2]
         frame = PlotBox(max(0, top), max(0, left), min(high, bottom + 1), min(wide, right + 1), self.box.size_text)
         outside = top < 0 or left < 0 or bottom >= high or right >= wide
+        large = max(bottom - top, right - left) >= _WIDE / 4  # smaller crops keep the edges of their pixels
         note = f"{self.box.size_text}{', padding hatched' if outside else ''}"
         return [
-            Tile(self.picture, "the image", "framed: what the cells read", boxes=(frame,)),
-            Tile(cropped(self.picture, self.box, least=int(_WIDE)), "what the cells read", note),
+            Tile(self.picture, "the image", "framed: what the cells read", boxes=(frame,), photograph=True),
+            Tile(cropped(self.picture, self.box, least=int(_WIDE)), "what the cells read", note, photograph=large),
         ]
 
 

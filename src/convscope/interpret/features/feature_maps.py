@@ -29,8 +29,8 @@ PAGE = 24  # maps on a page
 _MEASURES: Mapping[ChannelRanking, str] = {
     "order": "by number",
     "energy": "by energy, the mean square over positions",
-    "contribution": "by contribution, the fall of the score when the channel is 0",
-    "gradient": "by gradient × activation, summed over positions",
+    "contribution": "by contribution: the fall of the score of {} when the channel is 0",
+    "gradient": "by gradient × activation for {}, summed over positions",
 }
 
 
@@ -134,7 +134,7 @@ class FeatureMaps(Pictured):
             Fact("layer", self.layer),
             Fact("maps", shape(self.maps.shape), list(self.maps.shape)),
             Fact("range", range_text(self.maps)),
-            Fact("ranked", _MEASURES[self.ranking] + (f" of {self.target}" if self.target else "")),
+            Fact("ranked", self._ranked()),
         ]
         silent = sum(is_constant(one) for one in self.maps) if not self.is_vector else 0
         if silent:
@@ -158,6 +158,9 @@ class FeatureMaps(Pictured):
             "not_finite": int(values.size - finite.size),
         }
 
+    def _ranked(self) -> str:
+        return _MEASURES[self.ranking].format(self.target)
+
     def _image(self) -> str:
         return self.image_name.rpartition("/")[2] or self.image_name
 
@@ -167,12 +170,11 @@ class FeatureMaps(Pictured):
             return {"title": f"{self.network}: {first}", "subtitle": f"{plural(len(self.maps), 'unit')}, "
                     f"{range_text(self.maps)}", "scale": ColourScale.of(self.maps),
                     "unit": "activation", "tile_width": 480}  # fmt: skip
-        about = f" ({self.target})" if self.target else ""
-        start = (self.page - 1) * self.per_page
-        which = f"{start + 1} to {start + len(self.shown)} of {len(self.order)}"
+        paged = f", page {self.page} of {self.pages}" if self.pages > 1 else ""
+        which = f"{len(self.shown)} of {plural(len(self.order), 'channel')}{paged}"
         return {
             "title": f"{self.network}: {first}",
-            "subtitle": f"{which}, {_MEASURES[self.ranking]}{about}; {self._image()}",
+            "subtitle": f"{which}, {self._ranked()}; {self._image()}",
             "scale": self._scale(),
             "unit": {"layer": "activation, one scale for the layer", "network": "activation, one scale for the network",
                      "map": ""}[self.scale],
@@ -189,7 +191,7 @@ class FeatureMaps(Pictured):
     def _tiles(self) -> list[Tile]:
         if self.is_vector:
             return [Tile(self.maps, f"units 0 to {len(self.maps) - 1}")]
-        tiles = [] if self.picture is None else [Tile(self.picture, "the image", "network's input")]
+        tiles = [] if self.picture is None else [Tile(self.picture, "the image", "network's input", photograph=True)]
         # On scales of their own, maps without a negative value still begin at 0, and the others go around it.
         own = self.scale == "map"
         for channel in self.shown:

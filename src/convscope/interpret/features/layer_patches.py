@@ -148,11 +148,11 @@ class LayerPatches(Pictured):
 
     def _settings(self) -> dict[str, Any]:
         layer = self.maxima.layer
-        first, last = (self.page - 1) * self.per_page, (self.page - 1) * self.per_page + len(self.shown)
+        paged = f", page {self.page} of {self.pages}" if self.pages > 1 else ""
         return {
             "title": f"{self.of.network}: top patches of {layer.name}",
-            "subtitle": f"channels {first + 1} to {last} of {len(self.channels)}; one patch of an image, the largest "
-                        f"of {self.of.searched:,} first, with its activation",
+            "subtitle": f"{len(self.shown)} of {plural(len(self.channels), 'channel')}{paged}; one patch of an image, "
+                        f"the largest activations among {self.of.searched:,} images first",
             "columns": self.maxima.rows.shape[1],
             "tile_width": _TILE,
         }  # fmt: skip
@@ -177,6 +177,7 @@ class LayerPatches(Pictured):
                 yield Tile(
                     self._crop(row, box), number_text(value), named, group=f"channel {channel}",
                     description=f"{self.of.names[row]}{where}, cell {place}",
+                    photograph=box is None or max(last - first for first, last in box.spans) >= _TILE // 2,
                 )  # fmt: skip
 
     def _box(self, channel: int, place: tuple[int, ...]) -> CellBox | None:

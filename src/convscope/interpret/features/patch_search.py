@@ -120,9 +120,9 @@ class _Search:
         found = largest[:, channels].T
         values = torch.cat([self._values[channels], found], dim=1)
         every = torch.cat([self._rows[channels], rows.expand(len(channels), -1)], dim=1)
-        values, order = torch.sort(values, dim=1, descending=True, stable=True)
         kept = self._values.shape[1]
-        values, order = values[:, :kept], order[:, :kept]
+        order = _largest_first(values, kept)
+        values = values.gather(1, order)
         # An image without a finite number is none of the largest.
         new = (order >= kept) & (values > -torch.inf)
         places = self._places[channels].gather(1, order.clamp(max=kept - 1))
@@ -151,3 +151,15 @@ class _Search:
         if not self._axes.positions:
             return torch.zeros(len(images), dtype=torch.int64)
         return numbers.permute(self._axes.order())[images, channels].flatten(1).argmax(dim=1)
+
+
+def _largest_first(values: torch.Tensor, count: int) -> torch.Tensor:
+    """Return where the largest numbers of each row are, (C, count), the largest first; of equal ones the first ones."""
+    if values.dtype != torch.float32:
+        return torch.sort(values, dim=1, descending=True, stable=True).indices[:, :count]
+    # As whole numbers in the same order, with the column in the lowest bits, no two are equal: few of them are then
+    # found without sorting all. Adding 0 makes a negative zero equal to zero.
+    bits = (values + 0.0).view(torch.int32)
+    ranks = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
+    columns = torch.arange(values.shape[1] - 1, -1, -1)
+    return torch.topk(ranks * values.shape[1] + columns, count, dim=1).indices

@@ -27,6 +27,7 @@ from convscope.report.progress import Progress, no_progress
 from convscope.report.table import Column, Row, Table
 from convscope.report.units import plural, shape
 
+_OF_EACH = 3  # channels that a page of all layers draws of each
 # Numbers of a batch's inputs: enough images for the arithmetic, few enough for the maps to stay near.
 _BATCH_NUMBERS, _SMALLEST_BATCH, _LARGEST_BATCH = 2**22, 16, 256
 
@@ -140,7 +141,10 @@ class TopPatches(Documented):
             )))  # fmt: skip
         blocks: list[Block] = [*(Callout("note", note) for note in self._notes()), Facts(tuple(facts))]
         blocks.append(Table(tuple(columns), tuple(rows)))
-        sections = [Section(name, self.of_layer(name).document().blocks, page_only=True) for name in self.layers]
+        sections = [
+            Section(name, self.of_layer(name, per_page=_OF_EACH).document().blocks, page_only=True)
+            for name in self.layers
+        ]
         return Document(f"Top patches of {self.images.network} on {self.images.data}", (*blocks, *sections))
 
     def _notes(self) -> Iterator[str]:

@@ -37,6 +37,7 @@ from convscope.training.loop.nonfinite import (
     diagnose_validation,
     largest_weight,
 )
+from convscope.training.loop.norms import LayerNormMeter
 from convscope.training.loop.pace import Pace
 from convscope.training.loop.running_statistics import BATCHES, FEW_STEPS, measured_anew
 from convscope.training.loop.state import (
@@ -94,6 +95,7 @@ def fit(
     # Of a run whose batch was halved meanwhile, the plan has as many epochs of twice the steps.
     state.plan = (state.plan or first_plan(settings.resolved, len(batches))).in_epochs_of(len(batches))
     batches = replace(batches, schedule_steps=state.plan.schedule_steps, place=lambda step: state.planned.place(step))
+    state.norms = _norm_meter(state, settings) if group.first else None
     pace = Pace(state, pacer, group, notify, validated=0 if val is None else len(val))
     if not state.plan.steps and state.best is None:
         _keep_as_is(state, val, settings, group)
@@ -146,6 +148,12 @@ def fit(
         if stop():
             return "done" if state.epoch == state.planned.epochs else "stopped"
     return "done"
+
+
+def _norm_meter(state: TrainingState, settings: Settings) -> LayerNormMeter:
+    mode = settings.resolved.mode
+    uncompiled = None if mode.compile == "no" else replace(mode, compile="no").forward_of(state.network)
+    return LayerNormMeter(state.network, steps=state.planned.steps, uncompiled=uncompiled)
 
 
 def _keep_as_is(state: TrainingState, val: ImageSet | None, settings: Settings, group: ProcessGroup) -> None:

@@ -21,6 +21,7 @@ from convscope.report.short_repr import ShortRepr
 from convscope.runs.events import EpochRow, StepProgress
 from convscope.runs.model_spec import ModelSpec
 from convscope.scoring.objective import Objective
+from convscope.training.loop.norms import LayerNormMeter
 from convscope.training.optim.optimizers import make_optimizer
 from convscope.training.optim.weight_averaging import Average
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
@@ -108,6 +109,8 @@ class TrainingState:
     plan: StepPlan | None = None
     # Why the plan was changed before which step, since this process began.
     reasons: dict[int, str] = field(default_factory=dict)
+    # Measures the layers at some steps, in the process that writes; None before the loop begins.
+    norms: LayerNormMeter | None = None
 
     @property
     def planned(self) -> StepPlan:

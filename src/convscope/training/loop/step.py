@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -106,7 +107,8 @@ def guarded_step(
     Raises:
         DivergedError: the loss or a gradient is not finite.
     """
-    measured = _measured(state, settings, inputs.batch)
+    with state.norms.watching(inputs.step, inputs.batch.pixels) if state.norms else nullcontext():
+        measured = _measured(state, settings, inputs.batch)
     with torch.no_grad():
         numbers = (*measured, largest_gradient(state.network))
         stats: StepStats | None
@@ -115,6 +117,8 @@ def guarded_step(
         else:
             stats = read_held(state, settings, deferred)
             deferred.hold(inputs, numbers)
+        if state.norms is not None:
+            state.norms.take(inputs.step)
     descend(state, gradient_clip=settings.resolved.gradient_clip)
     return stats
 

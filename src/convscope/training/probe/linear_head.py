@@ -20,7 +20,7 @@ from convscope.errors import RunError
 from convscope.hardware.mode import ForwardPass
 from convscope.nets.build import Architecture
 from convscope.nets.modules import evaluation_mode
-from convscope.training.probe.solve import LinearFit
+from convscope.scoring.linear_fit import LinearFit
 
 HeadLayer: TypeAlias = nn.Linear | nn.Conv2d
 # How far scores may be from a linear function's, in shares of the largest; rounding alone is far below it.

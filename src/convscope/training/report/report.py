@@ -38,6 +38,7 @@ from convscope.report.units import exact, percent, plural, seconds
 from convscope.report.usage import call_text
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import EpochRow
+from convscope.runs.layer_norms import NormSample, norm_chart
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import Run
 from convscope.scoring.label_scores import LabelScores
@@ -82,6 +83,8 @@ class TrainingReport:
     advice: str = ""
     # Why a training that came to its end is of no use.
     remark: str | None = None
+    # Of each layer, at some steps.
+    norms: tuple[NormSample, ...] = ()
 
 
 def write_report(report: TrainingReport) -> None:
@@ -99,6 +102,7 @@ def report_document(report: TrainingReport) -> Document:
         *_first_scores(report),
         *_seen(report),
         *_filters(report),
+        *_norms(report.norms),
         *(_of_one_label(scores) if scores and not isinstance(scores, LabelScores) else []),
         _images(report),
         *time_section(report.time),
@@ -249,6 +253,21 @@ def _filters(report: TrainingReport) -> Iterator[Section]:
     yield Section("First-layer filters", blocks, page_only=True)
 
 
+def _norms(samples: tuple[NormSample, ...]) -> Iterator[Section]:
+    if not samples:
+        return
+    charts = (
+        Figure(norm_chart(samples, "outputs", title="Norm of the layers' outputs")),
+        Figure(norm_chart(samples, "gradients", title="Norm of the weights' gradients")),
+    )
+    text = (
+        f"Root mean square at {plural(len(samples), 'step')}, the first before any weight has changed, of layers from "
+        "the first to the last. Where gradients are a thousand times smaller in the first layers than in the last, the "
+        "first layers hardly learn."
+    )
+    yield Section("Norms by layer", (Columns(charts), Paragraph(text)), page_only=True)
+
+
 def _images(report: TrainingReport) -> Section:
     dataset = report.dataset
     counts = {split: dataset.class_counts(split) for split in dataset.splits}
@@ -287,6 +306,7 @@ def _files(report: TrainingReport) -> Section:
         ("log.txt", "every message, with the time"),
         ("events.jsonl", "the same as JSON, an event a line"),
         ("status.json", "the state of the run: its epoch, and how it ended"),
+        *([("live/", "norms of each layer's outputs and gradients, a step a line")] if report.norms else []),
         *(
             [("code/", f"a copy of the code of {spec.name}: not run unless you name it or trust it")]
             if spec.source

@@ -11,7 +11,7 @@ from convscope.nets.layer_groups import ALL_BUT_LAST, above, part_names
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO, SettingValue
 from convscope.report.usage import Placeholder, setting_name, settings_text
-from convscope.training.probe.solve import SMOOTH_LOSSES, require_solvable
+from convscope.scoring.linear_fit import SMOOTH_LOSSES, require_solvable
 from convscope.training.resolve.resolved_recipe import Choice
 
 SOLVE, TRAIN = "solve", "train"

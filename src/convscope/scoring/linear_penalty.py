@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from convscope.data.records import Labels
+from convscope.scoring.linear_fit import MOST_STEPS, LinearFit, solve_together
 from convscope.scoring.objective import Objective
-from convscope.training.probe.solve import MOST_STEPS, LinearFit, solve_together
 
 # Penalties that are tried, until one is worse than the one before.
 GRID = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)

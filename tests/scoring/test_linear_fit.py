@@ -10,9 +10,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from convscope.errors import RunError
+from convscope.scoring.linear_fit import require_solvable, solve
+from convscope.scoring.linear_penalty import GRID, Samples, fit_head
 from convscope.scoring.objective import Objective
-from convscope.training.probe.penalty import GRID, Samples, fit_head
-from convscope.training.probe.solve import require_solvable, solve
 
 IMAGES, FEATURES, CLASSES = 150, 12, 4
 

@@ -1,0 +1,148 @@
+"""Linear probes: what a linear classifier makes of each layer's features, averaged over positions.
+
+Source: Alain and Bengio, "Understanding intermediate layers using linear classifier probes" (2016). A layer after which
+the accuracy does not rise adds nothing that a linear classifier can use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from convscope.data.batches import Batches
+from convscope.data.preprocessing import Normalization
+from convscope.data.records import ImageSet
+from convscope.errors import DataError
+from convscope.graph.axes import value_axes
+from convscope.graph.records import Graph
+from convscope.interpret.replay import Replays
+from convscope.report.progress import Progress, no_progress
+from convscope.report.short_repr import ShortRepr
+from convscope.report.units import percent, plural
+from convscope.scoring.linear_penalty import Samples, fit_head
+from convscope.scoring.measured import one_measure
+from convscope.scoring.objective import Objective
+
+# Images that a probe learns from and is measured on, at most.
+LEARNED, MEASURED = 2000, 1000
+# The weight of the penalty, for features scaled to deviation 1.
+PENALTY = 0.01
+_BATCH = 32
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class LinearProbes(ShortRepr):
+    """The accuracy of a linear classifier on the features of each of some layers.
+
+    Args:
+        accuracy: by layer, on images that the classifier did not learn from; of several labels an image the mean
+            average precision.
+        learned: images that it was fitted to.
+        measured: images that it was measured on.
+        majority: the share of the most frequent class, which needs no features; None with several labels an image.
+    """
+
+    accuracy: Mapping[str, float]
+    learned: int
+    measured: int
+    majority: float | None
+
+    def headline(self) -> str:
+        """Return the layers and the best accuracy."""
+        best = max(self.accuracy, key=lambda name: self.accuracy[name])
+        return f"{plural(len(self.accuracy), 'layer')}, the best {best}: {percent(self.accuracy[best])}"
+
+
+def linear_probes(
+    replays: Replays,
+    train: ImageSet,
+    test: ImageSet,
+    normalization: Normalization,
+    *,
+    layers: Sequence[str],
+    classes: int,
+    device: torch.device | str = "cpu",
+    progress: Progress = no_progress,
+) -> LinearProbes:
+    """Fit a linear classifier to the features of each layer, and measure it on other images.
+
+    Features are a layer's channels, averaged over positions, of at most 2,000 images to learn from and 1,000 to
+    measure on, evenly spaced; the classifier is logistic regression with an L2 penalty (`scoring.linear_fit`).
+
+    Args:
+        replays: the network.
+        train: images to learn from.
+        test: images to measure on.
+        normalization: of the network's input.
+        layers: the names of layers.
+        classes: how many.
+        device: where the network is.
+        progress: is told of each batch and each fit.
+
+    Raises:
+        DataError: no images, or too few to fit.
+        CaptureError: no such layer.
+    """
+    if not len(train) or not len(test):
+        raise DataError("a linear probe needs images to learn from and others to measure on")
+    chosen = _spaced(train, LEARNED), _spaced(test, MEASURED)
+    total = sum(map(len, chosen))
+    features: list[dict[str, Tensor]] = []
+    for part in chosen:
+        before = sum(len(next(iter(found.values()))) for found in features)
+        features.append(_features(replays, part, normalization, layers, device, before, total, progress))
+    objective = Objective() if train.targets is None else Objective(loss="multi-label")
+    answers = chosen[0].answers
+    targets = torch.from_numpy(answers if train.targets is None else answers.astype(np.float32))
+    accuracy = {}
+    for number, name in enumerate(layers, 1):
+        samples = Samples(features=features[0][name], targets=targets, units=np.arange(len(targets)))
+        fit = fit_head(samples, None, objective, classes=classes, biased=True, l2=PENALTY).fit
+        scores = fit.scores(features[1][name].double())
+        measured = one_measure(scores.numpy(), chosen[1])
+        accuracy[name] = float("nan") if measured is None else measured
+        progress(number, len(layers), "fitting linear probes")
+    majority = None
+    if test.targets is None:
+        majority = float(np.bincount(chosen[1].labels).max() / len(chosen[1]))
+    return LinearProbes(accuracy=accuracy, learned=len(chosen[0]), measured=len(chosen[1]), majority=majority)
+
+
+def _spaced(images: ImageSet, most: int) -> ImageSet:
+    """Return at most so many images, evenly spaced over the set, which may be sorted by class."""
+    return images.part(slice(0, None, max(1, -(-len(images) // most))))
+
+
+def _features(
+    replays: Replays,
+    images: ImageSet,
+    normalization: Normalization,
+    layers: Sequence[str],
+    device: torch.device | str,
+    before: int,
+    total: int,
+    progress: Progress,
+) -> dict[str, Tensor]:
+    """Return the features (N, channels) of each layer, float32 on the CPU."""
+    found: dict[str, list[Tensor]] = {name: [] for name in layers}
+    done = before
+    batches = Batches(images, batch_size=_BATCH, device=device, normalization=normalization)
+    for pixels, _, _ in batches:
+        graph, names = replays.graph_on(pixels)
+        for name, value in replays.values_as_they_come(pixels, wanted=layers):
+            found[name].append(_pooled(graph, names.find(name), value.detach()))
+        done += len(pixels)
+        progress(done, total, "computing features")
+    return {name: torch.cat(parts) for name, parts in found.items()}
+
+
+def _pooled(graph: Graph, value: int, numbers: Tensor) -> Tensor:
+    """Return numbers as (N, channels), the mean over positions."""
+    axes = value_axes(graph, value)
+    positions = [axis for axis in axes.positions if axis != axes.channels]
+    pooled = numbers.float().mean(dim=positions) if positions else numbers.float()
+    return pooled.flatten(1).cpu()

@@ -1,0 +1,111 @@
+"""Measure the health of a network's layers over a data set, in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from convscope.data.batches import Batches
+from convscope.data.preprocessing import Normalization
+from convscope.data.records import ImageSet
+from convscope.errors import CaptureError, DataError
+from convscope.graph.axes import value_axes
+from convscope.graph.layer_names import LayerNames
+from convscope.graph.records import Graph
+from convscope.interpret.health.layer_health import LayerHealth, NetworkHealth
+from convscope.interpret.health.unit_statistics import UnitStatistics
+from convscope.interpret.replay import Replays
+from convscope.report.progress import Progress, no_progress
+
+# Operations whose outputs are a network's units; without any, those of its layers with weights are.
+ACTIVATIONS = frozenset({
+    "relu", "relu6", "hardtanh", "clamp_min", "threshold", "leaky_relu", "prelu", "elu", "selu", "celu", "gelu", "silu",
+    "mish", "softplus", "hardswish", "hardsigmoid", "sigmoid", "tanh", "softsign",
+})  # fmt: skip
+_WEIGHTED = ("convolution", "transposed_convolution", "linear")
+_BATCH = 32
+
+
+def network_health(
+    replays: Replays,
+    images: ImageSet,
+    normalization: Normalization,
+    *,
+    data: str = "the images",
+    layers: Sequence[str] | None = None,
+    device: torch.device | str = "cpu",
+    progress: Progress = no_progress,
+) -> NetworkHealth:
+    """Return how many units of each layer are dead or saturated over images, and each layer's effective rank and norm.
+
+    One pass in the memory of a plain forward pass, and of each layer the square of its channels. Interrupted, it is of
+    the images that were gone through.
+
+    Args:
+        replays: the network.
+        images: the data set.
+        normalization: of the network's input.
+        data: what to call the images.
+        layers: names of layers or operations; those of all activations unless given, or of all layers with weights
+            where there is no activation.
+        device: where the network is.
+        progress: is told of each batch.
+
+    Raises:
+        DataError: no images.
+        CaptureError: no such layer, or the network does not run on the images.
+    """
+    if not len(images):
+        raise DataError(f"there are no images in {data}, so nothing is known of any unit")
+    found: dict[str, UnitStatistics] = {}
+    done = 0
+    try:
+        for pixels, _, _ in Batches(images, batch_size=_BATCH, device=device, normalization=normalization):
+            graph, names = replays.graph_on(pixels)
+            wanted = list(unit_layers(graph, names) if layers is None else layers)
+            for name, values in replays.values_as_they_come(pixels, wanted=wanted):
+                value = names.find_source(name)
+                if name not in found:
+                    producer = graph.values[value].producer
+                    found[name] = UnitStatistics("input" if producer is None else graph.nodes[producer].op)
+                found[name].add(values, channels=value_axes(graph, value).channels)
+            done += len(pixels)
+            progress(done, len(images), "measuring units")
+    except KeyboardInterrupt:
+        if not done:
+            raise
+    return NetworkHealth(
+        network=replays.name,
+        data=data,
+        images=done,
+        planned=len(images),
+        layers=tuple(_health(name, statistics) for name, statistics in found.items()),
+    )
+
+
+def unit_layers(graph: Graph, names: LayerNames) -> tuple[str, ...]:
+    """Return the names of the activations of a network, its outputs left out; else of its layers with weights.
+
+    Raises:
+        CaptureError: it has neither.
+    """
+    inside = [node for node in names.nodes if not set(node.outputs) & set(graph.outputs)]
+    found = [node for node in inside if node.op in ACTIVATIONS]
+    found = found or [node for node in names.nodes if node.op in _WEIGHTED]
+    if not found:
+        raise CaptureError(f"{graph.name} has neither activations nor layers with weights, so it has no units")
+    return tuple(names.of_node(node) for node in found)
+
+
+def _health(name: str, statistics: UnitStatistics) -> LayerHealth:
+    return LayerHealth(
+        layer=name,
+        op=statistics.op,
+        units=statistics.channels,
+        dead=tuple(int(unit) for unit in statistics.dead.nonzero()[0]),
+        saturated=statistics.saturated,
+        effective_rank=statistics.effective_rank,
+        root_mean_square=statistics.root_mean_square,
+        not_finite=statistics.not_finite,
+    )

@@ -1,0 +1,147 @@
+"""Norms of each layer's outputs and gradients at some steps of a training: live/norms.jsonl of a run directory.
+
+One JSON object a line: "step" and "epoch" (of the run, whole steps and a fraction), "outputs" and "gradients": by layer
+the root mean square of the numbers, so that layers of any size share a scale; null where it is not finite, and no entry
+where it was not measured.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from convscope.files.checked import parse_json
+from convscope.files.fields import Fields
+from convscope.files.regular import UnreadableError
+from convscope.report.charts import Curve, line_chart
+from convscope.report.short_repr import ShortRepr
+from convscope.report.svg import Drawing
+from convscope.report.units import plural
+
+NormKind = Literal["outputs", "gradients"]
+Norms = Mapping[str, float | None]
+# Layers that a chart has curves of.
+CURVES = 6
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class NormSample(ShortRepr):
+    """The norms of all layers with weights at one step.
+
+    Args:
+        step: of the run, from 0.
+        epoch: the same in epochs, with its fraction.
+        outputs: root mean square of each layer's output; None where it is not finite.
+        gradients: root mean square of the gradient of each layer's weights.
+    """
+
+    step: int
+    epoch: float
+    outputs: Norms
+    gradients: Norms
+
+    def headline(self) -> str:
+        """Return the step and how many layers were measured."""
+        return f"step {self.step}: {plural(len(self.gradients), 'layer')}"
+
+    def of(self, kind: NormKind) -> Norms:
+        """Return the norms of one kind."""
+        return self.outputs if kind == "outputs" else self.gradients
+
+
+def norm_line(sample: NormSample) -> str:
+    """Return a sample as a line of live/norms.jsonl.
+
+    >>> norm_line(NormSample(step=20, epoch=0.5, outputs={"conv": 1.0}, gradients={"conv": float("nan")}))
+    '{"step": 20, "epoch": 0.5, "outputs": {"conv": 1.0}, "gradients": {"conv": null}}\\n'
+    """
+    values = {"step": sample.step, "epoch": float(f"{sample.epoch:.6g}")}
+    return json.dumps({**values, "outputs": _short(sample.outputs), "gradients": _short(sample.gradients)}) + "\n"
+
+
+def read_norms(text: str) -> tuple[NormSample, ...]:
+    """Return the samples of the lines of live/norms.jsonl; lines that are none, such as half of one, are left out."""
+    return tuple(found for line in text.splitlines() if (found := _read_line(line)) is not None)
+
+
+def sample_of(fields: Fields) -> NormSample:
+    """Return the sample of a line's fields; raises UnreadableError where it is none."""
+    return NormSample(
+        step=fields.integer("step", at_least=0),
+        epoch=fields.number("epoch", at_least=0),
+        outputs=_read(fields.object("outputs")),
+        gradients=_read(fields.object("gradients")),
+    )
+
+
+def norm_chart(
+    samples: Sequence[NormSample],
+    kind: NormKind,
+    *,
+    title: str,
+    y_limits: tuple[float, float] | None = None,
+    width: float = 460,
+) -> Drawing:
+    """Draw the norms of a few layers over a training, from the first layer to the last, on a scale of powers of ten.
+
+    Args:
+        samples: in the order of the training.
+        kind: "outputs" or "gradients".
+        title: of the chart.
+        y_limits: powers of ten at both ends of the scale, for charts that are compared.
+        width: of the chart.
+    """
+    epochs = [sample.epoch for sample in samples]
+    curves = [
+        Curve(name, epochs, [_power(sample.of(kind).get(name)) for sample in samples])
+        for name in spread(list(dict.fromkeys(name for sample in samples for name in sample.of(kind))))
+    ]
+    return line_chart(
+        curves,
+        title=title,
+        x_label="epoch",
+        y_label="log10 of the root mean square",
+        y_limits=y_limits,
+        width=width,
+    )
+
+
+def spread(names: Sequence[str], most: int = CURVES) -> list[str]:
+    """Return some of the names, the first and the last among them, evenly spaced.
+
+    >>> spread(["a", "b", "c", "d", "e"], most=3)
+    ['a', 'c', 'e']
+    """
+    if len(names) <= most:
+        return list(names)
+    return [names[round(place * (len(names) - 1) / (most - 1))] for place in range(most)]
+
+
+def norm_limits(samples: Iterable[NormSample], kind: NormKind) -> tuple[float, float] | None:
+    """Return the powers of ten between which all norms of some trainings lie; None without any."""
+    powers = [power for sample in samples for norm in sample.of(kind).values() if (power := _power(norm)) is not None]
+    return (math.floor(min(powers)), math.ceil(max(powers))) if powers else None
+
+
+def _power(norm: float | None) -> float | None:
+    return math.log10(norm) if norm is not None and 0 < norm < math.inf else None
+
+
+def _short(norms: Norms) -> dict[str, float | None]:
+    return {
+        name: float(f"{norm:.5g}") if norm is not None and math.isfinite(norm) else None for name, norm in norms.items()
+    }
+
+
+def _read_line(line: str) -> NormSample | None:
+    try:
+        return sample_of(Fields.of(parse_json(line)))
+    except UnreadableError:
+        return None
+
+
+def _read(fields: Fields) -> dict[str, float | None]:
+    return {name: fields.optional_number(name) for name in fields.values}

@@ -1,0 +1,105 @@
+"""Ours against Captum, where it is installed; and what is said where its hooks miss a part of the network."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from convscope.errors import CaptureError
+from convscope.interpret.attribution.captum_traps import traps
+from convscope.interpret.attribution.methods import attribute
+from convscope.interpret.attribution.options import AttributionOptions
+from look_networks import NETWORKS
+from look_state import state_of
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+installed = pytest.mark.skipif(importlib.util.find_spec("captum") is None, reason="needs captum")
+METHODS = ("Saliency", "InputXGradient", "DeepLift", "IntegratedGradients", "GradientShap", "DeepLiftShap", "Occlusion",
+           "FeatureAblation", "Deconvolution", "GuidedBackprop")  # fmt: skip
+
+
+@pytest.mark.skipif(importlib.util.find_spec("captum") is not None, reason="captum is installed")
+def test_a_missing_captum_is_met_with_the_command_that_installs_it() -> None:
+    with pytest.raises(CaptureError, match=r"captum is not installed: pip install 'convscope\[captum\]'"):
+        attribute(NETWORKS["in-place"]().subject, "captum:Saliency")
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "said"),
+    [
+        ("in-place", "GuidedBackprop", ()),
+        ("functional", "GuidedBackprop", ("Captum sees 0 of 2 rectifiers: this is not GuidedBackprop",)),
+        ("ReLU6", "GuidedBackprop", ("Captum sees 0 of 2 rectifiers",)),
+        ("GoogLeNet", "Deconvolution", ("Captum sees 0 of 3 rectifiers: this is not Deconvolution",)),
+        ("DenseNet", "GuidedBackprop", ("Captum sees 1 of 2 rectifiers",)),
+        ("functional", "Saliency", ()),
+        ("SiLU", "DeepLift", ("Captum sees 0 of 3 nonlinear operations",)),
+    ],
+)
+def test_what_captum_misses_is_known_beforehand(name: str, method: str, said: tuple[str, ...]) -> None:
+    found = traps(method, NETWORKS[name]().subject.replay.graph)
+    assert len(found) == len(said) and all(one.startswith(want) for one, want in zip(found, said, strict=True))
+
+
+def test_a_module_that_is_called_twice_is_refused_where_captum_needs_one_for_each_call() -> None:
+    with pytest.raises(CaptureError, match="captum:DeepLift needs a module for each call, and relu1 is called"):
+        traps("DeepLift", NETWORKS["reused"]().subject.replay.graph)
+
+
+@installed
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["in-place", "BatchNorm in train mode", "frozen parameters", "grey input"])
+def test_captum_s_methods_run_and_leave_the_model_as_found(method: str, name: str) -> None:
+    of = NETWORKS[name]()
+    before = state_of(of.network)
+    found = attribute(of.subject, f"captum:{method}", target=1)
+    assert found.map.shape == (12, 12) and np.isfinite(found.map).all()
+    assert state_of(of.network) == before
+
+
+@installed
+@pytest.mark.parametrize("name", ["in-place", "reused", "grouped", "no ReLU"])
+def test_ours_equal_captum_s(name: str) -> None:
+    of = NETWORKS[name]().subject
+    pairs = [
+        (attribute(of, "gradient").values, attribute(of, "captum:Saliency").values, np.abs),
+        (attribute(of, "gradient-times-input").values, attribute(of, "captum:InputXGradient").values, np.array),
+        (attribute(of, "guided-backprop").values, attribute(of, "captum:GuidedBackprop").values, np.array),
+    ]
+    for ours, theirs, change in pairs:
+        assert np.allclose(change(ours), theirs, atol=1e-12)
+
+
+@installed
+@pytest.mark.parametrize(("window", "stride"), [(5, 3), (4, 4), (5, 4), (12, 5)])
+def test_occlusion_equals_captum_s_at_ragged_edges(window: int, stride: int) -> None:
+    of, options = NETWORKS["in-place"]().subject, AttributionOptions(window=window, stride=stride, baseline="mean")
+    ours, theirs = (attribute(of, name, options=options).map for name in ("occlusion", "captum:Occlusion"))
+    assert np.allclose(ours, theirs / 3, atol=1e-10)  # Captum has the fall in every channel
+
+
+@installed
+def test_integrated_gradients_equal_captum_s() -> None:
+    from captum.attr import IntegratedGradients
+
+    of = NETWORKS["in-place"]()
+    plain = nn.Module()
+    plain.forward = lambda images: of.run(images)[1]  # type: ignore[method-assign]
+    baseline = of.image.mean((2, 3), keepdim=True).expand_as(of.image)
+    options = AttributionOptions(steps=24, baseline="mean")
+    ours = attribute(of.subject, "integrated-gradients", target=2, options=options).values
+    theirs = IntegratedGradients(plain).attribute(
+        of.image.clone(), baseline, target=2, n_steps=24, method="riemann_middle"
+    )
+    assert np.allclose(ours, theirs.detach().numpy()[0], atol=1e-10)
+
+
+@installed
+def test_guided_backprop_of_captum_is_the_plain_gradient_where_ours_is_not() -> None:
+    of = NETWORKS["GoogLeNet"]().subject
+    theirs, plain = attribute(of, "captum:GuidedBackprop").values, attribute(of, "gradient").values
+    assert np.allclose(theirs, plain) and not np.allclose(attribute(of, "guided-backprop").values, plain)
+    assert "Captum sees 0 of 3 rectifiers" in attribute(of, "captum:GuidedBackprop").notes[0]
+    assert torch.is_grad_enabled()

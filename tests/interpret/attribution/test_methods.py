@@ -1,0 +1,284 @@
+"""What the methods promise beside their numbers: complete sums, exact places, one line for what can't be explained."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from convscope.capture.capture import capture
+from convscope.data.preprocessing import Normalization, Preprocessing
+from convscope.errors import ArgumentError, CaptureError, ConvscopeError, GeometryError
+from convscope.interpret.attribution import occlusion as occlusion_module
+from convscope.interpret.attribution.baselines import BASELINES, baseline_of
+from convscope.interpret.attribution.methods import METHODS, attribute
+from convscope.interpret.attribution.options import AttributionOptions
+from convscope.interpret.attribution.record import Attribution
+from convscope.interpret.attribution.windows import Windows
+from convscope.interpret.map_geometry import MapGeometry, placed
+from convscope.interpret.subject import Subject
+from look_networks import Small
+
+
+def subject_of(network: nn.Module, *shape: int, seed: int = 0) -> Subject:
+    generator = torch.Generator().manual_seed(seed)
+    dtype = next(network.parameters()).dtype
+    tensor = torch.randn(1, *shape, generator=generator, dtype=torch.float64).to(dtype)
+    pixels = np.zeros((*shape[1:], shape[0]), np.uint8) if len(shape) == 3 else None
+    return Subject(network=network, name="net", image_name="image", tensor=tensor, pixels=pixels)
+
+
+def small(seed: int = 0, **settings: object) -> Subject:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return subject_of(Small("in-place", **settings).double(), 3, 12, 12)  # type: ignore[arg-type]
+
+
+def asked(**options: object) -> AttributionOptions:
+    return AttributionOptions(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_map_is_the_same_each_time_and_has_the_image_s_size(method: str) -> None:
+    first, second = attribute(small(), method), attribute(small(), method)
+    assert np.array_equal(first.cells, second.cells) and np.array_equal(first.map, second.map)
+    assert first.map.shape == (12, 12)
+    assert first.signed or (first.cells >= 0).all()
+    assert first.headline() in f"{first!r} {first.headline()}" and first.to_dict()["method"] == method
+    assert f"{first.title}: class" in first.svg and "cells" in str(first)
+
+
+def test_integrated_gradients_sum_to_the_difference_of_the_scores() -> None:
+    of = small()
+    found = attribute(of, "integrated-gradients", target=2)
+    scores = [float(of.replays.class_scores(x)[0, 2]) for x in (of.tensor, baseline_of(of)[0])]
+    gap = abs(found.cells.sum() - (scores[0] - scores[1])) / abs(scores[0] - scores[1])
+    assert found.measures["completeness gap"] == pytest.approx(gap) and gap <= 0.01
+    assert found.values is not None and np.allclose(found.values.sum(0), found.cells)
+
+
+class Steep(nn.Module):
+    """A score that rises in a hundredth of the way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(400.0, dtype=torch.float64))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        total = images.mean((1, 2, 3))
+        return torch.stack([torch.tanh(self.weight * (total - 0.311)), total], 1)
+
+
+def test_steps_double_until_the_sum_is_complete_and_what_is_missing_is_said() -> None:
+    of = replace(subject_of(Steep(), 1, 4, 4), tensor=torch.ones(1, 1, 4, 4, dtype=torch.float64))
+    steep = attribute(of, "integrated-gradients", target=0, options=asked(baseline="black"))
+    assert steep.measures["steps"] > 32  # type: ignore[operator]
+    straight = attribute(of, "integrated-gradients", target=1, options=asked(baseline="black"))
+    assert straight.measures["steps"] == 32 and straight.cells.sum() == pytest.approx(1)
+    few = attribute(of, "integrated-gradients", target=0, options=asked(baseline="black", steps=3))
+    assert few.measures["steps"] == 3 and "misses the difference of the scores by" in " ".join(few.notes)
+
+
+def test_an_image_that_is_its_own_baseline_has_no_gap() -> None:
+    of = replace(small(), tensor=torch.zeros(1, 3, 12, 12, dtype=torch.float64))
+    found = attribute(of, "integrated-gradients", target=0)
+    assert found.measures["completeness gap"] is None and (found.cells == 0).all()
+    assert "no positive evidence for class 0 at the input" in found.notes
+
+
+def test_a_map_without_evidence_is_zero_and_says_so() -> None:
+    of = small()
+    with torch.no_grad():
+        of.network.fc.weight.fill_(-1.0)  # type: ignore[union-attr, operator]
+    found = attribute(of, "grad-cam", target=0)
+    assert (found.cells == 0).all() and np.isfinite(found.map).all()
+    assert found.notes == ("no positive evidence for class 0 at relu2",)
+    assert "no positive evidence" in found.headline() and "all 0" in found.svg
+
+
+@pytest.mark.parametrize(
+    ("layers", "first", "stride", "cells"),
+    [
+        ([nn.Conv2d(1, 1, 3, 2, 1), nn.Conv2d(1, 1, 3, 2, 1)], 0, 4, 8),  # centres at 0, 4, 8, not at 1.5, 5.5
+        ([nn.Conv2d(1, 1, 2, 2), nn.Conv2d(1, 1, 2, 2)], 1.5, 4, 8),
+        ([nn.Conv2d(1, 1, 5), nn.MaxPool2d(2, 2)], 2.5, 2, 14),
+        ([nn.Conv2d(1, 1, 3, padding=1), nn.ConvTranspose2d(1, 1, 2, 2)], 0, 0.5, 64),
+    ],
+)
+def test_cells_are_at_the_centres_of_their_fields(
+    layers: list[nn.Module], first: float, stride: float, cells: int
+) -> None:
+    graph = capture(nn.Sequential(*layers, nn.Flatten()), torch.zeros(1, 1, 32, 32))
+    geometry = MapGeometry(graph)
+    value = geometry.last_map(graph.outputs[0])
+    assert value is not None
+    layout = geometry.layout(value)
+    assert layout is not None and layout.cells == (cells, cells)
+    if stride >= 1:
+        assert layout.exact and layout.centres[0].tolist() == [first + stride * at for at in range(cells)]
+    else:  # every second cell reads the same pixel: their centres do not ascend, so they are spread evenly
+        assert not layout.exact and np.allclose(np.diff(layout.centres[0]), stride)
+
+
+def test_a_map_goes_through_the_cells_values_at_their_centres() -> None:
+    generator = np.random.default_rng(0)
+    cells, centres = generator.normal(size=(4, 3)), [np.array([0.0, 4, 8, 12]), np.array([2.0, 7, 12])]
+    found = placed(cells, centres, (16, 14))
+    assert np.allclose(found[np.ix_([0, 4, 8, 12], [2, 7, 12])], cells)
+    assert np.allclose(found[6, 2], (cells[1, 0] + cells[2, 0]) / 2)
+    assert np.allclose(found[:, :2], found[:, 2:3]) and np.allclose(found[13:], found[12])
+
+
+def test_a_layer_is_any_operation_by_name() -> None:
+    found = attribute(small(), "grad-cam", options=asked(layer="conv1"))
+    assert found.layer == "conv1" and found.cells.shape == (12, 12)
+    assert attribute(small(), "hires-cam", options=asked(layer="relu1")).layer == "relu1"
+
+
+def test_windows_cover_the_image_first_and_refine_after() -> None:
+    windows = Windows.over((20, 13), side=5, stride=2)
+    for count in (windows.first, len(windows.boxes)):
+        covered = np.zeros((20, 13), int)
+        for box in windows.boxes[:count]:
+            covered[box] += 1
+        assert (covered > 0).all()
+    assert len(set(map(str, windows.boxes))) == len(windows.boxes) == np.prod(windows.counts)
+
+
+def test_an_interrupt_ends_occlusion_with_the_map_that_there_is() -> None:
+    def interrupt(done: int, total: int, what: str) -> None:
+        if done >= 40:
+            raise KeyboardInterrupt
+
+    options = asked(window=3, stride=1, progress=interrupt)
+    found = attribute(small(), "occlusion", options=options)
+    assert any("interrupted after" in note for note in found.notes) and np.isfinite(found.map).all()
+
+    def at_once(done: int, total: int, what: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        attribute(small(), "occlusion", options=asked(window=2, stride=1, progress=at_once))
+
+
+def test_occlusion_in_bf16_is_within_its_tolerance_or_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = subject_of(Small("functional"), 3, 12, 12)
+    exact = attribute(of, "occlusion", options=asked(precision="fp32"))
+    assert exact.measures["precision"] == "fp32"
+    monkeypatch.setattr(occlusion_module, "_native", lambda subject: True)
+    monkeypatch.setattr(occlusion_module, "TOLERANCE", 1.0)
+    faster = attribute(of, "occlusion")
+    assert faster.measures["precision"] == "bf16"
+    assert np.abs(faster.map - exact.map).max() <= 0.2 * np.abs(exact.map).max()
+    monkeypatch.setattr(occlusion_module, "TOLERANCE", 0.0)
+    refused = attribute(of, "occlusion")
+    assert refused.measures["precision"] == "fp32" and np.allclose(refused.map, exact.map, atol=1e-6)
+
+
+def test_baselines_are_what_their_names_say() -> None:
+    known = Preprocessing.default((3, 12, 12), Normalization((0.5, 0.4, 0.3), (0.2, 0.2, 0.1)))
+    of = replace(small(), preprocessing=known)
+    black, white = (baseline_of(of, name)[0][0, :, 5, 5].tolist() for name in ("black", "white"))
+    assert black == pytest.approx([-2.5, -2, -3]) and white == pytest.approx([2.5, 3, 7])
+    assert torch.allclose(baseline_of(of, "mean")[0][0, :, 0, 0], of.tensor.mean((2, 3))[0])
+    blurred = baseline_of(of, "blurred")[0]
+    assert blurred.std() < 0.3 * of.tensor.std() and not torch.allclose(blurred[..., 0, 0], blurred[..., 6, 6])
+    assert (
+        "no preprocessing is known: black is the input 0"
+        in attribute(small(), "occlusion", options=asked(baseline="black", window=6)).notes
+    )
+    assert all(baseline_of(of, name)[0].dtype == of.tensor.dtype for name in BASELINES)
+
+
+@pytest.mark.parametrize("method", ["gradient", "integrated-gradients", "occlusion", "guided-backprop", "grad-cam"])
+@pytest.mark.parametrize("shape", [(2, 20), (1, 6, 8, 8)])
+def test_signals_and_volumes_are_explained_too(method: str, shape: tuple[int, ...]) -> None:
+    conv = nn.Conv1d if len(shape) == 2 else nn.Conv3d
+    network = nn.Sequential(conv(shape[0], 3, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.LazyLinear(4))
+    network(torch.zeros(1, *shape))
+    found = attribute(subject_of(network, *shape), method, options=asked(window=4) if method == "occlusion" else None)
+    assert found.map.shape == shape[1:] and "<svg" in found.svg
+
+
+def test_a_row_of_numbers_has_a_number_each() -> None:
+    found = attribute(subject_of(nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3)), 6), "integrated-gradients")
+    assert found.cells.shape == (6,)
+    with pytest.raises(ArgumentError, match="takes no image"):
+        attribute(subject_of(nn.Linear(6, 3), 6), "occlusion")
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "error", "message"),
+    [
+        ("grad-cam", {"layer": "relu3"}, CaptureError, "has no layer 'relu3'. Did you mean relu"),
+        (
+            "grad-cam",
+            {"layer": "fc"},
+            GeometryError,
+            "fc has no spatial map: its output is 5: take one before it",
+        ),
+        ("grad-kam", {}, ArgumentError, "no method of attribution 'grad-kam'. Did you mean grad-cam"),
+        ("gradient", {"steps": 3}, ArgumentError, "gradient has no option steps: it takes no options"),
+        ("occlusion", {"steps": 3}, ArgumentError, "occlusion has no option steps: it takes baseline and"),
+        ("occlusion", {"baseline": "blured"}, ArgumentError, "no baseline 'blured'. Did you mean blurred"),
+        ("occlusion", {"window": 13}, ArgumentError, "window is 13: give 1 to 12"),
+        ("occlusion", {"window": 4, "stride": 5}, ArgumentError, "stride is 5: give 1 to 4"),
+        ("occlusion", {"precision": "fp16"}, ArgumentError, "no precision 'fp16': give auto, fp32, bf16"),
+        ("integrated-gradients", {"steps": 0}, ArgumentError, "steps is 0: give 1 to 4096"),
+        ("captum:LayerGradCam", {}, ArgumentError, "captum:LayerGradCam is of a layer: take grad-cam"),
+        ("captum:DeepLit", {}, ArgumentError, "no method captum:DeepLit at the input. Did you mean DeepLift"),
+    ],
+)
+def test_what_is_asked_wrongly_gets_one_line(
+    method: str, settings: dict[str, object], error: type[ConvscopeError], message: str
+) -> None:
+    with pytest.raises(error, match=message.replace("(", r"\(")) as found:
+        attribute(small(), method, options=asked(**settings))
+    assert "\n" not in str(found.value)
+
+
+def test_a_class_out_of_range_gets_one_line() -> None:
+    with pytest.raises(GeometryError, match="has no class 5: it has 5, 0 to 4"):
+        attribute(small(), target=5)
+
+
+@pytest.mark.parametrize("place", ["conv2.weight", "norm.running_var"])
+def test_a_number_that_is_none_is_found_where_it_is(place: str) -> None:
+    of = small()
+    dict([*of.network.named_parameters(), *of.network.named_buffers()])[place].data.view(-1)[0] = float("nan")
+    with pytest.raises(
+        CaptureError, match=f"net gives NaN: its {place} holds NaN, first read by {place.split('.')[0]}"
+    ):
+        attribute(of, "gradient")
+
+
+class Root(nn.Module):
+    """A square root of negative numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.sqrt(-self.conv(images).abs() - 1).mean((2, 3))
+
+
+def test_an_operation_that_makes_no_number_is_named() -> None:
+    with pytest.raises(CaptureError, match="net gives NaN: sqrt is the first that makes NaN"):
+        attribute(subject_of(Root(), 1, 6, 6), "gradient")
+
+
+def test_a_network_that_ends_in_a_softmax_is_said() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(9, 4), nn.Softmax(1))
+    notes = attribute(subject_of(network, 1, 3, 3), "gradient").notes
+    assert any("ends in softmax" in note for note in notes)
+
+
+def test_a_record_keeps_what_was_asked() -> None:
+    of = replace(small(), classes=("cat", "dog", "owl", "cow", "hen"))
+    found = attribute(of, "occlusion", target="owl", options=asked(window=6, baseline="mean"))
+    assert isinstance(found, Attribution)
+    assert (found.target, found.class_name, found.baseline) == (2, "owl", "mean")
+    assert found.measures["window"] == 6 and found.to_dict()["class_name"] == "owl"
+    assert found.pixels is of.pixels
