@@ -62,6 +62,9 @@ def verbs(folder: Path, model: nn.Module, run: Path) -> dict[str, Call]:
     return {
         "inspect": lambda: convscope.inspect(model, SHAPE).to_dict(),
         "field": lambda: convscope.field(model, "4", (2, 2), input_shape=SHAPE).to_dict(),
+        "effective_fields": lambda: convscope.effective_fields(model, [pixels], seeds=2).to_dict(),
+        "unproductive_layers": lambda: convscope.unproductive_layers(model, input_shape=SHAPE).to_dict(),
+        "health": lambda: convscope.health(run).to_dict(),
         "compare": lambda: convscope.compare(model, wider, input_shape=SHAPE).to_dict(),
         "explain": lambda: convscope.explain(model, pixels, layer="4", at=(2, 2)).to_dict(),
         "audit": lambda: convscope.audit(model, input_shape=SHAPE).to_dict(),

@@ -33,9 +33,11 @@ _MODULES: dict[str, str] = {
     "compare": "convscope.interpret.inspection.comparison",
     "demo": "convscope.training.demo",
     "doctor": "convscope.experiments.doctor.checkup",
+    "effective_fields": "convscope.interpret.effective_field.effective_fields",
     "evaluate": "convscope.runs.evaluate",
     "explain": "convscope.interpret.explanation.explain",
     "field": "convscope.interpret.receptive_field",
+    "health": "convscope.interpret.health.network_health",
     "inspect": "convscope.interpret.inspection.record",
     "load": "convscope.runs.predictor",
     "load_recipe": "convscope.recipe.recipe_file",
@@ -49,6 +51,7 @@ _MODULES: dict[str, str] = {
     "training_events": "convscope.training.train",
     "train_ensemble": "convscope.experiments.ensemble.train",
     "training_memory": "convscope.capture.capture",
+    "unproductive_layers": "convscope.interpret.effective_field.productivity",
     # What they return.
     "Ablation": "convscope.experiments.ablation.record",
     "Attribution": "convscope.interpret.attribution.record",
@@ -58,6 +61,7 @@ _MODULES: dict[str, str] = {
     "Checkup": "convscope.experiments.doctor.record",
     "Comparison": "convscope.interpret.inspection.comparison",
     "DataCheck": "convscope.experiments.check.record",
+    "EffectiveFields": "convscope.interpret.effective_field.record",
     "EnsembleOutcome": "convscope.experiments.ensemble.outcome",
     "EnsembleScores": "convscope.experiments.ensemble.scores",
     "EpochRow": "convscope.runs.events",
@@ -74,6 +78,7 @@ _MODULES: dict[str, str] = {
     "LearningRateRangeTest": "convscope.experiments.learning_rate_range",
     "Message": "convscope.runs.events",
     "Models": "convscope.nets.models",
+    "NetworkHealth": "convscope.interpret.health.layer_health",
     "Notes": "convscope.claims.notes",
     "Outcome": "convscope.training.outcome",
     "Prediction": "convscope.runs.predictions",
@@ -88,6 +93,7 @@ _MODULES: dict[str, str] = {
     "TrainingBytes": "convscope.graph.training_bytes",
     "TrainingEvents": "convscope.training.training_events",
     "TrainingMemory": "convscope.graph.memory",
+    "UnproductiveLayers": "convscope.interpret.effective_field.productivity",
 }
 
 # Packages that are meant to be used by themselves; all others are found too.
@@ -128,6 +134,10 @@ if TYPE_CHECKING:
     from convscope.interpret.audit import Audit as Audit
     from convscope.interpret.audit import audit as audit
     from convscope.interpret.cell_field import CellField as CellField
+    from convscope.interpret.effective_field.effective_fields import effective_fields as effective_fields
+    from convscope.interpret.effective_field.productivity import UnproductiveLayers as UnproductiveLayers
+    from convscope.interpret.effective_field.productivity import unproductive_layers as unproductive_layers
+    from convscope.interpret.effective_field.record import EffectiveFields as EffectiveFields
     from convscope.interpret.explanation.explain import explain as explain
     from convscope.interpret.explanation.record import Explanation as Explanation
     from convscope.interpret.features.channels_at import ChannelsAt as ChannelsAt
@@ -135,6 +145,8 @@ if TYPE_CHECKING:
     from convscope.interpret.features.filters import LayerFilters as LayerFilters
     from convscope.interpret.features.layer_patches import LayerPatches as LayerPatches
     from convscope.interpret.features.top_patches import TopPatches as TopPatches
+    from convscope.interpret.health.layer_health import NetworkHealth as NetworkHealth
+    from convscope.interpret.health.network_health import health as health
     from convscope.interpret.inspection.comparison import Comparison as Comparison
     from convscope.interpret.inspection.comparison import compare as compare
     from convscope.interpret.inspection.record import Inspection as Inspection

@@ -99,3 +99,21 @@ class TestProbes:
             linear_probes(
                 Replays(self.network()), self.images(0, 0), self.images(4, 0), PLAIN, layers=("0",), classes=2
             )
+
+
+def test_a_run_is_probed_and_measured_on_its_own_images(tmp_path):
+    import convscope
+
+    recipe = convscope.Recipe(model="lenet5", epochs=1, autotune="rules", threads=1)
+    run = convscope.train("digits", recipe, runs_directory=tmp_path, cache_directory=tmp_path / "cache").run
+    found = convscope.unproductive_layers(run, probes=True)
+    assert found.probes is not None and found.probes.measured == 179
+    assert all(each.accuracy > found.probes.majority for each in found.convolutions)
+    health = convscope.health(run, "val")
+    assert (health.images, health.data) == (179, "digits, val") and health.layers[0].op == "tanh"
+    fields = convscope.effective_fields(run, seeds=1)
+    assert fields.images == 32 and "The images are 32 of the run's test split." in fields.notes
+    with pytest.raises(CaptureError, match="only a run has images"):
+        convscope.unproductive_layers("lenet5", probes=True)
+    with pytest.raises(convscope.RunError, match="lenet5 is no run"):
+        convscope.health("lenet5")

@@ -89,6 +89,7 @@ OTHERWISE: dict[str, dict[str, Any]] = {
     "Predictor.__call__": {"image": PICTURE},
     "Predictor.scores": {"images": decoded()},
     "doctor": {"model": NOTHING_THERE},
+    "effective_fields": {"images": [IMAGE], "seeds": 1},
     "explain": {"at": (1, 1)},
     "field": {"model": inspection(), "input_shape": None},
     "notes": {"sets": ["edges"]},

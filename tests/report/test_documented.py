@@ -45,12 +45,16 @@ from convscope.interpret.attribution.methods import attribute
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.audit import Audit, LayerError
 from convscope.interpret.cell_field import CellField
+from convscope.interpret.effective_field.productivity import UnproductiveLayers
+from convscope.interpret.effective_field.record import EffectiveFields
 from convscope.interpret.explanation.record import Explanation
 from convscope.interpret.features.channels_at import ChannelsAt, channels_at
 from convscope.interpret.features.feature_maps import FeatureMaps, feature_maps
 from convscope.interpret.features.filters import LayerFilters, filters
 from convscope.interpret.features.layer_patches import LayerPatches
 from convscope.interpret.features.top_patches import TopPatches, top_patches
+from convscope.interpret.health.layer_health import NetworkHealth
+from convscope.interpret.health.network_health import network_health
 from convscope.interpret.inspection.comparison import Comparison
 from convscope.interpret.inspection.record import Inspection
 from convscope.interpret.layer_size import LayerSize
@@ -102,6 +106,14 @@ def patches() -> TopPatches:
     images = replace(IMAGES, images=np.zeros((2, 6, 6, 1), np.uint8))
     return top_patches(Replays(network(), name=NASTY), images, Preprocessing.default((1, 6, 6)).normalization,
                        data=NASTY, classes=(NASTY, "b"))  # fmt: skip
+
+
+def healthy() -> NetworkHealth:
+    """Return the health of its layers over images."""
+    images = replace(IMAGES, images=np.zeros((2, 6, 6, 1), np.uint8))
+    return network_health(
+        Replays(network(), name=NASTY), images, Preprocessing.default((1, 6, 6)).normalization, data=NASTY
+    )
 
 
 def inspected() -> Inspection:
@@ -208,6 +220,9 @@ RECORDS: dict[type[Documented], Callable[[], Documented]] = {
     LayerFilters: lambda: filters(subject().replay),
     ChannelsAt: lambda: channels_at(subject()),
     TopPatches: patches,
+    EffectiveFields: lambda: convscope.effective_fields(network(), [torch.ones(1, 6, 6)], layers=["0"], seeds=1),
+    UnproductiveLayers: lambda: convscope.unproductive_layers(inspected(), objects=3),
+    NetworkHealth: healthy,
     LayerPatches: lambda: patches().of_layer("1"),
     Audit: lambda: convscope.audit(network(), input_shape=(1, 6, 6)),
     Prediction: lambda: Prediction(image=NASTY, top=CLASSES, labels=CLASSES[:1], defect_score=0.3, verdict="good"),

@@ -45,6 +45,13 @@ def weights(filters: convscope.LayerFilters) -> int:
     return filters.pages
 
 
+def fields(network: nn.Module, run: convscope.Run) -> None:
+    """Measure how far layers see, and how they are."""
+    assert_type(convscope.effective_fields(network, objects=40), convscope.EffectiveFields)
+    assert_type(convscope.unproductive_layers(run, probes=True), convscope.UnproductiveLayers)
+    assert_type(convscope.health(run), convscope.NetworkHealth)
+
+
 def learn() -> None:
     """Train, and use what was trained."""
     recipe = convscope.Recipe(model="lenet5", data="digits", epochs=1)

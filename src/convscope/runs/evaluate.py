@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from convscope.api.annotations import Positive
 from convscope.api.public import public
 from convscope.data.layout import AUTO
-from convscope.data.listing import WHOLE, is_in_memory, without_groups
+from convscope.data.listing import WHOLE
 from convscope.data.memory.source import InMemory
-from convscope.data.open import BUILT_IN, Probe, open_dataset, probe, probe_given
-from convscope.data.pixels.sniff import megapixels_of
-from convscope.data.records import Dataset, ImageSet
-from convscope.data.shards.shard_names import names_shards
+from convscope.data.open import probe_given
+from convscope.data.records import Dataset
 from convscope.data.source_options import SourceOptions
-from convscope.data.streamed import Streamed
-from convscope.errors import DataError, RunError, did_you_mean
+from convscope.errors import RunError
 from convscope.files.regular import FILE_LIMIT, refused_as, write_text
 from convscope.files.text import path_in_text, read_text
-from convscope.recipe.recipe import Recipe
 from convscope.report.csv_table import read_csv
 from convscope.report.document import Callout, Document, Fact, Facts, dated_footer
 from convscope.report.documented import Pictured
@@ -33,16 +27,15 @@ from convscope.report.progress import Progress, ProgressOption, progress_of
 from convscope.report.short_repr import short_path
 from convscope.report.svg import Drawing
 from convscope.report.units import percent, plural
-from convscope.report.usage import Placeholder, call_text, settings_text
+from convscope.report.usage import settings_text
 from convscope.runs.measured_csv import measured_csv
 from convscope.runs.model_spec import ModelSpec, with_threshold
 from convscope.runs.predictor import Predictor, predictor_of
 from convscope.runs.run_directory import Run, RunLike, short_name
+from convscope.runs.run_images import SPLITS, are_own, choose_split, labelled_by_run, open_images
 from convscope.scoring.defect_rule import DefectRule, require_enough, require_good_class
 from convscope.scoring.measured import AnyScores, cautions, measure, one_measure
 from convscope.scoring.test_time_augmentation import ONE
-
-SPLITS = ("test", "val", "train")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -199,19 +192,19 @@ def evaluate(
             earlier=spec.classes,
             value_range=spec.decoding.value_range,
         )
-    own = found is None or _are_own(found, recipe)
+    own = found is None or are_own(found, recipe)
     said = options.of_table() if layout == AUTO else f"layout {layout}"
     if found is None and said:
         raise RunError(f"{said}: the run's own images are read as for its training; name others to say theirs")
     with progress_of(progress) as report:
-        dataset = _open(opened, found, recipe, spec, cache, report, verify)
-        name, images = _choose(dataset, split)
-        images = _by_name(images, dataset, spec)
+        dataset = open_images(opened, found, recipe, spec, cache, report, verify)
+        name, images = choose_split(dataset, split)
+        images = labelled_by_run(images, dataset, spec)
         if not own and split is None and "train" in dataset.made_splits:
             name = WHOLE  # one folder of classes, of which nothing was held back
         if miss_rate is not None:
-            own_images = dataset if own else _open(opened, None, recipe, spec, cache, report, verify)
-            spec = _with_miss_rate(spec, miss_rate, predictor, own_images, report)
+            theirs = dataset if own else open_images(opened, None, recipe, spec, cache, report, verify)
+            spec = _with_miss_rate(spec, miss_rate, predictor, theirs, report)
         both = predictor.scores(images, progress=report, what=f"measuring on {name}")
     scores = measure(
         both[:, 1], images, classes=spec.classes, split=name, objective=spec.objective, rule=spec.defect_rule
@@ -272,123 +265,12 @@ def _with_miss_rate(
     assert spec.defect_rule is not None
     if dataset.val is None or not len(dataset.val):
         require_enough(0, miss_rate, trained=True)
-    _, val = _choose(dataset, "val")
-    val = _by_name(val, dataset, spec)
+    _, val = choose_split(dataset, "val")
+    val = labelled_by_run(val, dataset, spec)
     defects = int((val.labels != spec.classes.index(spec.defect_rule.good_class)).sum())
     require_enough(defects, miss_rate, trained=True, own_val="val" not in dataset.made_splits)
     scores = predictor.scores(val, progress=progress, what="choosing the threshold on val")
     return with_threshold(spec, miss_rate, scores[:, 1], val)
-
-
-def _open(
-    run: Run,
-    given: Probe | None,
-    recipe: Recipe,
-    spec: ModelSpec,
-    cache: Path | None,
-    progress: Progress,
-    verify: bool,
-) -> Dataset:
-    """Return the run's own data as it was split for training, or other data, from which nothing is held back."""
-    own = given is None or _are_own(given, recipe)
-    if given is None and not recipe.data:
-        raise RunError(f"the run does not say what it was trained on: name images, {_on_others(run)}")
-    if given is None and is_in_memory(recipe.data):
-        raise DataError(
-            f"{run} was trained on images in memory, of which no copy is kept: give them, or others: "
-            f"convscope.evaluate({str(run)!r}, (images, labels))"
-        )
-    if given is None and _is_gone(recipe.data):
-        raise DataError(
-            f"the images of {run} are no longer at {recipe.data}: put them there again, or name some to "
-            f"measure it on: {_on_others(run)} (on those that it was trained on, scores flatter)"
-        )
-    found = given or probe(recipe.data, layout=recipe.layout, options=recipe.source_options, earlier=spec.classes)
-    if own:
-        found = found.with_fewer(recipe.train_images, test_fraction=recipe.test_fraction, seed=recipe.seed_of_split)
-    dataset = open_dataset(
-        found,
-        decoding=spec.decoding,
-        validation_fraction=recipe.held_back if own else 0.0,
-        test_fraction=recipe.test_fraction if own else 0.0,
-        seed=recipe.seed_of_split,
-        cache_directory=cache,
-        progress=progress,
-        verify=verify,
-        stream=own and recipe.stream == "yes",
-    )
-    if own:
-        _require_the_runs_images(run, dataset)
-    return dataset
-
-
-def _require_the_runs_images(run: Run, dataset: Dataset) -> None:
-    """Raise DataError if images that the run learned from are above the limit here: their split would be another."""
-    learned, limit = run.spec().decoding.max_megapixels, dataset.decoding.max_megapixels
-    if learned > limit and any(megapixels_of(problem.reason) for problem in dataset.problems):
-        raise DataError(
-            f"{run} was trained on images of up to {learned} megapixels, and the limit is {limit} here: "
-            f"{settings_text(max_megapixels=learned)} reads them"
-        )
-
-
-def _are_own(given: Probe, recipe: Recipe) -> bool:
-    """Return whether images in memory are those that the run was trained on.
-
-    Raises:
-        DataError: they are, but for their groups, so that images it learned from would be held out.
-    """
-    if not is_in_memory(given.source) or without_groups(given.source) != without_groups(recipe.data):
-        return False
-    if given.source != recipe.data:
-        bare = without_groups(recipe.data)
-        trained = "without" if recipe.data == bare else "with" if given.source == bare else "with other"
-        raise DataError(f"the run was trained on these images {trained} groups: give them as for its training")
-    return True
-
-
-def _on_others(run: Run) -> str:
-    return call_text("evaluate", run, Placeholder("DATA"))
-
-
-def _is_gone(source: str) -> bool:
-    """Return whether there is nothing at a path; patterns of shards, and names of what is built in, are no paths."""
-    return source not in BUILT_IN and not names_shards(source) and not Path(source).exists()
-
-
-def _choose(dataset: Dataset, split: str | None) -> tuple[str, ImageSet]:
-    there: Mapping[str, ImageSet] = {name: images for name, images in dataset.splits.items() if len(images)}
-    if split is not None and split not in there:
-        raise DataError(f"{dataset.source} has no {split} split, only {', '.join(there)}.{did_you_mean(split, there)}")
-    name = split or next(known for known in SPLITS if known in there)
-    if isinstance(there[name].images, Streamed):
-        raise DataError(f"the {name} images of {dataset.source} are streamed, and not measured: name a split or images")
-    return name, there[name]
-
-
-def _by_name(images: ImageSet, dataset: Dataset, spec: ModelSpec) -> ImageSet:
-    """Return the images with labels that index the run's classes, which may be numbered otherwise in the data."""
-    classes = spec.classes
-    if images.targets is not None and not spec.objective.multi_label and (images.targets.sum(1) == 1).all():
-        # A table whose columns might hold several labels, and hold one in each row.
-        images = replace(images, labels=images.targets.argmax(1), targets=None)
-    if (images.targets is not None) != spec.objective.multi_label:
-        has = ("one class an image", "several labels, or none, an image")
-        one, other = has if spec.objective.multi_label else has[::-1]
-        raise DataError(f"{dataset.source} has {one}, and the run learned {other}: name images that are labelled so")
-    strangers = [name for name in dataset.classes if name not in classes]
-    if strangers:
-        known = ", ".join(classes[:10]) + (" ..." if len(classes) > 10 else "")
-        raise DataError(
-            f"{dataset.source} has classes that the run was not trained on: {', '.join(strangers[:5])}."
-            f"{did_you_mean(strangers[0], classes)} Its classes: {known}"
-        )
-    places = np.array([classes.index(name) for name in dataset.classes], np.int64)
-    if images.targets is None:
-        return replace(images, labels=places[images.labels])
-    targets = np.zeros((len(images), len(classes)), np.uint8)
-    targets[:, places] = images.targets
-    return replace(images, targets=targets)
 
 
 def _split_has_moved(run: Run, dataset: Dataset, split: str) -> list[str]:

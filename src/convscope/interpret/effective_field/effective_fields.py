@@ -12,7 +12,8 @@ from convscope.api.annotations import NotNegative, Positive
 from convscope.api.public import public
 from convscope.arrays import Floats
 from convscope.capture.load import ModelLike, load
-from convscope.errors import CaptureError, DataError
+from convscope.data.batches import to_floats
+from convscope.errors import CaptureError, ConvscopeError, DataError
 from convscope.graph.field import walk_back
 from convscope.graph.records import Graph
 from convscope.interpret.effective_field.central_gradients import (
@@ -29,6 +30,8 @@ from convscope.interpret.explanation.given import Given, GivenNetwork, in_dtype,
 from convscope.interpret.replay import Replays
 from convscope.report.progress import ProgressOption, progress_of
 from convscope.report.units import few, plural
+from convscope.runs.run_directory import Run
+from convscope.runs.run_images import own_images
 
 SEEDS = 20
 IMAGES = 32
@@ -56,8 +59,8 @@ def effective_fields(
 
     Args:
         model: as of `convscope.explain`.
-        images: up to 32 and more images in any form that `explain` takes; without any, the gradient of the network's
-            own weights is not measured.
+        images: some images (32 do) in any form that `explain` takes. Unless given, 32 of a run's own are taken, of test
+            or else val; without any, the gradient of the network's own weights is not measured.
         layers: names as `inspect` prints them; those at which the field grows unless given, at most 8.
         seeds: draws of the initial weights.
         objects: the size of what is to be recognised: a side in pixels, boxes (N, 4) as top, left, bottom, right, or
@@ -82,7 +85,7 @@ def effective_fields(
     side = None if objects is None else object_side(objects)
     loaded = load(model)
     network = given_network(loaded, input_shape, seed)
-    batch = _batch(images, network)
+    batch, remarks = (_batch(images, network), []) if images is not None else _own_batch(loaded.run)
     shape = tuple(batch.shape[1:]) if batch is not None else network.input_shape
     if shape is None:
         raise CaptureError(f"{network.name} does not say what it takes: give its input_shape, such as (3, 224, 224)")
@@ -106,17 +109,31 @@ def effective_fields(
         object_side=side,
         notes=(
             *filter(None, (loaded.weights_note(seed),)),
+            *remarks,
             *_notes(graph, initial, trained, asked=(seeds, 0 if batch is None else len(batch))),
         ),
     )
 
 
-def _batch(images: Sequence[Given] | Tensor | None, network: GivenNetwork) -> Tensor | None:
+def _own_batch(run: Run | None) -> tuple[Tensor | None, list[str]]:
+    """Return 32 of a run's own images, evenly spaced, with a remark where they can't be read."""
+    if run is None:
+        return None, []
+    try:
+        split, found = own_images(run)
+    except ConvscopeError as error:
+        return None, [f"The gradient after training is not measured, for want of images: {error}."]
+    part = found.part(slice(0, None, max(1, len(found) // IMAGES)))
+    pixels = part.images[np.arange(min(IMAGES, len(part)))]
+    return to_floats(pixels, run.spec().normalization), [f"The images are {len(pixels)} of the run's {split} split."]
+
+
+def _batch(images: Sequence[Given] | Tensor, network: GivenNetwork) -> Tensor | None:
     """Return images as one batch (N, C, H, W) for the network; None without any."""
-    if images is None or not len(images):
-        return None
     if isinstance(images, (str, bytes)):
         raise DataError("images: give a list of them, even of one")
+    if not len(images):
+        return None
     found = []
     for place, image in enumerate(images):
         tensor = network_input(image, network).tensor

@@ -23,6 +23,8 @@ from convscope.interpret.replay import Replays
 from convscope.report.progress import Progress, no_progress
 from convscope.report.short_repr import ShortRepr
 from convscope.report.units import percent, plural
+from convscope.runs.run_directory import Run
+from convscope.runs.run_images import own_images
 from convscope.scoring.linear_penalty import Samples, fit_head
 from convscope.scoring.measured import one_measure
 from convscope.scoring.objective import Objective
@@ -110,6 +112,24 @@ def linear_probes(
     if test.targets is None:
         majority = float(np.bincount(chosen[1].labels).max() / len(chosen[1]))
     return LinearProbes(accuracy=accuracy, learned=len(chosen[0]), measured=len(chosen[1]), majority=majority)
+
+
+def probes_of_run(
+    run: Run, replays: Replays, layers: Sequence[str], *, progress: Progress = no_progress
+) -> LinearProbes:
+    """Return the linear probes of a run's network: they learn from its training images, and are measured on others.
+
+    Raises:
+        DataError: its images can't be read, or it has none but those that it learned from.
+    """
+    spec = run.spec()
+    split, test = own_images(run, progress=progress)
+    if split == "train":
+        raise DataError(f"{run} has neither test nor validation images to measure linear probes on")
+    _, train = own_images(run, "train", progress=progress)
+    return linear_probes(
+        replays, train, test, spec.normalization, layers=layers, classes=len(spec.classes), progress=progress
+    )
 
 
 def _spaced(images: ImageSet, most: int) -> ImageSet:

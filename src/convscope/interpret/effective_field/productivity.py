@@ -11,20 +11,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from convscope.api.public import public
-from convscope.capture.load import ModelLike
+from convscope.capture.load import ModelLike, load
 from convscope.errors import CaptureError
 from convscope.files.checked import Json
 from convscope.graph.axes import sources_of
 from convscope.graph.network_field import spatial_input
 from convscope.graph.smallest_path import SmallestPaths
 from convscope.graph.vocabulary import CONVOLUTIONS
-from convscope.interpret.effective_field.linear_probe import LinearProbes
+from convscope.interpret.effective_field.linear_probe import LinearProbes, probes_of_run
 from convscope.interpret.effective_field.object_size import Objects, object_side
+from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.inspection.record import Inspection, inspected
+from convscope.interpret.replay import Replays
 from convscope.report.charts import Curve, line_chart
 from convscope.report.document import Block, Document, Figure, Paragraph
 from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
+from convscope.report.progress import ProgressOption, progress_of
 from convscope.report.svg import Drawing, below
 from convscope.report.table import Cell, Column, Row, Table
 from convscope.report.units import few, per_axis, percent, plural
@@ -199,7 +202,8 @@ def unproductive_layers(
     *,
     objects: Objects | None = None,
     input_shape: Sequence[int] | None = None,
-    probes: LinearProbes | None = None,
+    probes: LinearProbes | bool = False,
+    progress: ProgressOption = False,
 ) -> UnproductiveLayers:
     """Find the convolutions that can add no context, by the smallest field of their input.
 
@@ -207,10 +211,13 @@ def unproductive_layers(
         model: what `convscope.inspect` returned, or anything that it takes.
         objects: the size of what is to be recognised: a side in pixels, boxes (N, 4), or masks (N, H, W).
         input_shape: the shape of one sample; the model's own unless given.
-        probes: the accuracies of linear classifiers on layers, from `linear_probes`.
+        probes: True measures a linear classifier on the output of each convolution, of a run on its own images; or
+            the accuracies that `linear_probes` measured.
+        progress: True shows a bar; a function is called as `progress(done, total, what)`.
 
     Raises:
-        CaptureError: no such model, a forward pass that fails, or the network takes no images.
+        CaptureError: no such model, a forward pass that fails, no images as input, or probes of what is no run.
+        DataError: the images of a run that is to be probed can't be read.
         GeometryError: objects without a size.
 
     >>> from torch import nn
@@ -226,10 +233,13 @@ def unproductive_layers(
     axes = sources_of(graph, image)
     image_shape = tuple(graph.shape(image)[axis] for _, axis in axes)
     paths = SmallestPaths(graph, axes)
+    convolutions = [layer for layer in inspection.layers if layer.op in CONVOLUTIONS and layer.inputs]
+    judged = [layer for layer in convolutions if any(window.kernel_size > 1 for window in layer.windows)]
+    if not judged:
+        raise CaptureError(f"{graph.name} has no convolution with a kernel larger than 1, so there is nothing to judge")
+    probed = _probed(model, [layer.name for layer in judged], probes, progress)
     found = []
-    for layer in inspection.layers:
-        if layer.op not in CONVOLUTIONS or not layer.inputs or all(w.kernel_size == 1 for w in layer.windows):
-            continue
+    for layer in judged:
         fields = [inspection.fields[layer.inputs[0]].get(axis) for axis in axes]
         smallest = paths.sizes(layer.inputs[0]) or (None,) * len(axes)
         found.append(
@@ -239,14 +249,27 @@ def unproductive_layers(
                 smallest=smallest,
                 covers_image=_covers(smallest, image_shape),
                 covers_object=None if side is None else _covers(smallest, (side,) * len(axes)),
-                accuracy=None if probes is None else probes.accuracy.get(layer.name),
+                accuracy=None if probed is None else probed.accuracy.get(layer.name),
             )
         )
-    if not found:
-        raise CaptureError(f"{graph.name} has no convolution with a kernel larger than 1, so there is nothing to judge")
     return UnproductiveLayers(
-        network=graph.name, image_shape=image_shape, convolutions=tuple(found), object_side=side, probes=probes
+        network=graph.name, image_shape=image_shape, convolutions=tuple(found), object_side=side, probes=probed
     )
+
+
+def _probed(
+    model: Inspection | ModelLike, layers: Sequence[str], probes: LinearProbes | bool, progress: ProgressOption
+) -> LinearProbes | None:
+    """Return the probes that are given, or those of a run where they are asked for."""
+    if isinstance(probes, LinearProbes) or not probes:
+        return probes or None
+    loaded = None if isinstance(model, Inspection) else load(model)
+    if loaded is None or loaded.run is None:
+        raise CaptureError("probes: only a run has images to measure linear probes on: give its directory as the model")
+    network = given_network(loaded, None, 0)
+    replays = Replays(network.module, name=network.name)
+    with progress_of(progress) as report:
+        return probes_of_run(loaded.run, replays, layers, progress=report)
 
 
 def _covers(sizes: Sizes, needed: Sequence[float]) -> bool:

@@ -122,11 +122,14 @@ class NetworkHealth(Pictured):
             y_limits=(0, 100),
         )
         norms = [math.log10(found.root_mean_square) if found.root_mean_square > 0 else None for found in self.layers]
+        known = [norm for norm in norms if norm is not None]
         norm = line_chart(
             [Curve("activation norm", places, norms)],
             title="Norm of the activations (root mean square)",
             x_label="layer",
             y_label="log10 of the norm",
+            # Whole powers of ten: small differences stay small.
+            y_limits=(math.floor(min(known)), math.ceil(max(known)) + 1) if known else None,
             height=240,
         )
         return below(shares, norm, title=shares.title)

@@ -6,17 +6,23 @@ from collections.abc import Sequence
 
 import torch
 
+from convscope.api.public import public
+from convscope.capture.load import load
 from convscope.data.batches import Batches
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
-from convscope.errors import CaptureError, DataError
+from convscope.errors import CaptureError, DataError, RunError
 from convscope.graph.axes import value_axes
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph
+from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.health.layer_health import LayerHealth, NetworkHealth
 from convscope.interpret.health.unit_statistics import UnitStatistics
 from convscope.interpret.replay import Replays
-from convscope.report.progress import Progress, no_progress
+from convscope.report.progress import Progress, ProgressOption, no_progress, progress_of
+from convscope.runs.predictor import Predictor
+from convscope.runs.run_directory import RunLike
+from convscope.runs.run_images import own_images
 
 # Operations whose outputs are a network's units; without any, those of its layers with weights are.
 ACTIVATIONS = frozenset({
@@ -84,6 +90,40 @@ def network_health(
     )
 
 
+@public
+def health(
+    run: RunLike | Predictor,
+    split: str | None = None,
+    *,
+    layers: Sequence[str] | None = None,
+    progress: ProgressOption = False,
+) -> NetworkHealth:
+    """Measure how many units of a run's network are dead or saturated over its images, and each layer's effective rank.
+
+    Args:
+        run: its directory, what `convscope.train` returned, or a predictor of it.
+        split: test, val or train; test, or else val, unless given.
+        layers: names of layers or operations; those of all activations unless given.
+        progress: True shows a bar; a function is called as `progress(done, total, what)`.
+
+    Raises:
+        RunError: no such run.
+        DataError: its images can't be read, or there is no such split.
+        CaptureError: no such layer.
+    """
+    loaded = load(run)
+    if loaded.run is None:
+        raise RunError(f"{loaded.name or 'the model'} is no run, so its images are not known: give the run's directory")
+    network = given_network(loaded, None, 0)
+    replays = Replays(network.module, name=network.name)
+    with progress_of(progress) as report:
+        name, images = own_images(loaded.run, split, progress=report)
+        data = f"{loaded.run.recipe().data}, {name}"
+        return network_health(
+            replays, images, loaded.run.spec().normalization, data=data, layers=layers, progress=report
+        )
+
+
 def unit_layers(graph: Graph, names: LayerNames) -> tuple[str, ...]:
     """Return the names of the activations of a network, its outputs left out; else of its layers with weights.
 
@@ -99,13 +139,19 @@ def unit_layers(graph: Graph, names: LayerNames) -> tuple[str, ...]:
 
 
 def _health(name: str, statistics: UnitStatistics) -> LayerHealth:
+    rank = statistics.effective_rank
     return LayerHealth(
         layer=name,
         op=statistics.op,
         units=statistics.channels,
         dead=tuple(int(unit) for unit in statistics.dead.nonzero()[0]),
         saturated=statistics.saturated,
-        effective_rank=statistics.effective_rank,
-        root_mean_square=statistics.root_mean_square,
+        effective_rank=None if rank is None else _rounded(rank),
+        root_mean_square=_rounded(statistics.root_mean_square),
         not_finite=statistics.not_finite,
     )
+
+
+def _rounded(number: float) -> float:
+    """Return a number in six digits: the last ones of a sum change with the number of threads."""
+    return float(f"{number:.6g}")
