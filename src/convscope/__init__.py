@@ -55,6 +55,7 @@ _MODULES: dict[str, str] = {
     # What they return.
     "Ablation": "convscope.experiments.ablation.record",
     "Attribution": "convscope.interpret.attribution.record",
+    "AttributionChecks": "convscope.interpret.attribution.checks.record",
     "Audit": "convscope.interpret.audit",
     "CellField": "convscope.interpret.cell_field",
     "ChannelsAt": "convscope.interpret.features.channels_at",
@@ -130,6 +131,7 @@ if TYPE_CHECKING:
     from convscope.graph.records import Graph as Graph
     from convscope.graph.summary import Layer as Layer
     from convscope.graph.training_bytes import TrainingBytes as TrainingBytes
+    from convscope.interpret.attribution.checks.record import AttributionChecks as AttributionChecks
     from convscope.interpret.attribution.record import Attribution as Attribution
     from convscope.interpret.audit import Audit as Audit
     from convscope.interpret.audit import audit as audit

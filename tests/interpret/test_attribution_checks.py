@@ -186,6 +186,10 @@ def test_what_speaks_against_a_map_is_said_first(checked: tuple[AttributionCheck
     assert len(found.warnings) == 3 and found.sentences[:3] == found.warnings and "not to be" in found.headline()
     assert "5.0%" in str(found) and "rank correlation 0.80" in str(found)
     assert found.to_dict()["randomization"]["fails"] is True
+    upper = replace(failing, random_layers=(1, 2, 4), layers=("7", "3", "0"), rank_correlations=(0.9, 0.8, 0.1))
+    assert (
+        upper.fails and "upper half" in upper.sentence and not replace(upper, rank_correlations=(0.9, 0.3, 0.1)).fails
+    )
 
 
 def test_attributions_of_several_classes_are_not_checked_together() -> None:

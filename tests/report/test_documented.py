@@ -41,6 +41,9 @@ from convscope.graph.training_bytes import TrainingBytes
 from convscope.hardware.allocator import Allocation
 from convscope.hardware.machine import Machine
 from convscope.hardware.mode import ComputeMode
+from convscope.interpret.attribution.checks.deletion_insertion import DeletionInsertion, Perturbation
+from convscope.interpret.attribution.checks.randomized_weights import WeightRandomization
+from convscope.interpret.attribution.checks.record import AttributionChecks
 from convscope.interpret.attribution.methods import attribute
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.audit import Audit, LayerError
@@ -99,6 +102,24 @@ def network() -> nn.Module:
 def subject() -> Subject:
     """Return it with an image."""
     return Subject(network=network(), name=NASTY, image_name=NASTY, tensor=torch.ones(1, 1, 6, 6), notes=(NASTY,))
+
+
+def checks_of_a_map() -> AttributionChecks:
+    """Return what was found about an attribution, with a stage at which the map was constant."""
+    curve = Perturbation(deletion=np.linspace(0.9, 0.1, 20), insertion=np.linspace(0.1, 0.9, 20))
+    return AttributionChecks(
+        method=NASTY,
+        class_name=NASTY,
+        randomization=WeightRandomization(
+            random_layers=(1, 2, 4),
+            layers=(NASTY, "1", "0"),
+            rank_correlations=(0.9, None, 0.7),
+            structural_similarities=(0.8, None, 0.5),
+        ),
+        perturbation=DeletionInsertion(own=curve, random=curve, centre=curve),
+        deterministic=False,
+        completeness_gap=0.02,
+    )
 
 
 def patches() -> TopPatches:
@@ -217,6 +238,7 @@ RECORDS: dict[type[Documented], Callable[[], Documented]] = {
     CellField: lambda: field(inspected(), "0"),
     FeatureMaps: lambda: feature_maps(subject()),
     Attribution: lambda: attribute(subject(), "occlusion"),
+    AttributionChecks: checks_of_a_map,
     LayerFilters: lambda: filters(subject().replay),
     ChannelsAt: lambda: channels_at(subject()),
     TopPatches: patches,

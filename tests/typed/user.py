@@ -33,6 +33,11 @@ def attributions(found: convscope.Attribution) -> float:
     return float(found.map.max()) if found.has_evidence else found.score
 
 
+def checks(found: convscope.AttributionChecks) -> bool:
+    """Return whether nothing speaks against believing a map."""
+    return not found.warnings
+
+
 def features(maps: convscope.FeatureMaps, units: convscope.ChannelsAt, patches: convscope.TopPatches) -> None:
     """Save the pictures of a layer."""
     assert_type(maps.figure().save("maps.svg"), Path)

@@ -32,6 +32,8 @@ AnswerVariant = Literal["plain", "cue", "distractor"]
 
 FEWEST_CLASSES, SMALLEST = 4, 32
 RADII = (8 / 64, 13 / 64)  # of a shape, as a share of the image's side
+GROUND, COARSE = (0.0, 1.0), 4  # colours of the ground, drawn on a grid of 4x4
+TEXTURE, FINE, NOISE = 0.05, 16, 0.04  # brightness on a grid of 16x16, and of single pixels (standard deviation)
 DOT = 3 / 64  # radius of the dot, and
 DOT_FROM_EDGE = 6 / 64  # the distance of its centre from both edges, as shares of the side
 SECOND = 0.75  # radius of the second shape, in radii of the first
@@ -88,9 +90,9 @@ def known_answers(
 
     >>> made = known_answers(3, seed=7)
     >>> made.images.shape, made.labels.tolist(), made.classes
-    ((3, 64, 64, 3), [1, 0, 3], ('ring', 'cross', 'triangle', 'square'))
+    ((3, 64, 64, 3), [3, 0, 0], ('ring', 'cross', 'triangle', 'square'))
     >>> made.boxes[0].tolist(), int(made.masks[0].sum())
-    ([21, 14, 42, 36], 184)
+    ([4, 31, 19, 47], 227)
     """
     if count < 1:
         raise DataError(f"count is {count}: one image or more can be made")
@@ -160,20 +162,19 @@ class _Draws:
 def _scene(draws: _Draws, *, size: int, classes: int, variant: AnswerVariant) -> _Scene:
     shapes = draws.below(classes)
     radii = draws.uniform(*RADII) * size
-    ground = draws.uniform(0.3, 0.7, 1, 1, 3)
-    coarse = (ground + draws.uniform(-0.1, 0.1, 5, 5, 3)).astype(np.float32)
-    fine = draws.uniform(-0.05, 0.05, 16, 16).astype(np.float32)
+    coarse = draws.uniform(*GROUND, COARSE, COARSE, 3).astype(np.float32)
+    fine = draws.uniform(-TEXTURE, TEXTURE, FINE, FINE).astype(np.float32)
     places, angles = draws.uniform(0, 1, 2), draws.uniform(-0.3, 0.3)
     centres = REACH * radii[:, None] + places * (size - 2 * REACH * radii[:, None])
     bar_places, bar_angles = draws.uniform(-0.5, 0.5, 2), draws.uniform(0, np.pi)
     hidden = draws.uniform(0, 1) < 0.5  # by a bar
-    colours, bar_colours = (_contrasting(draws, ground[:, 0, 0]) for _ in range(2))
-    noise_seed = draws.seed()
-    second = dots = None
-    labels = shapes
+    second = None
     if variant == "distractor":
-        centres, second = _two(draws, shapes, radii, _contrasting(draws, ground[:, 0, 0]), size=size, classes=classes)
-    elif variant == "cue":
+        centres, second = _two(draws, shapes, radii, coarse, size=size, classes=classes)
+    colours, bar_colours = (_contrasting(draws, _at(coarse, centres, size)) for _ in range(2))
+    noise_seed = draws.seed()
+    labels, dots = shapes, None
+    if variant == "cue":
         labels = draws.below(classes)
         edge = DOT_FROM_EDGE * size
         dots = np.where(centres < size / 2, size - edge, edge)  # in the corner that is farthest from the shape
@@ -191,14 +192,21 @@ def _scene(draws: _Draws, *, size: int, classes: int, variant: AnswerVariant) ->
 
 
 def _contrasting(draws: _Draws, ground: Floats) -> Floats32:
-    """Return a colour that differs from the ground's by 0.3 to 0.45 in each channel, (N, 3)."""
+    """Return colours that differ from the ground's by 0.3 to 0.5 in each channel, (N, 3)."""
     signs = np.where(draws.uniform(-1, 1, 3) < 0, -1.0, 1.0)
-    moved = ground + signs * draws.uniform(0.3, 0.45, 3)
+    moved = ground + signs * draws.uniform(0.3, 0.5, 3)
     return np.where((moved < 0) | (moved > 1), 2 * ground - moved, moved).clip(0, 1).astype(np.float32)
 
 
+def _at(coarse: Floats32, centres: Floats, size: int) -> Floats:
+    """Return the ground's colour nearest to each centre, (N, 3)."""
+    rows, columns = np.rint(centres / size * (COARSE - 1)).astype(np.int64).clip(0, COARSE - 1).T
+    found: Floats = coarse[np.arange(len(coarse)), rows, columns].astype(np.float64)
+    return found
+
+
 def _two(
-    draws: _Draws, shapes: Labels, radii: Floats, colours: Floats32, *, size: int, classes: int
+    draws: _Draws, shapes: Labels, radii: Floats, coarse: Floats32, *, size: int, classes: int
 ) -> tuple[Floats, ShapesDrawn]:
     """Return the centres of the first shapes, each in one half of its image, and smaller ones of another class."""
     count, smaller = len(shapes), SECOND * radii
@@ -213,20 +221,20 @@ def _two(
     pairs[mirrored, :, 0] = size - pairs[mirrored, :, 0]
     pairs[turned] = pairs[turned][..., ::-1]
     other = (shapes + 1 + draws.below(classes - 1)) % classes
-    second = ShapesDrawn(
-        shapes=other, centres=pairs[:, 1], radii=smaller, angles=draws.uniform(-0.3, 0.3), colours=colours
-    )
+    colours = _contrasting(draws, _at(coarse, pairs[:, 1], size))
+    angles = draws.uniform(-0.3, 0.3)
+    second = ShapesDrawn(shapes=other, centres=pairs[:, 1], radii=smaller, angles=angles, colours=colours)
     return pairs[:, 0], second
 
 
 def _painted(scene: _Scene, rows: slice, size: int) -> tuple[Pixels, Booleans]:
     """Return some of the images and the visible pixels of their shapes."""
-    coarse, fine = interpolation(5, size), interpolation(16, size)
+    coarse, fine = interpolation(COARSE, size), interpolation(FINE, size)
     image = np.einsum("yi,nijc,xj->nyxc", coarse, scene.coarse[rows], coarse, optimize=True)
     texture = np.einsum("yi,nij,xj->nyx", fine, scene.fine[rows], fine, optimize=True)
     for row, number in enumerate(range(rows.start, rows.stop)):
         noise = np.random.default_rng([scene.noise_seed, number])
-        texture[row] += noise.standard_normal((size, size), np.float32) * np.float32(0.02)
+        texture[row] += noise.standard_normal((size, size), np.float32) * np.float32(NOISE)
     if scene.second is not None:
         image = drawn_over(image, scene.second, rows, size)[0]
     image, cover = drawn_over(image, scene.first, rows, size)

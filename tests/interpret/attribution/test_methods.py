@@ -166,7 +166,7 @@ def test_occlusion_in_bf16_is_within_its_tolerance_or_float32(monkeypatch: pytes
     of = subject_of(Small("functional"), 3, 12, 12)
     exact = attribute(of, "occlusion", options=asked(precision="fp32"))
     assert exact.measures["precision"] == "fp32"
-    monkeypatch.setattr(occlusion_module, "_native", lambda subject: True)
+    monkeypatch.setattr(occlusion_module, "is_faster_in_bf16", lambda subject: True)
     monkeypatch.setattr(occlusion_module, "TOLERANCE", 1.0)
     faster = attribute(of, "occlusion")
     assert faster.measures["precision"] == "bf16"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import torch
+
 from convscope.graph.records import Graph
+from convscope.hardware.device import has_bf16
+from convscope.interpret.subject import Subject
 
 MOST = 16
 """Images in a batch at most: larger ones are no faster per image on a CPU."""
 
 _GRADIENT_BYTES = 3 << 29  # of the values that gradients need
 _FORWARD_BYTES = 1 << 29
+_BF16_MACS = 200_000_000  # of an image, from which on the casts to bf16 cost less than they save
 
 
 def gradient_batch(graph: Graph, wanted: int) -> int:
@@ -32,6 +37,12 @@ def forward_batch(graph: Graph, wanted: int) -> int:
     """
     largest = max((value.spec.bytes for value in graph.values if value.kind == "activation"), default=1)
     return _power_of_two(min(MOST, wanted, _FORWARD_BYTES // max(1, 4 * largest)))
+
+
+def is_faster_in_bf16(subject: Subject) -> bool:
+    """Return whether passes without gradients are faster in bf16: the processor multiplies it, and there is enough."""
+    large = subject.replay.graph.macs >= _BF16_MACS and subject.tensor.dtype == torch.float32
+    return large and has_bf16(subject.tensor.device.type)
 
 
 def _power_of_two(most: int) -> int:

@@ -14,9 +14,8 @@ from collections.abc import Callable, Sequence
 import torch
 
 from convscope.errors import ArgumentError
-from convscope.hardware.device import has_bf16
 from convscope.interpret.attribution.baselines import DEFAULT, baseline_of
-from convscope.interpret.attribution.batches import forward_batch
+from convscope.interpret.attribution.batches import forward_batch, is_faster_in_bf16
 from convscope.interpret.attribution.explained import at_input
 from convscope.interpret.attribution.options import AttributionOptions
 from convscope.interpret.attribution.record import Attribution
@@ -28,7 +27,6 @@ TOLERANCE = 0.05
 """How far a map in bf16 may be from float32's, as a share of its largest value."""
 
 PRECISIONS = ("auto", "fp32", "bf16")
-_LARGE = 200_000_000  # multiply-adds of a forward pass from which on bf16 is faster
 
 Falls = Callable[[Sequence[Box]], torch.Tensor]
 
@@ -87,7 +85,7 @@ def _falls(
     )
     falls, precision = (faster, "bf16") if asked == "bf16" else (exact, "fp32")
     parts: list[torch.Tensor] = []
-    if asked == "auto" and _native(subject):
+    if asked == "auto" and is_faster_in_bf16(subject):
         first = boxes[: max(1, batch - 1)]
         parts = [exact(first)]
         if (parts[0] - faster(first)).abs().max() <= TOLERANCE * parts[0].abs().max():
@@ -122,9 +120,3 @@ def _falls_by(subject: Subject, replays: Replays, target: int, baseline: torch.T
         return found[0] - found[1:]
 
     return falls
-
-
-def _native(subject: Subject) -> bool:
-    """Return whether bf16 is faster: the processor multiplies it, and the network is large enough in float32."""
-    large = subject.replay.graph.macs >= _LARGE and subject.tensor.dtype == torch.float32
-    return large and has_bf16(subject.tensor.device.type)

@@ -11,7 +11,7 @@ import torch
 
 from convscope.arrays import Array
 from convscope.errors import ArgumentError
-from convscope.hardware.device import has_bf16
+from convscope.interpret.attribution.batches import is_faster_in_bf16
 from convscope.interpret.attribution.checks.deletion_insertion import deletion_insertion
 from convscope.interpret.attribution.checks.randomized_weights import (
     STAGES,
@@ -29,7 +29,6 @@ from convscope.report.progress import Progress, no_progress
 # Methods of many forward passes: for the comparison with random weights they are computed with fewer, at fewer stages.
 COARSE: Mapping[str, AttributionOptions] = {"integrated-gradients": AttributionOptions(steps=8)}
 COARSE_STAGES = 3
-_BF16_MACS = 200_000_000  # of an image, from which the casts to bf16 cost less than they save
 
 
 def check_attributions(
@@ -73,15 +72,15 @@ def check_attributions(
         for name in again
     }
     randomized = _randomized(subject, attributions, again, trained, stages=stages, seed=seed, progress=progress)
-    whole = tuple(subject.tensor.shape[2:])
-    maps = {name: attributions[int(name)].map for name in again if attributions[int(name)].map.shape == whole}
+    whole = subject.geometry.size
+    maps = {name: attributions[int(name)].map for name in again if whole == attributions[int(name)].map.shape != ()}
     perturbed = deletion_insertion(
         subject,
         maps,
         target,
         cells={name: attributions[int(name)].cells.shape for name in maps},
         seed=seed,
-        dtype=fastest_dtype(subject),
+        dtype=torch.bfloat16 if is_faster_in_bf16(subject) else None,
         progress=progress,
     )
     return tuple(
@@ -95,12 +94,6 @@ def check_attributions(
         )
         for name, found in zip(again, attributions, strict=True)
     )
-
-
-def fastest_dtype(subject: Subject) -> torch.dtype | None:
-    """Return the type in which forward passes without gradients are fastest here: bfloat16, or None for the own one."""
-    large = subject.replay.graph.macs >= _BF16_MACS and subject.tensor.dtype == torch.float32
-    return torch.bfloat16 if large and has_bf16(subject.tensor.device.type) else None
 
 
 def _randomized(

@@ -15,6 +15,7 @@ import torch
 
 from convscope.arrays import Array, Booleans, Floats
 from convscope.errors import GeometryError
+from convscope.interpret.attribution.batches import forward_batch
 from convscope.interpret.attribution.blurred import blurred
 from convscope.interpret.replay import Replays
 from convscope.interpret.subject import Subject
@@ -23,7 +24,6 @@ from convscope.report.short_repr import ShortRepr
 from convscope.scoring.objective import Objective
 
 POINTS = 20  # on each curve, the whole image and the blurred one included
-BATCH = 16  # images a forward pass
 LEAST_GAIN = 0.02  # of an area over random order's, below which a map does no better
 
 
@@ -129,7 +129,7 @@ def deletion_insertion(
 
     Args:
         subject: the network and its image.
-        maps: on the image's positions, of the shape of `subject.tensor` after its channels.
+        maps: on the image's positions, (H, W).
         target: the class.
         cells: of each map, how many cells it has along each axis: its random order is one of such cells. Single
             positions unless given.
@@ -141,7 +141,9 @@ def deletion_insertion(
     Raises:
         GeometryError: a map that is not of the image's shape.
     """
-    sides = tuple(subject.tensor.shape[2:])
+    sides = subject.geometry.size
+    if not maps:
+        return {}
     for name, found in maps.items():
         if found.shape != sides:
             raise GeometryError(
@@ -198,14 +200,17 @@ def class_probabilities(
         progress: called with images done.
     """
     replays: Replays = subject.replays if dtype is None else subject.replays.computed_in(dtype, channels_last=True)
-    image, instead = subject.tensor, blurred(subject.tensor)
+    axes, image = subject.geometry.image_axes, subject.tensor
+    instead = blurred(image, axes=axes)
+    places = [side if axis in axes else 1 for axis, side in enumerate(image.shape)][1:]
     found: list[Floats] = []
-    for start in range(0, len(shown), BATCH):
+    size = forward_batch(subject.replay.graph, len(shown))
+    for start in range(0, len(shown), size):
         progress(start, len(shown), "deletion and insertion")
-        masks = torch.from_numpy(np.stack(shown[start : start + BATCH]))[:, None]
+        masks = torch.from_numpy(np.stack(shown[start : start + size])).reshape(-1, *places)
         batch = torch.where(masks, image, instead)
-        if len(batch) < BATCH <= len(shown):  # the network is captured for one size of batch
-            batch = torch.cat([batch, image.expand(BATCH - len(batch), *image.shape[1:])])
+        if len(batch) < size:  # the network is captured for one size of batch
+            batch = torch.cat([batch, image.expand(size - len(batch), *image.shape[1:])])
         scores = replays.class_scores(batch).double()
         found.append(probabilities(subject, scores)[: len(masks), target].numpy())
     progress(len(shown), len(shown), "deletion and insertion")

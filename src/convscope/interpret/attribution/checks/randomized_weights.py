@@ -53,26 +53,38 @@ class WeightRandomization(ShortRepr):
         return self.rank_correlations[-1]
 
     @property
+    def half_random(self) -> float | None:
+        """The rank correlation with the upper half of the layers random, or the first stage above it."""
+        half = next(place for place, count in enumerate(self.random_layers) if 2 * count >= self.random_layers[-1])
+        return self.rank_correlations[half]
+
+    @property
     def fails(self) -> bool:
-        """Whether the map stays similar with all weights random, so that it does not show what was learned."""
-        return self.all_random is not None and self.all_random > SIMILAR
+        """Whether the map stays similar with all weights random, or with those of the upper half of the layers.
+
+        The first is of the image alone; the second is of the first layers, whatever the others learned, as guided
+        backpropagation is (Adebayo et al. 2018, section 4.1; Sixt, Granz and Landgraf 2020).
+        """
+        return any(found is not None and found > SIMILAR for found in (self.all_random, self.half_random))
 
     @property
     def sentence(self) -> str:
         """What was found, in a sentence.
 
         >>> found = WeightRandomization(
-        ...     random_layers=(1, 5), layers=("fc", "conv1"),
-        ...     rank_correlations=(0.9, 0.71), structural_similarities=(0.8, 0.6),
+        ...     random_layers=(1, 2, 4), layers=("fc", "conv3", "conv1"),
+        ...     rank_correlations=(0.9, 0.8, 0.2), structural_similarities=(0.8, 0.6, 0.1),
         ... )
         >>> found.fails, found.sentence
-        (True, 'The map stays similar with all weights random (rank correlation 0.71): it shows the image')
+        (True, 'The map stays similar with the upper half of the layers random (rank correlation 0.80)')
         """
-        found = self.all_random
+        found, half = self.all_random, self.half_random
+        if found is not None and found > SIMILAR:
+            return f"The map stays similar with all weights random (rank correlation {found:.2f}): it shows the image"
+        if half is not None and half > SIMILAR:
+            return f"The map stays similar with the upper half of the layers random (rank correlation {half:.2f})"
         if found is None:
             return "The map is constant with all weights random: it shows the network"
-        if self.fails:
-            return f"The map stays similar with all weights random (rank correlation {found:.2f}): it shows the image"
         return f"The map is another with all weights random (rank correlation {found:.2f}): it shows the network"
 
 

@@ -80,11 +80,10 @@ class AttributionChecks(Pictured):
         """Return the numbers, a row a check."""
         rows: list[tuple[str, str, str, str]] = []
         if self.randomization is not None:
-            for name, values, needed in (
-                ("rank correlation", self.randomization.rank_correlations, f"at most {SIMILAR}"),
-                ("structural similarity", self.randomization.structural_similarities, ""),
-            ):
-                rows.append((f"{name}, all weights random", _number(values[-1]), needed, ""))
+            found, needed = self.randomization, f"at most {SIMILAR}"
+            rows.append(("rank correlation, all weights random", _number(found.all_random), needed, ""))
+            rows.append(("rank correlation, upper half random", _number(found.half_random), needed, ""))
+            rows.append(("SSIM, all weights random", _number(found.structural_similarities[-1]), "", ""))
         if self.perturbation is not None:
             own, random, centre = self.perturbation.own, self.perturbation.random, self.perturbation.centre
             orders = own, random, centre
