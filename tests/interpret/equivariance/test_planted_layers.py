@@ -1,0 +1,157 @@
+"""The meter reads 0 on circular networks of stride 1, and names the layer that was planted in one."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from convscope.errors import CaptureError, GeometryError
+from convscope.interpret.equivariance.layer_errors import READS_ZERO, Equivariance
+from convscope.interpret.equivariance.meter import equivariance_of
+from convscope.interpret.replay import Replays
+
+DEPTH = 4
+
+
+def smooth_image(seed, side=32):
+    noise = np.random.default_rng(seed).normal(size=(1, 2, side, side))
+    rows = np.fft.fftfreq(side)[:, None] ** 2 + np.fft.fftfreq(side)[None] ** 2
+    blurred = np.fft.ifft2(np.fft.fft2(noise) * np.exp(-rows * 60)).real
+    return torch.tensor(blurred / blurred.std(), dtype=torch.float32)
+
+
+def circular(in_channels, stride=1, **settings):
+    return nn.Conv2d(in_channels, 4, 3, stride=stride, padding=1, padding_mode="circular", **settings)
+
+
+PLANTED = {
+    "stride 2": lambda channels: circular(channels, stride=2),
+    "zero padding": lambda channels: nn.Conv2d(channels, 4, 3, padding=1),
+    "max pool 2": lambda channels: nn.MaxPool2d(2),
+    "average pool 2": lambda channels: nn.AvgPool2d(2),
+    "no padding": lambda channels: nn.Conv2d(channels, 4, 3),
+    "reflected": lambda channels: nn.Conv2d(channels, 4, 3, padding=1, padding_mode="reflect"),
+    "max pool 3": lambda channels: nn.MaxPool2d(3, stride=2, padding=1),
+}
+# Of each kind in up to three places: 20 networks.
+PLACES = [(kind, place) for place in (0, 1, 3) for kind in PLANTED][:20]
+
+
+def network_with(kind=None, place=-1, seed=0):
+    """Build convolutions of stride 1, one replaced by a planted layer; return the network and that layer's name."""
+    torch.manual_seed(seed)
+    layers, channels, name = [], 2, ""
+    for number in range(DEPTH):
+        if number == place:
+            name = str(len(layers))
+            layers += [PLANTED[kind](channels)]
+            channels = channels if "pool" in kind else 4
+            continue
+        layers += [circular(channels), nn.ReLU(inplace=True)]
+        channels = 4
+    return nn.Sequential(*layers), name
+
+
+def measured(network, image, **settings) -> Equivariance:
+    return equivariance_of(Replays(network, name="net"), image, **settings)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_circular_network_of_stride_1_reads_0(seed):
+    network, _ = network_with(seed=seed)
+    found = measured(network, smooth_image(seed), shifts=(1, 2, 3))
+    assert len(found.layers) == 2 * DEPTH and found.breaking == ()
+    for layer in found.layers:
+        assert layer.strides == (1, 1)
+        for error in layer.errors:
+            assert not error.fractional and error.whole < READS_ZERO and (error.inside or 0) < READS_ZERO
+    assert "no layer breaks it" in found.headline()
+
+
+@pytest.mark.parametrize(("kind", "place"), PLACES)
+def test_the_planted_layer_is_named(kind, place):
+    network, name = network_with(kind, place, seed=place)
+    found = measured(network, smooth_image(place), shifts=(1, 2, 3))
+    assert found.breaking == (name,)
+    planted = next(layer for layer in found.layers if layer.layer == name)
+    strided = "stride" in kind or "pool" in kind
+    assert planted.breaks("inside") == strided and planted.inside < READS_ZERO
+    if strided:
+        assert planted.strides == (2, 2)
+        odd = [error for error in planted.errors if error.pixels % 2]
+        assert all(error.fractional and error.inside > 0.01 and error.border is None for error in odd)
+    else:
+        assert planted.border > 0.01 and planted.subsampling is None and not planted.breaks("inside")
+
+
+def test_there_are_twenty_planted_networks():
+    assert len(set(PLACES)) == 20
+
+
+def test_an_error_is_the_formula_on_the_networks_own_values():
+    network, _ = network_with("stride 2", 1, seed=5)
+    network.double()
+    image = smooth_image(5).double()
+    found = measured(network, image, shifts=(1, 2))
+    with torch.no_grad():
+        first = network[:3](image)
+        for axis, pixels in found.shifts:
+            there = network[:3](image.roll(pixels, 2 + axis))
+            expected = first.roll((pixels + 1) // 2, 2 + axis)
+            spread = expected - expected.mean((2, 3), keepdim=True)
+            error = next(e for e in found.layers[2].errors if (e.axis, e.pixels) == (axis, pixels))
+            assert error.whole == pytest.approx(float((there - expected).norm() / spread.norm()), abs=1e-12)
+            assert error.fractional == (pixels == 1) and error.cells == 1
+
+
+def test_inside_is_where_no_border_reaches_and_is_0_with_zero_padding():
+    torch.manual_seed(0)
+    network = nn.Sequential(*(nn.Conv2d(2, 2, 3, padding=1) for _ in range(5)))
+    found = measured(network, smooth_image(1), shifts=(1, 4))
+    for depth, layer in enumerate(found.layers, start=1):
+        assert layer.inside < READS_ZERO < layer.border and layer.whole == pytest.approx(layer.border)
+        assert layer.breaks("border") == (depth == 1)
+    # 14 of these have a field of 29 pixels, that no cell of 32 - 4 shifted pixels has inside.
+    deep = measured(nn.Sequential(*(nn.Conv2d(2, 2, 3, padding=1) for _ in range(14))), smooth_image(1), shifts=(4,))
+    assert deep.layers[-1].inside is None and "larger image" in str(deep.document().to_dict())
+
+
+def test_the_record_has_its_forms():
+    network, name = network_with("max pool 2", 1, seed=1)
+    found = measured(network, smooth_image(1), image_name="a photograph", shifts=(1, 2))
+    arrays = found.arrays()
+    assert arrays["shifts"].tolist() == [[0, 1], [0, 2], [1, 1], [1, 2]]
+    assert arrays["inside"].shape == arrays["fractional"].shape == (len(found.layers), 4)
+    written = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert written["breaking"] == [name] and written["layers"][0]["errors"][0]["whole"] < READS_ZERO
+    assert name in found.headline() and "<svg" in found.svg
+    assert f"first broken by {name}" in str(found)
+
+
+def test_the_network_is_left_as_it_was_and_bad_input_is_one_line():
+    network, _ = network_with("zero padding", 0)
+    network.train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    state = torch.random.get_rng_state()
+    measured(network, smooth_image(0), shifts=(1,))
+    assert network.training and torch.equal(torch.random.get_rng_state(), state)
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    with pytest.raises(GeometryError, match="give 1 to 16"):
+        measured(network, smooth_image(0), shifts=(17,))
+    with pytest.raises(CaptureError, match="no layer 'nothing'"):
+        measured(network, smooth_image(0), layers=("nothing",))
+    with pytest.raises(CaptureError, match="no layer with a map"):
+        measured(nn.Sequential(nn.Flatten(), nn.Linear(2048, 3)), smooth_image(0))
+
+
+def test_an_interrupt_returns_what_is_there():
+    network, _ = network_with()
+
+    def stop(done, total, what):
+        if done >= 8:
+            raise KeyboardInterrupt
+
+    found = measured(network, smooth_image(0), progress=stop)
+    assert len(found.shifts) == 8 and found.planned == 16 and "interrupted: 8 of 16 shifts" in str(found)
