@@ -8,6 +8,7 @@ the model itself is not run, so it stays bit for bit as it was.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 import torch
 from torch import nn
@@ -17,7 +18,7 @@ from convscope.errors import CaptureError, GeometryError
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, alive_nodes
 from convscope.interpret.execution.streaming import StreamStep, stream_plan, values_as_they_come
-from convscope.interpret.execution.torch_executor import TorchExecutor
+from convscope.interpret.execution.torch_executor import TorchExecutor, laid_out
 
 # Of autograd: the backward of an operation that lets only part of its input through.
 RECTIFIERS = ("ReluBackward", "HardtanhBackward", "LeakyReluBackward", "ThresholdBackward", "ClampMinBackward")
@@ -178,7 +179,7 @@ class Replays:
             inputs,
             dtype=self._dtype,
             channels_last=self._channels_last,
-            weights=self._weights,
+            weights=self._prepared,
             names=names,
         )
 
@@ -201,7 +202,9 @@ class Replays:
         >>> torch.equal(Replays(network).class_scores(batch), network(batch))
         True
         """
-        return by_class(_scores_alone(self.executor(*inputs)))
+        graph, _ = self._captured_on(inputs)
+        ((_, scores),) = self._stream(inputs, (_scores_value(graph),))
+        return by_class(scores)
 
     def class_gradients(
         self, target: int, inputs: torch.Tensor, *, guided: bool = False
@@ -233,8 +236,21 @@ class Replays:
         """
         graph, _ = self._captured_on(inputs)
         return TorchExecutor(
-            graph, self.network, inputs, dtype=self._dtype, channels_last=self._channels_last, weights=self._weights
+            graph, self.network, inputs, dtype=self._dtype, channels_last=self._channels_last, weights=self._prepared
         )
+
+    @cached_property
+    def _prepared(self) -> Mapping[str, torch.Tensor] | None:
+        """The weights in the asked type and memory format, once for all batches; None where they are as they are."""
+        if self._dtype is None and not self._channels_last:
+            return self._weights
+        named: dict[str, torch.Tensor] = dict(self.network.named_parameters(remove_duplicate=False))
+        named |= dict(self.network.named_buffers(remove_duplicate=False))
+        named |= self._weights or {}
+        return {
+            name: laid_out(tensor.detach(), self._dtype, channels_last=self._channels_last)
+            for name, tensor in named.items()
+        }
 
     def values_as_they_come(self, *inputs: torch.Tensor, wanted: Sequence[str]) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield values of a batch by name, in the order in which they are computed, in a plain forward pass's memory.

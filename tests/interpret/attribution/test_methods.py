@@ -10,7 +10,6 @@ from torch import nn
 from convscope.capture.capture import capture
 from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.errors import ArgumentError, CaptureError, ConvscopeError, GeometryError
-from convscope.interpret.attribution import occlusion as occlusion_module
 from convscope.interpret.attribution.baselines import BASELINES, baseline_of
 from convscope.interpret.attribution.methods import METHODS, attribute
 from convscope.interpret.attribution.options import AttributionOptions
@@ -160,20 +159,6 @@ def test_an_interrupt_ends_occlusion_with_the_map_that_there_is() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         attribute(small(), "occlusion", options=asked(window=2, stride=1, progress=at_once))
-
-
-def test_occlusion_in_bf16_is_within_its_tolerance_or_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    of = subject_of(Small("functional"), 3, 12, 12)
-    exact = attribute(of, "occlusion", options=asked(precision="fp32"))
-    assert exact.measures["precision"] == "fp32"
-    monkeypatch.setattr(occlusion_module, "is_faster_in_bf16", lambda subject: True)
-    monkeypatch.setattr(occlusion_module, "TOLERANCE", 1.0)
-    faster = attribute(of, "occlusion")
-    assert faster.measures["precision"] == "bf16"
-    assert np.abs(faster.map - exact.map).max() <= 0.2 * np.abs(exact.map).max()
-    monkeypatch.setattr(occlusion_module, "TOLERANCE", 0.0)
-    refused = attribute(of, "occlusion")
-    assert refused.measures["precision"] == "fp32" and np.allclose(refused.map, exact.map, atol=1e-6)
 
 
 def test_baselines_are_what_their_names_say() -> None:

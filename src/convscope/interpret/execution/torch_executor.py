@@ -205,11 +205,14 @@ class TorchExecutor:
         with self._autograd():
             # Autograd follows no tensor that was made in inference mode.
             tensor = tensor.clone() if self._gradients and tensor.is_inference() else tensor.detach()
-            if self._dtype is not None and tensor.is_floating_point():
-                tensor = tensor.to(self._dtype)
-            if self._channels_last and tensor.ndim == 4:
-                tensor = tensor.contiguous(memory_format=torch.channels_last)
-        return tensor
+            return laid_out(tensor, self._dtype, channels_last=self._channels_last)
+
+
+def laid_out(tensor: torch.Tensor, dtype: torch.dtype | None, *, channels_last: bool) -> torch.Tensor:
+    """Return floating-point numbers in a type unless it is None, and four-dimensional ones channels-last if asked."""
+    if dtype is not None and tensor.is_floating_point():
+        tensor = tensor.to(dtype)
+    return tensor.contiguous(memory_format=torch.channels_last) if channels_last and tensor.ndim == 4 else tensor
 
 
 def as_array(tensor: torch.Tensor) -> Array:
