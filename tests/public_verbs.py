@@ -23,7 +23,8 @@ from convscope.data.records import ImageSet
 
 SHAPE = (1, 8, 8)
 # These train or read many images: seconds each, where the others take milliseconds.
-SLOW = ("train", "training_events", "train_ensemble", "lr_find", "ablate", "demo", "shard", "evaluate", "check")
+SLOW = ("train", "training_events", "train_ensemble", "lr_find", "ablate", "demo", "shard", "evaluate", "check",
+        "robustness")  # fmt: skip
 # It measures how fast the machine is: never the same twice.
 UNTRIED = ("doctor",)
 
@@ -65,6 +66,12 @@ def verbs(folder: Path, model: nn.Module, run: Path) -> dict[str, Call]:
         "effective_fields": lambda: convscope.effective_fields(model, [pixels], seeds=2).to_dict(),
         "unproductive_layers": lambda: convscope.unproductive_layers(model, input_shape=SHAPE).to_dict(),
         "health": lambda: convscope.health(run).to_dict(),
+        "knock_out": lambda: convscope.knock_out(run, "c1", channels=[0]).to_dict(),
+        "robustness": lambda: convscope.robustness(run).to_dict(),
+        "similarity": lambda: convscope.similarity(run, run).to_dict(),
+        "confusions": lambda: convscope.confusions(run).to_dict(),
+        "calibration": lambda: convscope.calibration(run).to_dict(),
+        "visualize": lambda: convscope.visualize(run, "c1", channels=[0], steps=2).to_dict(),
         "compare": lambda: convscope.compare(model, wider, input_shape=SHAPE).to_dict(),
         "explain": lambda: convscope.explain(model, pixels, layer="4", at=(2, 2)).to_dict(),
         "audit": lambda: convscope.audit(model, input_shape=SHAPE).to_dict(),

@@ -52,6 +52,12 @@ _MODULES: dict[str, str] = {
     "train_ensemble": "convscope.experiments.ensemble.train",
     "training_memory": "convscope.capture.capture",
     "unproductive_layers": "convscope.interpret.effective_field.productivity",
+    "knock_out": "convscope.interpret.behaviour.of_run",
+    "robustness": "convscope.interpret.behaviour.of_run",
+    "similarity": "convscope.interpret.behaviour.of_run",
+    "confusions": "convscope.interpret.behaviour.of_run",
+    "calibration": "convscope.interpret.behaviour.of_run",
+    "visualize": "convscope.interpret.behaviour.of_run",
     # What they return.
     "Ablation": "convscope.experiments.ablation.record",
     "Attribution": "convscope.interpret.attribution.record",
@@ -61,6 +67,7 @@ _MODULES: dict[str, str] = {
     "ChannelsAt": "convscope.interpret.features.channels_at",
     "Checkup": "convscope.experiments.doctor.record",
     "Comparison": "convscope.interpret.inspection.comparison",
+    "ConfusedClasses": "convscope.interpret.behaviour.confusion_record",
     "DataCheck": "convscope.experiments.check.record",
     "EffectiveFields": "convscope.interpret.effective_field.record",
     "EnsembleOutcome": "convscope.experiments.ensemble.outcome",
@@ -69,12 +76,15 @@ _MODULES: dict[str, str] = {
     "Evaluation": "convscope.runs.evaluate",
     "Explanation": "convscope.interpret.explanation.record",
     "FeatureMaps": "convscope.interpret.features.feature_maps",
+    "FeatureVisualization": "convscope.interpret.behaviour.visualized",
     "Graph": "convscope.graph.records",
     "Inspection": "convscope.interpret.inspection.record",
+    "KnockOut": "convscope.interpret.behaviour.knocked_out",
     "LabelScores": "convscope.scoring.label_scores",
     "Layer": "convscope.graph.summary",
     "LayerFilters": "convscope.interpret.features.filters",
     "LayerPatches": "convscope.interpret.features.layer_patches",
+    "LayerSimilarity": "convscope.interpret.behaviour.layer_similarity",
     "LayerSize": "convscope.interpret.layer_size",
     "LearningRateRangeTest": "convscope.experiments.learning_rate_range",
     "Message": "convscope.runs.events",
@@ -85,7 +95,9 @@ _MODULES: dict[str, str] = {
     "Prediction": "convscope.runs.predictions",
     "Predictions": "convscope.runs.predictions",
     "Predictor": "convscope.runs.predictor",
+    "Reliability": "convscope.interpret.behaviour.reliability",
     "ResolvedRecipe": "convscope.training.resolve.resolved_recipe",
+    "RobustnessProfile": "convscope.interpret.behaviour.robustness_profile",
     "Run": "convscope.runs.run_directory",
     "Scores": "convscope.scoring.scores",
     "Sharded": "convscope.data.shards.write_shards",
@@ -135,6 +147,18 @@ if TYPE_CHECKING:
     from convscope.interpret.attribution.record import Attribution as Attribution
     from convscope.interpret.audit import Audit as Audit
     from convscope.interpret.audit import audit as audit
+    from convscope.interpret.behaviour.confusion_record import ConfusedClasses as ConfusedClasses
+    from convscope.interpret.behaviour.knocked_out import KnockOut as KnockOut
+    from convscope.interpret.behaviour.layer_similarity import LayerSimilarity as LayerSimilarity
+    from convscope.interpret.behaviour.of_run import calibration as calibration
+    from convscope.interpret.behaviour.of_run import confusions as confusions
+    from convscope.interpret.behaviour.of_run import knock_out as knock_out
+    from convscope.interpret.behaviour.of_run import robustness as robustness
+    from convscope.interpret.behaviour.of_run import similarity as similarity
+    from convscope.interpret.behaviour.of_run import visualize as visualize
+    from convscope.interpret.behaviour.reliability import Reliability as Reliability
+    from convscope.interpret.behaviour.robustness_profile import RobustnessProfile as RobustnessProfile
+    from convscope.interpret.behaviour.visualized import FeatureVisualization as FeatureVisualization
     from convscope.interpret.cell_field import CellField as CellField
     from convscope.interpret.effective_field.effective_fields import effective_fields as effective_fields
     from convscope.interpret.effective_field.productivity import UnproductiveLayers as UnproductiveLayers

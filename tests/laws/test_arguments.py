@@ -80,6 +80,7 @@ EXAMPLES: dict[str, Any] = {
     "model": network(),
     "models": network(),
     "name": "0",
+    "other": network(),
     "path": NOTHING_THERE,
     "run": NOTHING_THERE,
 }

@@ -47,6 +47,16 @@ from convscope.interpret.attribution.checks.record import AttributionChecks
 from convscope.interpret.attribution.methods import attribute
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.audit import Audit, LayerError
+from convscope.interpret.behaviour.confused_classes import confused_classes
+from convscope.interpret.behaviour.confusion_record import ConfusedClasses
+from convscope.interpret.behaviour.failure_search import failure_search
+from convscope.interpret.behaviour.feature_visualization import feature_visualization
+from convscope.interpret.behaviour.knock_out import channel_knock_out
+from convscope.interpret.behaviour.knocked_out import KnockOut
+from convscope.interpret.behaviour.layer_similarity import LayerSimilarity, layer_similarity
+from convscope.interpret.behaviour.reliability import Reliability, reliability
+from convscope.interpret.behaviour.robustness_profile import RobustnessProfile
+from convscope.interpret.behaviour.visualized import FeatureVisualization
 from convscope.interpret.cell_field import CellField
 from convscope.interpret.effective_field.productivity import UnproductiveLayers
 from convscope.interpret.effective_field.record import EffectiveFields
@@ -127,6 +137,14 @@ def patches() -> TopPatches:
     images = replace(IMAGES, images=np.zeros((2, 6, 6, 1), np.uint8))
     return top_patches(Replays(network(), name=NASTY), images, Preprocessing.default((1, 6, 6)).normalization,
                        data=NASTY, classes=(NASTY, "b"))  # fmt: skip
+
+
+BEHAVED = (
+    Replays(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 2)), name=NASTY),
+    replace(IMAGES, images=np.arange(72, dtype=np.uint8).reshape(2, 6, 6, 1)),
+    Preprocessing.default((1, 6, 6)).normalization,
+)
+NAMED = {"data": NASTY, "classes": (NASTY, "b")}
 
 
 def healthy() -> NetworkHealth:
@@ -246,6 +264,18 @@ RECORDS: dict[type[Documented], Callable[[], Documented]] = {
     UnproductiveLayers: lambda: convscope.unproductive_layers(inspected(), objects=3),
     NetworkHealth: healthy,
     LayerPatches: lambda: patches().of_layer("1"),
+    KnockOut: lambda: channel_knock_out(*BEHAVED, layer="1", **NAMED),
+    RobustnessProfile: lambda: failure_search(*BEHAVED, **NAMED),
+    LayerSimilarity: lambda: layer_similarity(
+        BEHAVED[0],
+        BEHAVED[0],
+        replace(IMAGES, images=np.zeros((4, 6, 6, 1), np.uint8), labels=np.zeros(4, np.int64), names=[NASTY] * 4),
+        BEHAVED[2],
+        data=NASTY,
+    ),
+    ConfusedClasses: lambda: confused_classes(*BEHAVED, pairs=[(0, 1)], **NAMED),
+    Reliability: lambda: reliability(*BEHAVED, data=NASTY),
+    FeatureVisualization: lambda: feature_visualization(*BEHAVED, layer="1", steps=2, data=NASTY),
     Audit: lambda: convscope.audit(network(), input_shape=(1, 6, 6)),
     Prediction: lambda: Prediction(image=NASTY, top=CLASSES, labels=CLASSES[:1], defect_score=0.3, verdict="good"),
     Predictions: lambda: Predictions(

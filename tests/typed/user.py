@@ -57,6 +57,16 @@ def fields(network: nn.Module, run: convscope.Run) -> None:
     assert_type(convscope.health(run), convscope.NetworkHealth)
 
 
+def behaviour(run: convscope.Run) -> None:
+    """Measure what a network does over a data set."""
+    assert_type(convscope.knock_out(run, "conv1"), convscope.KnockOut)
+    assert_type(convscope.robustness(run), convscope.RobustnessProfile)
+    assert_type(convscope.similarity(run, run), convscope.LayerSimilarity)
+    assert_type(convscope.confusions(run), convscope.ConfusedClasses)
+    assert_type(convscope.calibration(run), convscope.Reliability)
+    assert_type(convscope.visualize(run, "conv1"), convscope.FeatureVisualization)
+
+
 def learn() -> None:
     """Train, and use what was trained."""
     recipe = convscope.Recipe(model="lenet5", data="digits", epochs=1)

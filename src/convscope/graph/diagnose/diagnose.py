@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from convscope.graph.diagnose import fields, network, shrinkage, unread, windows
-from convscope.graph.diagnose.finding import DesignWarning, Subject
+from convscope.graph.diagnose.finding import DesignWarning, DiagnosedNetwork
 from convscope.graph.propagate import Source
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.records import Graph
 from convscope.graph.summary import Layer
 
-Check = Callable[[Subject], Iterator[DesignWarning]]
+Check = Callable[[DiagnosedNetwork], Iterator[DesignWarning]]
 
 CHECKS: tuple[Check, ...] = (
     network.unregistered_parameters,
@@ -49,7 +49,7 @@ def diagnose(
         field_of: the receptive fields by value, from `receptive_field.summarise_all`.
         object_size: side of what is to be recognised, in pixels; without it a field is compared to the image alone.
     """
-    subject = Subject(graph, layers, field_of, object_size)
+    subject = DiagnosedNetwork(graph, layers, field_of, object_size)
     found = [finding for check in CHECKS for finding in check(subject)]
     # `never-read` reports the same positions with their share, so `stride-over-kernel` adds nothing.
     explained = {f.layer for f in found if f.kind == "never-read"}

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from convscope.geometry.relation import ReachStatus, Taps
-from convscope.graph.diagnose.finding import DesignWarning, FindingSeverity, Subject, by
+from convscope.graph.diagnose.finding import DesignWarning, DiagnosedNetwork, FindingSeverity, by
 from convscope.graph.field import walk_back
 from convscope.graph.network_field import NetworkField, fields_by_layer, network_field, network_local_field
 from convscope.graph.receptive_field import ReceptiveField
@@ -24,7 +24,7 @@ _BELOW, _FAR_BELOW = 1 / 4, 1 / 8
 _WALKS = 6
 
 
-def beyond_image(subject: Subject) -> Iterator[DesignWarning]:
+def beyond_image(subject: DiagnosedNetwork) -> Iterator[DesignWarning]:
     """Convolutions whose input has seen the whole image already: they add weights, and no context.
 
     A warning where it holds for every position and along every path to the layer; a note where it holds for every
@@ -78,7 +78,7 @@ def _covers(field: ReceptiveField, positions: int, image_size: int) -> bool:
     return last_start <= 0 and field.start + field.sizes[0] >= image_size
 
 
-def small_field(subject: Subject) -> Iterator[DesignWarning]:
+def small_field(subject: DiagnosedNetwork) -> Iterator[DesignWarning]:
     """Yield a network in which no position of the last map sees an object of the given size whole."""
     image, _ = _image(subject)
     if subject.object_size is None or image is None:
@@ -111,7 +111,7 @@ def small_field(subject: Subject) -> Iterator[DesignWarning]:
     )
 
 
-def far_below_image(subject: Subject) -> Iterator[DesignWarning]:
+def far_below_image(subject: DiagnosedNetwork) -> Iterator[DesignWarning]:
     """Yield a network that averages its last map over positions, none of which sees much of the image.
 
     It then decides by small parts alone. Gates and normalization are left out (`graph.local_field`); networks whose
@@ -154,18 +154,18 @@ def _share_seen(found: NetworkField, sizes: tuple[int, ...]) -> float:
     return max((field.size or 0) / size for field, size in zip(found.fields, sizes, strict=True))
 
 
-def _ends_positions(subject: Subject, reader: Layer, image: int) -> bool:
+def _ends_positions(subject: DiagnosedNetwork, reader: Layer, image: int) -> bool:
     """Return whether a layer leaves no position of the image, as a mean over all of them does."""
     fields = reader.field_along(image)
     return reader.op in POOLINGS and bool(fields) and not any(field.axes for field in fields)
 
 
-def _reads_a_whole_map(subject: Subject, node: Node) -> bool:
+def _reads_a_whole_map(subject: DiagnosedNetwork, node: Node) -> bool:
     """Return a fully connected layer whose input is a map that was flattened."""
     return node.op == "linear" and flattened_map(subject, node) is not None
 
 
-def flattened_map(subject: Subject, node: Node) -> int | None:
+def flattened_map(subject: DiagnosedNetwork, node: Node) -> int | None:
     """Return the (N, C, ...) map of several positions that was flattened into a linear layer's features, or None."""
     value = subject.source(node)
     features = subject.graph.shape(value)[-1]
@@ -187,7 +187,7 @@ def flattened_map(subject: Subject, node: Node) -> int | None:
     return None
 
 
-def _are_tokens(subject: Subject, value: int) -> bool:
+def _are_tokens(subject: DiagnosedNetwork, value: int) -> bool:
     """Return whether the last axis of a value holds features rather than positions: channels, or those of tokens."""
     while (producer := subject.graph.values[value].producer) is not None:
         node = subject.graph.nodes[producer]
@@ -205,11 +205,11 @@ def _samples(node: Node) -> bool:
     return any(isinstance(step, Taps) for path in node.paths or () for step in path.steps)
 
 
-def _long_axes(subject: Subject, value: int) -> list[int]:
+def _long_axes(subject: DiagnosedNetwork, value: int) -> list[int]:
     return [axis for axis, size in enumerate(subject.graph.shape(value)) if axis and size > 1]
 
 
-def gridding(subject: Subject) -> Iterator[DesignWarning]:
+def gridding(subject: DiagnosedNetwork) -> Iterator[DesignWarning]:
     """Dilated convolutions whose cells depend on a grid of pixels with holes between.
 
     Source: Wang et al., "Understanding convolution for semantic segmentation" (2018), section 3.2.
@@ -239,7 +239,7 @@ def gridding(subject: Subject) -> Iterator[DesignWarning]:
             break
 
 
-def _solid_fields(subject: Subject, image: int) -> frozenset[int]:
+def _solid_fields(subject: DiagnosedNetwork, image: int) -> frozenset[int]:
     """Return the values whose fields surely have no holes: what each tap sees reaches what the next tap sees."""
     solid = {image}
     for node in subject.nodes:
@@ -257,7 +257,7 @@ def _solid_fields(subject: Subject, image: int) -> frozenset[int]:
     return frozenset(solid)
 
 
-def _read_along(subject: Subject, node: Node, image: int, axis: int) -> list[int]:
+def _read_along(subject: DiagnosedNetwork, node: Node, image: int, axis: int) -> list[int]:
     """Return the image positions along one axis that the middle of a node's output depends on; none if not exact."""
     shape = subject.graph.shape(node.outputs[0])
     cell = tuple(size // 2 if a == axis + 2 else None for a, size in enumerate(shape))
@@ -267,7 +267,7 @@ def _read_along(subject: Subject, node: Node, image: int, axis: int) -> list[int
     return [int(i) for i in np.flatnonzero(walk.along(image, subject.positions[image][axis]))]
 
 
-def _image(subject: Subject) -> tuple[int | None, tuple[int, ...]]:
+def _image(subject: DiagnosedNetwork) -> tuple[int | None, tuple[int, ...]]:
     for value in subject.graph.inputs:
         sizes = subject.spatial(value)
         if sizes:
@@ -275,7 +275,7 @@ def _image(subject: Subject) -> tuple[int | None, tuple[int, ...]]:
     return None, ()
 
 
-def _exact_fields(subject: Subject, value: int, image: int) -> tuple[ReceptiveField, ...]:
+def _exact_fields(subject: DiagnosedNetwork, value: int, image: int) -> tuple[ReceptiveField, ...]:
     fields = subject.fields[value]
     axes = subject.positions[image]
     along = tuple(fields[image, axis] for axis in axes if (image, axis) in fields)

@@ -46,7 +46,7 @@ class DesignWarning(ShortRepr):
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class DiagnosedNetwork:
     """A network with everything that was computed about it.
 
     Args:

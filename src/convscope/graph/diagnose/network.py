@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import prod
 
 from convscope.graph.diagnose.fields import flattened_map
-from convscope.graph.diagnose.finding import DesignWarning, FindingSeverity, Subject, by, share
+from convscope.graph.diagnose.finding import DesignWarning, DiagnosedNetwork, FindingSeverity, by, share
 from convscope.graph.records import Node, ParameterRecord, alive_nodes
 from convscope.graph.summary import Layer, unread_parameters
 from convscope.graph.vocabulary import CENTRING, CONVOLUTIONS, MOVES, SATURATING
@@ -20,7 +20,7 @@ _SMALL_NETWORK = 1_000_000
 _DEEP = {"sigmoid": 3, "hardsigmoid": 3, "tanh": 6, "softsign": 6}
 
 
-def bias_before_norm(subject: Subject) -> Iterator[DesignWarning]:
+def bias_before_norm(subject: DiagnosedNetwork) -> Iterator[DesignWarning]:
     """Biases that the next layer subtracts again: a normalisation that centres each channel."""
     found: dict[int, list[tuple[Node, Node | None, ParameterRecord]]] = {}
     for node in subject.nodes:
@@ -43,7 +43,7 @@ def bias_before_norm(subject: Subject) -> Iterator[DesignWarning]:
         )
 
 
-def _centred_by(subject: Subject, node: Node) -> Node | None:
+def _centred_by(subject: DiagnosedNetwork, node: Node) -> Node | None:
     """Return the normalisation that alone reads a node's output and subtracts the mean of each channel."""
     reader = _only_reader(subject, node)
     if reader is not None and reader.op == "reshape" and _keeps_maps(subject, reader):
@@ -53,25 +53,25 @@ def _centred_by(subject: Subject, node: Node) -> Node | None:
     return reader if reader.op in CENTRING or _centres_channels(subject, reader) else None
 
 
-def _only_reader(subject: Subject, node: Node) -> Node | None:
+def _only_reader(subject: DiagnosedNetwork, node: Node) -> Node | None:
     readers = subject.graph.consumers.get(node.outputs[0], ())
     if len(readers) != 1 or node.outputs[0] in subject.graph.outputs:
         return None
     return subject.graph.nodes[readers[0]]
 
 
-def _keeps_maps(subject: Subject, reshape: Node) -> bool:
+def _keeps_maps(subject: DiagnosedNetwork, reshape: Node) -> bool:
     """Return whether (N, C, *S) becomes (1, N·C, *S)."""
     before, after = subject.graph.shape(subject.source(reshape)), subject.graph.shape(reshape.outputs[0])
     return len(before) > 2 and after == (1, before[0] * before[1], *before[2:])
 
 
-def _centres_channels(subject: Subject, node: Node) -> bool:
+def _centres_channels(subject: DiagnosedNetwork, node: Node) -> bool:
     """Return a group normalisation with one channel per group."""
     return node.op == "group_norm" and node.arguments.get("group") == subject.graph.shape(subject.source(node))[1]
 
 
-def saturating(subject: Subject) -> Iterator[DesignWarning]:
+def saturating(subject: DiagnosedNetwork) -> Iterator[DesignWarning]:
     """Sigmoids or tanhs stacked deep, with neither normalisation nor shortcut: gradients shrink from layer to layer.
 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks" (2010).
@@ -109,7 +109,7 @@ def saturating(subject: Subject) -> Iterator[DesignWarning]:
     )
 
 
-def _is_gate(subject: Subject, node: Node) -> bool:
+def _is_gate(subject: DiagnosedNetwork, node: Node) -> bool:
     """Return whether the activation only scales something else, or is the network's answer."""
     readers = [subject.graph.nodes[n] for n in subject.graph.consumers.get(node.outputs[0], ())]
     if not readers or node.outputs[0] in subject.graph.outputs:
@@ -119,7 +119,7 @@ def _is_gate(subject: Subject, node: Node) -> bool:
     )
 
 
-def heavy_linear(subject: Subject) -> Iterator[DesignWarning]:
+def heavy_linear(subject: DiagnosedNetwork) -> Iterator[DesignWarning]:
     """Yield a fully connected layer on a flattened map that holds most of the network's parameters."""
     total = subject.graph.parameter_count
     for node in subject.nodes:
@@ -147,7 +147,7 @@ def heavy_linear(subject: Subject) -> Iterator[DesignWarning]:
         )
 
 
-def dead_branch(subject: Subject) -> Iterator[DesignWarning]:
+def dead_branch(subject: DiagnosedNetwork) -> Iterator[DesignWarning]:
     """Yield the layers that are computed and whose results never reach an output."""
     if subject.graph.error is not None:
         return
@@ -182,7 +182,7 @@ def dead_branch(subject: Subject) -> Iterator[DesignWarning]:
         )
 
 
-def _before(end: Layer, dead: list[Layer], subject: Subject) -> list[Layer]:
+def _before(end: Layer, dead: list[Layer], subject: DiagnosedNetwork) -> list[Layer]:
     """Dead layers that the end depends on."""
     members: list[Layer] = []
     wanted = {value for node in end.nodes for value in subject.graph.nodes[node].inputs}
@@ -196,7 +196,7 @@ def _before(end: Layer, dead: list[Layer], subject: Subject) -> list[Layer]:
     return members
 
 
-def unused_parameters(subject: Subject) -> Iterator[DesignWarning]:
+def unused_parameters(subject: DiagnosedNetwork) -> Iterator[DesignWarning]:
     """Yield the parameters that the forward pass never read, one finding per module that holds nothing else."""
     if subject.graph.error is not None:
         return
@@ -212,7 +212,7 @@ def unused_parameters(subject: Subject) -> Iterator[DesignWarning]:
         )
 
 
-def unregistered_parameters(subject: Subject) -> Iterator[DesignWarning]:
+def unregistered_parameters(subject: DiagnosedNetwork) -> Iterator[DesignWarning]:
     """Yield the layers that ran and are not part of the model: an optimizer, a checkpoint, `.to()` never see them."""
     for stray in subject.graph.strays:
         where = stray.where or "the model"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from convscope.graph.diagnose.finding import DesignWarning, Subject, by, share
+from convscope.graph.diagnose.finding import DesignWarning, DiagnosedNetwork, by, share
 from convscope.graph.records import Node
 
 # As many convolutions, which together leave less than this share of each side.
@@ -21,7 +21,7 @@ class _Shrinkage:
     nodes: tuple[Node, ...] = ()
 
 
-def shrinking(subject: Subject) -> Iterator[DesignWarning]:
+def shrinking(subject: DiagnosedNetwork) -> Iterator[DesignWarning]:
     """Yield the convolutions of stride 1 whose missing padding takes away more than half of each side.
 
     What strides and poolings take is meant, and so is a kernel of the map's own size, a fully connected layer. Where
@@ -53,7 +53,7 @@ def shrinking(subject: Subject) -> Iterator[DesignWarning]:
     )
 
 
-def _left_by(subject: Subject, node: Node) -> float:
+def _left_by(subject: DiagnosedNetwork, node: Node) -> float:
     """Return the share of a side that a convolution of stride 1 leaves, along the axis where it leaves most."""
     if node.op != "convolution" or any(window.stride != 1 for window in node.windows):
         return 1.0
@@ -63,7 +63,7 @@ def _left_by(subject: Subject, node: Node) -> float:
     return min(1.0, max(made / size for made, size in zip(after, before, strict=True)))
 
 
-def _before(subject: Subject, node: Node) -> tuple[int, ...]:
+def _before(subject: DiagnosedNetwork, node: Node) -> tuple[int, ...]:
     """Return the sizes of a convolution's input, before an operation that pads it."""
     source = subject.source(node)
     producer = subject.graph.values[source].producer
@@ -71,5 +71,5 @@ def _before(subject: Subject, node: Node) -> tuple[int, ...]:
     return subject.spatial(subject.source(padded) if padded is not None and padded.op in _PADS else source)
 
 
-def _lost(subject: Subject, node: Node) -> int:
+def _lost(subject: DiagnosedNetwork, node: Node) -> int:
     return max(a - b for a, b in zip(_before(subject, node), subject.spatial(node.outputs[0]), strict=True))

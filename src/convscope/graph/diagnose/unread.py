@@ -10,7 +10,7 @@ import numpy as np
 from convscope.geometry.axis_names import axis_names
 from convscope.geometry.relation import Mix, Taps
 from convscope.geometry.taps import TapTable
-from convscope.graph.diagnose.finding import DesignWarning, FindingSeverity, Subject, by, share
+from convscope.graph.diagnose.finding import DesignWarning, DiagnosedNetwork, FindingSeverity, by, share
 from convscope.graph.records import Node, Path
 from convscope.graph.vocabulary import MOVES
 from convscope.report.units import plural
@@ -19,7 +19,7 @@ from convscope.report.units import plural
 _BORDER_SHARE = 0.02
 
 
-def never_read(subject: Subject) -> Iterator[DesignWarning]:
+def never_read(subject: DiagnosedNetwork) -> Iterator[DesignWarning]:
     """Yield the positions of a map that none of its readers reads, because windows round down or step over them."""
     unread_of = _unread_by_value(subject)
     reported: set[int] = set()
@@ -55,7 +55,7 @@ def never_read(subject: Subject) -> Iterator[DesignWarning]:
         )
 
 
-def _root(subject: Subject, value: int) -> int:
+def _root(subject: DiagnosedNetwork, value: int) -> int:
     """Return the map that this one copies, before activations, normalisations, padding and cropping."""
     while True:
         producer = subject.graph.values[value].producer
@@ -74,7 +74,7 @@ def _only_moves_along_axes(node: Node, path: Path) -> bool:
     return node.op in MOVES and all(isinstance(step, Taps) for step in path.steps)
 
 
-def _unread_by_value(subject: Subject) -> dict[int, tuple[frozenset[int], ...]]:
+def _unread_by_value(subject: DiagnosedNetwork) -> dict[int, tuple[frozenset[int], ...]]:
     """Return, by value, the positions along each spatial axis that nothing reads, not even through copies of the value.
 
     Values that nothing reads at all have no entry.

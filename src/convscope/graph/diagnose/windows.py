@@ -8,12 +8,12 @@ from math import prod
 import numpy as np
 
 from convscope.geometry.taps import window_taps
-from convscope.graph.diagnose.finding import DesignWarning, Subject, by
+from convscope.graph.diagnose.finding import DesignWarning, DiagnosedNetwork, by
 from convscope.graph.records import Node
 from convscope.report.units import plural
 
 
-def dead_taps(subject: Subject) -> Iterator[DesignWarning]:
+def dead_taps(subject: DiagnosedNetwork) -> Iterator[DesignWarning]:
     """Kernel taps that only ever lie in the padding: their weights are multiplied by zeros and never learn."""
     for node in subject.nodes:
         if node.op != "convolution":
@@ -45,7 +45,7 @@ def _live_taps(node: Node, axis: int, size: int) -> int:
     return int(np.count_nonzero(window_taps(window, size).inside.any(axis=0)))
 
 
-def even_same(subject: Subject) -> Iterator[DesignWarning]:
+def even_same(subject: DiagnosedNetwork) -> Iterator[DesignWarning]:
     """Even kernels that keep the size: padded unevenly, each output lies half a pixel off its input."""
     for node in subject.nodes:
         if node.op != "convolution":
@@ -72,7 +72,7 @@ def even_same(subject: Subject) -> Iterator[DesignWarning]:
                 break
 
 
-def stride_over_kernel(subject: Subject) -> Iterator[DesignWarning]:
+def stride_over_kernel(subject: DiagnosedNetwork) -> Iterator[DesignWarning]:
     """Windows that step further than they are long: they look at some positions and never at their neighbours."""
     for node in subject.nodes:
         if not node.windows or node.op == "transposed_convolution":
@@ -93,7 +93,7 @@ def stride_over_kernel(subject: Subject) -> Iterator[DesignWarning]:
         )
 
 
-def aliasing(subject: Subject) -> Iterator[DesignWarning]:
+def aliasing(subject: DiagnosedNetwork) -> Iterator[DesignWarning]:
     """Downsampling with nothing that takes away the fine detail that the coarser map can't hold."""
     for node in subject.nodes:
         overlapping = any(1 < w.stride < w.kernel_size for w in node.windows)
@@ -115,6 +115,6 @@ def aliasing(subject: Subject) -> Iterator[DesignWarning]:
         )
 
 
-def _is_learned(subject: Subject, node: Node) -> bool:
+def _is_learned(subject: DiagnosedNetwork, node: Node) -> bool:
     record = subject.weight(node, "weight")
     return record is None or (record.trainable and not record.buffer)

@@ -107,7 +107,7 @@ def _explained(name: str, subject: Subject, target: int, options: AttributionOpt
     settings = _settings(name, subject, baseline, options)
     try:
         with _seeded(), torch.inference_mode(False), torch.enable_grad(), warnings_ignored():
-            method = getattr(library, name)(_Scores(subject.network))
+            method = getattr(library, name)(_ClassScores(subject.network))
             known = inspect.signature(method.attribute).parameters
             given = {key: value for key, value in settings.items() if key in known}
             values = method.attribute(image.clone().requires_grad_(), target=target, **given)
@@ -166,7 +166,7 @@ def _seeded() -> Iterator[None]:
             np.random.set_state(state)  # noqa: NPY002
 
 
-class _Scores(nn.Module):
+class _ClassScores(nn.Module):
     """A copy of a network in evaluation mode that gives (N, classes), with nothing in place."""
 
     def __init__(self, network: nn.Module) -> None:

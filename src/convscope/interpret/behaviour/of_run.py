@@ -1,0 +1,247 @@
+"""How a run's network behaves over its own images: one public function for each question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from convscope.api.annotations import NotNegative, Positive
+from convscope.api.public import public
+from convscope.capture.load import ModelLike, load
+from convscope.data.preprocessing import Normalization
+from convscope.data.records import ImageSet
+from convscope.errors import RunError
+from convscope.interpret.behaviour.confused_classes import confused_classes
+from convscope.interpret.behaviour.confusion_record import ConfusedClasses
+from convscope.interpret.behaviour.failure_search import failure_search
+from convscope.interpret.behaviour.feature_visualization import STEPS, feature_visualization
+from convscope.interpret.behaviour.knock_out import channel_knock_out
+from convscope.interpret.behaviour.knocked_out import KnockOut
+from convscope.interpret.behaviour.layer_similarity import LayerSimilarity, layer_similarity
+from convscope.interpret.behaviour.reliability import Reliability, reliability
+from convscope.interpret.behaviour.robustness_profile import RobustnessProfile
+from convscope.interpret.behaviour.visualized import FeatureVisualization
+from convscope.interpret.explanation.explain import given_network
+from convscope.interpret.replay import Replays
+from convscope.report.progress import Progress, ProgressOption, progress_of
+from convscope.runs.model_spec import ModelSpec
+from convscope.runs.predictor import Predictor
+from convscope.runs.run_directory import RunLike
+from convscope.runs.run_images import own_images
+
+
+@public
+def knock_out(
+    run: RunLike | Predictor,
+    layer: str,
+    *,
+    channels: Sequence[int] = (),
+    together: bool = False,
+    split: str | None = None,
+    progress: ProgressOption = False,
+) -> KnockOut:
+    """Measure what a run's accuracy loses, class by class, without channels of a layer.
+
+    Each channel is replaced by its mean over the images, and by zero.
+
+    Args:
+        run: its directory, what `convscope.train` returned, or a predictor of it.
+        layer: a layer or operation as `inspect` prints it; of a convolution the output before its normalization.
+        channels: by number; all in turn unless given.
+        together: knock them out at once; without `channels`, the whole layer.
+        split: test, val or train; test, or else val, unless given.
+        progress: True shows a bar; a function is called as `progress(done, total, what)`.
+
+    Raises:
+        RunError: no such run.
+        DataError: its images can't be read, or have several labels each.
+        CaptureError: no such layer, or one without channels.
+        GeometryError: no such channel.
+    """
+    with _opened(run, split, progress) as found:
+        return channel_knock_out(
+            found.replays, found.images, found.normalization, layer=layer, channels=channels, together=together,
+            data=found.data, classes=found.spec.classes, progress=found.progress,
+        )  # fmt: skip
+
+
+@public
+def robustness(
+    run: RunLike | Predictor, split: str | None = None, *, progress: ProgressOption = False
+) -> RobustnessProfile:
+    """Find for each image of a run the smallest shift, rotation, blur, brightness and crop that changes its prediction.
+
+    Args:
+        run: as of `knock_out`.
+        split: as of `knock_out`.
+        progress: as of `knock_out`.
+
+    Raises:
+        RunError: no such run.
+        DataError: its images can't be read.
+    """
+    with _opened(run, split, progress) as found:
+        return failure_search(
+            found.replays, found.images, found.normalization, data=found.data, classes=found.spec.classes,
+            progress=found.progress,
+        )  # fmt: skip
+
+
+@public
+def similarity(
+    run: RunLike | Predictor,
+    other: ModelLike,
+    *,
+    layers: Sequence[str] = (),
+    other_layers: Sequence[str] | None = None,
+    split: str | None = None,
+    progress: ProgressOption = False,
+) -> LayerSimilarity:
+    """Compare every layer of a run's network with every layer of another one by linear CKA, on the run's images.
+
+    Args:
+        run: as of `knock_out`.
+        other: another run, such as that of another seed, or a network in any form that `explain` takes.
+        layers: names in the run's network; the outputs of all its layers with weights unless given.
+        other_layers: names in the other one; as `layers` unless given.
+        split: as of `knock_out`.
+        progress: as of `knock_out`.
+
+    Raises:
+        RunError: no such run.
+        DataError: its images can't be read, or are fewer than 4.
+        CaptureError: no such layer, or the other network does not take the run's images.
+    """
+    second = given_network(load(other), None, 0)
+    with _opened(run, split, progress) as found:
+        prepared = second.preprocessing
+        return layer_similarity(
+            found.replays,
+            Replays(second.module, name=second.name),
+            found.images,
+            found.normalization,
+            second_normalization=None if prepared is None else prepared.normalization,
+            layers=layers,
+            second_layers=other_layers,
+            data=found.data,
+            progress=found.progress,
+        )
+
+
+@public
+def confusions(
+    run: RunLike | Predictor,
+    *,
+    pairs: Positive = 3,
+    layer: str | None = None,
+    split: str | None = None,
+    progress: ProgressOption = False,
+) -> ConfusedClasses:
+    """Find what parts the classes that a run's network confuses most: channels of its last map, and mistaken images.
+
+    Args:
+        run: as of `knock_out`.
+        pairs: how many pairs of classes.
+        layer: whose channels; the last layer with a map unless given.
+        split: as of `knock_out`.
+        progress: as of `knock_out`.
+
+    Raises:
+        RunError: no such run.
+        DataError: its images can't be read, or have several labels each.
+        CaptureError: no such layer, or no layer with a map.
+    """
+    with _opened(run, split, progress) as found:
+        return confused_classes(
+            found.replays, found.images, found.normalization, pairs=pairs, layer=layer, data=found.data,
+            classes=found.spec.classes, progress=found.progress,
+        )  # fmt: skip
+
+
+@public
+def calibration(run: RunLike | Predictor, split: str | None = None, *, progress: ProgressOption = False) -> Reliability:
+    """Measure how often predictions of each confidence are right, before and at the run's temperature.
+
+    Args:
+        run: as of `knock_out`.
+        split: as of `knock_out`.
+        progress: as of `knock_out`.
+
+    Raises:
+        RunError: no such run.
+        DataError: its images can't be read, or have several labels each.
+    """
+    with _opened(run, split, progress) as found:
+        return reliability(
+            found.replays, found.images, found.normalization, objective=found.spec.objective,
+            temperature=found.spec.temperature, data=found.data, progress=found.progress,
+        )  # fmt: skip
+
+
+@public
+def visualize(
+    run: RunLike | Predictor,
+    layer: str,
+    *,
+    channels: Sequence[int] = (),
+    steps: Positive = STEPS,
+    split: str | None = None,
+    seed: NotNegative = 0,
+    progress: ProgressOption = False,
+) -> FeatureVisualization:
+    """Make pictures that excite channels of a layer of a run's network, beside the images that excite them most.
+
+    Args:
+        run: as of `knock_out`.
+        layer: a layer or operation as `inspect` prints it.
+        channels: by number; the first four unless given.
+        steps: of gradient ascent at most; it stops when the activations stop growing.
+        split: of the images that are compared with, as of `knock_out`.
+        seed: of the start.
+        progress: as of `knock_out`.
+
+    Raises:
+        RunError: no such run.
+        DataError: its images can't be read.
+        CaptureError: no such layer, or one without channels.
+        GeometryError: no such channel.
+    """
+    with _opened(run, split, progress) as found:
+        return feature_visualization(
+            found.replays, found.images, found.normalization, layer=layer, channels=channels, steps=steps,
+            data=found.data, seed=seed, progress=found.progress,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenedRun:
+    """A run's network with a split of its images."""
+
+    replays: Replays
+    images: ImageSet
+    normalization: Normalization
+    spec: ModelSpec
+    data: str
+    progress: Progress
+
+
+@contextmanager
+def _opened(run: RunLike | Predictor, split: str | None, progress: ProgressOption) -> Iterator[_OpenedRun]:
+    """Open a run and a split of its images.
+
+    Raises:
+        RunError: it is no run.
+        DataError: its images can't be read.
+    """
+    loaded = load(run)
+    if loaded.run is None:
+        raise RunError(f"{loaded.name or 'the model'} is no run, so its images are not known: give the run's directory")
+    network = given_network(loaded, None, 0)
+    with progress_of(progress) as report:
+        name, images = own_images(loaded.run, split, progress=report)
+        spec = loaded.run.spec()
+        yield _OpenedRun(
+            Replays(network.module, name=network.name), images, spec.normalization, spec,
+            f"{loaded.run.recipe().data}, {name}", report,
+        )  # fmt: skip
