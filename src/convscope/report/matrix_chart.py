@@ -51,10 +51,10 @@ def matrix_chart(
     row_names, column_names = [_short(name) for name in rows], [_short(name) for name in columns]
     left = 28 + max((width_of(name, _SIZE) for name in row_names), default=0.0)
     slanted = max((width_of(name, _SIZE) for name in column_names), default=0.0)
-    top = 74 + slanted * 0.75
+    top = 84 + slanted * 0.75
     wide, high = cell * len(columns), cell * len(rows)
     parts: list[Element | None] = [text(0, 16, title, size=14, bold=True), group(*colour_bar(scale, unit), y=26)]
-    parts.append(text(left + wide / 2, 66, column_axis, size=11, anchor="middle", colour="muted"))
+    parts.append(text(left + wide / 2, 62, column_axis, size=11, anchor="middle", colour="muted"))
     parts.append(text(10, top + high / 2, row_axis, size=11, anchor="middle", colour="muted", rotate=-90))
     every = math.ceil(_PITCH / cell)  # which names there is room for
     for number, name in enumerate(row_names):

@@ -68,7 +68,7 @@ def confused_classes(
     >>> pixels = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), dtype=np.uint8)
     >>> given = ImageSet(pixels, np.arange(20) % 3, [""] * 20)
     >>> found = confused_classes(Replays(network), given, Normalization.default(1), pairs=[(0, 2)])
-    >>> found.pairs[0].shares.sum().round(5)
+    >>> round(found.pairs[0].accounted, 5)
     1.0
     """
     if not len(images):

@@ -54,9 +54,13 @@ class Distortion(ShortRepr):
         """Return the name and the strengths."""
         return f"{self.name}: {len(self.grid)} strengths up to {self.grid[-1]:g} {self.unit}"
 
+    def short_text(self, strength: float, direction: int) -> str:
+        """Return a strength with its direction, such as "3 left"."""
+        return " ".join(filter(None, (f"{strength:.3g}", self.directions[direction])))
+
     def text(self, strength: float, direction: int) -> str:
         """Return a strength with its unit and direction, such as "3 pixels left"."""
-        way = self.directions[direction] if len(self.directions) > 1 else ""
+        way = self.directions[direction]
         unit = self.unit.removesuffix("s") if strength == 1 else self.unit
         return " ".join(filter(None, (f"{strength:.3g}", unit, way)))
 

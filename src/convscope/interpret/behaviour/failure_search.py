@@ -26,7 +26,7 @@ from convscope.interpret.replay import Replays
 from convscope.report.progress import Progress, no_progress
 
 BISECTIONS = 4  # halvings of a grid's step
-EXAMPLES = 4  # pictures kept of each distortion
+EXAMPLES = 3  # pictures kept of each distortion
 _Predict = Callable[[Tensor], Integers]
 
 

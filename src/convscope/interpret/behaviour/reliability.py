@@ -30,7 +30,7 @@ from convscope.scoring.metrics import bins_of, calibration_error
 from convscope.scoring.objective import Objective
 from convscope.scoring.scores import CalibrationBin
 
-_FEW = 10  # images below which a bin is not drawn
+_FEW = 5  # images below which a bin is not drawn
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

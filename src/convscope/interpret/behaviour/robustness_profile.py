@@ -275,7 +275,7 @@ class RobustnessProfile(Pictured):
         blocks += [facts, self.table(), Figure(self.figure, caption)]
         tiles = list(self._tiles())
         if tiles:
-            grid = grid_figure(tiles, title="Before and after each distortion", columns=8, tile_width=96)
+            grid = grid_figure(tiles, title="Before and after each distortion", columns=6, tile_width=140)
             blocks.append(Section("Images that it takes least to change", (grid,), page_only=True))
         return Document(f"Robustness of {self.network} on {self.data}", tuple(blocks))
 
@@ -285,8 +285,11 @@ class RobustnessProfile(Pictured):
                 strength = found.distortion.text(
                     float(found.strengths[example.row]), int(found.directions[example.row])
                 )
-                group = f"{found.distortion.name}: before and after"
+                short = found.distortion.short_text(
+                    float(found.strengths[example.row]), int(found.directions[example.row])
+                )
+                group = f"{found.distortion.name}, {found.distortion.unit}"
                 yield Tile(example.before, self.class_name(example.predicted), example.name, group=group,
                            description=f"{example.name} as it is", photograph=True)  # fmt: skip
-                yield Tile(example.after, self.class_name(example.becomes), strength, group=group,
+                yield Tile(example.after, self.class_name(example.becomes), short, group=group,
                            description=f"{example.name} distorted by {strength}", photograph=True)  # fmt: skip
