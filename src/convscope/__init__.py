@@ -28,12 +28,15 @@ _MODULES: dict[str, str] = {
     "Recipe": "convscope.recipe.recipe",
     "StopTraining": "convscope.training.interrupt",
     "ablate": "convscope.experiments.ablation.ablate",
+    "antialiased": "convscope.interpret.equivariance.antialiased",
     "audit": "convscope.interpret.audit",
     "check": "convscope.experiments.check.check",
     "compare": "convscope.interpret.inspection.comparison",
+    "consistency": "convscope.interpret.equivariance.crop_pairs",
     "demo": "convscope.training.demo",
     "doctor": "convscope.experiments.doctor.checkup",
     "effective_fields": "convscope.interpret.effective_field.effective_fields",
+    "equivariance": "convscope.interpret.equivariance.meter",
     "evaluate": "convscope.runs.evaluate",
     "explain": "convscope.interpret.explanation.explain",
     "field": "convscope.interpret.receptive_field",
@@ -60,6 +63,7 @@ _MODULES: dict[str, str] = {
     "visualize": "convscope.interpret.behaviour.of_run",
     # What they return.
     "Ablation": "convscope.experiments.ablation.record",
+    "AntialiasedNetwork": "convscope.interpret.equivariance.antialiased",
     "Attribution": "convscope.interpret.attribution.record",
     "AttributionChecks": "convscope.interpret.attribution.checks.record",
     "Audit": "convscope.interpret.audit",
@@ -73,6 +77,7 @@ _MODULES: dict[str, str] = {
     "EnsembleOutcome": "convscope.experiments.ensemble.outcome",
     "EnsembleScores": "convscope.experiments.ensemble.scores",
     "EpochRow": "convscope.runs.events",
+    "Equivariance": "convscope.interpret.equivariance.layer_errors",
     "Evaluation": "convscope.runs.evaluate",
     "Explanation": "convscope.interpret.explanation.record",
     "FeatureMaps": "convscope.interpret.features.feature_maps",
@@ -93,6 +98,7 @@ _MODULES: dict[str, str] = {
     "Notes": "convscope.claims.notes",
     "Outcome": "convscope.training.outcome",
     "Prediction": "convscope.runs.predictions",
+    "PredictionConsistency": "convscope.interpret.equivariance.prediction_consistency",
     "Predictions": "convscope.runs.predictions",
     "Predictor": "convscope.runs.predictor",
     "Reliability": "convscope.interpret.behaviour.reliability",
@@ -164,6 +170,12 @@ if TYPE_CHECKING:
     from convscope.interpret.effective_field.productivity import UnproductiveLayers as UnproductiveLayers
     from convscope.interpret.effective_field.productivity import unproductive_layers as unproductive_layers
     from convscope.interpret.effective_field.record import EffectiveFields as EffectiveFields
+    from convscope.interpret.equivariance.antialiased import AntialiasedNetwork as AntialiasedNetwork
+    from convscope.interpret.equivariance.antialiased import antialiased as antialiased
+    from convscope.interpret.equivariance.crop_pairs import consistency as consistency
+    from convscope.interpret.equivariance.layer_errors import Equivariance as Equivariance
+    from convscope.interpret.equivariance.meter import equivariance as equivariance
+    from convscope.interpret.equivariance.prediction_consistency import PredictionConsistency as PredictionConsistency
     from convscope.interpret.explanation.explain import explain as explain
     from convscope.interpret.explanation.record import Explanation as Explanation
     from convscope.interpret.features.channels_at import ChannelsAt as ChannelsAt

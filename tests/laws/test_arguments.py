@@ -89,6 +89,7 @@ ALSO = ("data", "input_shape", "members", "models")
 OTHERWISE: dict[str, dict[str, Any]] = {
     "Predictor.__call__": {"image": PICTURE},
     "Predictor.scores": {"images": decoded()},
+    "antialiased": {"model": nn.Sequential(nn.MaxPool2d(2))},
     "doctor": {"model": NOTHING_THERE},
     "effective_fields": {"images": [IMAGE], "seeds": 1},
     "explain": {"at": (1, 1)},

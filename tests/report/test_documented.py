@@ -60,6 +60,10 @@ from convscope.interpret.behaviour.visualized import FeatureVisualization
 from convscope.interpret.cell_field import CellField
 from convscope.interpret.effective_field.productivity import UnproductiveLayers
 from convscope.interpret.effective_field.record import EffectiveFields
+from convscope.interpret.equivariance.antialiased import AntialiasedNetwork
+from convscope.interpret.equivariance.crop_pairs import prediction_consistency
+from convscope.interpret.equivariance.layer_errors import Equivariance
+from convscope.interpret.equivariance.prediction_consistency import PredictionConsistency
 from convscope.interpret.explanation.record import Explanation
 from convscope.interpret.features.channels_at import ChannelsAt, channels_at
 from convscope.interpret.features.feature_maps import FeatureMaps, feature_maps
@@ -153,6 +157,20 @@ def healthy() -> NetworkHealth:
     return network_health(
         Replays(network(), name=NASTY), images, Preprocessing.default((1, 6, 6)).normalization, data=NASTY
     )
+
+
+def consistent() -> PredictionConsistency:
+    """Return how consistent its predictions are over images, one of which changes."""
+    images = replace(IMAGES, images=np.random.default_rng(0).integers(0, 256, (2, 6, 6, 1), np.uint8))
+    found = prediction_consistency(
+        Replays(network(), name=NASTY), images, Preprocessing.default((1, 6, 6)).normalization, data=NASTY
+    )
+    return replace(found, predicted=np.array([[0, 1], [1, 1]]))
+
+
+def blurred() -> AntialiasedNetwork:
+    """Return a network with blurs, and a layer that was kept."""
+    return replace(convscope.antialiased(nn.Sequential(nn.MaxPool2d(2)), (1, 6, 6)), name=NASTY, kept=((NASTY, NASTY),))
 
 
 def inspected() -> Inspection:
@@ -263,6 +281,11 @@ RECORDS: dict[type[Documented], Callable[[], Documented]] = {
     EffectiveFields: lambda: convscope.effective_fields(network(), [torch.ones(1, 6, 6)], layers=["0"], seeds=1),
     UnproductiveLayers: lambda: convscope.unproductive_layers(inspected(), objects=3),
     NetworkHealth: healthy,
+    Equivariance: lambda: replace(
+        convscope.equivariance(network(), torch.ones(1, 6, 6)), left_out=(NASTY,), image=NASTY
+    ),
+    PredictionConsistency: consistent,
+    AntialiasedNetwork: blurred,
     LayerPatches: lambda: patches().of_layer("1"),
     KnockOut: lambda: channel_knock_out(*BEHAVED, layer="1", **NAMED),
     RobustnessProfile: lambda: failure_search(*BEHAVED, **NAMED),

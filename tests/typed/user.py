@@ -57,6 +57,15 @@ def fields(network: nn.Module, run: convscope.Run) -> None:
     assert_type(convscope.health(run), convscope.NetworkHealth)
 
 
+def shifts(network: nn.Module, run: convscope.Run) -> nn.Module:
+    """Measure how maps and predictions move with an image, and blur what breaks it."""
+    assert_type(convscope.equivariance(network, "photo.jpg", shifts=(1, 2)), convscope.Equivariance)
+    assert_type(convscope.consistency(run), convscope.PredictionConsistency)
+    blurred = convscope.antialiased(network, (3, 64, 64))
+    assert_type(blurred, convscope.AntialiasedNetwork)
+    return blurred.network
+
+
 def behaviour(run: convscope.Run) -> None:
     """Measure what a network does over a data set."""
     assert_type(convscope.knock_out(run, "conv1"), convscope.KnockOut)

@@ -16,6 +16,7 @@ from convscope.report.charts import Curve, line_chart
 from convscope.report.document import Block, Callout, Document, Figure
 from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
+from convscope.report.short_repr import ShortRepr
 from convscope.report.svg import Drawing
 from convscope.report.table import Column, Row, Table
 from convscope.report.units import few, plural
@@ -27,8 +28,8 @@ READS_ZERO = 1e-6
 _NAMED = 5
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShiftError:
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class ShiftError(ShortRepr):
     """The error of a layer's map at one shift of the image, as a share of the map's variation over its positions.
 
     Args:
@@ -50,8 +51,8 @@ class ShiftError:
     border: float | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LayerErrors:
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class LayerErrors(ShortRepr):
     """The errors of one layer at all shifts, beside those of the layers that it reads.
 
     Args:
@@ -223,11 +224,10 @@ class Equivariance(Pictured):
 
     def document(self) -> Document:
         """Return what is shown: the layers that break equivariance, the figure, and a table of all layers."""
-        names = ", ".join(f"{place} {found.layer}" for place, found in enumerate(self.layers, 1))
         axes, pixels = axis_names(len(self.size)), sorted({pixels for _, pixels in self.shifts})
         caption = (
             f"Shifts of {few([str(number) for number in pixels], 12)} pixels along {' and '.join(axes)}. "
-            f"1 is an error as large as the map's variation over its positions. Layers: {names}."
+            "1 is an error as large as the map's variation over its positions. Layers have the numbers of the table."
         )
         blocks: tuple[Block, ...] = (
             *(Callout("note", remark) for remark in self.remarks()),
@@ -260,17 +260,18 @@ class Equivariance(Pictured):
 
     def table(self) -> Table:
         """Return the layers with their errors."""
-        columns = [Column("layer"), Column("operation"), Column("stride", numeric=True), Column("map", numeric=True),
+        columns = [Column("", numeric=True), Column("layer"), Column("operation"), Column("stride", numeric=True),
+                   Column("map", numeric=True),
                    Column("inside, whole cells", numeric=True), Column("inside, part of a cell *", numeric=True),
                    Column("increase inside", numeric=True), Column("border", numeric=True),
                    Column("increase border", numeric=True)]  # fmt: skip
         rows = [
             Row((
-                found.layer, found.op, _joined(found.strides), _joined(found.cells), _text(found.inside),
+                f"{place}", found.layer, found.op, _joined(found.strides), _joined(found.cells), _text(found.inside),
                 _text(found.subsampling), _text(found.increase("inside")), _text(found.border),
                 _text(found.increase("border")),
             ))
-            for found in self.layers
+            for place, found in enumerate(self.layers, start=1)
         ]  # fmt: skip
         return Table(tuple(columns), tuple(rows), title="* against the nearest shift by whole cells")
 

@@ -12,12 +12,16 @@ from itertools import product
 import torch
 from torch import Tensor
 
+from convscope.api.annotations import NotNegative
+from convscope.api.public import public
+from convscope.capture.load import ModelLike
 from convscope.errors import GeometryError
 from convscope.interpret.equivariance.layer_errors import Equivariance, LayerErrors, ShiftError
 from convscope.interpret.equivariance.shifted_map import ShiftedMap, ShiftedMaps
+from convscope.interpret.explanation.given import Given
 from convscope.interpret.replay import Replays
-from convscope.interpret.subject import Subject
-from convscope.report.progress import Progress, no_progress
+from convscope.interpret.subject import Subject, subject
+from convscope.report.progress import Progress, ProgressOption, no_progress, progress_of
 
 # Pixels up to which every shift is tried.
 SHIFTS = 8
@@ -27,25 +31,56 @@ _AT_ONCE = 8
 _CONSTANT = 1e-9
 
 
+@public
 def equivariance(
-    subject: Subject,
+    model: ModelLike,
+    image: Given,
+    *,
+    shifts: Sequence[int] | None = None,
+    layers: Sequence[str] | None = None,
+    input_shape: Sequence[int] | None = None,
+    seed: NotNegative = 0,
+    progress: ProgressOption = False,
+) -> Equivariance:
+    """Measure how far the map of each layer is from moving with an image, and name the layers that break it.
+
+    Args:
+        model: as of `convscope.explain`.
+        image: as of `convscope.explain`.
+        shifts: in pixels; unless given 1 to 8, and the stride of each deeper map up to half of the image.
+        layers: by name; all layers with a map unless given.
+        input_shape: of one sample, (C, H, W); the model's own unless given.
+        seed: of the weights of a model that has none of its own.
+        progress: True shows a bar; a function is called as `progress(done, total, what)`.
+
+    Raises:
+        CaptureError: no such model or layer, or no layer has a map.
+        DataError: the image can't be read.
+        GeometryError: a shift that is no positive number of pixels up to half of the image's side.
+
+    See `equivariance_of` for the definition of the errors.
+
+    >>> network = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.MaxPool2d(2))
+    >>> equivariance(network, torch.rand(1, 16, 16)).breaking
+    ('0', '2')
+    """
+    looked_at = subject(model, image, input_shape=input_shape, seed=seed)
+    with progress_of(progress) as report:
+        return subject_equivariance(looked_at, shifts=shifts, layers=layers, progress=report)
+
+
+def subject_equivariance(
+    looked_at: Subject,
     *,
     shifts: Sequence[int] | None = None,
     layers: Sequence[str] | None = None,
     progress: Progress = no_progress,
 ) -> Equivariance:
-    """Return how far the map of each layer is from moving with an image.
-
-    See `equivariance_of`, which takes any number of images.
-
-    Raises:
-        CaptureError: there is no such layer, or none has a map.
-        GeometryError: a shift that is no positive number of pixels below half of the image's side.
-    """
+    """Return how far the map of each layer is from moving with the image of a look; see `equivariance_of`."""
     return equivariance_of(
-        subject.replays,
-        subject.tensor,
-        image_name=subject.image_name,
+        looked_at.replays,
+        looked_at.tensor,
+        image_name=looked_at.image_name,
         shifts=shifts,
         layers=layers,
         progress=progress,
