@@ -1,6 +1,7 @@
 """Consistency of predictions before and after blurred subsampling, each network trained equally long.
 
-    python bench/antialiased.py [--data DATA] [--model NAME] [--images 4000] [--epochs 4] [--further 2] [--seed 0]
+    python bench/antialiased.py [--data DATA] [--model NAME] [--size 32] [--images 4000] [--epochs 4] [--further 2]
+                                [--rate 0.05] [--seed 0]
 
 The network is trained first, then twice further by the same steps: as it is, and with `convscope.antialiased`. Printed
 are, on the test images, consistency between two crops, flips among right predictions, accuracy, and multiply-adds; also
@@ -30,7 +31,7 @@ from convscope.nets.build import build
 from convscope.report.table import Column, Table, print_table
 from convscope.report.units import macs, percent
 
-BATCH, RATE = 64, 0.05
+BATCH = 64
 
 
 def main() -> None:
@@ -38,13 +39,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", default="digits")
     parser.add_argument("--model", default="cifarnet-tiny")
+    parser.add_argument("--size", type=int, default=32, help="side of the images, in pixels")
     parser.add_argument("--images", type=int, default=4000, help="of the training images")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--further", type=int, default=2)
+    parser.add_argument("--rate", type=float, default=0.05, help="learning rate; a fifth of it after the replacement")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     found = probe(given.data)
-    dataset = open_dataset(found, decoding=found.default_decoding(), test_fraction=0.2, validation_fraction=0.0)
+    decoding = replace(found.default_decoding(), size=(given.size, given.size))
+    dataset = open_dataset(found, decoding=decoding, test_fraction=0.2, validation_fraction=0.0)
     assert dataset.train is not None and dataset.test is not None, "training and test images"
     images, test = dataset.train.part(slice(0, given.images)), dataset.test
     normalization, shape = measure_normalization(images), images.images.shape[1:]
@@ -53,12 +57,12 @@ def main() -> None:
     network = build(
         given.model, num_classes=len(dataset.classes), in_channels=input_shape[0], image_size=input_shape[1:]
     )
-    train(network, images, normalization, given.epochs, RATE)
+    train(network, images, normalization, given.epochs, given.rate)
     result = antialiased_network(network, input_shape, name=given.model)
     untrained, blurred, plain = copy.deepcopy(result.network), result.network, copy.deepcopy(network)
     for one in (plain, blurred):
         torch.manual_seed(given.seed)
-        train(one, images, normalization, given.further, RATE / 5)
+        train(one, images, normalization, given.further, given.rate / 5)
     rows = [
         row("as it was trained", measured(network, test, normalization), result.macs_before),
         row(f"as it is, {given.further} epochs further", measured(plain, test, normalization), result.macs_before),
@@ -70,7 +74,7 @@ def main() -> None:
                Column("MACs", numeric=True)]  # fmt: skip
     print_table(Table.of(columns, rows, title=f"{given.model} on {given.data}, {len(test):,} test images"))
     for layer in result.blurred:
-        print(f"{layer.layer}: {layer.how}; {macs(layer.macs_before)} to {macs(layer.macs_after)} MACs")
+        print(f"{layer.layer}: {layer.how}; {macs(layer.macs_before)} to {macs(layer.macs_after)}")
 
 
 def train(network: nn.Module, images: ImageSet, normalization: Normalization, epochs: int, rate: float) -> None:
