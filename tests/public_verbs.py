@@ -77,6 +77,7 @@ def verbs(folder: Path, model: nn.Module, run: Path) -> dict[str, Call]:
         "visualize": lambda: convscope.visualize(run, "c1", channels=[0], steps=2).to_dict(),
         "compare": lambda: convscope.compare(model, wider, input_shape=SHAPE).to_dict(),
         "explain": lambda: convscope.explain(model, pixels, layer="4", at=(2, 2)).to_dict(),
+        "look": lambda: convscope.look(model, pixels, methods=["grad-cam", "integrated-gradients"]).to_dict(),
         "audit": lambda: convscope.audit(model, input_shape=SHAPE).to_dict(),
         "check": lambda: convscope.check("digits", cache_directory=cache).to_dict(),
         "training_memory": lambda: convscope.training_memory(model, SHAPE).at(8).total,

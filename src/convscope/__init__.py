@@ -44,6 +44,7 @@ _MODULES: dict[str, str] = {
     "inspect": "convscope.interpret.inspection.record",
     "load": "convscope.runs.predictor",
     "load_recipe": "convscope.recipe.recipe_file",
+    "look": "convscope.interpret.look.look",
     "lr_find": "convscope.experiments.learning_rate_range",
     "models": "convscope.nets.models",
     "notes": "convscope.claims.notes",
@@ -92,6 +93,7 @@ _MODULES: dict[str, str] = {
     "LayerSimilarity": "convscope.interpret.behaviour.layer_similarity",
     "LayerSize": "convscope.interpret.layer_size",
     "LearningRateRangeTest": "convscope.experiments.learning_rate_range",
+    "Look": "convscope.interpret.look.record",
     "Message": "convscope.runs.events",
     "Models": "convscope.nets.models",
     "NetworkHealth": "convscope.interpret.health.layer_health",
@@ -191,6 +193,8 @@ if TYPE_CHECKING:
     from convscope.interpret.inspection.record import inspect as inspect
     from convscope.interpret.layer_size import LayerSize as LayerSize
     from convscope.interpret.layer_size import size as size
+    from convscope.interpret.look.look import look as look
+    from convscope.interpret.look.record import Look as Look
     from convscope.interpret.receptive_field import field as field
     from convscope.nets.models import Models as Models
     from convscope.nets.models import models as models

@@ -20,6 +20,7 @@ ONE_NETWORK = {
     "inspect": ["inspect", "RUN"],
     "field": ["field", "RUN", "--layer", "c1", "--at", "0,0"],
     "audit": ["audit", "RUN"],
+    "look": ["look", "RUN", "IMAGE", "--no-checks", "--methods", "gradient"],
     "compare": ["compare", "lenet5", "RUN"],
     "train --weights": ["train", "digits", "--weights", "RUN", "--runs", "OUT"],
 }

@@ -93,6 +93,7 @@ OTHERWISE: dict[str, dict[str, Any]] = {
     "doctor": {"model": NOTHING_THERE},
     "effective_fields": {"images": [IMAGE], "seeds": 1},
     "explain": {"at": (1, 1)},
+    "look": {"layer": None, "methods": ["gradient"], "checks": False},
     "field": {"model": inspection(), "input_shape": None},
     "notes": {"sets": ["edges"]},
 }
@@ -108,6 +109,7 @@ RIGHT: dict[tuple[str, str], Sequence[Any]] = {
     ("audit", "seed"): [-5],
     ("explain", "seed"): [-5],
     ("inspect", "name"): ["wrong string"],
+    ("look", "methods"): [[], ()],
     ("training_memory", "name"): ["wrong string"],
     ("inspect", "input_shape"): [{"a": 1}],  # keyword arguments, which the network then refuses: `.error` says so
     ("Predictor.predict", "items"): WRONG,

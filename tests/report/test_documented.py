@@ -75,6 +75,8 @@ from convscope.interpret.health.network_health import network_health
 from convscope.interpret.inspection.comparison import Comparison
 from convscope.interpret.inspection.record import Inspection
 from convscope.interpret.layer_size import LayerSize
+from convscope.interpret.look.look import LookOptions, look_at
+from convscope.interpret.look.record import Look
 from convscope.interpret.receptive_field import field
 from convscope.interpret.replay import Replays
 from convscope.interpret.subject import Subject
@@ -272,6 +274,7 @@ RECORDS: dict[type[Documented], Callable[[], Documented]] = {
     TrainingBytes: lambda: convscope.training_memory(network, (1, 6, 6)).at(32, optimizer="adam"),
     Explanation: lambda: convscope.explain(network(), torch.ones(1, 6, 6), layer="0", at=(1, 1)),
     CellField: lambda: field(inspected(), "0"),
+    Look: lambda: look_at(subject(), LookOptions(methods=("grad-cam", "gradient"))),
     FeatureMaps: lambda: feature_maps(subject()),
     Attribution: lambda: attribute(subject(), "occlusion"),
     AttributionChecks: checks_of_a_map,

@@ -28,6 +28,15 @@ def look(network: nn.Module) -> None:
     assert_type(inspection.svg, str)
 
 
+def look_inside(network: nn.Module) -> None:
+    """Look at what a network makes of an image, and keep it."""
+    found = convscope.look(network, "cat.png", target="cat", on_part=print)
+    assert_type(found, convscope.Look)
+    assert_type(found.prediction, convscope.Prediction)
+    assert_type(found.attributions, tuple[convscope.Attribution, ...])
+    assert_type(found.save("cat"), tuple[Path, ...])
+
+
 def attributions(found: convscope.Attribution) -> float:
     """Return the largest number of a map."""
     return float(found.map.max()) if found.has_evidence else found.score

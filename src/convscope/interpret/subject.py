@@ -19,6 +19,7 @@ from convscope.interpret.explanation.given import Given, in_dtype, network_input
 from convscope.interpret.map_geometry import MapGeometry
 from convscope.interpret.replay import Replay, Replays
 from convscope.runs.model_spec import ModelSpec
+from convscope.runs.predictor import Predictor
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -117,6 +118,6 @@ def subject(model: ModelLike, image: Given, *, input_shape: Sequence[int] | None
         pixels=given.pixels,
         classes=() if prepared is None else prepared.classes,
         preprocessing=prepared,
-        spec=None if loaded.run is None else loaded.run.spec(),
+        spec=model.spec if isinstance(model, Predictor) else None if loaded.run is None else loaded.run.spec(),
         notes=(*filter(None, (loaded.weights_note(seed),)), *given.notes),
     )

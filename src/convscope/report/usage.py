@@ -15,7 +15,14 @@ from contextlib import contextmanager
 from convscope.report.printable import shell_quote
 
 # Arguments whose option has another name; of all others the option is the name with dashes.
-OPTIONS = {"cache_directory": "cache", "input_shape": "input", "members": "ensemble", "runs_directory": "runs"}
+OPTIONS = {
+    "cache_directory": "cache",
+    "input_shape": "input",
+    "members": "ensemble",
+    "ranking": "rank",
+    "runs_directory": "runs",
+    "target": "class",
+}
 # Options without a value, with a --no- form; of all others that are True or False the value is yes or no.
 SWITCHES = frozenset({"calibrate", "strict", "sync_batchnorm", "trivial_augment", "verify"})
 # Of the process, not of a context: an error in a thread is written as the command that started it was.

@@ -90,6 +90,11 @@ class Attribution(Pictured):
         """The colours of the map: around 0 where it is signed, else from 0."""
         return ColourScale.of(self.map, self.cells, kind="diverging" if self.signed else "sequential")
 
+    def arrays(self) -> dict[str, Array]:
+        """Return the numbers that are kept beside a picture: the cells, the map, and the map of each channel."""
+        values = {} if self.values is None else {"values": self.values}
+        return {"cells": self.cells, "map": self.map, **values}
+
     def tiles(self) -> list[Tile]:
         """Return the pictures: the image, the map over it, the map alone, and the cells of a layer."""
         if self.map.ndim > 2:

@@ -1,0 +1,152 @@
+"""Stories of `convscope look` on the real command line: a digit, a photograph, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from commands import run_command
+
+QUICK = ("--no-checks", "--methods", "grad-cam")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of LeNet-5 that has seen the digits once."""
+    import convscope
+
+    folder = tmp_path_factory.mktemp("look")
+    recipe = convscope.Recipe(model="lenet5", epochs=1, autotune="rules")
+    return convscope.train(
+        "digits", recipe, name="run", runs_directory=folder, cache_directory=folder / "cache"
+    ).run.path
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Path:
+    """A photograph of a bright disc on a dark, sloping ground."""
+    rows, columns = np.mgrid[:60, :80]
+    ground = (rows + columns)[..., None] * np.array([0.6, 0.4, 0.2])
+    pixels = np.where(((rows - 30) ** 2 + (columns - 50) ** 2 < 150)[..., None], 230, ground)
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(pixels.astype(np.uint8)).save(path, quality=95)
+    return path
+
+
+def test_a_run_is_looked_at_with_its_checks_and_files(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, page = tmp_path / "seven", tmp_path / "seven.html"
+    methods = ("--methods", "grad-cam,integrated-gradients")
+    code, out, err = run_command(capsys, "look", run, "digits/7", *methods, "--save", folder, "--html", page)
+    assert code == 0 and err == ""
+    order = ["probability", "Filters of c1", "Feature maps of act1", "Grad-CAM: ", "Integrated gradients: ",
+             "random weights", "next: convscope explain"]  # fmt: skip
+    places = [out.index(words) for words in order]
+    assert places == sorted(places) and "weights are random" not in out
+    text = page.read_text(encoding="utf-8")
+    assert text.index("What the answer rests on") < text.index("Feature maps of act1") < text.index("Filters of c1")
+    assert "data:image/png;base64," in text and "<script" not in text
+    names = {path.name for path in folder.iterdir()}
+    assert {"overview.svg", "overview.png", "attribution-grad-cam.npz", "checks-grad-cam.svg", "feature-maps-act1.png",
+            "filters-c1.svg", "look.html"} <= names  # fmt: skip
+    assert np.load(folder / "attribution-grad-cam.npz")["map"].shape == (32, 32)
+    code, out, err = run_command(capsys, "look", run, "digits/7", *QUICK, "--save", folder)
+    assert code == 2 and "is there already: choose another folder" in err
+
+
+def test_the_command_to_type_next_works(run: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    _, out, _ = run_command(capsys, "look", run, "digits/3", *QUICK, "--html", tmp_path / "look.html")
+    words = out.rpartition("next: convscope ")[2].split()
+    code, out, err = run_command(capsys, *words)
+    assert code == 0 and err == "" and "act1" in out
+
+
+def test_json_has_every_part_and_nothing_else_is_printed(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("--layer", "s2", "--class", "3", "--maps", "2", "--page", "2", "--rank", "contribution", "--json")
+    code, out, err = run_command(capsys, "look", run, "digits/3", *QUICK, *asked)
+    found = json.loads(out)
+    assert code == 0 and err == "" and found["version"] == 1
+    assert found["target"] == 3 and found["attributions"][0]["layer"] == "s2" and found["checks"] == []
+    assert found["maps"]["layer"] == "s2" and len(found["maps"]["channels"]) == 2 and found["maps"]["page"] == 2
+    assert found["filters"]["layer"] == "c1" and found["maps"]["ranking"] == "contribution"
+
+
+def test_a_photograph_under_a_random_convolution_needs_no_model(
+    photograph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run_command(capsys, "look", "--random-conv", "8x3x3", photograph, "--save", tmp_path / "maps")
+    assert code == 0 and err == "" and "8×254×254" in out and "nothing here is learned" in out
+    assert np.load(tmp_path / "maps" / "random-convolution.npz")["maps"].shape == (8, 254, 254)
+    code, _, err = run_command(capsys, "look", "--random-conv", "8by3", photograph)
+    assert code == 2 and "write 8x3x3 for eight filters of 3×3" in err
+    code, _, err = run_command(capsys, "look", "--random-conv", "8x3x3", "lenet5", photograph)
+    assert code == 2 and "takes an image and no model" in err
+
+
+def test_a_photograph_of_another_size_and_colour_is_fitted(
+    run: Path, photograph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In colour for a grey network, in grey for one of colour, and smaller than the input."""
+    small = tmp_path / "small.png"
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(small)
+    for model, image in ((run, photograph), (run, small), ("alexnet-mini", small)):
+        code, out, err = run_command(capsys, "look", model, image, *QUICK, "--maps", "1")
+        assert code == 0 and err == "" and "Grad-CAM: " in out
+
+
+NETWORKS = """
+from torch import nn
+
+def linear():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 5))
+
+def silent():
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 5))
+    nn.init.constant_(network[0].bias, float("nan"))
+    return network
+
+def half():
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 5)).bfloat16()
+"""
+
+
+def test_what_a_network_does_not_have_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "nets.py").write_text(NETWORKS)
+    np.save(tmp_path / "one.npy", np.linspace(0, 1, 64, dtype=np.float32).reshape(1, 8, 8))
+    given = (tmp_path / "one.npy", "--input", "1x8x8")
+    methods = ("--no-checks", "--methods", "grad-cam,gradient")
+    code, out, err = run_command(capsys, "look", f"{tmp_path}/nets.py:linear", *given, *methods)
+    assert code == 0 and err == "" and "Filters of 1" in out and "Gradient: class" in out
+    assert "· grad-cam left out: " in out and "take gradient, integrated-gradients or occlusion" in out
+    code, out, err = run_command(capsys, "look", f"{tmp_path}/nets.py:silent", *given, *methods)
+    assert code == 2 and out == "" and "its 0.bias holds NaN, first read by 0" in err
+    code, out, err = run_command(capsys, "look", f"{tmp_path}/nets.py:half", *given, *methods)
+    assert code == 0 and err == "" and "Grad-CAM: " in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["RUN", "digits/7", "--layer", "c2"], "c2"),
+        (["RUN", "digits/7", "--class", "10"], "it has 10, 0 to 9"),
+        (["RUN", "digits/7", "--class", "cat"], "has no class 'cat'"),
+        (["RUN", "digits/7", "--methods", "gradcam"], "Did you mean grad-cam?"),
+        (["RUN", "digits/7", "--maps", "4", "--page", "9"], "act1 has 2 pages of them"),
+        (["RUN", "digits/1797"], "digits/0 to digits/1796"),
+        (["RUN", "nothing.jpg"], "nothing.jpg"),
+        (["RUN"], "IMAGE is missing"),
+        ([], "MODEL is missing"),
+        (["lenet6", "digits/7"], "lenet5"),
+    ],
+    ids=lambda given: " ".join(given) if isinstance(given, list) else "",
+)  # fmt: skip
+def test_what_is_refused_is_one_line(
+    words: list[str], message: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run_command(capsys, "look", *(str(run) if word == "RUN" else word for word in words))
+    assert code == 2 and message in err and len(err.strip().splitlines()) == 1, err

@@ -1,0 +1,107 @@
+"""A look: every part from one run of a network that is left as it is; what is ready survives an interrupt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import convscope
+from convscope.data.preprocessing import Preprocessing
+from convscope.interpret.look.look import LookOptions, look_at
+from convscope.interpret.look.prediction import image_prediction
+from convscope.interpret.subject import Subject, subject
+from convscope.runs.model_spec import ModelSpec
+from convscope.runs.predictor import Predictor
+from look_state import state_of
+
+IMAGE = np.random.default_rng(0).normal(size=(1, 12, 12)).astype(np.float32)
+
+
+def network() -> nn.Sequential:
+    """Return a network whose rectifiers write in place."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Conv2d(4, 3, 3), nn.ReLU(inplace=True),
+        nn.Flatten(), nn.Linear(192, 5),
+    )  # fmt: skip
+
+
+def test_a_look_leaves_the_network_as_it_is() -> None:
+    model = network().train()
+    before = state_of(model)
+    found = convscope.look(model, IMAGE, fields=False)
+    assert state_of(model) == before
+    assert [each.method for each in found.attributions] == [
+        "grad-cam", "hires-cam", "integrated-gradients", "occlusion", "guided-backprop",
+    ]  # fmt: skip
+    assert len(found.checks) == 5 and found.left_out == () and not found.interrupted
+    assert set(found.results()) >= {"overview", "checks occlusion", "feature maps 2", "filters 0"}
+
+
+def test_the_prediction_is_the_networks_own() -> None:
+    model = network().eval()
+    found = convscope.look(model, IMAGE, methods=["gradient"], checks=False)
+    expected = torch.softmax(model(torch.from_numpy(IMAGE)[None]).detach()[0].double(), 0).numpy()
+    np.testing.assert_allclose(found.prediction.shares, expected, rtol=1e-6)
+    assert found.target == int(expected.argmax())
+
+
+@pytest.mark.parametrize("wrap", ["compiled", "bfloat16", "frozen", "channels last"])
+def test_a_look_takes_a_network_in_any_form(wrap: str) -> None:
+    model: nn.Module = network().eval()
+    if wrap == "compiled":
+        model = torch.compile(model, backend="eager")  # type: ignore[assignment]
+    elif wrap == "bfloat16":
+        model = model.bfloat16()
+    elif wrap == "frozen":
+        model.requires_grad_(False)
+    else:
+        model = model.to(memory_format=torch.channels_last)
+    found = convscope.look(model, IMAGE, methods=["grad-cam"], checks=False)
+    plain = convscope.look(network().eval(), IMAGE, methods=["grad-cam"], checks=False, target=found.target)
+    tolerance = 0.05 if wrap == "bfloat16" else 1e-6
+    scale = np.abs(plain.attributions[0].cells).max()
+    np.testing.assert_allclose(found.attributions[0].cells, plain.attributions[0].cells, atol=tolerance * scale)
+
+
+def test_an_interrupt_keeps_what_is_ready() -> None:
+    heard = []
+
+    def interrupt(part: object) -> None:
+        heard.append(type(part).__name__)
+        if len(heard) == 4:
+            raise KeyboardInterrupt
+
+    found = convscope.look(network(), IMAGE, on_part=interrupt)
+    assert heard == ["Prediction", "LayerFilters", "FeatureMaps", "Attribution"]
+    assert found.interrupted and len(found.attributions) == 1 and found.checks == ()
+    assert "Interrupted" in str(found) and "Grad-CAM" in found.to_html()
+
+
+def test_a_page_of_a_network_without_a_picture_has_its_numbers() -> None:
+    wave = np.linspace(-1, 1, 40, dtype=np.float32)[None]
+    model = nn.Sequential(nn.Conv1d(1, 3, 5), nn.ReLU(), nn.Flatten(), nn.Linear(108, 2))
+    found = convscope.look(model, wave, methods=["grad-cam", "gradient"])
+    assert found.picture is None and len(found.checks) == 2
+    assert "What the answer rests on" in found.to_html() and "Grad-CAM" in str(found)
+
+
+def test_several_labels_are_said() -> None:
+    prepared = replace(Preprocessing.default((1, 32, 32)), classes=tuple("abcdefghij"))
+    spec = ModelSpec(name="lenet5", options={}, preprocessing=prepared, loss="multi-label")
+    given = subject(Predictor(spec.build(), spec), np.zeros((32, 32), np.uint8))
+    found = image_prediction(given)
+    assert found.multi_label and len(found.labels) == int((found.shares >= 0.5).sum())
+    looked = look_at(given, LookOptions(methods=("gradient",), checks=False))
+    assert len(found.labels) == 1 or looked.notes[-1].endswith(f"{looked.class_name}, is explained")
+
+
+def test_fields_are_measured_where_they_are_asked_for() -> None:
+    given = Subject(network=network().eval(), name="small", image_name="noise", tensor=torch.from_numpy(IMAGE)[None])
+    found = look_at(given, LookOptions(methods=(), fields=True))
+    assert found.fields is not None and found.fields.network == "small" and found.attributions == ()
+    assert "Effective fields" in found.to_html()
