@@ -3,7 +3,8 @@
     python bench/forecasts.py [FOLDER] [--only TEXT] [--results FOLDER] [--work PLACE]
 
 20 commands of different images, networks, sizes and epochs, each in a process of its own with an empty cache, from its
-start to its end. A row has the seconds of the forecast and those of the command, and their ratio. FOLDER (or the
+start to its end. A row has the seconds of the forecast and those of the command, and their ratio; of a training that
+ended early also those of the earliest end that the forecast names. FOLDER (or the
 variable CONVSCOPE_DATASETS) holds `cifar10/` and `mnist10k/`; the grey crops are made (`bench/grey_crops.py`), the
 digits come along. Rows go to docs/benchmarks/forecasts.csv, and one that is there is not
 measured again, so a call that was stopped goes on where it was.
@@ -19,15 +20,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from convscope.report.table import Column, Table, print_table
-from convscope.report.units import percent
 from convscope.report.units import seconds as shown
 from kit.results import RESULTS, add_rows, read_rows, where_and_when
-from time_budget import CommandError, source
+from time_budget import CommandError, forecast_text, judged, source
 
-# A forecast is good within this share of the time that a command took.
-GOOD = 0.15
 COMMANDS = (
     "digits",
     "digits --epochs 10",
@@ -78,11 +77,10 @@ def main() -> None:
         print(f"{command}: {found['ratio']:.3f}", flush=True)
     rows = read_rows(file)
     print_table(table(rows))
-    good = sum(abs(float(row["ratio"]) - 1) <= GOOD for row in rows)
-    print(f"{good} of {len(rows)} within {percent(GOOD, decimals=0)}")
+    print(judged(rows))
 
 
-def measured(words: list[str], work: Path) -> dict[str, float]:
+def measured(words: list[str], work: Path) -> dict[str, Any]:
     """Run a command, and return the forecast and the seconds that it took; raise CommandError where it fails."""
     with tempfile.TemporaryDirectory(dir=work) as place:
         places = ["--runs", f"{place}/runs", "--cache", f"{place}/cache", "--json"]
@@ -91,18 +89,25 @@ def measured(words: list[str], work: Path) -> dict[str, float]:
             [sys.executable, "-m", "convscope", "train", *words, *places], capture_output=True, text=True, check=False
         )
         seconds = time.monotonic() - began
-    if ended.returncode:
-        raise CommandError(ended.stderr.strip().splitlines()[-1])
-    forecast = json.loads(ended.stdout)["forecast"]["seconds"]
-    return {"seconds": seconds, "forecast": forecast, "ratio": forecast / seconds}
+        if ended.returncode:
+            raise CommandError(ended.stderr.strip().splitlines()[-1])
+        found = json.loads(ended.stdout)
+        flat = "validation is flat" in (Path(found["run"]) / "log.txt").read_text()
+    forecast = found["forecast"]
+    return {
+        "seconds": seconds,
+        "forecast": forecast["seconds"],
+        "earliest": forecast["earliest"],
+        "ratio": forecast["seconds"] / seconds,
+        "ended_early": flat,
+    }
 
 
 def table(rows: list[dict[str, str]]) -> Table:
     """Return a row for each command."""
     columns = [Column("command"), *(Column(name, numeric=True) for name in ("forecast", "took", "ratio"))]
     lines = [
-        (row["command"], shown(float(row["forecast"])), shown(float(row["seconds"])), f"{float(row['ratio']):.3f}")
-        for row in rows
+        (row["command"], forecast_text(row), shown(float(row["seconds"])), f"{float(row['ratio']):.3f}") for row in rows
     ]
     return Table.of(columns, lines)
 

@@ -101,7 +101,9 @@ def arguments() -> argparse.Namespace:
         "--images", type=int, help="train on this number of images: a trial, whose results are not kept"
     )
     parser.add_argument("--peers-python", default=sys.executable, help="with fastai, timm, ultralytics, AutoGluon")
-    parser.add_argument("--work", type=Path, default=Path("minutes"), help="made images, and the run that goes on")
+    parser.add_argument(
+        "--work", type=Path, default=Path("minutes"), help="made images, the run that goes on, and the logs of all"
+    )
     parser.add_argument("--results", type=Path, help=f"folder of the CSV file and the plots  [{RESULTS.name}]")
     parser.add_argument("--plot-only", action="store_true", help="no run: the table and plots of what is there")
     given = parser.parse_args()
@@ -165,7 +167,7 @@ def missing(points: Iterator[Asked], rows: Sequence[Row]) -> list[Asked]:
 
 
 def measured(point: Asked, data: Path, given: argparse.Namespace) -> Measured:
-    """Run one method in a folder that is empty before and gone after."""
+    """Run one method in a folder that is empty before and gone after; its log stays in `logs/`."""
     place = (given.work / "run").resolve()
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
@@ -177,6 +179,10 @@ def measured(point: Asked, data: Path, given: argparse.Namespace) -> Measured:
         limit = 60 * (HANGS[0] + HANGS[1] * point.minutes)
         return peer(script, data, place, [*options, "--recipe", recipe], python=given.peers_python, limit=limit)
     finally:
+        if (place / "log").is_file():
+            logs = given.work / "logs"
+            logs.mkdir(exist_ok=True)
+            shutil.copyfile(place / "log", logs / f"{point.method}-{point.set}-{point.minutes:g}-{point.seed}.txt")
         shutil.rmtree(place, ignore_errors=True)
 
 

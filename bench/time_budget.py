@@ -6,7 +6,9 @@ Each row is one command, `convscope train SET --minutes M`, in a process of its 
 start to its end, so that decoding, test and report are in its time. A row has the minutes asked and taken, their
 ratio, the shares of the time before the first step, of the epochs and after the last one, the learning rate of the
 last step as a share of the highest and the share at which its schedule ends, how often the steps were planned again,
-and the test accuracy. A training whose validation stays flat ends early, and takes less than its forecast.
+and the test accuracy. A training whose validation stays flat ends early: its forecast then has the seconds of the
+earliest end as well, and what it took is to be between the two. The last line counts the forecasts that were within
+15 % of that.
 
 FOLDER (or the variable CONVSCOPE_DATASETS) holds `cifar10/` and `mnist10k/`; the grey crops are made
 (`bench/grey_crops.py`), and the digits come along. Rows go to docs/benchmarks/time-budget.csv, and one that is there is
@@ -37,6 +39,8 @@ from kit.results import RESULTS, add_rows, read_rows, where_and_when
 
 SETS = ("digits", "mnist10k", "grey-crops", "cifar10")
 KEY = ("set", "minutes", "epochs_asked", "seed", "settings")
+# A forecast is good within this share of it.
+GOOD = 0.15
 
 
 def main() -> None:
@@ -66,7 +70,9 @@ def main() -> None:
             print(f"{asked['set']}, {length_of(asked)}: {reason}", flush=True)
             continue
         add_rows(file, [{**asked, **found, **where_and_when()}], key=KEY)
-    print_table(table(read_rows(file)))
+    rows = read_rows(file)
+    print_table(table(rows))
+    print(judged(rows))
 
 
 class CommandError(Exception):
@@ -114,6 +120,7 @@ def measured(data: str, asked: dict[str, str], work: Path) -> dict[str, Any]:
         times = {
             "seconds": seconds,
             "forecast": found["forecast"]["seconds"],
+            "earliest": found["forecast"]["earliest"],
             "ratio": seconds / 60 / float(asked["minutes"]) if asked["minutes"] else None,
         }
         return {**times, **shares(seconds, found), **of_run(Path(found["run"]), found)}
@@ -154,6 +161,30 @@ def of_run(run: Path, found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def off(row: dict[str, str]) -> float:
+    """Return by what share of its forecast a command took longer (above 0) or less than was said before it began."""
+    took, most = float(row["seconds"]), float(row["forecast"])
+    least = float(row["earliest"]) if row["earliest"] and row["ended_early"] == "True" else most
+    return max(0.0, took / most - 1) + min(0.0, took / least - 1)
+
+
+def judged(rows: list[dict[str, str]]) -> str:
+    """Return how many forecasts are good.
+
+    >>> row = {"seconds": "60", "forecast": "100", "earliest": "62", "ended_early": "True"}
+    >>> judged([row, {**row, "ended_early": "False"}])
+    '1 of 2 forecasts within 15 %'
+    """
+    good = sum(abs(off(row)) <= GOOD for row in rows)
+    return f"{good} of {plural(len(rows), 'forecast')} within {percent(GOOD, decimals=0)}"
+
+
+def forecast_text(row: dict[str, str]) -> str:
+    """Return the minutes of a forecast: from the earliest end, where there is one, to the planned one."""
+    least = f"{float(row['earliest']) / 60:.2f}–" if row["earliest"] else ""
+    return f"{least}{float(row['forecast']) / 60:.2f} min"
+
+
 def table(rows: list[dict[str, str]]) -> Table:
     """Return a row for each command."""
     numbers = ("asked", "seed", "taken", "ratio", "forecast", "before", "training", "after", "steps", "epochs")
@@ -162,7 +193,7 @@ def table(rows: list[dict[str, str]]) -> Table:
     lines = []
     for row in sorted(rows, key=lambda row: (row["set"], float(row["minutes"] or 0), row["epochs_asked"], row["seed"])):
         ratio = f"{float(row['ratio']):.3f}" if row["ratio"] else ""
-        times = (f"{float(row['seconds']) / 60:.2f} min", ratio, f"{float(row['forecast']) / 60:.2f} min")
+        times = (f"{float(row['seconds']) / 60:.2f} min", ratio, forecast_text(row))
         parts = [percent(float(row[f"share_{name}"])) for name in ("before", "epochs", "after")]
         counts = (exact(int(row["steps"])), row["epochs"], row["planned_again"])
         ends = (f"{float(row['last_rate']):.4g}", percent(float(row["accuracy"]), decimals=2))

@@ -45,6 +45,8 @@ READ: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("run/weights.safetensors", ("audit", "run"), ("missing",)),
     ("i.jpg", ("predict", "run", "i.jpg"), ()),
     ("i.jpg", ("explain", "lenet5", "i.jpg", "--layer", "c1", "--at", "1,1"), ()),
+    ("i.jpg", ("look", "lenet5", "i.jpg"), ()),
+    ("run/weights.safetensors", ("look", "run", "digits/0"), ("missing",)),
     ("m.py", ("explain", "m.py:make", "digits/0", "--layer", "c1"), ()),
     ("m.py", ("inspect", "m.py:make", "-i", "3x8x8"), ()),
     ("m.py", ("compare", "lenet5", "m.py:make"), ()),
@@ -59,6 +61,8 @@ WRITTEN: tuple[tuple[str, ...], ...] = (
     ("inspect", "lenet5", "--field-svg", "o"),
     ("field", "lenet5", "--layer", "c1", "--svg", "o"),
     ("explain", "--demo", "edges", "--html", "o"),
+    ("look", "lenet5", "digits/0", "--methods", "gradient", "--no-checks", "--html", "o"),
+    ("look", "--random-conv", "2x3x3", "photos/a/000.png", "--html", "o"),
     ("models", "--timeline", "--svg", "o"),
     ("train", "photos", "--cache", "o", *FITTING),
     ("train", "photos", "--runs", "o", *FITTING),
@@ -73,12 +77,14 @@ PLAIN = {
     "open_page", "optimizer", "pixel", "pixels", "seed", "seeds", "shard_size", "source", "split", "steps", "strict",
     "sets", "threshold", "timeline", "top", "verdicts", "verify", "version", "wide", "without", "words", "wrong",
     "epilog", "exit_on_errors", "good_class", "help_all", "label_errors", "miss_rate", "near_duplicates", "no_tta",
-    "deadline", "local_fields", "trust_code",
+    "deadline", "local_fields", "trust_code", "fields", "maps", "methods", "no_checks", "random_conv", "ranking",
+    "scale", "target",
 }  # fmt: skip
 # Parameters that are held to above, by one command or another.
 HELD = {
     "cache", "code", "data", "field_file", "given", "html_file", "html_path", "images", "model", "models", "name",
-    "out", "recipe_file", "resume", "run", "runs_directory", "svg", "svg_file", "weights", "page", "predictions",
+    "folder", "image", "out", "recipe_file", "resume", "run", "runs_directory", "svg", "svg_file", "weights", "page",
+    "predictions",
 }  # fmt: skip
 
 

@@ -40,6 +40,7 @@ OF_A_RUN = (
     ("inspect", "RUN"),
     ("field", "RUN", "--layer", "features"),
     ("explain", "RUN", "digits/1", "--layer", "head"),
+    ("look", "RUN", "digits/1", "--no-checks"),
     ("audit", "RUN"),
     ("compare", "RUN", "lenet5"),
     ("train", "--resume", "RUN", "--epochs", "3"),

@@ -30,9 +30,12 @@ def forecast_training(
     *,
     begun: float,
     since: int = 0,
+    ends_early: bool = False,
     surgeries: Sequence[Surgery] = (unchanged,),
 ) -> Forecast:
     """Return the forecast of the steps of a plan from `since` on, after `begun` seconds.
+
+    `ends_early` says whether the training may end early where its validation is flat.
 
     Memory is that of a training step, and unknown where none is left; `surgeries` are as in `step_bytes`.
     """
@@ -42,6 +45,7 @@ def forecast_training(
         sides_of(resolved),
         begun=begun,
         since=since,
+        ends_early=ends_early and dataset.val is not None,
         step_bytes=step_bytes(resolved, surgeries=surgeries) if plan.steps > since else None,
         cache_bytes=_cached_bytes(dataset),
         run_bytes=_run_bytes(resolved),

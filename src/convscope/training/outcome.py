@@ -69,7 +69,7 @@ class Outcome(Pictured):
         """The time of the command beside the forecast; empty where either is unknown."""
         if self.command_seconds is None or self.forecast is None:
             return ""
-        return f"; {whole_tenths(self.command_seconds)} in all, forecast {whole_tenths(self.forecast.seconds)}"
+        return f"; {whole_tenths(self.command_seconds)} in all, forecast {self.forecast.range_text}"
 
     def lines(self) -> list[str]:
         """Return the result in a few lines, with the run directory."""
@@ -137,7 +137,7 @@ class Outcome(Pictured):
             one_view: the score without test-time augmentation; None where the recipe has none.
             remark: that the training diverged; empty where it did not.
             cautions: what the scores hide, a sentence each.
-            forecast: seconds in all and by part, and bytes, as expected before the first step; None without one.
+            forecast: seconds in all, of the earliest end and by part, and bytes, as expected at first; None without.
             history: the measures of each epoch.
             report: the page of the run.
         """

@@ -74,7 +74,14 @@ def planned_time(
         within = _within(budget, costs, resolved, epoch_steps, images, instead)
         planned = resolved if within is None else resolved.planned(within.plan, within.reason)
         plan = first_plan(planned, epoch_steps)
-        forecast = forecast_training(planned, dataset, costs, plan, begun=time.monotonic() - began)
+        forecast = forecast_training(
+            planned,
+            dataset,
+            costs,
+            plan,
+            begun=time.monotonic() - began,
+            ends_early=within is not None and within.in_time and budget is not None and budget.given,
+        )
         forecast = with_faster(forecast, planned, costs, plan, epochs=budget is None)
         return PlannedTime(
             resolved=planned,

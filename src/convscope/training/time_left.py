@@ -22,7 +22,15 @@ def forecast_time_left(job: Job, *, began: float) -> None:
     costs = session.costs or costs_here(resolved, session.spec, dataset, job.group, images=seen)
     if not is_to_solve(job):
         costs = replace(costs, before=0.0)
-    forecast = forecast_training(resolved, dataset, costs, plan, begun=time.monotonic() - began, since=since)
+    forecast = forecast_training(
+        resolved,
+        dataset,
+        costs,
+        plan,
+        begun=time.monotonic() - began,
+        since=since,
+        ends_early=session.budget is not None and session.budget.given,
+    )
     in_budget = session.budget is not None
     forecast = with_faster(
         forecast, resolved, costs, plan, since=since, new=False, epochs=not in_budget, minutes=not in_budget

@@ -17,6 +17,7 @@ from convscope.graph.smallest_path import SmallestPaths
 from convscope.graph.summary import Layer
 from convscope.graph.vocabulary import CONVOLUTIONS, POOLINGS
 from convscope.report.units import plural
+from convscope.report.usage import setting_name
 
 # Shares of the image's side: a largest field below the first is worth a note, below the second a warning.
 _BELOW, _FAR_BELOW = 1 / 4, 1 / 8
@@ -139,7 +140,8 @@ def far_below_image(subject: DiagnosedNetwork) -> Iterator[DesignWarning]:
         f"input's {by(sizes)}",
         evidence=f"{100 * share:.0f} % of each side, from {found.layer} on: what is larger is recognised by its parts "
         "alone (Brendel and Bethge, 2019)",
-        remedy="downsample earlier, add layers, or use smaller images; --object-size says what has to be seen whole",
+        remedy="downsample earlier, add layers, or use smaller images; "
+        f"{setting_name('object_size')} says what has to be seen whole",
     )
 
 

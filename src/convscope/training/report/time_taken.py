@@ -48,16 +48,21 @@ def time_section(time: TimeTaken) -> Iterator[Section]:
     blocks: list[Block] = []
     if time.whole is not None and time.forecast is not None:
         blocks += [_by_parts(time, time.forecast, time.whole)]
-        off = (time.whole - time.forecast.seconds) / time.forecast.seconds
-        than = (
-            f": {percent(abs(off), decimals=0)} {'more' if off > 0 else 'less'} than forecast" if time.complete else ""
-        )
+        than = f": {_beside_forecast(time.whole, time.forecast)}" if time.complete else ""
         given = f" It was given {time.minutes}." if time.minutes else ""
         blocks += [Paragraph(f"The command took {whole_tenths(time.whole)} until this report{than}.{given}")]
     if time.plan is not None and time.plan.pieces[1:]:
         blocks += _changes(time.plan, time.reasons)
     if blocks:
         yield Section("Time", tuple(blocks))
+
+
+def _beside_forecast(whole: float, forecast: Forecast) -> str:
+    """Return how far the time is from its forecast, or that it lies between the earliest end and the planned one."""
+    if forecast.earliest is not None and forecast.earliest <= whole <= forecast.seconds:
+        return f"within the forecast, {forecast.range_text}"
+    off = whole / forecast.seconds - 1
+    return f"{percent(abs(off), decimals=0)} {'more' if off > 0 else 'less'} than forecast"
 
 
 def _by_parts(time: TimeTaken, forecast: Forecast, whole: float) -> Table:

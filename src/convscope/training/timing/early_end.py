@@ -33,15 +33,37 @@ def steps_with_rest(plan: StepPlan, epoch: int, accuracies: Sequence[float | Non
     >>> steps_with_rest(plan, 50, [0.02 * number for number in range(50)], images=200) is None
     True
     """
-    done = epoch * plan.epoch_steps
-    if done >= plan.steps or plan.place(done) < FROM_SHARE * plan.schedule_steps:
-        return None
-    newest = max(FLAT_EPOCHS, math.ceil(FLAT_SHARE * plan.epochs))
+    steps, newest = _steps_after(plan, epoch), _newest(plan)
     known = [accuracy for accuracy in accuracies if accuracy is not None]
-    if len(known) != len(accuracies) or len(known) <= newest or not images:
+    if steps is None or len(known) != len(accuracies) or len(known) <= newest or not images:
         return None
     before, since = max(known[:-newest]), max(known[-newest:])
     if since > before + NOTICED * math.sqrt(before * (1 - before) / images):
+        return None
+    return steps
+
+
+def earliest_end(plan: StepPlan, *, since: int = 0) -> StepPlan | None:
+    """Return the shortest plan with which the training may end early, from step `since` on; None where it can't.
+
+    >>> earliest_end(StepPlan.of(1000, epoch_steps=10)).steps, earliest_end(StepPlan.of(60, epoch_steps=10))
+    (625, None)
+    """
+    for epoch in range(max(since // plan.epoch_steps, _newest(plan)) + 1, plan.epochs):
+        if (steps := _steps_after(plan, epoch)) is not None:
+            return plan.replanned(at=epoch * plan.epoch_steps, steps=steps)
+    return None
+
+
+def _newest(plan: StepPlan) -> int:
+    """Return of how many epochs none may be better than those before them."""
+    return max(FLAT_EPOCHS, math.ceil(FLAT_SHARE * plan.epochs))
+
+
+def _steps_after(plan: StepPlan, epoch: int) -> int | None:
+    """Return the steps of a training that ends early after `epoch` epochs; None where that is too soon or no gain."""
+    done = epoch * plan.epoch_steps
+    if done >= plan.steps or plan.place(done) < FROM_SHARE * plan.schedule_steps:
         return None
     rest = max(REST_EPOCHS * plan.epoch_steps, math.ceil(REST_SHARE * done))
     return done + rest if done + rest < plan.steps else None

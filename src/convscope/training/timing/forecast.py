@@ -9,6 +9,7 @@ from typing import Any
 
 from convscope.report.units import byte_size, plural, seconds, whole_tenths
 from convscope.training.timing.costs import Costs, Sides
+from convscope.training.timing.early_end import earliest_end
 from convscope.training.timing.step_plan import StepPlan
 
 # A training beyond this gets faster choices named.
@@ -49,6 +50,8 @@ class Forecast:
         run_bytes: of the disk: weights and checkpoints.
         trainings: how many the command has; the seconds are of them all.
         at_once: how many of these run at the same time; memory is of them all.
+        earliest: seconds in all where validation is flat and the training ends as early as it may; None where it ends
+            with its plan.
         faster: choices that take less, where it takes long.
     """
 
@@ -62,12 +65,23 @@ class Forecast:
     run_bytes: int = 0
     trainings: int = 1
     at_once: int = 1
+    earliest: float | None = None
     faster: tuple[FasterChoice, ...] = ()
 
     @property
     def seconds(self) -> float:
         """The seconds in all."""
         return self.begun + self.features + self.steps + self.epoch_ends + self.finish
+
+    @property
+    def range_text(self) -> str:
+        """The seconds in all, from the earliest end where it may end early.
+
+        >>> replace(Forecast(begun=20, steps=80, epoch_ends=1, finish=2), earliest=64.0).range_text
+        '1 min 04 s to 1 min 43 s'
+        """
+        most = whole_tenths(self.seconds)
+        return most if self.earliest is None else f"{whole_tenths(self.earliest)} to {most}"
 
     @property
     def is_long(self) -> bool:
@@ -81,6 +95,8 @@ class Forecast:
         >>> found = Forecast(begun=20, steps=250, epoch_ends=1, finish=19, run_bytes=57_000_000)
         >>> found.text
         'about 4 min 50 s: so far 20.0 s, steps 4 min 10 s, test and report 19.0 s; disk 57.00 MB'
+        >>> replace(found, earliest=190.0).text[:71]
+        'about 4 min 50 s, or less where validation is flat, 3 min 10 s at least'
         >>> found.of_several([1.0, 1.0, 1.0], at_once=2).text[:65]
         'about 9 min 20 s for 3 trainings, 2 at once: so far 20.0 s, steps'
         """
@@ -94,7 +110,12 @@ class Forecast:
         named = [f"{name} {whole_tenths(took)}" for name, took in parts.items() if took >= LEAST_NAMED * self.seconds]
         of = f" for {plural(self.trainings, 'training')}" if self.trainings > 1 else ""
         together = f", {self.at_once} at once" if self.at_once > 1 else ""
-        said = [f"about {whole_tenths(self.seconds)}{of}{together}: {', '.join(named)}"]
+        early = (
+            f", or less where validation is flat, {whole_tenths(self.earliest)} at least"
+            if self.earliest is not None
+            else ""
+        )
+        said = [f"about {whole_tenths(self.seconds)}{of}{together}{early}: {', '.join(named)}"]
         if self.step_bytes is not None:
             said.append(f"memory {byte_size(self.step_bytes)} {'for steps at once' if self.at_once > 1 else 'a step'}")
         cached = f", {byte_size(self.cache_bytes)} of them decoded images" if self.cache_bytes else ""
@@ -130,6 +151,7 @@ class Forecast:
             run_bytes=self.run_bytes * len(lengths),
             trainings=len(lengths),
             at_once=at_once,
+            earliest=None,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -146,6 +168,7 @@ class Forecast:
             "run_bytes": self.run_bytes,
             "trainings": self.trainings,
             "at_once": self.at_once,
+            "earliest": None if self.earliest is None else round(self.earliest, 3),
         }
 
 
@@ -156,11 +179,14 @@ def forecast_of(
     *,
     begun: float,
     since: int = 0,
+    ends_early: bool = False,
     step_bytes: int | None = None,
     cache_bytes: int = 0,
     run_bytes: int = 0,
 ) -> Forecast:
     """Return the forecast of what is left of a plan from step `since` on, which is that of an epoch.
+
+    `ends_early` says whether the training may end early where its validation is flat.
 
     >>> costs = Costs(before=3.0, steps=((1.0, 0.5),), epoch_end=1.0, finish=2.0)
     >>> found = forecast_of(costs, StepPlan.of(10, epoch_steps=4), Sides(), begun=4.0)
@@ -170,7 +196,7 @@ def forecast_of(
     >>> left.begun, left.features, left.steps, left.epoch_ends, left.finish
     (4.0, 0.0, 1.0, 1.0, 2.0)
     """
-    return Forecast(
+    found = Forecast(
         begun=begun,
         features=0.0 if since else costs.before,
         steps=sum(count * costs.step(side) for side, count in sides.counts(plan, since=since)),
@@ -180,3 +206,7 @@ def forecast_of(
         cache_bytes=cache_bytes,
         run_bytes=run_bytes,
     )
+    shorter = earliest_end(plan, since=since) if ends_early else None
+    if shorter is None:
+        return found
+    return replace(found, earliest=forecast_of(costs, shorter, sides, begun=begun, since=since).seconds)
