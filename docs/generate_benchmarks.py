@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 
 import early_end
 import forecasts
+import look_costs
 import minutes
 import photos
 import probe
@@ -51,6 +52,7 @@ MEASURED = (
     ("probe", probe, "A solved head beside inference"),
     ("small-resnet", small_resnet, "ResNet-18 at 32 pixels beside the plain loop"),
     ("photos", photos, "Photographs at 224 pixels, from files and from memory"),
+    ("look-costs", look_costs, "What a look costs, in forward passes of one image"),
 )
 
 

@@ -16,10 +16,11 @@ from convscope.interpret.attribution.checks.check import check_attributions
 from convscope.interpret.attribution.checks.deletion_insertion import deletion_insertion
 from convscope.interpret.attribution.checks.randomized_weights import (
     WeightRandomization,
-    calibrated,
+    calibrate,
     random_weights,
     randomized_weights,
     weights_from_last,
+    with_weights_calibrated,
 )
 from convscope.interpret.attribution.checks.rank_correlation import rank_correlation, structural_similarity
 from convscope.interpret.attribution.checks.record import AttributionChecks
@@ -89,12 +90,40 @@ def test_layers_get_random_weights_from_the_last_one_down() -> None:
 
 def test_batch_normalization_above_a_random_layer_is_measured_anew() -> None:
     subject = of(small(), torch.randn(1, 3, 12, 12))
-    assert set(calibrated(subject, {"7.bias": torch.zeros(4)})) == {"7.bias"}
+    assert calibrate(subject.replay.with_weights({"7.bias": torch.zeros(4)}), ["7.bias"]) == {}
     kernel = 30 * torch.randn(8, 3, 3, 3)
-    found = calibrated(subject, {"0.weight": kernel})
+    found = calibrate(subject.replay.with_weights({"0.weight": kernel}), ["0.weight"])
     made = nn.functional.conv2d(subject.tensor, kernel, padding=1)
     torch.testing.assert_close(found["1.running_mean"], made.mean((0, 2, 3)))
     torch.testing.assert_close(found["1.running_var"], made.var((0, 2, 3), correction=0))
+
+
+def test_a_run_with_random_weights_shares_what_is_before_them_and_is_the_run_from_the_start() -> None:
+    subject = of(small(), torch.randn(1, 3, 12, 12))
+    scores = subject.replay.scores.detach().clone()
+    kernel = torch.randn(8, 8, 3, 3)
+    found = with_weights_calibrated(subject, {"3.weight": kernel})
+    assert found.replay.tensor(found.replay.find("2")) is subject.replay.tensor(subject.replay.find("2"))
+    for weights in ({"3.weight": kernel}, {"0.weight": torch.randn(8, 3, 3, 3)}, {"7.bias": torch.zeros(4)}):
+        found = with_weights_calibrated(subject, weights)
+        again = replace(found, given_replay=None)
+        for value in ("0", "1", "2", "3", "7"):
+            assert torch.equal(found.replay.value(value), again.replay.value(value))
+        np.testing.assert_array_equal(gradient_map(found, 2), gradient_map(again, 2))
+    assert torch.equal(subject.replay.scores, scores)
+
+
+def test_occlusion_has_larger_windows_where_weights_are_random_and_an_interrupt_ends_the_checks() -> None:
+    subject = of(small(), torch.randn(1, 3, 20, 20))
+    (found,) = check_attributions(subject, [attribute(subject, "occlusion")], stages=8)
+    assert found.randomization is not None and len(found.randomization.random_layers) == 3
+    assert found.deterministic and found.perturbation is not None
+
+    def interrupt(done: int, total: int, what: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check_attributions(subject, [attribute(subject, "occlusion")], progress=interrupt)
 
 
 def test_a_map_of_the_image_alone_fails_and_the_model_stays() -> None:

@@ -48,3 +48,42 @@ def test_scores_in_another_type_are_near_those_of_the_network(network: nn.Module
     assert exact.dtype == torch.float64 and coarse.dtype == torch.bfloat16
     torch.testing.assert_close(exact.float(), expected)
     torch.testing.assert_close(coarse.float(), expected, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    "kind", ["relu", "relu6", "silu", "hardswish", "hardsigmoid", "leaky", "elu", "add", "add wide"]
+)
+def test_what_writes_in_place_gives_the_same_numbers_and_gradients_in_memory_of_its_own(kind: str) -> None:
+    layers = {
+        "relu": nn.ReLU(inplace=True),
+        "relu6": nn.ReLU6(inplace=True),
+        "silu": nn.SiLU(inplace=True),
+        "hardswish": nn.Hardswish(inplace=True),
+        "hardsigmoid": nn.Hardsigmoid(inplace=True),
+        "leaky": nn.LeakyReLU(0.1, inplace=True),
+        "elu": nn.ELU(inplace=True),
+    }
+
+    class InPlace(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Conv2d(2, 4, 3, padding=1)
+            self.activation = layers.get(kind, nn.Identity())
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            found = 3 * self.first(images)
+            if kind == "add":
+                found += self.first(images)
+            elif kind == "add wide":
+                found += found.mean((2, 3), keepdim=True)
+            return self.activation(found).square().mean((2, 3))
+
+    torch.manual_seed(0)
+    model, batch = InPlace(), torch.randn(2, 2, 6, 6)
+    run = Replays(model).on(batch)
+    before = run.value("first").clone()
+    own = batch.clone().requires_grad_()
+    scores = model(own)
+    assert torch.equal(run.scores, scores) and torch.equal(run.value("first"), before)
+    (expected,) = torch.autograd.grad(scores[:, 1].sum(), own)
+    assert torch.equal(run.gradients(run.score(1).sum(), run.inputs[0])[0], expected)

@@ -84,6 +84,9 @@ def command(
         return
     if model is None or image is None:
         raise click.UsageError(f"{'MODEL' if model is None else 'IMAGE'} is missing. {EPILOG}")
+    from convscope.hardware.allocator import prepare_memory
+
+    prepare_memory()  # before torch is imported
     from convscope.capture.input_text import parse_shape
     from convscope.interpret.attribution.checks.record import AttributionChecks
     from convscope.interpret.finite import require_finite

@@ -8,6 +8,7 @@ the model itself is not run, so it stays bit for bit as it was.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 
 import torch
@@ -104,6 +105,26 @@ class Replay:
             CaptureError: there is no such layer; the message has the nearest names.
         """
         return self.names.find_source(name)
+
+    def with_weights(self, weights: Mapping[str, torch.Tensor]) -> Replay:
+        """Return the run on the same batch with other numbers in place of some parameters and buffers, by name.
+
+        Values before the first of these layers are shared by both runs, and so is the input of their gradients.
+
+        >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(18, 4))
+        >>> batch = torch.randn(3, 1, 5, 5)
+        >>> run = Replays(network).on(batch)
+        >>> other = run.with_weights({"2.weight": torch.zeros(4, 18)})
+        >>> torch.equal(other.scores, network[2].bias.expand(3, 4)), torch.equal(run.scores, network(batch))
+        (True, True)
+        """
+        run = copy(self)
+        run._executor = self._executor.with_weights(weights)
+        return run
+
+    def give(self, value: int, numbers: torch.Tensor) -> None:
+        """Put other numbers in the place of a value that nothing has read yet, such as a buffer of later layers."""
+        self._executor.replace(value, numbers)
 
     def compute_scores(self) -> None:
         """Compute the scores, and let go of the values on the way; they are computed again where they are asked for."""

@@ -37,6 +37,7 @@ class Subject:
         spec: what the network's run says of it, such as its temperature; None where it has no run.
         notes: remarks, such as that the weights are random.
         given_replays: the network on any batch, where it is not simply the module, such as with other weights.
+        given_replay: the run on this image, where it is known already.
     """
 
     network: nn.Module
@@ -49,6 +50,7 @@ class Subject:
     spec: ModelSpec | None = None
     notes: tuple[str, ...] = field(default=())
     given_replays: Replays | None = None
+    given_replay: Replay | None = None
 
     @cached_property
     def replays(self) -> Replays:
@@ -57,12 +59,12 @@ class Subject:
 
     def with_weights(self, weights: Mapping[str, torch.Tensor]) -> Subject:
         """Return the image with the network under other numbers, by parameter's name; the module stays as it is."""
-        return replace(self, given_replays=self.replays.with_weights(weights))
+        return replace(self, given_replays=self.replays.with_weights(weights), given_replay=None)
 
     @cached_property
     def replay(self) -> Replay:
         """The network on this image: the one run that pictures, attributions and checks read."""
-        return self.replays.on(self.tensor)
+        return self.given_replay or self.replays.on(self.tensor)
 
     @cached_property
     def geometry(self) -> MapGeometry:

@@ -82,6 +82,21 @@ def test_an_interrupt_keeps_what_is_ready() -> None:
     assert "Interrupted" in str(found) and "Grad-CAM" in found.to_html()
 
 
+def test_an_interrupt_inside_occlusion_ends_the_look_with_the_map_that_there_is() -> None:
+    def interrupt(done: int, total: int, what: str) -> None:
+        if what == "occlusion" and 60 <= done < total:
+            raise KeyboardInterrupt
+
+    tensor = torch.randn(1, 3, 28, 28, generator=torch.Generator().manual_seed(0))
+    pool = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    given = Subject(network=pool, name="small", image_name="noise", tensor=tensor)
+    options = LookOptions(methods=("grad-cam", "occlusion", "gradient"))
+    found = look_at(given, options, progress=interrupt)
+    assert [one.method for one in found.attributions] == ["grad-cam", "occlusion"]
+    assert found.interrupted and found.attributions[1].interrupted and found.checks == ()
+    assert "interrupted after" in found.to_html()
+
+
 def test_a_page_of_a_network_without_a_picture_has_its_numbers() -> None:
     wave = np.linspace(-1, 1, 40, dtype=np.float32)[None]
     model = nn.Sequential(nn.Conv1d(1, 3, 5), nn.ReLU(), nn.Flatten(), nn.Linear(108, 2))

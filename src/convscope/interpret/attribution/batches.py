@@ -6,7 +6,6 @@ import torch
 
 from convscope.graph.records import Graph
 from convscope.hardware.device import has_bf16
-from convscope.interpret.subject import Subject
 
 MOST = 16
 """Images in a batch at most: larger ones are no faster per image on a CPU."""
@@ -39,10 +38,14 @@ def forward_batch(graph: Graph, wanted: int) -> int:
     return _power_of_two(min(MOST, wanted, _FORWARD_BYTES // max(1, 4 * largest)))
 
 
-def is_faster_in_bf16(subject: Subject) -> bool:
-    """Return whether passes without gradients are faster in bf16: the processor multiplies it, and there is enough."""
-    large = subject.replay.graph.macs >= _BF16_MACS and subject.tensor.dtype == torch.float32
-    return large and has_bf16(subject.tensor.device.type)
+def is_faster_in_bf16(graph: Graph, tensor: torch.Tensor) -> bool:
+    """Return whether passes over images are faster in bf16: the processor multiplies it, and there is enough to do.
+
+    Args:
+        graph: captured on one image.
+        tensor: that image as the network takes it.
+    """
+    return graph.macs >= _BF16_MACS and tensor.dtype == torch.float32 and has_bf16(tensor.device.type)
 
 
 def _power_of_two(most: int) -> int:

@@ -31,6 +31,7 @@ def at_input(
     baseline: str = "",
     measures: Mapping[str, int | float | str | None] | None = None,
     notes: tuple[str, ...] = (),
+    interrupted: bool = False,
 ) -> Attribution:
     """Return the record of a map on the input itself.
 
@@ -45,6 +46,7 @@ def at_input(
         baseline: what replaced the image or its parts.
         measures: what belongs to the method.
         notes: remarks.
+        interrupted: whether Ctrl-C ended it early.
     """
     found = as_array(cells)
     return Attribution(
@@ -63,6 +65,7 @@ def at_input(
         measures=dict(measures or {}),
         notes=(*notes, *_evidence(subject, target, found, "at the input"), *saturating(subject.replay)),
         pixels=subject.pixels,
+        interrupted=interrupted,
     )
 
 

@@ -68,6 +68,7 @@ def occlusion(subject: Subject, target: int, options: AttributionOptions) -> Att
             "precision": precision,
         },
         notes=(*notes, *((f"interrupted after {len(boxes)} of {len(windows.boxes)} windows",) if stopped else ())),
+        interrupted=stopped,
     )
 
 
@@ -79,13 +80,11 @@ def _falls(
     if asked not in PRECISIONS:
         raise ArgumentError(f"there is no precision {asked!r}: give {', '.join(PRECISIONS)}")
     batch = forward_batch(subject.replay.graph, len(boxes) + 1)
-    exact = _falls_by(subject, subject.replays, target, baseline, batch)
-    faster = _falls_by(
-        subject, subject.replays.computed_in(torch.bfloat16, channels_last=True), target, baseline, batch
-    )
+    exact = _falls_by(subject, subject.replays, target, baseline)
+    faster = _falls_by(subject, subject.replays.computed_in(torch.bfloat16, channels_last=True), target, baseline)
     falls, precision = (faster, "bf16") if asked == "bf16" else (exact, "fp32")
     parts: list[torch.Tensor] = []
-    if asked == "auto" and is_faster_in_bf16(subject):
+    if asked == "auto" and is_faster_in_bf16(subject.replay.graph, subject.tensor):
         first = boxes[: max(1, batch - 1)]
         parts = [exact(first)]
         if (parts[0] - faster(first)).abs().max() <= TOLERANCE * parts[0].abs().max():
@@ -102,21 +101,19 @@ def _falls(
     return torch.cat(parts), precision
 
 
-def _falls_by(subject: Subject, replays: Replays, target: int, baseline: torch.Tensor, batch: int) -> Falls:
+def _falls_by(subject: Subject, replays: Replays, target: int, baseline: torch.Tensor) -> Falls:
     """Return a function that gives the fall of a class's score with each of some windows replaced, in float64."""
     axes, image = subject.geometry.image_axes, subject.tensor
-    size = max(2, batch)
 
     def falls(boxes: Sequence[Box]) -> torch.Tensor:
-        # The whole image is in each batch, so that roundings that both share cancel; batches are of one size, of which
-        # the network is captured once.
-        inputs = image.repeat(size, *(1 for _ in image.shape[1:]))
+        # The whole image is in each batch, so that roundings that both share cancel.
+        inputs = image.repeat(len(boxes) + 1, *(1 for _ in image.shape[1:]))
         for number, box in enumerate(boxes, start=1):
             place = [slice(None)] * (image.ndim - 1)
             for axis, along in zip(axes, box, strict=True):
                 place[axis - 1] = along
             inputs[number][tuple(place)] = baseline[0][tuple(place)]
-        found = replays.class_scores(inputs)[: len(boxes) + 1, target].double()
+        found = replays.class_scores(inputs)[:, target].double()
         return found[0] - found[1:]
 
     return falls

@@ -44,6 +44,7 @@ class Attribution(Pictured):
         measures: what belongs to the method, such as its steps and the completeness gap, by name.
         notes: remarks, such as that there is no positive evidence.
         pixels: the image as the network sees it, uint8 (H, W, C); None where the input is no picture.
+        interrupted: whether Ctrl-C ended it early, with a map that is coarser than asked for.
     """
 
     network: str
@@ -62,6 +63,7 @@ class Attribution(Pictured):
     measures: Mapping[str, int | float | str | None] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     pixels: Array | None = None
+    interrupted: bool = False
 
     @property
     def positive(self) -> Floats:
@@ -155,6 +157,7 @@ class Attribution(Pictured):
             cells: the map on the layer's cells, as rows.
             map: the map on the image, as rows.
             notes: remarks.
+            interrupted: whether Ctrl-C ended it early.
         """
         return json_dict({
             "network": self.network,
@@ -171,6 +174,7 @@ class Attribution(Pictured):
             "cells": self.cells,
             "map": self.map,
             "notes": self.notes,
+            "interrupted": self.interrupted,
         })  # fmt: skip
 
 

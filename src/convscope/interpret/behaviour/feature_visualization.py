@@ -17,6 +17,7 @@ from convscope.data.batches import to_floats
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import CaptureError, DataError, GeometryError
+from convscope.interpret.attribution.batches import is_faster_in_bf16
 from convscope.interpret.behaviour.fourier_image import FourierImages, colour_statistics
 from convscope.interpret.behaviour.visualized import FeatureVisualization
 from convscope.interpret.features.observed import AxesOfMaps, checked_channels, observed_of
@@ -51,8 +52,9 @@ def feature_visualization(
     """Return pictures that excite channels of a layer, with the activation reached against the data set's maximum.
 
     Pictures are of 128 x 128 pixels, or of the images' size where that is smaller or the network takes no other, and
-    are optimised together. It stops by itself when the activations stop growing. Interrupted, it returns the pictures
-    as they are.
+    are optimised together, in bf16 where the processor multiplies it; the activations reached are the network's own in
+    its precision. It stops by itself when the activations stop growing. Interrupted, it returns the pictures as they
+    are.
 
     Args:
         replays: the network.
@@ -85,7 +87,8 @@ def feature_visualization(
     if steps < 1:
         raise GeometryError(f"{steps} steps: give at least 1")
     pixels = np.asarray(images.images[np.arange(1)])
-    graph, names = replays.graph_on(to_floats(pixels, normalization, device=device))
+    first = to_floats(pixels, normalization, device=device)
+    graph, names = replays.graph_on(first)
     (observed,) = observed_of(names, [layer])
     chosen = checked_channels(channels, observed.channels, layer) or tuple(range(min(CHANNELS, observed.channels)))
     if patches is None:
@@ -93,7 +96,8 @@ def feature_visualization(
     mean, colours = colour_statistics(images)
     size = _size(replays, images, normalization, observed.name, device)
     made = FourierImages(len(chosen), size, mean=mean, colours=colours, seed=seed, device=device)
-    ascent = _Ascent(replays, made, normalization, observed.name, chosen, seed)
+    fast = replays.computed_in(torch.bfloat16, channels_last=True) if is_faster_in_bf16(graph, first) else replays
+    ascent = _Ascent(fast, made, normalization, observed.name, chosen, seed)
     interrupted = False
     try:
         for step in range(steps):
@@ -105,7 +109,7 @@ def feature_visualization(
         if not ascent.means:
             raise
         interrupted = True
-    levels, reached = ascent.result()
+    levels, reached = ascent.result(replays)
     of_layer = patches.of_layer(observed.name, chosen)
     best = [float(patches_of[0]) for patches_of in of_layer.maxima.values[list(chosen)]]
     return FeatureVisualization(
@@ -151,9 +155,9 @@ class _Ascent:
             levels = self._made.levels()
             moved = _moved(levels, self._jitter, self._draw)
             run = self._replays.on(((moved - self._mean) / self._std).detach())
-            values = _maps(run, self._layer, self._channels)
+            values = _maps(run, self._layer, self._channels).to(moved.dtype)
             means = values.flatten(1).mean(1)
-            gradient = _input_gradient(run, means.sum(), redirected=redirected)
+            gradient = _input_gradient(run, means.sum(), redirected=redirected).to(moved.dtype)
             # The replay's own input is a leaf: the rest of the way is taken by hand.
             (of_amplitudes,) = torch.autograd.grad(moved, self._made.amplitudes, gradient / self._std)
             self._made.amplitudes.grad = -of_amplitudes
@@ -168,12 +172,16 @@ class _Ascent:
         before, after = recent[:_CHECKED].mean(0), recent[_CHECKED:].mean(0)
         return bool((after - before <= _GROWTH * np.abs(before)).all())
 
-    def result(self) -> tuple[Tensor, Floats]:
-        """Return the pictures' levels, (N, C, H, W), and the largest value of each one's channel, (N,)."""
+    def result(self, replays: Replays) -> tuple[Tensor, Floats]:
+        """Return the pictures' levels, (N, C, H, W), and the largest value of each one's channel, (N,), of a network.
+
+        Args:
+            replays: the network in its own precision.
+        """
         levels = self._made.levels().detach()
         # What is looked at is a picture of 8 bits: so is what is measured.
         levels = (levels * 255).round() / 255
-        run = self._replays.on((levels - self._mean) / self._std)
+        run = replays.on((levels - self._mean) / self._std)
         values = _maps(run, self._layer, self._channels).detach()
         return levels, np.asarray(values.flatten(1).amax(1).double().cpu().numpy(), np.float64)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,9 @@ from torch import nn
 
 from convscope.arrays import Array
 from convscope.errors import CaptureError
-from convscope.graph.records import Argument, Graph, Node, Ref
+from convscope.graph.records import Argument, Graph, Node, Ref, Value
+from convscope.interpret.execution.torch_operation import torch_operation, without_writing
 
-# A view of a channels-last tensor may not exist where one of the contiguous tensor did: a reshape has the same numbers.
-_ALWAYS_POSSIBLE = {"aten.view.default": torch.ops.aten.reshape.default,
-                    "aten._unsafe_view.default": torch.ops.aten.reshape.default}  # fmt: skip
 _USUAL = (torch.float32, torch.float64)
 _TORCH_WORDS = {"dtype": torch, "layout": torch, "memory_format": torch}
 
@@ -63,15 +62,15 @@ class TorchExecutor:
         named |= dict(model.named_buffers(remove_duplicate=False))
         named |= weights or {}
         self._tensors: dict[int, torch.Tensor] = {}
-        for index, tensor in zip(graph.inputs, inputs, strict=True):
-            self._tensors[index] = self._laid_out(tensor)
-            if gradients and tensor.is_floating_point():
-                self._tensors[index].requires_grad_()
-        for index, numbers in graph.constants.items():
-            kind = getattr(torch, graph.values[index].spec.dtype)
-            self._tensors[index] = self._laid_out(torch.from_numpy(np.array(numbers)).to(kind))
-        for value in graph.values:
-            if value.kind in ("parameter", "buffer") and value.producer is None:
+        with self._autograd():
+            for index, tensor in zip(graph.inputs, inputs, strict=True):
+                self._tensors[index] = self._laid_out(tensor)
+                if gradients and tensor.is_floating_point():
+                    self._tensors[index].requires_grad_()
+            for index, numbers in graph.constants.items():
+                kind = getattr(torch, graph.values[index].spec.dtype)
+                self._tensors[index] = self._laid_out(torch.from_numpy(np.array(numbers)).to(kind))
+            for value in _weights_of(graph):
                 if named[value.name].is_meta:
                     raise CaptureError(
                         f"{value.name} is on the meta device, which holds no numbers: load weights into it"
@@ -84,7 +83,7 @@ class TorchExecutor:
             with self._autograd():
                 for node in self._needed(value):
                     try:
-                        self.run(node)
+                        self._run(node, self._tensors, overwrite=False)
                     except (RuntimeError, IndexError) as reason:
                         # Shapes alone do not show an index in the numbers that is beyond its axis.
                         where, why = node.module or "the model", str(reason).partition("\n")[0]
@@ -114,7 +113,24 @@ class TorchExecutor:
             raise CaptureError(
                 f"{self.graph.values[value].name} is of shape {self.graph.shape(value)}, got {tuple(numbers.shape)}"
             )
-        self._tensors[value] = self._laid_out(numbers)
+        with self._autograd():
+            self._tensors[value] = self._laid_out(numbers)
+
+    def with_weights(self, weights: Mapping[str, torch.Tensor]) -> TorchExecutor:
+        """Return the same run with other numbers in place of some parameters and buffers, by name.
+
+        Values that depend on none of these are shared by both runs; the others are computed when they are asked for.
+        """
+        other = copy(self)
+        given = {value.index: weights[value.name] for value in _weights_of(self.graph) if value.name in weights}
+        changed = set(given)
+        for node in self.graph.nodes:
+            if not changed.isdisjoint(node.inputs):
+                changed.update(node.outputs)
+        other._tensors = {index: tensor for index, tensor in self._tensors.items() if index not in changed}
+        with other._autograd():
+            other._tensors.update((index, other._laid_out(numbers)) for index, numbers in given.items())
+        return other
 
     def run(
         self, node: Node, given: Mapping[int, torch.Tensor] | None = None, *, overwrite: bool = False
@@ -123,13 +139,15 @@ class TorchExecutor:
 
         With `overwrite` an in-place operation writes into its input, which nothing may need any more.
         """
-        tensors = self._tensors if given is None else given
+        with self._autograd():
+            return self._run(node, self._tensors if given is None else given, overwrite=overwrite)
+
+    def _run(self, node: Node, tensors: Mapping[int, torch.Tensor], *, overwrite: bool) -> list[torch.Tensor]:
         try:
-            with self._autograd():
-                outputs = self._call(node, tensors, overwrite=overwrite)
+            outputs = self._call(node, tensors, overwrite=overwrite)
         except (AttributeError, KeyError) as missing:
             raise CaptureError(f"{node.module or 'the model'}: {node.target} can't be run again: {missing}") from None
-        if given is None:
+        if tensors is self._tensors:
             self._tensors.update(zip(node.outputs, outputs, strict=True))
         return outputs
 
@@ -144,24 +162,19 @@ class TorchExecutor:
                 yield
 
     def _call(self, node: Node, tensors: Mapping[int, torch.Tensor], *, overwrite: bool = False) -> list[torch.Tensor]:
-        operator = _ALWAYS_POSSIBLE.get(node.target) or _operator(node.target)
+        operation = torch_operation(node.target)
         arguments = {name: self._argument(name, value, tensors) for name, value in node.arguments.items()}
-        schema = operator._schema.arguments
-        written = [a.name for a in schema if a.alias_info is not None and a.alias_info.is_write]
-        for name in written:
-            # An in-place operation overwrites what is a value of its own in the graph: it writes into a copy.
-            arguments[name] = arguments[name] if overwrite else _copied(arguments[name])
-        names = {a.name: a for a in schema}
+        written = operation.written
+        if written and not overwrite:
+            # An in-place operation overwrites what is a value of its own in the graph: it writes elsewhere.
+            pure = without_writing(node.target, arguments)
+            if pure is None:
+                arguments.update((name, _copied(arguments[name])) for name in written)
+            operation = pure or operation
         of_floats = any(t.is_floating_point() for t in _tensors_in(list(arguments.values())))
         if self._dtype and of_floats and arguments.get("dtype") in _USUAL:  # of a sum, a softmax: the type it works in
             arguments["dtype"] = self._dtype
-        if node.target in _ALWAYS_POSSIBLE:
-            arguments = dict(zip(names, arguments.values(), strict=True))
-        positional = [arguments[a.name] for a in schema if not a.kwarg_only and a.name in arguments]
-        # None is left out where it is the default: not all that are recorded as None can be given.
-        keywords = {a.name: arguments[a.name] for a in schema if a.kwarg_only and a.name in arguments
-                    and (arguments[a.name] is not None or not a.has_default_value())}  # fmt: skip
-        result = operator(*positional, **keywords)
+        result = operation(arguments)
         if "output_mask" in arguments:  # of no samples, torch makes the gradients too that are not asked for
             result = [made for made, asked in zip(result, arguments["output_mask"], strict=True) if asked]
         outputs = _tensors_in(result)
@@ -202,10 +215,13 @@ class TorchExecutor:
         return [self.graph.nodes[index] for index in sorted(nodes)]
 
     def _laid_out(self, tensor: torch.Tensor) -> torch.Tensor:
-        with self._autograd():
-            # Autograd follows no tensor that was made in inference mode.
-            tensor = tensor.clone() if self._gradients and tensor.is_inference() else tensor.detach()
-            return laid_out(tensor, self._dtype, channels_last=self._channels_last)
+        # Autograd follows no tensor that was made in inference mode.
+        tensor = tensor.clone() if self._gradients and tensor.is_inference() else tensor.detach()
+        return laid_out(tensor, self._dtype, channels_last=self._channels_last)
+
+
+def _weights_of(graph: Graph) -> Iterator[Value]:
+    return (value for value in graph.values if value.kind in ("parameter", "buffer") and value.producer is None)
 
 
 def laid_out(tensor: torch.Tensor, dtype: torch.dtype | None, *, channels_last: bool) -> torch.Tensor:
@@ -220,11 +236,6 @@ def as_array(tensor: torch.Tensor) -> Array:
     tensor = tensor.detach().resolve_neg()
     array: Array = (tensor.double() if tensor.is_floating_point() else tensor).cpu().numpy()
     return array
-
-
-def _operator(target: str) -> Any:
-    namespace, name, overload = target.split(".")
-    return getattr(getattr(getattr(torch.ops, namespace), name), overload)
 
 
 def _tensors_in(result: Any) -> list[torch.Tensor]:

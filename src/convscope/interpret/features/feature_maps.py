@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
+import torch
 
 from convscope.arrays import Array, Floats
 from convscope.errors import GeometryError, did_you_mean
@@ -234,7 +235,6 @@ def feature_maps(
         CaptureError: there is no such layer; the message has the nearest names. Or it has no channels.
         GeometryError: no such class, channel, page, ranking or scale.
 
-    >>> import torch
     >>> network = torch.nn.Sequential(torch.nn.Conv2d(1, 8, 3), torch.nn.ReLU())
     >>> image = Subject(network=network, name="small", image_name="noise", tensor=torch.randn(1, 1, 12, 12))
     >>> found = feature_maps(image, "1", channels=(5, 2))
@@ -295,11 +295,16 @@ def first_observed(subject: Subject) -> str:
 
 
 def _network_range(subject: Subject) -> tuple[float, float]:
-    ends = []
+    ends: list[float] = []
     for found in observed_layers(subject.replay.names):
-        values = subject.replay.tensor(found.value).detach().double()
-        finite = values[values.isfinite()]
-        ends += [float(finite.min()), float(finite.max())] if finite.numel() else []
+        values = subject.replay.tensor(found.value).detach()
+        least, largest = values.aminmax()
+        if not bool(torch.isfinite(least) & torch.isfinite(largest)):  # NaN is both
+            finite = values[values.isfinite()]
+            if not finite.numel():
+                continue
+            least, largest = finite.aminmax()
+        ends += [float(least), float(largest)]
     return min(ends, default=0.0), max(ends, default=0.0)
 
 

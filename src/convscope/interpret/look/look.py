@@ -12,6 +12,7 @@ from convscope.api.public import public
 from convscope.api.torch_state import changes_undone, known_state
 from convscope.capture.load import ModelLike
 from convscope.errors import CaptureError, ConvscopeError
+from convscope.hardware.allocator import prepare_memory
 from convscope.interpret.attribution.checks.check import check_attributions
 from convscope.interpret.attribution.methods import attribute, find_method
 from convscope.interpret.attribution.options import AttributionOptions
@@ -110,6 +111,7 @@ def look(
     >>> found.maps.layer, found.filters.layer, found.attributions[0].cells.shape, found.checks
     ('1', '0', (6, 6), ())
     """
+    prepare_memory()
     options = LookOptions(
         layer=layer,
         target=target,
@@ -171,6 +173,8 @@ def _parts(given: Subject, options: LookOptions, progress: ProgressOption) -> It
         for part in _one(name, lambda report, name=name: _attribution(given, name, options, report), progress):  # type: ignore[misc]
             attributions += [part] if isinstance(part, Attribution) else []
             yield part
+            if isinstance(part, Attribution) and part.interrupted:
+                raise KeyboardInterrupt
     if options.checks and attributions:
         with progress_of(progress) as report:
             checks = check_attributions(given, attributions, seed=options.seed, progress=report)

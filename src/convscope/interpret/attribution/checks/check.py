@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from math import ceil
 
 import numpy as np
 import torch
@@ -27,7 +28,8 @@ from convscope.interpret.subject import Subject
 from convscope.report.progress import Progress, no_progress
 
 # Methods of many forward passes: for the comparison with random weights they are computed with fewer, at fewer stages.
-COARSE: Mapping[str, AttributionOptions] = {"integrated-gradients": AttributionOptions(steps=8)}
+COARSE_STEPS = 8  # of integrated gradients
+COARSE_WINDOWS = 5  # of occlusion, side by side along the image's shorter side
 COARSE_STAGES = 3
 
 
@@ -63,8 +65,8 @@ def check_attributions(
     if not attributions or len({found.target for found in attributions}) > 1:
         raise ArgumentError("give one attribution or more, all of the same class")
     target = attributions[0].target
-    again = {str(number): _again(found) for number, found in enumerate(attributions)}
-    fresh = replace(subject, given_replays=subject.replays)
+    again = {str(number): _again(subject, found) for number, found in enumerate(attributions)}
+    fresh = replace(subject, given_replays=subject.replays, given_replay=None)
     # Where a method is computed as it was, the map has to come out the same; a coarser one is computed twice.
     trained = {name: again[name](fresh, target) for name in again}
     repeated = {
@@ -80,7 +82,7 @@ def check_attributions(
         target,
         cells={name: attributions[int(name)].cells.shape for name in maps},
         seed=seed,
-        dtype=torch.bfloat16 if is_faster_in_bf16(subject) else None,
+        dtype=torch.bfloat16 if is_faster_in_bf16(subject.replay.graph, subject.tensor) else None,
         progress=progress,
     )
     return tuple(
@@ -117,10 +119,11 @@ def _randomized(
     return found
 
 
-def _again(found: Attribution) -> MapFunction:
+def _again(subject: Subject, found: Attribution) -> MapFunction:
     """Return the function that computes an attribution's map anew, on any subject."""
     method = find_method(found.method)
-    options = COARSE.get(found.method, AttributionOptions())
+    coarser = _COARSER.get(found.method)
+    options = AttributionOptions() if coarser is None else coarser(subject, found)
     if "layer" in method.takes:
         options = replace(options, layer=found.layer or None)
     if "baseline" in method.takes:
@@ -129,11 +132,30 @@ def _again(found: Attribution) -> MapFunction:
 
 
 def _cells(method: str, options: AttributionOptions, subject: Subject, target: int) -> Array:
-    return find_method(method).explain(subject, target, options).cells
+    found = find_method(method).explain(subject, target, options)
+    if found.interrupted:
+        raise KeyboardInterrupt
+    return found.cells
+
+
+def _fewer_steps(subject: Subject, found: Attribution) -> AttributionOptions:
+    return AttributionOptions(steps=min(COARSE_STEPS, int(found.measures["steps"] or 1)))
+
+
+def _larger_windows(subject: Subject, found: Attribution) -> AttributionOptions:
+    """Return windows that do not overlap, at least as large as those of the map, in its precision."""
+    side = max(int(found.measures["window"] or 1), ceil(min(subject.geometry.size) / COARSE_WINDOWS))
+    return AttributionOptions(window=side, stride=side, precision=str(found.measures["precision"]))
+
+
+_COARSER: Mapping[str, Callable[[Subject, Attribution], AttributionOptions]] = {
+    "integrated-gradients": _fewer_steps,
+    "occlusion": _larger_windows,
+}
 
 
 def _is_coarse(found: Attribution) -> bool:
-    return found.method in COARSE
+    return found.method in _COARSER
 
 
 def _completeness_gap(found: Attribution) -> float | None:

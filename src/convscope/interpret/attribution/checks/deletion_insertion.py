@@ -209,10 +209,8 @@ def class_probabilities(
         progress(start, len(shown), "deletion and insertion")
         masks = torch.from_numpy(np.stack(shown[start : start + size])).reshape(-1, *places)
         batch = torch.where(masks, image, instead)
-        if len(batch) < size:  # the network is captured for one size of batch
-            batch = torch.cat([batch, image.expand(size - len(batch), *image.shape[1:])])
         scores = replays.class_scores(batch).double()
-        found.append(probabilities(subject, scores)[: len(masks), target].numpy())
+        found.append(probabilities(subject, scores)[:, target].numpy())
     progress(len(shown), len(shown), "deletion and insertion")
     return np.concatenate(found)
 

@@ -6,8 +6,8 @@ replaced in the replay's tensors; the module is neither copied nor changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import ceil, prod
 
 import numpy as np
@@ -17,7 +17,7 @@ from convscope.arrays import Array
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node, Ref, alive_nodes
 from convscope.interpret.attribution.checks.rank_correlation import rank_correlation, structural_similarity
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay import Replay, Replays
 from convscope.interpret.subject import Subject
 from convscope.report.progress import Progress, no_progress
 from convscope.report.short_repr import ShortRepr
@@ -128,8 +128,7 @@ def randomized_weights(
     for done, count in enumerate(counts):
         progress(done, len(counts), "random weights")
         names = [name for group in groups[:count] for name in group.names]
-        weights = calibrated(subject, {name: drawn[name] for name in names})
-        randomized = subject.with_weights(weights)
+        randomized = with_weights_calibrated(subject, {name: drawn[name] for name in names})
         for name, map_of in methods.items():
             pair = np.abs(known[name]), np.abs(map_of(randomized, target))
             found[name].append((rank_correlation(*pair), structural_similarity(*pair)))
@@ -202,42 +201,48 @@ def random_weights(
     return drawn
 
 
-def calibrated(subject: Subject, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return weights with the statistics of batch normalization that belong to them, measured on the subject's image.
+def with_weights_calibrated(subject: Subject, weights: Mapping[str, torch.Tensor]) -> Subject:
+    """Return a subject under other weights, and under the statistics of batch normalization that belong to them.
 
-    Only those change that depend on the weights given.
+    Its run shares the values before the first of these weights with the subject's.
     """
-    replays = subject.replays.with_weights(weights)
-    executor = replays.executor(subject.tensor)
-    graph, tensors, found = executor.graph, executor.known(), dict(weights)
-    changed = {index for index in tensors if graph.values[index].name in weights}
+    run = subject.replay.with_weights(weights)
+    statistics = calibrate(run, weights)
+    return replace(subject.with_weights({**weights, **statistics}), given_replay=run)
+
+
+def calibrate(run: Replay, weights: Collection[str]) -> dict[str, torch.Tensor]:
+    """Give a run the mean and variance over its own image in each batch normalization that depends on some weights.
+
+    Args:
+        run: in which nothing is computed yet that depends on the weights.
+        weights: by name.
+
+    Returns:
+        The statistics by buffer's name. A channel of fewer than 16 positions has no variance to speak of, and keeps
+        what was measured in training.
+    """
+    graph, found = run.graph, dict[str, torch.Tensor]()
+    changed = {value.index for value in graph.values if value.name in weights and value.producer is None}
     alive = alive_nodes(graph)
-    if not any(node.op == "batch_norm" for node in graph.nodes):
-        return found
     for node in graph.nodes:
-        if node.index not in alive:
+        if node.index not in alive or changed.isdisjoint(node.inputs):
             continue
-        if not changed.isdisjoint(node.inputs):
-            changed.update(node.outputs)
-            if node.op == "batch_norm" and node.arguments.get("training") is not True:
-                found |= _statistics(graph, node, tensors)
-        tensors.update(zip(node.outputs, executor.run(node, tensors), strict=True))
+        changed.update(node.outputs)
+        if node.op == "batch_norm" and node.arguments.get("training") is not True:
+            for buffer, numbers in _statistics(run.tensor(node.inputs[0]).detach(), node):
+                run.give(buffer, numbers.to(run.tensor(buffer).dtype))
+                found[graph.values[buffer].name] = run.tensor(buffer)
+            run.tensor(node.outputs[0])  # a module that is called again has other statistics there
     return found
 
 
-def _statistics(graph: Graph, node: Node, tensors: dict[int, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return a batch normalization's mean and variance over this input, by buffer's name, and put them among tensors.
-
-    A channel of fewer than 16 positions has no variance to speak of, and keeps what was measured in training.
-    """
-    source = tensors[node.inputs[0]]
+def _statistics(source: torch.Tensor, node: Node) -> Iterator[tuple[int, torch.Tensor]]:
+    """Yield a batch normalization's mean and variance over its input, each with the buffer's place in the graph."""
     if source.numel() < _FEWEST_POSITIONS * source.shape[1]:
-        return {}
+        return
     over = [axis for axis in range(source.ndim) if axis != 1]
-    measured = {"running_mean": source.mean(over), "running_var": source.var(over, correction=0)}
-    found = {}
-    for name, numbers in measured.items():
+    for name, numbers in {"running_mean": source.mean(over), "running_var": source.var(over, correction=0)}.items():
         buffer = node.arguments.get(name)
         if isinstance(buffer, Ref):
-            tensors[buffer.value] = found[graph.values[buffer.value].name] = numbers.to(tensors[buffer.value].dtype)
-    return found
+            yield buffer.value, numbers
