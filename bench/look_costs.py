@@ -3,13 +3,12 @@
     python bench/look_costs.py [--model resnet50] [--size 224] [--rounds 3] [--threads 2] [--only TEXT]
                                [--results FOLDER]
 
-The image is drawn and needs no data. Weights are drawn, and the statistics of normalizations measured on such images;
-the last normalization of each block has a small scale, so that a block changes little of what it is given, as in
-trained networks: how many steps integrated gradients take depends on it. Each part starts from the network and the
-image alone, as the verb computes it without options, and what it costs to read the network's operations is in it; the
-checks are given the attributions, and the pictures of channels the data set's largest activations. Seconds are divided
-by those of the network's own forward pass of one image, measured before and after the part. Medians of the rounds,
-with the least and the most; the memory is the largest of the process while the part ran.
+The image is drawn, and so are the weights, as `convscope look resnet50 IMAGE` draws them: what is measured is time.
+Each part starts from the network and the image alone, as the verb computes it without options, and what it takes to
+record the network's operations is in it; the checks are given the attributions, and the pictures of channels the data
+set's largest activations. Seconds are divided by those of the network's own forward pass of one image, measured before
+and after the part. Medians of the rounds, with the least and the most; the memory is the process's largest while the
+part ran. The first rows are what all parts consist of, for each image of a batch: no part can take fewer.
 """
 
 from __future__ import annotations
@@ -46,8 +45,7 @@ from convscope.report.units import seconds as shown
 from kit.results import RESULTS, add_rows, read_rows, where_and_when
 
 FORWARDS = 5  # passes before and after a part
-IMAGES = 8  # on which statistics are measured
-RESIDUAL_SCALE = 0.2  # of the last normalization of a block
+IMAGES = 16  # in the largest batch
 VISUALIZED = 4  # channels
 
 
@@ -85,6 +83,15 @@ class Bench:
         """Run the network on the image."""
         with torch.inference_mode():
             self.network(self.inputs[:1])
+
+    def forwards(self, dtype: torch.dtype | None = None) -> None:
+        """Run the network on 16 images, as passes without gradients do."""
+        replays = self.subject().replays
+        replays.computed_in(dtype, channels_last=True).class_scores(self.inputs)
+
+    def gradients(self) -> None:
+        """Take the gradients of 8 images, as integrated gradients do."""
+        self.subject().replays.computed_in(None, channels_last=True).class_gradients(0, self.inputs[:8])
 
     def all_maps(self) -> object:
         """Compute every layer's maps, on one scale."""
@@ -129,17 +136,20 @@ class Bench:
         return look_at(self.subject(), LookOptions()).to_html()
 
 
-# What is measured, and how many forward passes it may take.
-PARTS: tuple[tuple[str, Callable[[Bench], object], int | None], ...] = (
-    ("all maps", Bench.all_maps, 3),
-    ("Grad-CAM", lambda bench: bench.method("grad-cam"), 3),
-    ("guided backpropagation", lambda bench: bench.method("guided-backprop"), None),
-    ("integrated gradients", lambda bench: bench.method("integrated-gradients"), 35),
-    ("integrated gradients of 128 steps", lambda bench: bench.method("integrated-gradients", 128), None),
-    ("occlusion", lambda bench: bench.method("occlusion"), 60),
-    ("checks of five methods", Bench.checks, 120),
-    (f"{VISUALIZED} visualized channels", Bench.visualized, 170),
-    ("the whole page", Bench.page, 420),
+# What is measured, how many forward passes it may take, and into how many equal parts it is divided.
+PARTS: tuple[tuple[str, Callable[[Bench], object], int | None, int], ...] = (
+    ("an image forward, fp32", Bench.forwards, None, 16),
+    ("an image forward, bf16", lambda bench: bench.forwards(torch.bfloat16), None, 16),
+    ("an image forward and backward, fp32", Bench.gradients, None, 8),
+    ("all maps", Bench.all_maps, 3, 1),
+    ("Grad-CAM", lambda bench: bench.method("grad-cam"), 3, 1),
+    ("guided backpropagation", lambda bench: bench.method("guided-backprop"), None, 1),
+    ("integrated gradients", lambda bench: bench.method("integrated-gradients"), 35, 1),
+    ("integrated gradients of 128 steps", lambda bench: bench.method("integrated-gradients", 128), None, 1),
+    ("occlusion", lambda bench: bench.method("occlusion"), 60, 1),
+    ("checks of five methods", Bench.checks, 120, 1),
+    (f"{VISUALIZED} visualized channels", Bench.visualized, 170, 1),
+    ("the whole page", Bench.page, 420, 1),
 )
 
 
@@ -158,14 +168,14 @@ def main() -> None:
     bench = made(given.model, given.size)
     bench.forward()
     file = given.results / "look-costs.csv"
-    for part, compute, most in PARTS:
+    for part, compute, most, count in PARTS:
         if given.only not in part:
             continue
         if "checks" in part:
             _ = bench.explained
         if "visualized" in part:
             _ = bench.patches
-        costs = [measured(bench, compute) for _ in range(given.rounds)]
+        costs = [measured(bench, compute, count) for _ in range(given.rounds)]
         forwards = sorted(cost.forwards for cost in costs)
         row = {
             "model": given.model, "size": given.size, "part": part, "most": most,
@@ -193,11 +203,11 @@ class Cost:
         return self.seconds / self.forward
 
 
-def measured(bench: Bench, compute: Callable[[Bench], object]) -> Cost:
+def measured(bench: Bench, compute: Callable[[Bench], object], count: int) -> Cost:
     """Return what a part costs, between forward passes."""
     passes = [seconds(bench.forward) for _ in range(FORWARDS)]
     forget_peak()
-    taken = seconds(lambda: compute(bench))
+    taken = seconds(lambda: compute(bench)) / count
     memory = peak()
     passes += [seconds(bench.forward) for _ in range(FORWARDS)]
     return Cost(seconds=taken, forward=statistics.median(passes), memory=memory)
@@ -211,20 +221,10 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def made(name: str, size: int) -> Bench:
-    """Return the network with drawn weights, its statistics measured on images."""
+    """Return the network with drawn weights, and images."""
     torch.manual_seed(0)
     network = build(name, image_size=size)
     pixels = known_answers(IMAGES, size=size).images
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    for block in network.modules():
-        inside = [module for module in block.children() if isinstance(module, nn.BatchNorm2d)]
-        if len(inside) > 1:
-            nn.init.constant_(inside[-1].weight, RESIDUAL_SCALE)
-    for norm in norms:
-        norm.momentum = None
-    network.train()
-    with torch.no_grad():
-        network(normalized(pixels))
     return Bench(network.eval(), name, pixels)
 
 
@@ -261,8 +261,8 @@ def table(rows: list[dict[str, str]]) -> Table:
     for row in rows:
         found, most = float(row["forwards"]), row["most"]
         lines.append((
-            f"{row['model']} at {row['size']}", row["part"], f"{found:.1f}",
-            f"{float(row['least']):.1f} to {float(row['largest']):.1f}", most or "-",
+            f"{row['model']} at {row['size']}", row["part"], f"{found:.2f}" if found < 10 else f"{found:.0f}",
+            f"{float(row['least']):.2f} to {float(row['largest']):.2f}", most or "-",
             "-" if not most else "yes" if found <= float(most) else "NO", shown(float(row["seconds"])),
             f"{float(row['memory']) / 2**20:,.0f} MB",
         ))  # fmt: skip

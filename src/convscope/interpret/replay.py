@@ -138,13 +138,16 @@ class Replay:
         """Return the numbers of a layer's or operation's output, (N, ...), apart from autograd."""
         return self.tensor(self.find(name)).detach()
 
-    def gradients(self, score: torch.Tensor, *values: int, guided: bool = False) -> tuple[torch.Tensor, ...]:
+    def gradients(
+        self, score: torch.Tensor, *values: int, guided: bool = False, last: bool = False
+    ) -> tuple[torch.Tensor, ...]:
         """Return the gradient of a score, one number, with respect to values; zeros where it does not depend on one.
 
         Args:
             score: a number of this run, such as `run.score(3).sum()`, which has each image's own gradient.
             values: as indices into `Graph.values`.
             guided: at each rectifier let only positive gradients through (Springenberg et al. 2015, section 3.4).
+            last: let go of the run's memory on the way: no other gradient is asked of it.
 
         Raises:
             CaptureError: torch has no gradient of an operation on the way.
@@ -152,7 +155,7 @@ class Replay:
         tensors = [self.tensor(value) for value in values]
         hooks = [node.register_prehook(_positive) for node in rectifiers(score)] if guided else []
         try:
-            found = torch.autograd.grad(score, tensors, retain_graph=True, allow_unused=True)
+            found = torch.autograd.grad(score, tensors, retain_graph=not last, allow_unused=True)
         except (RuntimeError, NotImplementedError) as reason:
             why = str(reason).partition("\n")[0]
             raise CaptureError(f"{self.graph.name} has no gradient here: {why}") from reason
@@ -246,7 +249,7 @@ class Replays:
         run = self.on(inputs)
         run.compute_scores()
         score = run.score(target)
-        (gradients,) = run.gradients(score.sum(), run.inputs[0], guided=guided)
+        (gradients,) = run.gradients(score.sum(), run.inputs[0], guided=guided, last=True)
         return score.detach(), gradients
 
     def executor(self, *inputs: torch.Tensor) -> TorchExecutor:

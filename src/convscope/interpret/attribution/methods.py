@@ -53,7 +53,7 @@ _METHODS = (
         name="integrated-gradients",
         about="the gradient averaged from a baseline to the image, times their difference",
         explain=integrated_gradients,
-        takes=("baseline", "steps"),
+        takes=("baseline", "steps", "precision"),
     ),
     Method(
         name="occlusion",

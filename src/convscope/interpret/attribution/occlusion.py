@@ -26,6 +26,9 @@ from convscope.interpret.subject import Subject
 TOLERANCE = 0.05
 """How far a map in bf16 may be from float32's, as a share of its largest value."""
 
+TRIED = 7
+"""Windows that are computed in both precisions."""
+
 PRECISIONS = ("auto", "fp32", "bf16")
 
 Falls = Callable[[Sequence[Box]], torch.Tensor]
@@ -85,7 +88,7 @@ def _falls(
     falls, precision = (faster, "bf16") if asked == "bf16" else (exact, "fp32")
     parts: list[torch.Tensor] = []
     if asked == "auto" and is_faster_in_bf16(subject.replay.graph, subject.tensor):
-        first = boxes[: max(1, batch - 1)]
+        first = boxes[:TRIED]
         parts = [exact(first)]
         if (parts[0] - faster(first)).abs().max() <= TOLERANCE * parts[0].abs().max():
             falls, precision = faster, "bf16"

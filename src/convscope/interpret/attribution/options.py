@@ -17,7 +17,8 @@ class AttributionOptions:
         steps: between the baseline and the image; unless given 32, doubled to 128 until the sum is complete.
         window: side of the window that is replaced, in positions of the input.
         stride: positions from one window to the next.
-        precision: in which work without gradients is computed: fp32, bf16, or auto, the faster one on this machine.
+        precision: of occlusion fp32, bf16, or auto (unless given): the faster one on this machine whose map is the
+            same within a tolerance; of integrated gradients fp32 (unless given) or bf16.
         progress: called with what is done.
     """
 

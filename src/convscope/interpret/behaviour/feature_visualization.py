@@ -204,7 +204,7 @@ def _input_gradient(run: Replay, score: Tensor, *, redirected: bool) -> Tensor:
     """
     hooks = [node.register_hook(_opened) for node in rectifiers(score)] if redirected else []
     try:
-        (found,) = run.gradients(score, run.inputs[0])
+        (found,) = run.gradients(score, run.inputs[0], last=True)
     finally:
         for hook in hooks:
             hook.remove()

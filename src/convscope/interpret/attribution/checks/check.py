@@ -31,6 +31,8 @@ from convscope.report.progress import Progress, no_progress
 COARSE_STEPS = 8  # of integrated gradients
 COARSE_WINDOWS = 5  # of occlusion, side by side along the image's shorter side
 COARSE_STAGES = 3
+# With still fewer it is tried whether the same map comes out twice.
+REPEATED_STEPS, REPEATED_WINDOWS = 2, 2
 
 
 def check_attributions(
@@ -67,12 +69,8 @@ def check_attributions(
     target = attributions[0].target
     again = {str(number): _again(subject, found) for number, found in enumerate(attributions)}
     fresh = replace(subject, given_replays=subject.replays, given_replay=None)
-    # Where a method is computed as it was, the map has to come out the same; a coarser one is computed twice.
     trained = {name: again[name](fresh, target) for name in again}
-    repeated = {
-        name: attributions[int(name)].cells if not _is_coarse(attributions[int(name)]) else again[name](subject, target)
-        for name in again
-    }
+    same = {name: _same_again(subject, attributions[int(name)], target, trained[name]) for name in again}
     randomized = _randomized(subject, attributions, again, trained, stages=stages, seed=seed, progress=progress)
     whole = subject.geometry.size
     maps = {name: attributions[int(name)].map for name in again if whole == attributions[int(name)].map.shape != ()}
@@ -91,7 +89,7 @@ def check_attributions(
             class_name=found.class_name,
             randomization=randomized.get(name),
             perturbation=perturbed.get(name),
-            deterministic=bool(np.array_equal(trained[name], repeated[name], equal_nan=True)),
+            deterministic=same[name],
             completeness_gap=_completeness_gap(found),
         )
         for name, found in zip(again, attributions, strict=True)
@@ -121,12 +119,24 @@ def _randomized(
 
 def _again(subject: Subject, found: Attribution) -> MapFunction:
     """Return the function that computes an attribution's map anew, on any subject."""
-    method = find_method(found.method)
     coarser = _COARSER.get(found.method)
-    options = AttributionOptions() if coarser is None else coarser(subject, found)
-    if "layer" in method.takes:
+    return _computed(found, AttributionOptions() if coarser is None else coarser(subject, found)[0])
+
+
+def _same_again(subject: Subject, found: Attribution, target: int, again: Array) -> bool:
+    """Return whether the same input gives the same map, bit for bit; a coarse method is tried with still less work."""
+    coarser = _COARSER.get(found.method)
+    if coarser is None:
+        return bool(np.array_equal(found.cells, again, equal_nan=True))
+    map_of = _computed(found, coarser(subject, found)[1])
+    return bool(np.array_equal(map_of(subject, target), map_of(subject, target), equal_nan=True))
+
+
+def _computed(found: Attribution, options: AttributionOptions) -> MapFunction:
+    takes = find_method(found.method).takes
+    if "layer" in takes:
         options = replace(options, layer=found.layer or None)
-    if "baseline" in method.takes:
+    if "baseline" in takes:
         options = replace(options, baseline=found.baseline or None)
     return partial(_cells, found.method, options)
 
@@ -138,17 +148,22 @@ def _cells(method: str, options: AttributionOptions, subject: Subject, target: i
     return found.cells
 
 
-def _fewer_steps(subject: Subject, found: Attribution) -> AttributionOptions:
-    return AttributionOptions(steps=min(COARSE_STEPS, int(found.measures["steps"] or 1)))
+def _fewer_steps(subject: Subject, found: Attribution) -> tuple[AttributionOptions, AttributionOptions]:
+    precision = "bf16" if is_faster_in_bf16(subject.replay.graph, subject.tensor) else None
+    few, fewest = (min(steps, int(found.measures["steps"] or 1)) for steps in (COARSE_STEPS, REPEATED_STEPS))
+    return AttributionOptions(steps=few, precision=precision), AttributionOptions(steps=fewest, precision=precision)
 
 
-def _larger_windows(subject: Subject, found: Attribution) -> AttributionOptions:
+def _larger_windows(subject: Subject, found: Attribution) -> tuple[AttributionOptions, AttributionOptions]:
     """Return windows that do not overlap, at least as large as those of the map, in its precision."""
-    side = max(int(found.measures["window"] or 1), ceil(min(subject.geometry.size) / COARSE_WINDOWS))
-    return AttributionOptions(window=side, stride=side, precision=str(found.measures["precision"]))
+    least, precision = int(found.measures["window"] or 1), str(found.measures["precision"])
+    sides = (max(least, ceil(min(subject.geometry.size) / count)) for count in (COARSE_WINDOWS, REPEATED_WINDOWS))
+    few, fewest = (AttributionOptions(window=side, stride=side, precision=precision) for side in sides)
+    return few, fewest
 
 
-_COARSER: Mapping[str, Callable[[Subject, Attribution], AttributionOptions]] = {
+# Settings for the comparison with random weights, and for trying whether the same map comes out twice.
+_COARSER: Mapping[str, Callable[[Subject, Attribution], tuple[AttributionOptions, AttributionOptions]]] = {
     "integrated-gradients": _fewer_steps,
     "occlusion": _larger_windows,
 }

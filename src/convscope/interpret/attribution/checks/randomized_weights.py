@@ -27,6 +27,7 @@ MapFunction = Callable[[Subject, int], Array]
 
 STAGES = 8
 SIMILAR = 0.5  # a rank correlation above this with all weights random: the map is not of what was learned
+_LEAST_VARIANCE = 1e-10  # of a channel: no division by 0
 _FEWEST_POSITIONS = 16  # from which a channel's mean and variance can be measured on one image
 
 
@@ -241,8 +242,10 @@ def _statistics(source: torch.Tensor, node: Node) -> Iterator[tuple[int, torch.T
     """Yield a batch normalization's mean and variance over its input, each with the buffer's place in the graph."""
     if source.numel() < _FEWEST_POSITIONS * source.shape[1]:
         return
-    over = [axis for axis in range(source.ndim) if axis != 1]
-    for name, numbers in {"running_mean": source.mean(over), "running_var": source.var(over, correction=0)}.items():
+    # In one pass: torch's own variance takes five times as long.
+    _, mean, inverse = torch.native_batch_norm(source, None, None, None, None, True, 0.0, _LEAST_VARIANCE)
+    variance = (inverse.double().pow(-2) - _LEAST_VARIANCE).clamp(min=0)
+    for name, numbers in {"running_mean": mean, "running_var": variance}.items():
         buffer = node.arguments.get(name)
         if isinstance(buffer, Ref):
             yield buffer.value, numbers
