@@ -184,7 +184,10 @@ def largest_cells(values: Array, count: int = 5) -> list[tuple[float, tuple[int,
     """
     array = np.asarray(values, np.float64)
     strength = np.where(np.isfinite(array), np.abs(array), -1.0).ravel()
-    order = np.argsort(-strength, kind="stable")[:count]
+    # Of a large map only those are sorted that may be among the first.
+    least = np.partition(strength, -count)[-count] if 0 < count < strength.size else -1.0
+    among = np.flatnonzero(strength >= least)
+    order = among[np.argsort(-strength[among], kind="stable")[:count]]
     places = [np.unravel_index(int(flat), array.shape) for flat in order if strength[flat] >= 0]
     return [(float(array[place]), tuple(int(i) for i in place)) for place in places]
 

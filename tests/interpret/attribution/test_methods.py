@@ -79,6 +79,15 @@ def test_steps_double_until_the_sum_is_complete_and_what_is_missing_is_said() ->
     assert few.measures["steps"] == 3 and "misses the difference of the scores by" in " ".join(few.notes)
 
 
+def test_gradients_in_another_memory_format_are_the_same_and_in_bf16_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = attribute(small(), "integrated-gradients").cells
+    coarse = attribute(small(), "integrated-gradients", options=asked(precision="bf16")).cells
+    np.testing.assert_allclose(coarse, plain, atol=0.1 * np.abs(plain).max())
+    assert not np.array_equal(coarse, plain)
+    monkeypatch.setattr("convscope.interpret.attribution.batches._LARGE_MACS", 0)
+    np.testing.assert_allclose(attribute(small(), "integrated-gradients").cells, plain, atol=1e-5 * np.abs(plain).max())
+
+
 def test_an_image_that_is_its_own_baseline_has_no_gap() -> None:
     of = replace(small(), tensor=torch.zeros(1, 3, 12, 12, dtype=torch.float64))
     found = attribute(of, "integrated-gradients", target=0)
@@ -210,6 +219,7 @@ def test_a_row_of_numbers_has_a_number_each() -> None:
         ("occlusion", {"window": 13}, ArgumentError, "window is 13: give 1 to 12"),
         ("occlusion", {"window": 4, "stride": 5}, ArgumentError, "stride is 5: give 1 to 4"),
         ("occlusion", {"precision": "fp16"}, ArgumentError, "no precision 'fp16': give auto, fp32, bf16"),
+        ("integrated-gradients", {"precision": "auto"}, ArgumentError, "no precision 'auto': give fp32, bf16"),
         ("integrated-gradients", {"steps": 0}, ArgumentError, "steps is 0: give 1 to 4096"),
         ("captum:LayerGradCam", {}, ArgumentError, "captum:LayerGradCam is of a layer: take grad-cam"),
         ("captum:DeepLit", {}, ArgumentError, "no method captum:DeepLit at the input. Did you mean DeepLift"),

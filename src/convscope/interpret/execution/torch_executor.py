@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -58,9 +59,10 @@ class TorchExecutor:
         if [tuple(tensor.shape) for tensor in inputs] != shapes:
             given = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
             raise CaptureError(f"the graph was captured on inputs of {', '.join(map(str, shapes))}, got {given}")
-        named: dict[str, torch.Tensor] = dict(model.named_parameters(remove_duplicate=False))
-        named |= dict(model.named_buffers(remove_duplicate=False))
-        named |= weights or {}
+        named = dict(weights or {})
+        if any(value.name not in named for value in _weights_of(graph)):
+            own = chain(model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False))
+            named = {**dict(own), **named}
         self._tensors: dict[int, torch.Tensor] = {}
         with self._autograd():
             for index, tensor in zip(graph.inputs, inputs, strict=True):
