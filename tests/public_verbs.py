@@ -27,7 +27,7 @@ SHAPE = (1, 8, 8)
 SLOW = ("train", "training_events", "train_ensemble", "lr_find", "ablate", "demo", "shard", "evaluate", "check",
         "robustness")  # fmt: skip
 # They sum gradients, which torch splits by the number of threads: equal to 1e-4 under another number.
-SPLIT_SUMS = ("look",)
+SPLIT_SUMS = ("look", "learned")
 # It measures how fast the machine is: never the same twice.
 UNTRIED = ("doctor",)
 
@@ -78,6 +78,7 @@ def verbs(folder: Path, model: nn.Module, run: Path) -> dict[str, Call]:
         "confusions": lambda: convscope.confusions(run).to_dict(),
         "calibration": lambda: convscope.calibration(run).to_dict(),
         "visualize": lambda: convscope.visualize(run, "c1", channels=[0], steps=2).to_dict(),
+        "learned": lambda: convscope.learned(run, parts=["filters", "examples", "norms"], images=20).to_dict(),
         "compare": lambda: convscope.compare(model, wider, input_shape=SHAPE).to_dict(),
         "explain": lambda: convscope.explain(model, pixels, layer="4", at=(2, 2)).to_dict(),
         "look": lambda: convscope.look(model, pixels, methods=["grad-cam", "integrated-gradients"]).to_dict(),

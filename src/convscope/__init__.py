@@ -42,6 +42,7 @@ _MODULES: dict[str, str] = {
     "field": "convscope.interpret.receptive_field",
     "health": "convscope.interpret.health.network_health",
     "inspect": "convscope.interpret.inspection.record",
+    "learned": "convscope.interpret.learned.learned",
     "load": "convscope.runs.predictor",
     "load_recipe": "convscope.recipe.recipe_file",
     "look": "convscope.interpret.look.look",
@@ -80,6 +81,7 @@ _MODULES: dict[str, str] = {
     "EpochRow": "convscope.runs.events",
     "Equivariance": "convscope.interpret.equivariance.layer_errors",
     "Evaluation": "convscope.runs.evaluate",
+    "ExplainedImages": "convscope.interpret.learned.explained_images",
     "Explanation": "convscope.interpret.explanation.record",
     "FeatureMaps": "convscope.interpret.features.feature_maps",
     "FeatureVisualization": "convscope.interpret.behaviour.visualized",
@@ -92,6 +94,7 @@ _MODULES: dict[str, str] = {
     "LayerPatches": "convscope.interpret.features.layer_patches",
     "LayerSimilarity": "convscope.interpret.behaviour.layer_similarity",
     "LayerSize": "convscope.interpret.layer_size",
+    "Learned": "convscope.interpret.learned.record",
     "LearningRateRangeTest": "convscope.experiments.learning_rate_range",
     "Look": "convscope.interpret.look.record",
     "Message": "convscope.runs.events",
@@ -113,6 +116,7 @@ _MODULES: dict[str, str] = {
     "TopPatches": "convscope.interpret.features.top_patches",
     "TrainingBytes": "convscope.graph.training_bytes",
     "TrainingEvents": "convscope.training.training_events",
+    "TrainingNorms": "convscope.interpret.learned.training_norms",
     "TrainingMemory": "convscope.graph.memory",
     "UnproductiveLayers": "convscope.interpret.effective_field.productivity",
 }
@@ -193,6 +197,10 @@ if TYPE_CHECKING:
     from convscope.interpret.inspection.record import inspect as inspect
     from convscope.interpret.layer_size import LayerSize as LayerSize
     from convscope.interpret.layer_size import size as size
+    from convscope.interpret.learned.explained_images import ExplainedImages as ExplainedImages
+    from convscope.interpret.learned.learned import learned as learned
+    from convscope.interpret.learned.record import Learned as Learned
+    from convscope.interpret.learned.training_norms import TrainingNorms as TrainingNorms
     from convscope.interpret.look.look import look as look
     from convscope.interpret.look.record import Look as Look
     from convscope.interpret.receptive_field import field as field

@@ -47,6 +47,9 @@ READ: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("i.jpg", ("explain", "lenet5", "i.jpg", "--layer", "c1", "--at", "1,1"), ()),
     ("i.jpg", ("look", "lenet5", "i.jpg"), ()),
     ("run/weights.safetensors", ("look", "run", "digits/0"), ("missing",)),
+    ("run/weights.safetensors", ("look", "run", "--parts", "health"), ("missing",)),
+    ("t.csv", ("look", "lenet5", "--data", "t.csv"), ()),
+    ("thing", ("look", "run", "--against", "thing"), ()),
     ("m.py", ("explain", "m.py:make", "digits/0", "--layer", "c1"), ()),
     ("m.py", ("inspect", "m.py:make", "-i", "3x8x8"), ()),
     ("m.py", ("compare", "lenet5", "m.py:make"), ()),
@@ -63,6 +66,7 @@ WRITTEN: tuple[tuple[str, ...], ...] = (
     ("explain", "--demo", "edges", "--html", "o"),
     ("look", "lenet5", "digits/0", "--methods", "gradient", "--no-checks", "--html", "o"),
     ("look", "--random-conv", "2x3x3", "photos/a/000.png", "--html", "o"),
+    ("look", "run", "--parts", "health", "--html", "o"),
     ("models", "--timeline", "--svg", "o"),
     ("train", "photos", "--cache", "o", *FITTING),
     ("train", "photos", "--runs", "o", *FITTING),
@@ -78,13 +82,13 @@ PLAIN = {
     "sets", "threshold", "timeline", "top", "verdicts", "verify", "version", "wide", "without", "words", "wrong",
     "epilog", "exit_on_errors", "good_class", "help_all", "label_errors", "miss_rate", "near_duplicates", "no_tta",
     "deadline", "local_fields", "trust_code", "fields", "maps", "methods", "no_checks", "random_conv", "ranking",
-    "scale", "target",
+    "scale", "target", "parts", "every",
 }  # fmt: skip
 # Parameters that are held to above, by one command or another.
 HELD = {
-    "cache", "code", "data", "field_file", "given", "html_file", "html_path", "images", "model", "models", "name",
-    "folder", "image", "out", "recipe_file", "resume", "run", "runs_directory", "svg", "svg_file", "weights", "page",
-    "predictions",
+    "against", "cache", "code", "data", "field_file", "given", "html_file", "html_path", "images", "model", "models",
+    "name", "folder", "image", "out", "recipe_file", "resume", "run", "runs_directory", "svg", "svg_file", "weights",
+    "page", "predictions",
 }  # fmt: skip
 
 

@@ -139,7 +139,6 @@ def test_what_a_network_does_not_have_is_said(tmp_path: Path, capsys: pytest.Cap
         (["RUN", "digits/7", "--maps", "4", "--page", "9"], "act1 has 2 pages of them"),
         (["RUN", "digits/1797"], "digits/0 to digits/1796"),
         (["RUN", "nothing.jpg"], "nothing.jpg"),
-        (["RUN"], "IMAGE is missing"),
         ([], "MODEL is missing"),
         (["lenet6", "digits/7"], "lenet5"),
     ],

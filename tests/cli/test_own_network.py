@@ -41,6 +41,7 @@ OF_A_RUN = (
     ("field", "RUN", "--layer", "features"),
     ("explain", "RUN", "digits/1", "--layer", "head"),
     ("look", "RUN", "digits/1", "--no-checks"),
+    ("look", "RUN", "--parts", "health"),
     ("audit", "RUN"),
     ("compare", "RUN", "lenet5"),
     ("train", "--resume", "RUN", "--epochs", "3"),

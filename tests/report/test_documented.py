@@ -75,6 +75,9 @@ from convscope.interpret.health.network_health import network_health
 from convscope.interpret.inspection.comparison import Comparison
 from convscope.interpret.inspection.record import Inspection
 from convscope.interpret.layer_size import LayerSize
+from convscope.interpret.learned.explained_images import ExplainedImages, explained_images
+from convscope.interpret.learned.record import Learned
+from convscope.interpret.learned.training_norms import NormsOfRun, TrainingNorms
 from convscope.interpret.look.look import LookOptions, look_at
 from convscope.interpret.look.record import Look
 from convscope.interpret.receptive_field import field
@@ -88,6 +91,7 @@ from convscope.report.svg import Drawing
 from convscope.report.terminal import document_text
 from convscope.runs.evaluate import Evaluation
 from convscope.runs.events import EpochRow
+from convscope.runs.layer_norms import NormSample
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.predictions import ClassProbability, Prediction, Predictions
 from convscope.runs.predictor import Predictor
@@ -173,6 +177,19 @@ def consistent() -> PredictionConsistency:
 def blurred() -> AntialiasedNetwork:
     """Return a network with blurs, and a layer that was kept."""
     return replace(convscope.antialiased(nn.Sequential(nn.MaxPool2d(2)), (1, 6, 6)), name=NASTY, kept=((NASTY, NASTY),))
+
+
+def explained() -> ExplainedImages:
+    """Return an image that is right and one that is wrong, under their maps."""
+    return explained_images(*BEHAVED, np.eye(2)[[0, 0]], **NAMED)
+
+
+def normed() -> TrainingNorms:
+    """Return the norms of a training, one of which is not finite."""
+    norms = {NASTY: 1e-6, "b": 1.0, "c": None}
+    return TrainingNorms(
+        runs=(NormsOfRun(name=NASTY, samples=(NormSample(step=0, epoch=0.0, outputs=norms, gradients=norms),)),)
+    )
 
 
 def inspected() -> Inspection:
@@ -302,6 +319,22 @@ RECORDS: dict[type[Documented], Callable[[], Documented]] = {
     ConfusedClasses: lambda: confused_classes(*BEHAVED, pairs=[(0, 1)], **NAMED),
     Reliability: lambda: reliability(*BEHAVED, data=NASTY),
     FeatureVisualization: lambda: feature_visualization(*BEHAVED, layer="1", steps=2, data=NASTY),
+    ExplainedImages: explained,
+    TrainingNorms: normed,
+    Learned: lambda: Learned(
+        network=NASTY,
+        source=NASTY,
+        data=NASTY,
+        images=2,
+        examples=explained(),
+        patches=patches(),
+        norms=normed(),
+        health=healthy(),
+        not_asked=(NASTY,),
+        left_out=(NASTY,),
+        notes=(NASTY,),
+        interrupted=True,
+    ),
     Audit: lambda: convscope.audit(network(), input_shape=(1, 6, 6)),
     Prediction: lambda: Prediction(image=NASTY, top=CLASSES, labels=CLASSES[:1], defect_score=0.3, verdict="good"),
     Predictions: lambda: Predictions(

@@ -83,6 +83,10 @@ def behaviour(run: convscope.Run) -> None:
     assert_type(convscope.confusions(run), convscope.ConfusedClasses)
     assert_type(convscope.calibration(run), convscope.Reliability)
     assert_type(convscope.visualize(run, "conv1"), convscope.FeatureVisualization)
+    found = convscope.learned(run, parts=["norms", "health"], images=500, against="runs/second")
+    assert_type(found, convscope.Learned)
+    assert_type(found.examples, convscope.ExplainedImages | None)
+    assert_type(found.norms, convscope.TrainingNorms | None)
 
 
 def learn() -> None:

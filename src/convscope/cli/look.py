@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from convscope.cli.deadline import with_deadline, within
+from convscope.cli.look_over_data import look_over_data, over_data_options, require_fitting_options
 from convscope.cli.output import echo, write_output
 from convscope.cli.own_code import code_options, with_code
 from convscope.report.printable import shell_quote
@@ -43,6 +44,7 @@ METHODS = "grad-cam,hires-cam,integrated-gradients,occlusion,guided-backprop"
 @click.option("--random-conv", metavar="8x3x3", help="No model: IMAGE under a random convolution.")
 @click.option("--input", "input_text", help="The input's shape, such as 3x224x224, if the model has none.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all that is random.")
+@over_data_options
 @code_options
 @with_deadline
 @click.option("--save", "folder", type=click.Path(file_okay=False, path_type=Path),
@@ -64,6 +66,12 @@ def command(
     random_conv: str | None,
     input_text: str | None,
     seed: int,
+    parts: str | None,
+    every: bool,
+    images: int | None,
+    split: str | None,
+    data: str | None,
+    against: str | None,
     code: str,
     trust_code: bool,
     deadline: float,
@@ -71,7 +79,11 @@ def command(
     html_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Look at what MODEL computes of IMAGE: filters, feature maps, and which parts its answer depends on.
+    """Look at what MODEL computes of IMAGE, or without one at what a run learned, over its images.
+
+    Of an image: filters, feature maps, and which parts the answer depends on. Over the images of a run: right and wrong
+    images, what excites each channel, confused classes, calibration, health of the layers, norms over the training, and
+    with --parts or --all more; the page is written into the run.
 
     MODEL is a run, a name from `convscope models`, file.py:factory, package.module:factory, model.onnx, or timm/NAME.
     IMAGE is an image file, digits/0 to digits/1796, a WAV file or an array file. Each part is printed when it is
@@ -82,8 +94,28 @@ def command(
             raise click.UsageError("--random-conv takes an image and no model: only --seed and --scale go with it")
         _random(model, random_conv, seed, scale, folder, html_path, as_json)
         return
-    if model is None or image is None:
-        raise click.UsageError(f"{'MODEL' if model is None else 'IMAGE'} is missing. {EPILOG}")
+    if model is None:
+        raise click.UsageError(f"MODEL is missing. {EPILOG}")
+    require_fitting_options(with_image=image is not None)
+    if image is None:
+        look_over_data(
+            model,
+            parts=parts,
+            every=every,
+            images=images,
+            split=split,
+            data=data,
+            against=against,
+            layer=layer,
+            seed=seed,
+            code=code,
+            trust_code=trust_code,
+            deadline=deadline,
+            folder=folder,
+            html_path=html_path,
+            as_json=as_json,
+        )
+        return
     from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported

@@ -18,13 +18,17 @@ from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
 from convscope.report.charts import Curve, line_chart
 from convscope.report.short_repr import ShortRepr
-from convscope.report.svg import Drawing
+from convscope.report.svg import Drawing, below, beside
 from convscope.report.units import plural
 
 NormKind = Literal["outputs", "gradients"]
 Norms = Mapping[str, float | None]
+VANISHED = 1000.0
+"""A `gradient_ratio` from which on the first layers hardly learn."""
+
 # Layers that a chart has curves of.
 CURVES = 6
+_BESIDE = 440.0  # width of a chart beside another one: both are as wide as a page
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -46,6 +50,9 @@ class NormSample(ShortRepr):
     def headline(self) -> str:
         """Return the step and how many layers were measured."""
         return f"step {self.step}: {plural(len(self.gradients), 'layer')}"
+
+    def __hash__(self) -> int:
+        return hash((self.step, self.epoch))
 
     def of(self, kind: NormKind) -> Norms:
         """Return the norms of one kind."""
@@ -107,6 +114,52 @@ def norm_chart(
         y_limits=y_limits,
         width=width,
     )
+
+
+def gradient_ratio(samples: Sequence[NormSample]) -> float | None:
+    """Return the gradient norm of the last layer over that of the first; None where one is not known, or is alone.
+
+    Both are geometric means over the samples. A thousand and more means that gradients vanish on their way back.
+
+    >>> sample = NormSample(step=0, epoch=0, outputs={}, gradients={"first": 0.01, "second": 0.1, "last": 1.0})
+    >>> round(gradient_ratio([sample]))
+    100
+    """
+    layers = list(dict.fromkeys(name for sample in samples for name in sample.gradients))
+    means = []
+    for name in (layers[0], layers[-1]) if len(layers) > 1 else ():
+        powers = [_power(sample.gradients.get(name)) for sample in samples]
+        known = [power for power in powers if power is not None]
+        means += [sum(known) / len(known)] if known else []
+    return float(10 ** (means[1] - means[0])) if len(means) == 2 else None
+
+
+def gradients_text(ratio: float) -> str:
+    """Return a `gradient_ratio` in words.
+
+    >>> gradients_text(2e5), gradients_text(0.5)
+    ('2e+05 times smaller in the first layer than in the last', '2 times larger in the first layer than in the last')
+    """
+    size = f"{ratio:.3g} times smaller" if ratio >= 1 else f"{1 / ratio:.3g} times larger"
+    return f"{size} in the first layer than in the last"
+
+
+def compared_norms(runs: Mapping[str, Sequence[NormSample]]) -> Drawing:
+    """Draw the norms of gradients and outputs of one training, or of several on one scale each, a row a training.
+
+    So a gradient that vanishes in one of them is seen beside one that does not.
+    """
+    every = [sample for samples in runs.values() for sample in samples]
+    outputs, gradients = norm_limits(every, "outputs"), norm_limits(every, "gradients")
+    rows = [
+        beside(
+            norm_chart(samples, "gradients", title=f"{name}: weights' gradients", y_limits=gradients, width=_BESIDE),
+            norm_chart(samples, "outputs", title=f"{name}: layers' outputs", y_limits=outputs, width=_BESIDE),
+            title=name,
+        )
+        for name, samples in runs.items()
+    ]
+    return below(*rows, title="Norms by layer")
 
 
 def spread(names: Sequence[str], most: int = CURVES) -> list[str]:

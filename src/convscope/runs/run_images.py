@@ -54,20 +54,26 @@ def open_images(
     cache: Path | None,
     progress: Progress,
     verify: bool,
+    *,
+    on_others: str = "",
 ) -> Dataset:
-    """Return the run's own data as it was split for training, or other data, from which nothing is held back."""
+    """Return the run's own data as it was split for training, or other data, from which nothing is held back.
+
+    `on_others` is the call that an error names where the run's own are gone; that of `evaluate` unless given.
+    """
+    in_memory = on_others or f"convscope.evaluate({str(run)!r}, (images, labels))"
+    on_others = on_others or _on_others(run)
     own = given is None or are_own(given, recipe)
     if given is None and not recipe.data:
-        raise RunError(f"the run does not say what it was trained on: name images, {_on_others(run)}")
+        raise RunError(f"the run does not say what it was trained on: name images, {on_others}")
     if given is None and is_in_memory(recipe.data):
         raise DataError(
-            f"{run} was trained on images in memory, of which no copy is kept: give them, or others: "
-            f"convscope.evaluate({str(run)!r}, (images, labels))"
+            f"{run} was trained on images in memory, of which no copy is kept: give them, or others: {in_memory}"
         )
     if given is None and _is_gone(recipe.data):
         raise DataError(
             f"the images of {run} are no longer at {recipe.data}: put them there again, or name some to "
-            f"measure it on: {_on_others(run)} (on those that it was trained on, scores flatter)"
+            f"measure it on: {on_others} (on those that it was trained on, scores flatter)"
         )
     found = given or probe(recipe.data, layout=recipe.layout, options=recipe.source_options, earlier=spec.classes)
     if own:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from convscope.arrays import Floats
 from convscope.data.records import ImageSet
 from convscope.errors import RunError
+from convscope.interpret.learned.in_training import LearnedInTraining, learned_in_training, seconds_allowed
 from convscope.report.usage import call_text, settings_text
 from convscope.runs.atomic_files import WriteError
 from convscope.runs.checkpoint import STATE, saved_checkpoints
@@ -33,6 +35,7 @@ from convscope.training.report.report import UNWRITTEN, TrainingReport, write_re
 from convscope.training.report.time_taken import TimeTaken
 from convscope.training.resolve.resolved_recipe import choice_lines
 from convscope.training.session import held_out
+from convscope.training.timing.rates import REPORT_SECONDS
 
 # The state in status.json for each way that a training ends.
 STATES: Mapping[str, State] = {
@@ -43,6 +46,23 @@ STATES: Mapping[str, State] = {
     "diverged": "diverged",
     "lost": "failed",
 }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _EndMeasures:
+    """What was measured at the end of a training.
+
+    Args:
+        spec: the job's, with what is chosen on validation: the temperature, the threshold of the defect score.
+        scores: of the best weights; None where there are no images to measure, or no time.
+        one_view: the measure with one view of each image, where the run looks at several.
+        learned: what the report shows of what was learned; None but in the process that writes it.
+    """
+
+    spec: ModelSpec
+    scores: AnyScores | None = None
+    one_view: float | None = None
+    learned: LearnedInTraining | None = None
 
 
 def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", advice: str = "") -> Outcome:
@@ -60,18 +80,18 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
     notify_unreadable(job)
     if group.first:
         keep_reached(job)
-    scores, one_view, spec = None, None, job.spec
+    measured = _EndMeasures(spec=job.spec)
     if state.best is not None and ending not in ("diverged", "lost"):
         # A machine that is being taken away (SIGTERM) gives seconds: enough to write, not to measure. torchrun gives
         # its processes no more than that after Ctrl-C either.
         hurried = request.signal_number == signal.SIGTERM or (group.size > 1 and not complete)
         # Not through the store: torchrun may be gone.
         if not group.total(torch.tensor([float(hurried)])).item():
-            scores, one_view, spec = _measure(job, whole=complete)
+            measured = _measure(job, whole=complete)
     if group.first:
         # After the weights that its temperature and threshold are for. Where nothing was measured, what it says stays.
-        if spec != job.spec:
-            run.write_spec(spec)
+        if measured.spec != job.spec:
+            run.write_spec(measured.spec)
         write_report(
             _report(
                 job,
@@ -79,8 +99,7 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
                 reason=reason,
                 advice=advice,
                 remark=remark,
-                scores=scores,
-                one_view=one_view,
+                measured=measured,
                 finish_seconds=time.monotonic() - began_to_finish,
             )
         )
@@ -95,10 +114,10 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         best=state.best,
         epochs=state.epoch,
         seconds=state.seconds,
-        scores=scores,
+        scores=measured.scores,
         measured=name_of_measure(multi_label=job.dataset.multi_label),
-        one_view=one_view,
-        cautions=_cautions(job, scores),
+        one_view=measured.one_view,
+        cautions=_cautions(job, measured.scores),
         remark=remark or "",
         rows=tuple(state.rows),
         loss_name=job.spec.objective.measured,
@@ -168,12 +187,12 @@ def _report(
     reason: str = "",
     advice: str = "",
     remark: str | None = None,
-    scores: AnyScores | None = None,
-    one_view: float | None = None,
+    measured: _EndMeasures | None = None,
     finish_seconds: float = 0.0,
 ) -> TrainingReport:
     """Return the content of the report of a run that has ended."""
     best = job.state.best
+    found = measured or _EndMeasures(spec=job.spec)
     return TrainingReport(
         run=job.run,
         recipe=job.resolved.recipe,
@@ -194,9 +213,9 @@ def _report(
         reason=reason,
         advice=advice,
         remark=remark,
-        scores=scores,
-        one_view=one_view,
-        cautions=_cautions(job, scores),
+        scores=found.scores,
+        one_view=found.one_view,
+        cautions=_cautions(job, found.scores),
         steps=(job.steps_done, job.plan.steps),
         time=TimeTaken(
             whole=job.command_seconds,
@@ -209,6 +228,7 @@ def _report(
             reasons=job.state.reasons,
         ),
         norms=_norms(job.run),
+        learned=found.learned,
     )
 
 
@@ -230,16 +250,12 @@ def _cautions(job: Job, scores: AnyScores | None) -> tuple[str, ...]:
     return (*of_validation, *cautions(scores, class_weights=job.resolved.recipe.class_weights))
 
 
-def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None, ModelSpec]:
-    """Return the scores of the best weights, on the test split if the training is complete, else on validation.
-
-    The number beside them is the measure with one view of each image, where the run looks at several. The spec is the
-    job's with what is chosen on validation: the threshold of the defect score.
-    """
+def _measure(job: Job, *, whole: bool) -> _EndMeasures:
+    """Measure the best weights, on the test split if the training is complete, else on validation."""
     assert job.state.best is not None
     part = held_out(job.dataset, test=whole)
     if part is None:
-        return None, None, job.spec
+        return _EndMeasures(spec=job.spec)
     split, images = part
     load_weights(job.state.network, job.state.best.weights, where="the best weights")
     both = _answers(job, images, f"measuring on {split}")
@@ -248,8 +264,33 @@ def _measure(job: Job, *, whole: bool) -> tuple[AnyScores | None, float | None, 
         of_val = both if val is images else _answers_of_val(job, val)
         spec = fitted_on(spec, of_val[:, 1], val, calibrate=recipe.calibrate, miss_rate=recipe.miss_rate)
     rule = spec.defect_rule
-    scores = measure(both[:, 1], images, classes=spec.classes, split=split, objective=spec.objective, rule=rule)
-    return scores, None if spec.tta == ONE else one_measure(both[:, 0], images), spec
+    return _EndMeasures(
+        spec=spec,
+        scores=measure(both[:, 1], images, classes=spec.classes, split=split, objective=spec.objective, rule=rule),
+        one_view=None if spec.tta == ONE else one_measure(both[:, 0], images),
+        learned=_learned(job, spec, images, split, both[:, 0]) if job.group.first else None,
+    )
+
+
+def _learned(job: Job, spec: ModelSpec, images: ImageSet, split: str, scores: Floats) -> LearnedInTraining:
+    """Return what the report shows of what was learned, within its share of the time.
+
+    `scores` are of one view of each image, as its maps are.
+    """
+    budget = job.session.budget
+    left = budget.deadline - time.monotonic() - REPORT_SECONDS if budget is not None and budget.given else None
+    return learned_in_training(
+        job.state.network,
+        images,
+        spec.normalization,
+        scores,
+        allowed=seconds_allowed(job.state.seconds - job.earlier_seconds, left),
+        name=spec.name,
+        objective=spec.objective,
+        classes=spec.classes,
+        data=f"{job.dataset.source}, {split}",
+        device=job.resolved.device,
+    )
 
 
 def _answers_of_val(job: Job, val: ImageSet) -> npt.NDArray[np.float64]:

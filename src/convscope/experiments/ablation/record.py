@@ -16,7 +16,7 @@ from convscope.experiments.ablation.findings import (
     order_lines,
     ordered,
 )
-from convscope.experiments.ablation.norms import norms_figure
+from convscope.experiments.ablation.norms import gradient_lines, norms_figure
 from convscope.experiments.ablation.plan import AblationPlan
 from convscope.experiments.ablation.statistics import estimate
 from convscope.experiments.ablation.trial import Trial
@@ -35,6 +35,7 @@ from convscope.report.document import (
     Paragraph,
     Section,
     dated_footer,
+    sentence,
 )
 from convscope.report.documented import Pictured
 from convscope.report.intervals import IntervalRow, interval_plot
@@ -213,7 +214,9 @@ def _norms(ablation: Ablation) -> Iterator[Section]:
             "Root mean square of each layer's numbers, one training of each variant, all on one scale; the first point "
             "is before any weight has changed."
         )
-        yield Section("Norms by layer", (Figure(figure, caption),), page_only=True)
+        labels = {variant.name: variant.label for variant in ablation.plan.variants}
+        lines = [Paragraph(sentence(line)) for line in gradient_lines(ablation.trials, labels)]
+        yield Section("Norms by layer", (Figure(figure, caption), *lines), page_only=True)
 
 
 def _remarks(ablation: Ablation) -> Iterator[Callout]:

@@ -29,6 +29,7 @@ from convscope.report.table import Cell, Column, Row, Table
 from convscope.report.units import few, plural
 
 _NAMED = 6
+_ROUNDING = 1e-6  # of a similarity that is 1
 _BATCH = 128  # images whose products with one another are kept, of every layer
 
 
@@ -64,8 +65,19 @@ class LayerSimilarity(Pictured):
             self.columns[int(np.nanargmax(row))] if np.isfinite(row).any() else None for row in self.similarity
         )
 
+    @property
+    def alone(self) -> bool:
+        """Whether both are the same network: each layer is then equal to itself."""
+        same = self.first == self.second and self.rows == self.columns
+        return same and bool((np.nan_to_num(self.similarity.diagonal(), nan=1.0) > 1 - _ROUNDING).all())
+
     def headline(self) -> str:
-        """Return the networks and how similar their last layers are."""
+        """Return the networks and how similar their last layers are; of one network, its most similar layers."""
+        if self.alone and len(self.rows) > 1:
+            others = np.nan_to_num(self._others(), nan=-1.0)
+            row, column = np.unravel_index(int(others.argmax()), others.shape)
+            pair = f"{self.rows[row]} and {self.columns[column]}"
+            return f"{self.first}: the most similar layers are {pair}, CKA {others[row, column]:.3f}"
         return f"{self.first} and {self.second}: CKA {self.similarity[-1, -1]:.3f} of the last layers"
 
     def arrays(self) -> dict[str, Array]:
@@ -115,13 +127,19 @@ class LayerSimilarity(Pictured):
         if unknown:
             yield f"the same for all images, so not comparable: {few(unknown, _NAMED)}"
 
+    def _others(self) -> Floats:
+        """Return the similarities, of one network without those of each layer with itself."""
+        return np.where(np.eye(len(self.rows), dtype=bool), np.nan, self.similarity) if self.alone else self.similarity
+
     def table(self) -> Table:
-        """Return for each layer of the first network the most similar one of the second."""
-        columns = (Column("layer"), Column("most similar"), Column("CKA", numeric=True))
+        """Return for each layer of the first network the most similar one of the second, or another one of its own."""
+        columns = (Column("layer"), Column("most similar" + " other" * self.alone), Column("CKA", numeric=True))
         rows = []
-        for name, nearest, row in zip(self.rows, self.nearest, self.similarity, strict=True):
-            value = None if nearest is None else float(np.nanmax(row))
-            cells: list[Cell] = [name, nearest or "none", ("?" if value is None else f"{value:.3f}", value)]
+        for name, row in zip(self.rows, self._others(), strict=True):
+            known = bool(np.isfinite(row).any())
+            nearest = self.columns[int(np.nanargmax(row))] if known else "none"
+            value = float(np.nanmax(row)) if known else None
+            cells: list[Cell] = [name, nearest, ("?" if value is None else f"{value:.3f}", value)]
             rows.append(Row.of(cells))
         return Table(columns, tuple(rows))
 

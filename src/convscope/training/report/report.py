@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import PurePath
 
 from torch import Tensor
 
 from convscope.data.records import Dataset
 from convscope.data.training_batches import TrainingBatches
+from convscope.interpret.learned.in_training import LearnedInTraining
 from convscope.nets import catalogue
 from convscope.nets.own_code import is_own
 from convscope.recipe.recipe import Recipe
@@ -38,7 +38,7 @@ from convscope.report.units import exact, percent, plural, seconds
 from convscope.report.usage import call_text
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import EpochRow
-from convscope.runs.layer_norms import NormSample, norm_chart
+from convscope.runs.layer_norms import NormSample
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import Run
 from convscope.scoring.label_scores import LabelScores
@@ -46,7 +46,8 @@ from convscope.scoring.measured import AnyScores
 from convscope.scoring.scores import Scores
 from convscope.training.report import scored, scored_labels
 from convscope.training.report.curves import accuracy_curves, loss_curves
-from convscope.training.report.pictures import colour_bar, filter_sheet, first_batch, first_filters, largest_weight
+from convscope.training.report.learned import learned_section
+from convscope.training.report.pictures import first_batch
 from convscope.training.report.time_taken import TimeTaken, time_section
 
 FIRST = 18
@@ -85,6 +86,8 @@ class TrainingReport:
     remark: str | None = None
     # Of each layer, at some steps.
     norms: tuple[NormSample, ...] = ()
+    # What was measured of what it learned; None where there were no images, or no time.
+    learned: LearnedInTraining | None = None
 
 
 def write_report(report: TrainingReport) -> None:
@@ -101,8 +104,7 @@ def report_document(report: TrainingReport) -> Document:
         *_curves(report),
         *_first_scores(report),
         *_seen(report),
-        *_filters(report),
-        *_norms(report.norms),
+        *learned_section(report.run, report.best_weights, report.norms, report.learned),
         *(_of_one_label(scores) if scores and not isinstance(scores, LabelScores) else []),
         _images(report),
         *time_section(report.time),
@@ -236,36 +238,6 @@ def _named(target: list[tuple[int, float]], classes: tuple[str, ...]) -> str:
     """Return the classes in a target: one, several, or the shares of several."""
     names = [classes[place] + (f" {percent(share)}" if share < 1 else "") for place, share in target]
     return ", ".join(names) or "none of the classes"
-
-
-def _filters(report: TrainingReport) -> Iterator[Section]:
-    found = first_filters(report.best_weights or {})
-    if found is None:
-        return
-    name, weights = found
-    count, _, height, width = weights.shape
-    largest = largest_weight(weights)
-    alt = f"the {count} filters of {name}, each {height} by {width}"
-    channels = {1: "Grey levels are weights", 3: "Colours are the weights of the three input channels"}
-    colour = channels.get(weights.shape[1], "Grey levels are the mean weight over the input channels")
-    caption = f"{count} filters of {name}, {height}×{width}. {colour}; all filters share one scale."
-    blocks = (Image(filter_sheet(weights, largest), alt, caption), Figure(partial(colour_bar, largest)))
-    yield Section("First-layer filters", blocks, page_only=True)
-
-
-def _norms(samples: tuple[NormSample, ...]) -> Iterator[Section]:
-    if not samples:
-        return
-    charts = (
-        Figure(norm_chart(samples, "outputs", title="Norm of the layers' outputs")),
-        Figure(norm_chart(samples, "gradients", title="Norm of the weights' gradients")),
-    )
-    text = (
-        f"Root mean square at {plural(len(samples), 'step')}, the first before any weight has changed, of layers from "
-        "the first to the last. Where gradients are a thousand times smaller in the first layers than in the last, the "
-        "first layers hardly learn."
-    )
-    yield Section("Norms by layer", (Columns(charts), Paragraph(text)), page_only=True)
 
 
 def _images(report: TrainingReport) -> Section:

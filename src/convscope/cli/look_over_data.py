@@ -1,0 +1,173 @@
+"""`convscope look RUN` without an image: what a network learned, over a data set."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from convscope.cli.command import Command
+from convscope.cli.deadline import within
+from convscope.cli.output import echo, write_output
+from convscope.cli.own_code import with_code
+from convscope.report.printable import shell_quote
+from convscope.report.units import plural
+
+if TYPE_CHECKING:
+    from convscope.interpret.learned.record import Learned
+    from convscope.report.documented import Documented
+
+JSON_VERSION = 1
+NAMES = ("parts", "every", "images", "split", "data", "against")
+"""The options that go with a run and no image, as arguments of the command."""
+
+_EITHER = ("layer", "seed", "code", "trust_code", "deadline", "folder", "html_path", "as_json")
+_TELLING = ("examples", "robustness", "knock-out", "probes")  # what to look at next
+_PARTS = ("robustness", "equivariance")  # options of one image, of which a data set has a part
+
+
+def over_data_options(command: Command) -> Command:
+    """Add the options of a look over a data set to a command."""
+    options = (
+        click.option("--parts", metavar="A,B", help="No IMAGE: show these, such as robustness,knock-out."),
+        click.option("--all", "every", is_flag=True, help="No IMAGE: show every part, the slow ones too."),
+        click.option("--images", type=click.IntRange(1), metavar="N", help="No IMAGE: go through N at most  [1000]"),
+        click.option("--split", type=click.Choice(["test", "val", "train"]), help="No IMAGE: of these images."),
+        click.option("--data", metavar="DATA", help="No IMAGE: of these images, not those of the run."),
+        click.option("--against", metavar="RUN", help="No IMAGE: compare layers and norms with another run's."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def require_fitting_options(*, with_image: bool) -> None:
+    """Refuse an option that goes with an image where there is none, and the other way round."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = parameter.name and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+        if not given or isinstance(parameter, click.Argument) or parameter.name in _EITHER:
+            continue
+        if with_image and parameter.name in NAMES:
+            raise click.UsageError(f"{parameter.opts[0]} is of all images of a run: leave the image out")
+        if not with_image and parameter.name not in NAMES:
+            instead = f": --parts {parameter.name} is of all images" if parameter.name in _PARTS else ""
+            raise click.UsageError(f"{parameter.opts[0]} goes with an IMAGE, and there is none{instead}")
+
+
+def look_over_data(
+    model: str,
+    *,
+    parts: str | None,
+    every: bool,
+    images: int | None,
+    split: str | None,
+    data: str | None,
+    against: str | None,
+    layer: str | None,
+    seed: int,
+    code: str,
+    trust_code: bool,
+    deadline: float,
+    folder: Path | None,
+    html_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Show what a network learned, each part when it is ready, and write the page into its run."""
+    from convscope.hardware.allocator import prepare_memory
+
+    prepare_memory()  # before torch is imported
+    from convscope.capture.load import load
+    from convscope.interpret.explanation.explain import given_network
+    from convscope.interpret.learned.learned import learned_of
+    from convscope.interpret.learned.network_on_data import network_on_data, other_network
+    from convscope.interpret.learned.parts import PartOptions, find_parts, some_inputs
+    from convscope.report.progress import shown_progress
+    from convscope.report.terminal import print_document
+
+    names = [name for name in (each.strip() for each in (parts or "").split(",")) if name]
+    if parts is not None and not names:
+        raise click.UsageError("--parts names none: give some, such as robustness,knock-out, or leave it out")
+    chosen = find_parts(names, every=every, with_other=against is not None)
+    given_model = with_code(model, code, trust_code)
+    stdout = sys.stdout
+
+    def show(title: str, part: Documented) -> None:
+        print_document(part.document(), file=stdout)
+        print(file=stdout, flush=True)
+
+    with within(deadline, model):
+        network = given_network(load(given_model), None, seed)
+        other = None if against is None else other_network(against, seed)
+        options = PartOptions(
+            images=images,
+            layer=layer,
+            other=other,
+            other_run=None if against is None else load(against).run,
+            seed=seed,
+        )
+    with redirect_stdout(sys.stderr):
+        with shown_progress() as progress:
+            given = network_on_data(given_model, data, split=split, seed=seed, progress=progress, network=network)
+        with within(deadline, model):  # how long the rest takes is the command's own
+            given.replays.graph_on(some_inputs(given, given.images))
+        found = learned_of(given, chosen, options, None if as_json else show, progress=True)
+    _end(found, model, None if given.run is None else given.run.path, folder, html_path, as_json)
+
+
+def _end(
+    found: Learned, model: str, run: Path | None, folder: Path | None, html_path: Path | None, as_json: bool
+) -> None:
+    """Write the files, and print what is left to say."""
+    files = () if folder is None else found.save(folder)
+    if as_json:
+        if html_path is not None:
+            write_output(html_path, found.to_html(), parents=True)
+        click.echo(json.dumps({"version": JSON_VERSION, **found.to_dict()}, indent=1, allow_nan=False))
+        return
+    for note in (*found.notes, *found.left_out):
+        echo(f"· {note}")
+    if found.interrupted:
+        echo("! interrupted: the parts above are kept")
+    if folder is not None:
+        echo(f"wrote {plural(len(files), 'file')} into {folder}")
+    page = _write_page(found, run, html_path) if found.parts else None
+    if page is not None:
+        echo(f"wrote {page}")
+    if found.not_asked:
+        echo(f"not measured: {', '.join(found.not_asked)} (--parts A,B or --all)")
+    echo(f"\nnext: {_next(found, model)}")
+
+
+def _write_page(found: Learned, run: Path | None, html_path: Path | None) -> Path | None:
+    """Write the page to where it was asked for, else into the run; return its path, None where there is none."""
+    from convscope.errors import ConvscopeError
+    from convscope.interpret.learned.record import PAGE_NAME
+    from convscope.report.printable import from_here
+    from convscope.runs.atomic_files import write_file
+
+    if html_path is not None:
+        write_output(html_path, found.to_html(), parents=True)
+        return html_path
+    if run is None:
+        return None
+    try:
+        write_file(run / PAGE_NAME, found.to_html())
+    except ConvscopeError as error:
+        echo(f"! no page: {error}; --html FILE writes it elsewhere")
+        return None
+    return Path(from_here(run / PAGE_NAME))
+
+
+def _next(found: Learned, model: str) -> str:
+    """Return the command to type next: a wrong image under its map, else a part that is not measured yet."""
+    wrong = [] if found.examples is None else [image for image in found.examples.images if not image.right]
+    if wrong:
+        return shell_quote("convscope", "look", model, wrong[0].name)
+    left = [name for name in _TELLING if name in found.not_asked]
+    return shell_quote("convscope", "look", model, *(["--parts", left[0]] if left else ["IMAGE"]))

@@ -1,0 +1,171 @@
+"""The verb `learned`: what a network learned, over a data set, part by part."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import TypeAlias
+
+from convscope.api.annotations import NotNegative, Positive
+from convscope.api.public import public
+from convscope.api.torch_state import changes_undone
+from convscope.capture.load import ModelLike, load
+from convscope.data.memory.source import InMemory
+from convscope.errors import ConvscopeError
+from convscope.interpret.learned.network_on_data import NetworkOnData, network_on_data, other_network
+from convscope.interpret.learned.parts import PARTS, LearnedPart, PartOptions, find_parts, some_inputs
+from convscope.interpret.learned.record import Learned
+from convscope.report.documented import Documented
+from convscope.report.progress import Progress, ProgressOption, progress_of
+from convscope.runs.predictor import Predictor
+
+OnLearnedPart: TypeAlias = Callable[[str, Documented], None]
+"""What is called with the title of each part, and the part, once it is ready."""
+
+
+@public
+def learned(
+    model: ModelLike,
+    data: str | Path | InMemory | None = None,
+    *,
+    parts: Sequence[str] = (),
+    every: bool = False,
+    split: str | None = None,
+    images: Positive | None = None,
+    layer: str | None = None,
+    against: ModelLike | None = None,
+    seed: NotNegative = 0,
+    on_part: OnLearnedPart | None = None,
+    progress: ProgressOption = False,
+) -> Learned:
+    """Measure what a network learned over a data set: filters, patches, confusions, calibration, health and more.
+
+    The quick parts unless others are asked for: filters, examples, patches, confusions, calibration, health, norms,
+    consistency. The slow ones, minutes for large networks: robustness, knock-out, probes, equivariance, similarity,
+    visualization. The network is left as it is. Ctrl-C ends the work, and what is ready is returned.
+
+    Args:
+        model: a run, in any form; with `data` any model that `convscope.explain` takes.
+        data: what `convscope.evaluate` takes; the run's own images unless given.
+        parts: the names of parts; the quick ones unless given.
+        every: all of them.
+        split: test, val or train; test, or else val, unless given.
+        images: how many each part goes through at most, evenly spaced; 1,000 or fewer unless given.
+        layer: whose filters, patches, knock-out, confusions and visualization; each part's own choice unless given.
+        against: another run or network, with whose layers this one's are compared, and whose norms are drawn beside.
+        seed: of all that is random.
+        on_part: is called with the title of each part, and the part, once it is ready.
+        progress: True shows a bar; a function is called as `progress(done, total, what)`.
+
+    Raises:
+        ArgumentError: no such part.
+        CaptureError: no such model or layer, or it is no run and has no images.
+        DataError: the images can't be read or are gone, or there is no such split.
+        RunError: a run that can't be used.
+    """
+    chosen = find_parts(parts, every=every, with_other=against is not None)
+    options = PartOptions(
+        images=images,
+        layer=layer,
+        other=None if against is None else other_network(against, seed),
+        other_run=None if against is None else against.run if isinstance(against, Predictor) else load(against).run,
+        seed=seed,
+    )
+    with progress_of(progress) as report:
+        given = network_on_data(model, data, split=split, seed=seed, progress=report)
+    return learned_of(given, chosen, options, on_part, progress)
+
+
+def learned_of(
+    given: NetworkOnData,
+    parts: Sequence[LearnedPart],
+    options: PartOptions,
+    on_part: OnLearnedPart | None = None,
+    progress: ProgressOption = False,
+) -> Learned:
+    """Return what a network learned, of a network and images that are opened.
+
+    Raises:
+        ConvscopeError: the reason why the first part is left out, where none is there.
+    """
+    found = Learned(
+        network=given.name,
+        source=given.name if given.run is None or given.spec is None else f"{given.run} ({given.spec.name})",
+        data=given.data,
+        images=len(given.images),
+        notes=given.notes,
+        not_asked=tuple(name for name in PARTS if name not in {part.name for part in parts}),
+    )
+    if options.layer is not None:
+        given.replays.graph_on(some_inputs(given, given.images))[1].find_source(
+            options.layer
+        )  # raises where there is no such layer
+    refused: ConvscopeError | None = None
+    with _interrupts() as interrupts:
+        for part in parts:
+            try:
+                with progress_of(progress) as report:
+                    images = given.some(options.images or part.images)
+                    result = part.compute(given, images, options, interrupts.noting(report))
+            except ConvscopeError as error:
+                refused = refused or error
+                found = found.with_part(part, f"{part.name} left out: {error}")
+                continue
+            except KeyboardInterrupt:
+                return replace(found, interrupted=True)
+            found = found.with_part(part, result)
+            try:
+                if on_part is not None:
+                    with changes_undone():
+                        on_part(part.title, result)
+            except KeyboardInterrupt:
+                interrupts.came = True
+            if interrupts.came:
+                return replace(found, interrupted=True)
+    if refused is not None and not found.parts:
+        raise refused
+    return found
+
+
+@dataclass
+class _Interrupts:
+    """Whether the user interrupted: a part that returns what it has so far does not say so."""
+
+    came: bool = False
+
+    def noting(self, progress: Progress) -> Progress:
+        """Return the progress with a note of the interrupt that it raises."""
+
+        def noted(done: int, total: int, what: str) -> None:
+            try:
+                progress(done, total, what)
+            except KeyboardInterrupt:
+                self.came = True
+                raise
+
+        return noted
+
+
+@contextmanager
+def _interrupts() -> Iterator[_Interrupts]:
+    """Note Ctrl-C inside, beside what the handler of the process does with it."""
+    found = _Interrupts()
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield found
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        found.came = True
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield found
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,215 @@
+"""A network with the images of a data set: what every part of what it learned reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from convscope.capture.load import ModelLike, load
+from convscope.data.listing import WHOLE
+from convscope.data.memory.source import InMemory
+from convscope.data.open import open_dataset, probe_given
+from convscope.data.preprocessing import Normalization, Preprocessing
+from convscope.data.records import Dataset, ImageSet
+from convscope.data.streamed import Streamed
+from convscope.errors import CaptureError, DataError
+from convscope.interpret.explanation.explain import given_network
+from convscope.interpret.explanation.given import GivenNetwork
+from convscope.interpret.replay import Replays
+from convscope.report.progress import Progress, no_progress
+from convscope.report.units import few, plural
+from convscope.report.usage import Placeholder, are_options, call_text
+from convscope.runs.model_spec import ModelSpec
+from convscope.runs.predictor import Predictor
+from convscope.runs.run_directory import Run
+from convscope.runs.run_images import are_own, choose_split, labelled_by_run, open_images
+from convscope.scoring.objective import Objective
+
+_NAMED = 6  # classes that a note names
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NetworkOnData:
+    """A network and the images that it is measured on.
+
+    Args:
+        network: the module, as its owner has it; it is never run itself.
+        name: the network's.
+        data: the name of the images with their split, such as "digits, test".
+        split: which of the data they are.
+        images: those that there are; each part takes some of them.
+        normalization: of the network's input.
+        classes: the names of its outputs.
+        train: the images that it learned from; None where they are not known, or are streamed.
+        spec: what the network's run says of it; None where it has no run.
+        run: its run directory; None where it has none.
+        notes: remarks, such as that the weights are random.
+    """
+
+    network: nn.Module
+    name: str
+    data: str
+    split: str
+    images: ImageSet
+    normalization: Normalization
+    classes: tuple[str, ...]
+    train: ImageSet | None = None
+    spec: ModelSpec | None = None
+    run: Run | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def replays(self) -> Replays:
+        """The network on any batch, by its operations."""
+        return Replays(self.network, name=self.name)
+
+    @property
+    def objective(self) -> Objective:
+        """How its scores become probabilities: the softmax, where it has no run."""
+        return Objective() if self.spec is None else self.spec.objective
+
+    def some(self, most: int) -> ImageSet:
+        """Return at most so many of the images, evenly spaced: a data set may be sorted by class.
+
+        >>> images = ImageSet(np.zeros((10, 4, 4, 1), np.uint8), np.arange(10), [""] * 10)
+        >>> given = NetworkOnData(network=nn.Identity(), name="", data="", split="test", images=images,
+        ...                       normalization=Normalization.default(1), classes=())
+        >>> given.some(4).labels.tolist(), len(given.some(20))
+        ([0, 3, 6, 9], 10)
+        """
+        return spaced(self.images, most)
+
+    def data_of(self, images: ImageSet) -> str:
+        """Return the name of some of the images, with how many there are where these are fewer."""
+        return self.data if len(images) == len(self.images) else f"{self.data} ({len(self.images):,} in all)"
+
+
+def spaced(images: ImageSet, most: int) -> ImageSet:
+    """Return at most so many images, evenly spaced."""
+    return images.part(slice(0, None, max(1, -(-len(images) // most))))
+
+
+def network_on_data(
+    model: ModelLike,
+    data: str | Path | InMemory | None = None,
+    *,
+    split: str | None = None,
+    seed: int = 0,
+    progress: Progress = no_progress,
+    network: GivenNetwork | None = None,
+) -> NetworkOnData:
+    """Return a network with images: a run's own, unless others are given.
+
+    Args:
+        model: a run, in any form, or with `data` any model that `explain` takes.
+        data: what `convscope.evaluate` takes: images in class folders, a table, or images in memory.
+        split: test, val or train; test, or else val, or else train, unless given.
+        seed: of the weights of a model that has none of its own.
+        progress: is told of the decoding.
+        network: the model, where it is built already.
+
+    Raises:
+        CaptureError: no such model, or it is no run and no images are given, or takes no images.
+        DataError: the images can't be read or are gone, or there is no such split.
+        RunError: a run that can't be used.
+    """
+    loaded = load(model)
+    run = model.run if isinstance(model, Predictor) else loaded.run
+    if run is None and data is None:
+        others = _call(loaded.name or Placeholder("MODEL"), "FOLDER")
+        raise CaptureError(f"{loaded.name or 'the model'} is no run, so it has no images: give an image, or {others}")
+    built = network or given_network(loaded, None, seed)
+    if run is not None:
+        return _of_run(built, run, data, split, progress)
+    assert data is not None
+    prepared = built.preprocessing or Preprocessing.default(loaded.own_input_shape())
+    if prepared is None:
+        raise CaptureError(f"{built.name} takes {built.shape_text}, and no images: give it one input as a file")
+    dataset = open_dataset(
+        probe_given(data, to_learn=False),
+        decoding=prepared.decoding,
+        validation_fraction=0.0,
+        test_fraction=0.0,
+        progress=progress,
+    )
+    name, images = choose_split(dataset, split)
+    images, classes, note = _labels(images, dataset, prepared)
+    name = WHOLE if split is None and "train" in dataset.made_splits else name
+    return NetworkOnData(
+        network=built.module,
+        name=built.name,
+        data=f"{dataset.source}, {name}",
+        split=name,
+        images=images,
+        normalization=prepared.normalization,
+        classes=classes,
+        notes=tuple(filter(None, (loaded.weights_note(seed), note))),
+    )
+
+
+def other_network(model: ModelLike, seed: int = 0) -> GivenNetwork:
+    """Return the network that layers are compared with; raises CaptureError where there is no such model."""
+    return given_network(load(model), None, seed)
+
+
+def _of_run(
+    network: GivenNetwork, run: Run, data: str | Path | InMemory | None, split: str | None, progress: Progress
+) -> NetworkOnData:
+    spec, recipe = run.spec(), run.recipe()
+    found = None
+    if data is not None:
+        found = probe_given(data, to_learn=False, earlier=spec.classes, value_range=spec.decoding.value_range)
+    own = found is None or are_own(found, recipe)
+    dataset = open_images(run, found, recipe, spec, None, progress, False, on_others=_call(run, "DATA"))
+    name, images = choose_split(dataset, split)
+    images = labelled_by_run(images, dataset, spec)
+    if not own and split is None and "train" in dataset.made_splits:
+        name = WHOLE  # one folder of classes, of which nothing was held back
+    train = dataset.train
+    known = own and train is not None and len(train) > 0 and not isinstance(train.images, Streamed)
+    return NetworkOnData(
+        network=network.module,
+        name=network.name,
+        data=f"{dataset.source}, {name}",
+        split=name,
+        images=images,
+        normalization=spec.normalization,
+        classes=spec.classes,
+        train=labelled_by_run(train, dataset, spec) if known and train is not None and name != "train" else None,
+        spec=spec,
+        run=run,
+        notes=tuple(_notes(name, own=own, asked=split)),
+    )
+
+
+def _call(model: object, data: str) -> str:
+    """Return the call, or the command, that measures a model on other images."""
+    return call_text("look" if are_options() else "learned", model, data=Placeholder(data))
+
+
+def _notes(split: str, *, own: bool, asked: str | None) -> Iterator[str]:
+    """Yield which images these are, where that is not what a reader expects."""
+    if own and split == "val" and asked is None:
+        yield "measured on the validation images: there are no test images"
+    if own and split == "train":
+        why = ": there are no others" if asked is None else ""
+        yield f"measured on the training images{why}; figures on images that it learned from flatter it"
+
+
+def _labels(images: ImageSet, dataset: Dataset, prepared: Preprocessing) -> tuple[ImageSet, tuple[str, ...], str]:
+    """Return images whose labels are a network's outputs, the names of the outputs, and what to say of them."""
+    if images.targets is not None or prepared.classes == dataset.classes:
+        return images, dataset.classes, ""
+    if prepared.classes and set(dataset.classes) <= set(prepared.classes):
+        places = np.array([prepared.classes.index(name) for name in dataset.classes], np.int64)
+        return replace(images, labels=places[images.labels]), prepared.classes, ""
+    if prepared.classes:
+        strangers = [name for name in dataset.classes if name not in prepared.classes]
+        raise DataError(f"{dataset.source} has classes that the network does not: {few(strangers, _NAMED)}")
+    named = f"{plural(len(dataset.classes), 'class', 'classes')} ({few(dataset.classes, _NAMED)})"
+    return images, dataset.classes, f"the network's first outputs are taken as {named}, in this order"

@@ -1,0 +1,178 @@
+"""What a network learned: which images are shown, that it is left as it is, and that what is ready survives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import convscope
+from convscope.data.preprocessing import Normalization
+from convscope.data.records import SEVERAL, ImageSet
+from convscope.errors import ArgumentError, CaptureError, DataError
+from convscope.interpret.attribution.methods import attribute
+from convscope.interpret.learned.explained_images import explained_images
+from convscope.interpret.learned.in_training import learned_in_training, seconds_allowed
+from convscope.interpret.learned.learned import learned_of
+from convscope.interpret.learned.network_on_data import NetworkOnData
+from convscope.interpret.learned.parts import PARTS, PartOptions, find_parts
+from convscope.interpret.learned.training_norms import NormsOfRun, TrainingNorms
+from convscope.interpret.replay import Replays
+from convscope.interpret.subject import Subject
+from convscope.runs.layer_norms import NormSample
+from convscope.scoring.objective import Objective
+from look_state import state_of
+
+PLAIN = Normalization((0.0,), (1.0,))
+NAMES = ("one", "two", "three")
+
+
+def network() -> nn.Sequential:
+    """Return a network whose rectifiers write in place, in training mode."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Conv2d(4, 3, 3), nn.ReLU(inplace=True),
+        nn.Flatten(), nn.Linear(48, 3),
+    )  # fmt: skip
+
+
+def images(count: int = 30, side: int = 8) -> ImageSet:
+    """Return images of noise in three classes."""
+    pixels = np.random.default_rng(0).integers(0, 256, (count, side, side, 1), np.uint8)
+    return ImageSet(pixels, np.arange(count) % 3, [f"{i}.png" for i in range(count)])
+
+
+def given(model: nn.Module, data: ImageSet | None = None) -> NetworkOnData:
+    """Return a network on images."""
+    found = images() if data is None else data
+    return NetworkOnData(
+        network=model, name="net", data="noise, test", split="test", images=found, normalization=PLAIN, classes=NAMES,
+        train=found,
+    )  # fmt: skip
+
+
+def test_every_part_is_measured_and_the_network_is_left_as_it_is() -> None:
+    model = network()
+    before = state_of(model)
+    found = learned_of(given(model), find_parts(every=True), PartOptions())
+    assert state_of(model) == before
+    assert [*found.parts, "norms"] == sorted(PARTS, key=lambda name: (name == "norms", [*PARTS].index(name)))
+    assert found.left_out == ("norms left out: net is no run, so no norms were measured while it was trained",)
+    assert found.probes is not None and found.probes.probes is not None
+    page = found.to_html()
+    places = [page.index(f"<h2>{PARTS[name].title}</h2>") for name in found.parts]
+    assert places == sorted(places) and set(found.results()) > set(found.parts)
+
+
+def test_quick_parts_are_the_default_and_others_are_asked_for_by_name() -> None:
+    assert [part.name for part in find_parts()] == [
+        "filters", "examples", "patches", "confusions", "calibration", "health", "norms", "consistency",
+    ]  # fmt: skip
+    assert [part.name for part in find_parts(["knock-out", "filters"])] == ["filters", "knock-out"]
+    assert "similarity" in [part.name for part in find_parts(with_other=True)]
+    with pytest.raises(ArgumentError, match=r"no part 'robustnes' .* Did you mean robustness\?"):
+        find_parts(["robustnes"])
+
+
+def test_a_part_takes_at_most_the_images_that_it_is_given() -> None:
+    found = learned_of(given(network()), find_parts(["health", "robustness"]), PartOptions(images=10))
+    assert found.health is not None and found.robustness is not None
+    assert found.health.images == found.robustness.images == 10 and found.health.data == "noise, test (30 in all)"
+
+
+@pytest.mark.parametrize("asked", [["health", "patches"], ["examples", "health"]])
+def test_an_interrupt_keeps_what_is_ready(asked: list[str]) -> None:
+    """Patches and health return what they have by then, examples nothing: no part begins after it either way."""
+
+    def interrupt(done: int, total: int, what: str) -> None:
+        raise KeyboardInterrupt
+
+    found = learned_of(given(network()), find_parts(["filters", *asked]), PartOptions(), progress=interrupt)
+    first = [] if asked[0] == "examples" else ["patches"]
+    assert found.interrupted and list(found.parts) == ["filters", *first]
+    assert "Interrupted" in found.to_html()
+
+
+def test_no_part_at_all_is_an_error() -> None:
+    with pytest.raises(DataError, match="CKA needs at least 4"):
+        learned_of(given(network(), images(2)), find_parts(["similarity"]), PartOptions())
+    with pytest.raises(CaptureError, match="nowhere"):
+        learned_of(given(network()), find_parts(["filters"]), PartOptions(layer="nowhere"))
+    with pytest.raises(CaptureError, match=r"lenet5 is no run, so it has no images: give .*learned\('lenet5', data="):
+        convscope.learned("lenet5")
+
+
+def test_shown_images_are_evenly_spaced_and_their_maps_are_grad_cams() -> None:
+    model, data = network().eval(), images()
+    replays = Replays(model, name="net")
+    scores = np.eye(3)[np.where(np.arange(30) < 12, data.labels, (data.labels + 1) % 3)]
+    found = explained_images(replays, data, PLAIN, scores, each=3, classes=NAMES)
+    assert [image.row for image in found.images] == [0, 4, 8, 12, 18, 24] and found.right == 12
+    assert [image.right for image in found.images] == [True] * 3 + [False] * 3 and found.method == "Grad-CAM"
+    one = found.images[4]
+    tensor = torch.from_numpy(data.images[18][None, None, ..., 0] / 255).float()
+    alone = attribute(Subject(network=model, name="net", image_name="", tensor=tensor), target=one.predicted)
+    np.testing.assert_allclose(one.attribution.map, alone.map, rtol=1e-5, atol=1e-9)
+    assert (found.scale.low, found.scale.high) == (0.0, 1.0)
+    assert (one.labels, one.attribution.class_name) == (("one",), "two") and "true: one" in found.svg
+
+
+def test_a_network_without_a_map_has_gradients_and_says_so() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    found = explained_images(Replays(model), images(), PLAIN, np.eye(3)[images().labels])
+    assert found.method == "Gradient" and "no layer has a map for Grad-CAM" in str(found)
+    assert "none of the images is wrong" in str(found)
+
+
+def test_of_several_labels_an_image_is_right_where_all_are() -> None:
+    data = images(4)
+    targets = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 0, 1]], np.uint8)
+    several = replace(data, labels=np.full(4, SEVERAL), targets=targets)
+    scores = np.where([[1, 0, 0], [1, 0, 0], [0, 0, 0], [np.nan, 0, 1]], 5.0, -5.0)
+    scores[3, 0] = np.nan
+    found = explained_images(
+        Replays(network().eval()), several, PLAIN, scores, objective=Objective(loss="multi-label"), classes=NAMES
+    )
+    assert [(image.row, image.labels) for image in found.images if image.right] == [(0, ("one",)), (2, ())]
+    assert found.right == 2 and found.predicted == 4
+
+
+def test_a_report_takes_its_time_and_no_more() -> None:
+    ticks: Iterator[float] = iter(np.arange(0, 1000, 0.5))
+    found = learned_in_training(
+        network(), images(), PLAIN, np.eye(3)[images().labels], allowed=2.0, clock=lambda: next(ticks)
+    )
+    assert found.examples is not None and 1 <= len(found.examples.images) < 4 and found.examples.stopped
+    assert found.health is None or found.health.images < 30
+    none = learned_in_training(network(), images(), PLAIN, np.eye(3)[images().labels], allowed=0.0)
+    assert none.examples is None and none.left_out == ("no time was left for it",)
+    assert seconds_allowed(0.0, left=-5.0) == 0.0
+
+
+def test_what_fails_is_left_out_of_a_report() -> None:
+    class Broken(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise ValueError("it fails")
+
+    found = learned_in_training(Broken(), images(), PLAIN, np.eye(3)[images().labels], allowed=60)
+    assert found.examples is None and found.health is None and len(found.left_out) == 2
+    assert all("it fails" in text for text in found.left_out)
+
+
+def test_gradients_that_vanish_are_named() -> None:
+    def sample(step: int, first: float) -> NormSample:
+        norms = {"first": first, "last": 1.0}
+        return NormSample(step=step, epoch=step / 10, outputs=norms, gradients=norms)
+
+    runs = [NormsOfRun(name=name, samples=tuple(sample(step, first) for step in (0, 20)))
+            for name, first in (("sigmoid", 1e-5), ("relu", 0.5))]  # fmt: skip
+    found = TrainingNorms(runs=tuple(runs))
+    assert runs[0].gradient_ratio == pytest.approx(1e5) and runs[1].gradient_ratio == pytest.approx(2)
+    assert list(found.remarks()) == [
+        "sigmoid: gradients are 1e+05 times smaller in the first layer than in the last: its first layers hardly learn"
+    ]
+    assert found.svg.count("log10 of the root mean square") >= 4
