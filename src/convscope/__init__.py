@@ -79,7 +79,7 @@ _MODULES: dict[str, str] = {
     "EnsembleOutcome": "convscope.experiments.ensemble.outcome",
     "EnsembleScores": "convscope.experiments.ensemble.scores",
     "EpochRow": "convscope.runs.events",
-    "Equivariance": "convscope.interpret.equivariance.layer_errors",
+    "Equivariance": "convscope.interpret.equivariance.record",
     "Evaluation": "convscope.runs.evaluate",
     "ExplainedImages": "convscope.interpret.learned.explained_images",
     "Explanation": "convscope.interpret.explanation.record",
@@ -179,9 +179,9 @@ if TYPE_CHECKING:
     from convscope.interpret.equivariance.antialiased import AntialiasedNetwork as AntialiasedNetwork
     from convscope.interpret.equivariance.antialiased import antialiased as antialiased
     from convscope.interpret.equivariance.crop_pairs import consistency as consistency
-    from convscope.interpret.equivariance.layer_errors import Equivariance as Equivariance
     from convscope.interpret.equivariance.meter import equivariance as equivariance
     from convscope.interpret.equivariance.prediction_consistency import PredictionConsistency as PredictionConsistency
+    from convscope.interpret.equivariance.record import Equivariance as Equivariance
     from convscope.interpret.explanation.explain import explain as explain
     from convscope.interpret.explanation.record import Explanation as Explanation
     from convscope.interpret.features.channels_at import ChannelsAt as ChannelsAt

@@ -62,8 +62,8 @@ from convscope.interpret.effective_field.productivity import UnproductiveLayers
 from convscope.interpret.effective_field.record import EffectiveFields
 from convscope.interpret.equivariance.antialiased import AntialiasedNetwork
 from convscope.interpret.equivariance.crop_pairs import prediction_consistency
-from convscope.interpret.equivariance.layer_errors import Equivariance
 from convscope.interpret.equivariance.prediction_consistency import PredictionConsistency
+from convscope.interpret.equivariance.record import Equivariance
 from convscope.interpret.explanation.record import Explanation
 from convscope.interpret.features.channels_at import ChannelsAt, channels_at
 from convscope.interpret.features.feature_maps import FeatureMaps, feature_maps

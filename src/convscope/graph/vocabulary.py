@@ -23,6 +23,14 @@ POOLINGS = frozenset(
     {"max_pool", "avg_pool", "adaptive_avg_pool", "adaptive_max_pool", "fractional_max_pool", "mean", "amax"}
 )
 
+# Functions of each number alone that networks have between their layers.
+ACTIVATIONS = frozenset(
+    {
+        *("relu", "relu6", "hardtanh", "clamp_min", "threshold", "leaky_relu", "prelu", "elu", "selu", "celu", "gelu"),
+        *("silu", "mish", "softplus", "hardswish", "hardsigmoid", "sigmoid", "tanh", "softsign"),
+    }
+)
+
 # Activations whose slope goes to 0 on both sides, with the largest slope that they have.
 SATURATING = {"sigmoid": 0.25, "tanh": 1.0, "softsign": 1.0, "hardsigmoid": 1 / 6}
 

@@ -8,6 +8,7 @@ the model itself is not run, so it stays bit for bit as it was.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from copy import copy
 from functools import cached_property
 
@@ -17,12 +18,11 @@ from torch import nn
 from convscope.capture.capture import capture
 from convscope.errors import CaptureError, GeometryError
 from convscope.graph.layer_names import LayerNames
-from convscope.graph.records import Graph, alive_nodes
+from convscope.graph.records import Graph
+from convscope.interpret.class_scores import by_class, compute_scores, scores_value
 from convscope.interpret.execution.streaming import StreamStep, stream_plan, values_as_they_come
 from convscope.interpret.execution.torch_executor import TorchExecutor, laid_out
-
-# Of autograd: the backward of an operation that lets only part of its input through.
-RECTIFIERS = ("ReluBackward", "HardtanhBackward", "LeakyReluBackward", "ThresholdBackward", "ClampMinBackward")
+from convscope.interpret.rectifiers import positive_at_rectifiers
 
 
 class Replay:
@@ -74,7 +74,7 @@ class Replay:
     @property
     def output(self) -> int:
         """The network's first output of floating-point numbers, as an index into `Graph.values`."""
-        return _scores_value(self.graph)
+        return scores_value(self.graph)
 
     @property
     def scores(self) -> torch.Tensor:
@@ -128,7 +128,7 @@ class Replay:
 
     def compute_scores(self) -> None:
         """Compute the scores, and let go of the values on the way; they are computed again where they are asked for."""
-        _scores_alone(self._executor)
+        compute_scores(self._executor)
 
     def tensor(self, value: int) -> torch.Tensor:
         """Return the numbers of a value, which autograd follows."""
@@ -153,15 +153,12 @@ class Replay:
             CaptureError: torch has no gradient of an operation on the way.
         """
         tensors = [self.tensor(value) for value in values]
-        hooks = [node.register_prehook(_positive) for node in rectifiers(score)] if guided else []
         try:
-            found = torch.autograd.grad(score, tensors, retain_graph=not last, allow_unused=True)
+            with positive_at_rectifiers(score) if guided else nullcontext():
+                found = torch.autograd.grad(score, tensors, retain_graph=not last, allow_unused=True)
         except (RuntimeError, NotImplementedError) as reason:
             why = str(reason).partition("\n")[0]
             raise CaptureError(f"{self.graph.name} has no gradient here: {why}") from reason
-        finally:
-            for hook in hooks:
-                hook.remove()
         return tuple(torch.zeros_like(t) if g is None else g for g, t in zip(found, tensors, strict=True))
 
 
@@ -227,7 +224,7 @@ class Replays:
         True
         """
         graph, _ = self._captured_on(inputs)
-        ((_, scores),) = self._stream(inputs, (_scores_value(graph),))
+        ((_, scores),) = self._stream(inputs, (scores_value(graph),))
         return by_class(scores)
 
     def class_gradients(
@@ -315,7 +312,7 @@ class Replays:
         executor = self.executor(*inputs)
         for name, numbers in given.items():
             executor.replace(names.find_source(name), numbers)
-        return by_class(executor.tensor(_scores_value(executor.graph)))
+        return by_class(executor.tensor(scores_value(executor.graph)))
 
     def _stream(self, inputs: tuple[torch.Tensor, ...], wanted: tuple[int, ...]) -> Iterator[tuple[int, torch.Tensor]]:
         graph, _ = self._captured_on(inputs)
@@ -349,47 +346,3 @@ class Replays:
                 raise CaptureError(f"{graph.name} does not run on this input: {graph.error}")
             self._captured[shapes] = (graph, LayerNames(graph))
         return self._captured[shapes]
-
-
-def rectifiers(score: torch.Tensor) -> Iterator[torch.autograd.graph.Node]:
-    """Yield the rectifiers that a number depends on, by autograd's own record, each once."""
-    waiting, seen = [score.grad_fn], set()
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if node.name().startswith(RECTIFIERS):
-            yield node
-        waiting.extend(before for before, _ in node.next_functions)
-
-
-def _positive(gradients: tuple[torch.Tensor | None, ...]) -> tuple[torch.Tensor | None, ...]:
-    return tuple(None if gradient is None else gradient.clamp(min=0) for gradient in gradients)
-
-
-def _scores_value(graph: Graph) -> int:
-    """Return the network's first floating-point output, as an index into `Graph.values`."""
-    for value in graph.outputs:
-        if getattr(torch, graph.values[value].spec.dtype).is_floating_point:
-            return value
-    raise CaptureError(f"{graph.name} gives no floating-point numbers, so nothing has a gradient")
-
-
-def _scores_alone(executor: TorchExecutor) -> torch.Tensor:
-    """Return the network's scores, each value on the way let go of after its last use."""
-    graph = executor.graph
-    wanted, needed = _scores_value(graph), alive_nodes(graph)
-    last_use = {value: node.index for node in graph.nodes if node.index in needed for value in node.inputs}
-    for node in graph.nodes:
-        if node.index in needed:
-            executor.run(node)
-            for value in (*node.inputs, *node.outputs):
-                if last_use.get(value, node.index) == node.index and value != wanted:
-                    executor.forget(value)
-    return executor.tensor(wanted)
-
-
-def by_class(scores: torch.Tensor) -> torch.Tensor:
-    """Return scores as (N, classes): of a map of scores (N, classes, *S) the mean over its positions."""
-    return scores[:, None] if scores.ndim == 1 else scores.flatten(2).mean(2) if scores.ndim > 2 else scores

@@ -47,6 +47,7 @@ def test_each_kind_of_strided_layer_is_replaced_and_the_rest_is_left():
     assert isinstance(found.network[2][1], BlurPool2d), "the blur follows the activation"
     assert type(network[0]) is nn.Conv2d and network[0].stride == (2, 2), "the network itself is left"
     assert found.blurred[0].macs_after == 4 * found.blurred[0].macs_before
+    assert "convolution at every pixel" in str(found) and "4×" in str(found)
     assert found.macs_after > found.macs_before and found.cost == found.macs_after / found.macs_before
 
 

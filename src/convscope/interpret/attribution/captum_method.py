@@ -28,7 +28,7 @@ from convscope.interpret.attribution.explained import at_input, over_channels, r
 from convscope.interpret.attribution.options import AttributionOptions
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.attribution.windows import Windows
-from convscope.interpret.replay import by_class
+from convscope.interpret.class_scores import by_class
 from convscope.interpret.subject import Subject
 
 PREFIX = "captum:"

@@ -13,7 +13,7 @@ from __future__ import annotations
 from convscope.interpret.attribution.explained import at_input, over_channels, require_gradient
 from convscope.interpret.attribution.options import AttributionOptions
 from convscope.interpret.attribution.record import Attribution
-from convscope.interpret.replay import rectifiers
+from convscope.interpret.rectifiers import rectifiers
 from convscope.interpret.subject import Subject
 
 

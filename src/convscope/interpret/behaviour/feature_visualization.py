@@ -22,7 +22,8 @@ from convscope.interpret.behaviour.fourier_image import FourierImages, colour_st
 from convscope.interpret.behaviour.visualized import FeatureVisualization
 from convscope.interpret.features.observed import AxesOfMaps, checked_channels, observed_of
 from convscope.interpret.features.top_patches import TopPatches, top_patches
-from convscope.interpret.replay import Replay, Replays, rectifiers
+from convscope.interpret.rectifiers import rectifiers
+from convscope.interpret.replay import Replay, Replays
 from convscope.report.progress import Progress, no_progress
 
 SIDE = 128

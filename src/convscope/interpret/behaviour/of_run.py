@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from convscope.api.annotations import NotNegative, Positive
 from convscope.api.public import public
 from convscope.capture.load import ModelLike, load
-from convscope.data.preprocessing import Normalization
-from convscope.data.records import ImageSet
-from convscope.errors import RunError
 from convscope.interpret.behaviour.confused_classes import confused_classes
 from convscope.interpret.behaviour.confusion_record import ConfusedClasses
 from convscope.interpret.behaviour.failure_search import failure_search
@@ -23,12 +18,11 @@ from convscope.interpret.behaviour.reliability import Reliability, reliability
 from convscope.interpret.behaviour.robustness_profile import RobustnessProfile
 from convscope.interpret.behaviour.visualized import FeatureVisualization
 from convscope.interpret.explanation.explain import given_network
+from convscope.interpret.opened_run import opened_run
 from convscope.interpret.replay import Replays
-from convscope.report.progress import Progress, ProgressOption, progress_of
-from convscope.runs.model_spec import ModelSpec
+from convscope.report.progress import ProgressOption
 from convscope.runs.predictor import Predictor
 from convscope.runs.run_directory import RunLike
-from convscope.runs.run_images import own_images
 
 
 @public
@@ -59,7 +53,7 @@ def knock_out(
         CaptureError: no such layer, or one without channels.
         GeometryError: no such channel.
     """
-    with _opened(run, split, progress) as found:
+    with opened_run(run, split, progress) as found:
         return channel_knock_out(
             found.replays, found.images, found.normalization, layer=layer, channels=channels, together=together,
             data=found.data, classes=found.spec.classes, progress=found.progress,
@@ -81,7 +75,7 @@ def robustness(
         RunError: no such run.
         DataError: its images can't be read.
     """
-    with _opened(run, split, progress) as found:
+    with opened_run(run, split, progress) as found:
         return failure_search(
             found.replays, found.images, found.normalization, data=found.data, classes=found.spec.classes,
             progress=found.progress,
@@ -114,7 +108,7 @@ def similarity(
         CaptureError: no such layer, or the other network does not take the run's images.
     """
     second = given_network(load(other), None, 0)
-    with _opened(run, split, progress) as found:
+    with opened_run(run, split, progress) as found:
         prepared = second.preprocessing
         return layer_similarity(
             found.replays,
@@ -152,7 +146,7 @@ def confusions(
         DataError: its images can't be read, or have several labels each.
         CaptureError: no such layer, or no layer with a map.
     """
-    with _opened(run, split, progress) as found:
+    with opened_run(run, split, progress) as found:
         return confused_classes(
             found.replays, found.images, found.normalization, pairs=pairs, layer=layer, data=found.data,
             classes=found.spec.classes, progress=found.progress,
@@ -172,7 +166,7 @@ def calibration(run: RunLike | Predictor, split: str | None = None, *, progress:
         RunError: no such run.
         DataError: its images can't be read, or have several labels each.
     """
-    with _opened(run, split, progress) as found:
+    with opened_run(run, split, progress) as found:
         return reliability(
             found.replays, found.images, found.normalization, objective=found.spec.objective,
             temperature=found.spec.temperature, data=found.data, progress=found.progress,
@@ -207,41 +201,8 @@ def visualize(
         CaptureError: no such layer, or one without channels.
         GeometryError: no such channel.
     """
-    with _opened(run, split, progress) as found:
+    with opened_run(run, split, progress) as found:
         return feature_visualization(
             found.replays, found.images, found.normalization, layer=layer, channels=channels, steps=steps,
             data=found.data, seed=seed, progress=found.progress,
-        )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class _OpenedRun:
-    """A run's network with a split of its images."""
-
-    replays: Replays
-    images: ImageSet
-    normalization: Normalization
-    spec: ModelSpec
-    data: str
-    progress: Progress
-
-
-@contextmanager
-def _opened(run: RunLike | Predictor, split: str | None, progress: ProgressOption) -> Iterator[_OpenedRun]:
-    """Open a run and a split of its images.
-
-    Raises:
-        RunError: it is no run.
-        DataError: its images can't be read.
-    """
-    loaded = load(run)
-    if loaded.run is None:
-        raise RunError(f"{loaded.name or 'the model'} is no run, so its images are not known: give the run's directory")
-    network = given_network(loaded, None, 0)
-    with progress_of(progress) as report:
-        name, images = own_images(loaded.run, split, progress=report)
-        spec = loaded.run.spec()
-        yield _OpenedRun(
-            Replays(network.module, name=network.name), images, spec.normalization, spec,
-            f"{loaded.run.recipe().data}, {name}", report,
         )  # fmt: skip

@@ -110,11 +110,13 @@ class AntialiasedNetwork(Documented):
             Facts(facts),
         ]
         columns = [Column("layer"), Column("now"), Column("MACs before", numeric=True),
-                   Column("MACs after", numeric=True)]  # fmt: skip
+                   Column("MACs after", numeric=True, note="without the blur's own"),
+                   Column("times", numeric=True, note="4 where a convolution runs at every pixel")]  # fmt: skip
         rows = [
-            Row((found.layer, found.how, macs_text(found.macs_before), macs_text(found.macs_after)))
+            Row((found.layer, found.how, macs_text(found.macs_before), macs_text(found.macs_after),
+                 times(found.macs_after / found.macs_before) if found.macs_before else "–"))
             for found in self.blurred
-        ]
+        ]  # fmt: skip
         blocks.append(Table(tuple(columns), tuple(rows)))
         if self.kept:
             kept = [Row((layer, why)) for layer, why in self.kept]

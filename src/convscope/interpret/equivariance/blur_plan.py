@@ -9,14 +9,10 @@ from collections.abc import Iterator
 from torch import nn
 
 from convscope.graph.records import Graph, Node
+from convscope.graph.vocabulary import ACTIVATIONS
 from convscope.nets.blur_pool import BlurPool2d, blurred_convolution, blurred_max_pool
 
 _HALVING = (2, 2)
-# What a blur may be put behind, and nothing between it and the convolution but a batch normalization.
-_ACTIVATIONS = frozenset({
-    "relu", "relu6", "hardtanh", "clamp_min", "threshold", "leaky_relu", "prelu", "elu", "selu", "celu", "gelu", "silu",
-    "mish", "softplus", "hardswish", "hardsigmoid", "sigmoid", "tanh", "softsign",
-})  # fmt: skip
 
 
 class BlurPlan:
@@ -30,7 +26,7 @@ class BlurPlan:
 
     def __init__(self, graph: Graph, network: nn.Module, taps: int) -> None:
         self.graph, self.network, self.taps = graph, network, taps
-        self._ran = Counter(node.module for node in graph.nodes if node.op in ("convolution", *_ACTIVATIONS))
+        self._ran = Counter(node.module for node in graph.nodes if node.op in ("convolution", *ACTIVATIONS))
 
     def carry_out(self) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
         """Replace what can be; return what became of each layer, and what was kept and why."""
@@ -81,11 +77,11 @@ class BlurPlan:
         return f"convolution at every pixel, {activation.op}, blur, subsampling", ""
 
     def _activation_after(self, node: Node) -> Node | None:
-        """Return the activation that alone reads a convolution's output, through a batch normalization or not."""
+        """Return the activation that alone reads a convolution's output, with at most normalizations between them."""
         value = node.outputs[0]
         while len(readers := self.graph.consumers.get(value, ())) == 1 and value not in self.graph.outputs:
             reader = self.graph.nodes[readers[0]]
-            if reader.op in _ACTIVATIONS:
+            if reader.op in ACTIVATIONS:
                 return reader
             if reader.op != "batch_norm":
                 return None

@@ -15,19 +15,17 @@ import torch
 from convscope.api.annotations import NotNegative
 from convscope.api.public import public
 from convscope.arrays import Array, Floats, Integers
-from convscope.capture.load import load
 from convscope.data.batches import to_floats
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet, Pixels
-from convscope.errors import DataError, RunError
+from convscope.errors import DataError
 from convscope.interpret.equivariance.prediction_consistency import PredictionConsistency
-from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.features.top_patches import batch_of
+from convscope.interpret.opened_run import opened_run
 from convscope.interpret.replay import Replays
-from convscope.report.progress import Progress, ProgressOption, no_progress, progress_of
+from convscope.report.progress import Progress, ProgressOption, no_progress
 from convscope.runs.predictor import Predictor
 from convscope.runs.run_directory import RunLike
-from convscope.runs.run_images import own_images
 
 # Of an image of 224 pixels; of smaller ones in proportion.
 FARTHEST, OF_SIDE = 31, 224
@@ -67,21 +65,16 @@ def consistency(
 
     See `prediction_consistency` for the definition.
     """
-    loaded = load(run)
-    if loaded.run is None:
-        raise RunError(f"{loaded.name or 'the model'} is no run, so its images are not known: give the run's directory")
-    network, spec = given_network(loaded, None, 0), loaded.run.spec()
-    with progress_of(progress) as report:
-        name, images = own_images(loaded.run, split, progress=report)
+    with opened_run(run, split, progress) as found:
         return prediction_consistency(
-            Replays(network.module, name=network.name),
-            images,
-            spec.normalization,
+            found.replays,
+            found.images,
+            found.normalization,
             farthest=farthest,
             seed=seed,
-            data=f"{loaded.run.recipe().data}, {name}",
-            classes=spec.classes,
-            progress=report,
+            data=found.data,
+            classes=found.spec.classes,
+            progress=found.progress,
         )
 
 

@@ -16,7 +16,10 @@ from convscope.api.annotations import NotNegative
 from convscope.api.public import public
 from convscope.capture.load import ModelLike
 from convscope.errors import GeometryError
-from convscope.interpret.equivariance.layer_errors import Equivariance, LayerErrors, ShiftError
+from convscope.interpret.equivariance.layer_errors import LayerErrors, OwnError, ShiftError
+from convscope.interpret.equivariance.own_errors import own_errors
+from convscope.interpret.equivariance.record import Equivariance
+from convscope.interpret.equivariance.row_errors import RowErrors
 from convscope.interpret.equivariance.shifted_map import ShiftedMap, ShiftedMaps
 from convscope.interpret.explanation.given import Given
 from convscope.interpret.replay import Replays
@@ -27,8 +30,6 @@ from convscope.report.progress import Progress, ProgressOption, no_progress, pro
 SHIFTS = 8
 # Shifted images in a forward pass.
 _AT_ONCE = 8
-# Below this share of its numbers a map's variation over positions is rounding.
-_CONSTANT = 1e-9
 
 
 @public
@@ -102,8 +103,9 @@ def equivariance_of(
     cells|| / ||f(x) - mean||, s being the product of the strides up to it and the mean that of each channel. Where
     d / s is no whole number, the map is shifted by the nearest whole number of cells, and the error is marked: that is
     the error of subsampling. It is measured over the whole map, and inside: over the cells whose exact receptive field,
-    in both images, ends before the border. Values are computed in double precision, in the memory of a plain forward
-    pass of a few shifted images; an interrupt returns the shifts that were done.
+    in both images, ends before the border. The layers that break equivariance are those with an error of their own
+    (`own_errors`). Values are computed in double precision, in the memory of a plain forward pass of a few shifted
+    images; an interrupt returns the shifts that were done.
 
     Args:
         replays: the network.
@@ -129,6 +131,7 @@ def equivariance_of(
     maps, left_out = shifted.of(layers)
     pixels = _checked(shifts, shifted.size) if shifts is not None else _usual(maps, shifted.size)
     plan = list(product(range(len(shifted.axes)), pixels))
+    own = own_errors(doubled, images, maps, shifted)
     errors: dict[str, list[ShiftError]] = {found.name: [] for found in maps}
     done: list[tuple[int, int]] = []
     try:
@@ -148,7 +151,7 @@ def equivariance_of(
         size=shifted.size,
         shifts=tuple(done),
         planned=len(plan),
-        layers=tuple(_layer_errors(found, errors) for found in maps),
+        layers=tuple(_layer_errors(found, errors, own) for found in maps),
         left_out=left_out,
     )
 
@@ -190,33 +193,23 @@ def _errors(
 def _error(found: ShiftedMap, original: Tensor, there: Tensor, axis: int, pixels: int, size: int) -> ShiftError:
     cells, fractional = found.moved(axis, pixels)
     along = found.axes[axis]
-    expected = original.roll(cells, along)
-    squares = (there - expected).square()
-    spread = (expected - expected.mean(found.axes, keepdim=True)).square()
-    least = _CONSTANT**2 * float(expected.square().sum())
-    total, variation = float(squares.sum()), float(spread.sum())
-    rows = torch.from_numpy(found.inside(axis, pixels, size).nonzero()[0]).to(there.device)
-    of_inside = float(squares.index_select(along, rows).sum())
-    inside = _ratio(of_inside, float(spread.index_select(along, rows).sum()), least) if len(rows) else None
-    outside = max(0.0, total - of_inside) if len(rows) < squares.shape[along] else 0.0
+    by_row = RowErrors.of(there, original.roll(cells, along), found.axes, along)
+    inside = found.inside(axis, pixels, size)
     return ShiftError(
         axis=axis,
         pixels=pixels,
         cells=cells,
         fractional=fractional,
-        inside=inside,
-        whole=_ratio(total, variation, least),
+        inside=by_row.inside(inside),
+        whole=by_row.whole(),
         # At a shift of part of a cell subsampling and border are not to be told apart outside.
-        border=None if fractional else _ratio(outside, variation, least),
+        border=None if fractional else by_row.outside(inside),
     )
 
 
-def _ratio(squares: float, variation: float, least: float) -> float | None:
-    """Return the root of a ratio of sums of squares; None for a map that is constant over its positions."""
-    return (squares / variation) ** 0.5 if variation > least or variation != variation else None
-
-
-def _layer_errors(found: ShiftedMap, errors: dict[str, list[ShiftError]]) -> LayerErrors:
+def _layer_errors(
+    found: ShiftedMap, errors: dict[str, list[ShiftError]], own: dict[str, tuple[OwnError, ...]]
+) -> LayerErrors:
     return LayerErrors(
         layer=found.name,
         op=found.op,
@@ -225,4 +218,5 @@ def _layer_errors(found: ShiftedMap, errors: dict[str, list[ShiftError]]) -> Lay
         errors=tuple(errors[found.name]),
         before=tuple(tuple(errors[name]) for name in found.inputs if name),
         inputs=found.inputs,
+        own=own[found.name],
     )

@@ -52,7 +52,7 @@ class ShiftedMap:
     last: tuple[Integers | None, ...]
     inputs: tuple[str, ...] = ()
 
-    def moved(self, axis: int, pixels: int) -> tuple[int, bool]:
+    def moved(self, axis: int, pixels: int | Fraction) -> tuple[int, bool]:
         """Return the whole cells nearest to a shift of the image, and whether it is a shift of part of a cell."""
         exact = Fraction(pixels) / self.strides[axis]
         return math.floor(exact + Fraction(1, 2)), exact.denominator != 1

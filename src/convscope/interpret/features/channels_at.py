@@ -10,8 +10,7 @@ import numpy as np
 from convscope.arrays import Array, Floats
 from convscope.errors import GeometryError
 from convscope.interpret.features.cell_boxes import CellBox, CellBoxes, cropped
-from convscope.interpret.features.feature_maps import first_observed
-from convscope.interpret.features.observed import sample_maps
+from convscope.interpret.features.observed import first_observed, sample_maps
 from convscope.interpret.subject import Subject
 from convscope.report.charts import PlotBox
 from convscope.report.colour_maps import ColourScale, largest_cells, number_text, range_text
@@ -188,7 +187,7 @@ def channels_at(subject: Subject, layer: str = "", at: tuple[int, ...] | None = 
     ((8,), ((-1, 2), (3, 6)))
     """
     run = subject.replay
-    layer = layer or first_observed(subject)
+    layer = layer or first_observed(run.names)
     value = run.find(layer)
     maps = sample_maps(run, value, of=layer)
     sizes = maps.shape[1:]

@@ -12,7 +12,13 @@ import torch
 from convscope.arrays import Array, Floats
 from convscope.errors import GeometryError, did_you_mean
 from convscope.interpret.features.contribution import contributions, gradient_times_activation
-from convscope.interpret.features.observed import checked_channels, middle_plane, observed_layers, sample_maps
+from convscope.interpret.features.observed import (
+    checked_channels,
+    first_observed,
+    middle_plane,
+    observed_layers,
+    sample_maps,
+)
 from convscope.interpret.subject import Subject
 from convscope.report.colour_maps import ColourScale, is_constant, number_text, range_text
 from convscope.report.document import Block, Callout, Document, Fact, Facts
@@ -244,7 +250,7 @@ def feature_maps(
     _require_one_of("ranking", ranking, get_args(ChannelRanking))
     _require_one_of("scale", scale, get_args(ScaleOf))
     run = subject.replay
-    layer = layer or first_observed(subject)
+    layer = layer or first_observed(run.names)
     value = run.find(layer)
     maps = sample_maps(run, value, of=layer)
     if maps[0].size == 1:
@@ -279,19 +285,6 @@ def feature_maps(
         picture=subject.pixels,
         notes=(*subject.notes, *_notes(layer, maps)),
     )
-
-
-def first_observed(subject: Subject) -> str:
-    """Return the first layer with weights and positions, after its activation; else the first with weights.
-
-    Raises:
-        GeometryError: the network has neither.
-    """
-    layers = observed_layers(subject.replay.names)
-    named = [found.name for found in layers if found.positions] or [found.name for found in layers]
-    if not named:
-        raise GeometryError(f"{subject.name} has no convolution and no linear layer: name a layer or an operation")
-    return named[0]
 
 
 def _network_range(subject: Subject) -> tuple[float, float]:

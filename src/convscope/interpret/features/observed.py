@@ -137,6 +137,19 @@ def observed_layers(names: LayerNames) -> tuple[ObservedLayer, ...]:
     return tuple(found[value] for value in sorted(found))
 
 
+def first_observed(names: LayerNames) -> str:
+    """Return the first layer with weights and positions, after its activation; else the first with weights.
+
+    Raises:
+        GeometryError: the network has neither.
+    """
+    layers = observed_layers(names)
+    named = [found.name for found in layers if found.positions] or [found.name for found in layers]
+    if not named:
+        raise GeometryError(f"{names.graph.name} has no convolution and no linear layer: name a layer or an operation")
+    return named[0]
+
+
 def observed_of(names: LayerNames, asked: Sequence[str]) -> tuple[ObservedLayer, ...]:
     """Return the layers that were asked for by name, or all that are looked at.
 

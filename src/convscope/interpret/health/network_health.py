@@ -7,28 +7,22 @@ from collections.abc import Sequence
 import torch
 
 from convscope.api.public import public
-from convscope.capture.load import load
 from convscope.data.batches import Batches
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
-from convscope.errors import CaptureError, DataError, RunError
+from convscope.errors import CaptureError, DataError
 from convscope.graph.axes import value_axes
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph
-from convscope.interpret.explanation.explain import given_network
+from convscope.graph.vocabulary import ACTIVATIONS
 from convscope.interpret.health.layer_health import LayerHealth, NetworkHealth
 from convscope.interpret.health.unit_statistics import UnitStatistics
+from convscope.interpret.opened_run import opened_run
 from convscope.interpret.replay import Replays
-from convscope.report.progress import Progress, ProgressOption, no_progress, progress_of
+from convscope.report.progress import Progress, ProgressOption, no_progress
 from convscope.runs.predictor import Predictor
 from convscope.runs.run_directory import RunLike
-from convscope.runs.run_images import own_images
 
-# Operations whose outputs are a network's units; without any, those of its layers with weights are.
-ACTIVATIONS = frozenset({
-    "relu", "relu6", "hardtanh", "clamp_min", "threshold", "leaky_relu", "prelu", "elu", "selu", "celu", "gelu", "silu",
-    "mish", "softplus", "hardswish", "hardsigmoid", "sigmoid", "tanh", "softsign",
-})  # fmt: skip
 _WEIGHTED = ("convolution", "transposed_convolution", "linear")
 _BATCH = 32
 
@@ -111,16 +105,9 @@ def health(
         DataError: its images can't be read, or there is no such split.
         CaptureError: no such layer.
     """
-    loaded = load(run)
-    if loaded.run is None:
-        raise RunError(f"{loaded.name or 'the model'} is no run, so its images are not known: give the run's directory")
-    network = given_network(loaded, None, 0)
-    replays = Replays(network.module, name=network.name)
-    with progress_of(progress) as report:
-        name, images = own_images(loaded.run, split, progress=report)
-        data = f"{loaded.run.recipe().data}, {name}"
+    with opened_run(run, split, progress) as found:
         return network_health(
-            replays, images, loaded.run.spec().normalization, data=data, layers=layers, progress=report
+            found.replays, found.images, found.normalization, data=found.data, layers=layers, progress=found.progress
         )
 
 

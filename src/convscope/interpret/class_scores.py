@@ -1,0 +1,35 @@
+"""The scores of a network's classes, which its first floating-point output holds."""
+
+from __future__ import annotations
+
+import torch
+
+from convscope.errors import CaptureError
+from convscope.graph.records import Graph, alive_nodes
+from convscope.interpret.execution.torch_executor import TorchExecutor
+
+
+def scores_value(graph: Graph) -> int:
+    """Return the network's first floating-point output, as an index into `Graph.values`."""
+    for value in graph.outputs:
+        if getattr(torch, graph.values[value].spec.dtype).is_floating_point:
+            return value
+    raise CaptureError(f"{graph.name} gives no floating-point numbers, so nothing has a gradient")
+
+
+def compute_scores(executor: TorchExecutor) -> None:
+    """Compute the network's scores; each value on the way is let go of after its last use."""
+    graph = executor.graph
+    wanted, needed = scores_value(graph), alive_nodes(graph)
+    last_use = {value: node.index for node in graph.nodes if node.index in needed for value in node.inputs}
+    for node in graph.nodes:
+        if node.index in needed:
+            executor.run(node)
+            for value in (*node.inputs, *node.outputs):
+                if last_use.get(value, node.index) == node.index and value != wanted:
+                    executor.forget(value)
+
+
+def by_class(scores: torch.Tensor) -> torch.Tensor:
+    """Return scores as (N, classes): of a map of scores (N, classes, *S) the mean over its positions."""
+    return scores[:, None] if scores.ndim == 1 else scores.flatten(2).mean(2) if scores.ndim > 2 else scores
