@@ -37,7 +37,8 @@ from convscope.interpret.behaviour.feature_visualization import feature_visualiz
 from convscope.interpret.features.feature_maps import feature_maps
 from convscope.interpret.features.observed import observed_layers
 from convscope.interpret.features.top_patches import TopPatches, top_patches
-from convscope.interpret.look.look import LOOK_METHODS, LookOptions, look_at
+from convscope.interpret.look.look import look_at
+from convscope.interpret.look.options import LOOK_METHODS, LookOptions
 from convscope.interpret.subject import Subject
 from convscope.nets.build import build
 from convscope.report.table import Column, Table, print_table

@@ -27,7 +27,7 @@ SHAPE = (1, 8, 8)
 SLOW = ("train", "training_events", "train_ensemble", "lr_find", "ablate", "demo", "shard", "evaluate", "check",
         "robustness")  # fmt: skip
 # They sum gradients, which torch splits by the number of threads: equal to 1e-4 under another number.
-SPLIT_SUMS = ("look", "learned")
+SPLIT_SUMS = ("look", "compare_looks", "learned")
 # It measures how fast the machine is: never the same twice.
 UNTRIED = ("doctor",)
 
@@ -82,6 +82,7 @@ def verbs(folder: Path, model: nn.Module, run: Path) -> dict[str, Call]:
         "compare": lambda: convscope.compare(model, wider, input_shape=SHAPE).to_dict(),
         "explain": lambda: convscope.explain(model, pixels, layer="4", at=(2, 2)).to_dict(),
         "look": lambda: convscope.look(model, pixels, methods=["grad-cam", "integrated-gradients"]).to_dict(),
+        "compare_looks": lambda: convscope.compare_looks(model, wider, image=pixels, methods=["gradient"]).to_dict(),
         "audit": lambda: convscope.audit(model, input_shape=SHAPE).to_dict(),
         "check": lambda: convscope.check("digits", cache_directory=cache).to_dict(),
         "training_memory": lambda: convscope.training_memory(model, SHAPE).at(8).total,

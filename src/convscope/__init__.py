@@ -32,6 +32,7 @@ _MODULES: dict[str, str] = {
     "audit": "convscope.interpret.audit",
     "check": "convscope.experiments.check.check",
     "compare": "convscope.interpret.inspection.comparison",
+    "compare_looks": "convscope.interpret.look.compare_looks",
     "consistency": "convscope.interpret.equivariance.crop_pairs",
     "demo": "convscope.training.demo",
     "doctor": "convscope.experiments.doctor.checkup",
@@ -86,6 +87,7 @@ _MODULES: dict[str, str] = {
     "FeatureMaps": "convscope.interpret.features.feature_maps",
     "FeatureVisualization": "convscope.interpret.behaviour.visualized",
     "Graph": "convscope.graph.records",
+    "ImageRobustness": "convscope.interpret.behaviour.image_robustness",
     "Inspection": "convscope.interpret.inspection.record",
     "KnockOut": "convscope.interpret.behaviour.knocked_out",
     "LabelScores": "convscope.scoring.label_scores",
@@ -97,6 +99,7 @@ _MODULES: dict[str, str] = {
     "Learned": "convscope.interpret.learned.record",
     "LearningRateRangeTest": "convscope.experiments.learning_rate_range",
     "Look": "convscope.interpret.look.record",
+    "LookComparison": "convscope.interpret.look.comparison",
     "Message": "convscope.runs.events",
     "Models": "convscope.nets.models",
     "NetworkHealth": "convscope.interpret.health.layer_health",
@@ -160,6 +163,7 @@ if TYPE_CHECKING:
     from convscope.interpret.audit import Audit as Audit
     from convscope.interpret.audit import audit as audit
     from convscope.interpret.behaviour.confusion_record import ConfusedClasses as ConfusedClasses
+    from convscope.interpret.behaviour.image_robustness import ImageRobustness as ImageRobustness
     from convscope.interpret.behaviour.knocked_out import KnockOut as KnockOut
     from convscope.interpret.behaviour.layer_similarity import LayerSimilarity as LayerSimilarity
     from convscope.interpret.behaviour.of_run import calibration as calibration
@@ -201,6 +205,8 @@ if TYPE_CHECKING:
     from convscope.interpret.learned.learned import learned as learned
     from convscope.interpret.learned.record import Learned as Learned
     from convscope.interpret.learned.training_norms import TrainingNorms as TrainingNorms
+    from convscope.interpret.look.compare_looks import compare_looks as compare_looks
+    from convscope.interpret.look.comparison import LookComparison as LookComparison
     from convscope.interpret.look.look import look as look
     from convscope.interpret.look.record import Look as Look
     from convscope.interpret.receptive_field import field as field

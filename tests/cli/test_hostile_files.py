@@ -51,6 +51,7 @@ READ: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("t.csv", ("look", "lenet5", "--data", "t.csv"), ()),
     ("thing", ("look", "run", "--against", "thing"), ()),
     ("m.py", ("explain", "m.py:make", "digits/0", "--layer", "c1"), ()),
+    ("m.py", ("look", "lenet5", "digits/0", "--against", "m.py:make"), ()),
     ("m.py", ("inspect", "m.py:make", "-i", "3x8x8"), ()),
     ("m.py", ("compare", "lenet5", "m.py:make"), ()),
     ("m.py", ("field", "m.py", "--layer", "c1"), ()),
@@ -82,7 +83,7 @@ PLAIN = {
     "sets", "threshold", "timeline", "top", "verdicts", "verify", "version", "wide", "without", "words", "wrong",
     "epilog", "exit_on_errors", "good_class", "help_all", "label_errors", "miss_rate", "near_duplicates", "no_tta",
     "deadline", "local_fields", "trust_code", "fields", "maps", "methods", "no_checks", "random_conv", "ranking",
-    "scale", "target", "parts", "every",
+    "scale", "target", "parts", "every", "equivariance", "robustness", "visualize",
 }  # fmt: skip
 # Parameters that are held to above, by one command or another.
 HELD = {

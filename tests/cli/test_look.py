@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -122,11 +126,79 @@ def test_what_a_network_does_not_have_is_said(tmp_path: Path, capsys: pytest.Cap
     methods = ("--no-checks", "--methods", "grad-cam,gradient")
     code, out, err = run_command(capsys, "look", f"{tmp_path}/nets.py:linear", *given, *methods)
     assert code == 0 and err == "" and "Filters of 1" in out and "Gradient: class" in out
+    assert out.count("the weights are those that linear makes") == 1
     assert "· grad-cam left out: " in out and "take gradient, integrated-gradients or occlusion" in out
     code, out, err = run_command(capsys, "look", f"{tmp_path}/nets.py:silent", *given, *methods)
     assert code == 2 and out == "" and "its 0.bias holds NaN, first read by 0" in err
     code, out, err = run_command(capsys, "look", f"{tmp_path}/nets.py:half", *given, *methods)
     assert code == 0 and err == "" and "Grad-CAM: " in out
+
+
+SLOW = """
+from torch import nn
+
+def make():
+    return nn.Sequential(nn.Conv2d(3, 32, 5, padding=2), nn.ReLU(), nn.Conv2d(32, 32, 5, padding=2), nn.ReLU(),
+                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 5))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="a process group is interrupted")
+def test_ctrl_c_keeps_the_parts_that_are_ready_and_the_page(photograph: Path, tmp_path: Path) -> None:
+    """As a terminal does: both processes are interrupted, the one that works and the one that watches it."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    words = ("look", "slow.py:make", photograph.name, "--input", "3x160x160", "--html", "look.html")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "convscope", *words],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+    )  # fmt: skip
+    with process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("Feature maps"):
+                break
+        os.killpg(process.pid, signal.SIGINT)
+        rest = process.stdout.read()
+        assert process.wait(60) == 0, rest
+    assert "! interrupted: the parts above are kept" in rest and "wrote look.html" in rest
+    page = (tmp_path / "look.html").read_text(encoding="utf-8")
+    assert "Interrupted" in page and "Feature maps of" in page and "Guided" not in page
+
+
+def test_what_is_slow_is_asked_for(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "saved"
+    asked = ("--robustness", "--equivariance", "--visualize", "act1:2,0", "--at", "3,4", "--save", folder)
+    code, out, err = run_command(capsys, "look", run, "digits/7", *QUICK, *asked)
+    assert code == 0 and err == ""
+    order = ["Channels of act1", "at (3, 4) of", "Grad-CAM: ", "smallest that changes the prediction",
+             "Shift equivariance", "largest in the data", "wrote "]  # fmt: skip
+    places = [out.index(words) for words in order]
+    assert places == sorted(places)
+    names = {path.name for path in folder.iterdir()}
+    assert {"channels-act1.npz", "robustness.npz", "equivariance.svg", "visualization-act1.png"} <= names
+    found = np.load(folder / "visualization-act1.npz")
+    assert found["pictures"].shape == (2, 32, 32, 1) and found["pictures"].dtype == np.uint8
+    page = (folder / "look.html").read_text(encoding="utf-8")
+    titles = ["Smallest distortions", "Feature maps of act1", "All channels of act1", "Pictures that excite channels",
+              "Filters of c1", "Equivariance to shifts"]  # fmt: skip
+    places = [page.index(title) for title in titles]
+    assert places == sorted(places)
+
+
+def test_a_run_is_compared_with_its_epochs_and_another_network(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = sorted((run / "checkpoint").glob("step-*"))[-1]
+    page = tmp_path / "compared.html"
+    code, out, err = run_command(
+        capsys, "look", run, "digits/7", "--against", checkpoint, "--against", "lenet5", "--html", page
+    )
+    assert code == 0 and err == "" and "run (epoch 1)" in out and "grad-cam like the first" in out
+    assert "linear CKA" in page.read_text(encoding="utf-8") and "next: convscope look" in out
+    code, out, _ = run_command(capsys, "look", run, "digits/7", "--against", checkpoint, "--json", "--layer", "s2")
+    found = json.loads(out)
+    assert code == 0 and found["pairing"] == "number" and found["networks"][1]["maps"]["layer"] == "s2"
+    assert found["similarities"][0]["images"] == 179
 
 
 @pytest.mark.parametrize(
@@ -141,11 +213,21 @@ def test_what_a_network_does_not_have_is_said(tmp_path: Path, capsys: pytest.Cap
         (["RUN", "nothing.jpg"], "nothing.jpg"),
         ([], "MODEL is missing"),
         (["lenet6", "digits/7"], "lenet5"),
+        (["RUN", "digits/7", "--at", "40,2"], "40,2 is outside"),
+        (["RUN", "digits/7", "--at", "4"], "a position is 2 numbers"),
+        (["RUN", "digits/7", "--at", "here"], "whole numbers with commas"),
+        (["RUN", "digits/7", "--visualize", "c9:0"], "c9"),
+        (["RUN", "digits/7", "--visualize", "act1:77"], "77 is none of them"),
+        (["RUN", "digits/7", "--against", "lenet6"], "lenet5"),
+        (["RUN", "digits/7", "--against", "lenet5", "--robustness"], "leave --robustness out"),
+        (["RUN", "digits/7", "--random-conv", "8x3x3"], "leave IMAGE out"),
+        (["digits/7", "--random-conv", "8x3x3", "--maps", "3"], "leave --maps out"),
+        (["RUN/checkpoint", "digits/7"], "is not a run directory"),
     ],
     ids=lambda given: " ".join(given) if isinstance(given, list) else "",
 )  # fmt: skip
 def test_what_is_refused_is_one_line(
     words: list[str], message: str, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, _, err = run_command(capsys, "look", *(str(run) if word == "RUN" else word for word in words))
+    code, _, err = run_command(capsys, "look", *(word.replace("RUN", str(run)) for word in words))
     assert code == 2 and message in err and len(err.strip().splitlines()) == 1, err

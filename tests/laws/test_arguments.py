@@ -94,6 +94,7 @@ OTHERWISE: dict[str, dict[str, Any]] = {
     "effective_fields": {"images": [IMAGE], "seeds": 1},
     "explain": {"at": (1, 1)},
     "look": {"layer": None, "methods": ["gradient"], "checks": False},
+    "compare_looks": {"layer": None, "methods": ["gradient"], "similarity": False},
     "field": {"model": inspection(), "input_shape": None},
     "notes": {"sets": ["edges"]},
 }
@@ -110,6 +111,7 @@ RIGHT: dict[tuple[str, str], Sequence[Any]] = {
     ("explain", "seed"): [-5],
     ("inspect", "name"): ["wrong string"],
     ("look", "methods"): [[], ()],
+    ("compare_looks", "methods"): [[], ()],
     ("training_memory", "name"): ["wrong string"],
     ("inspect", "input_shape"): [{"a": 1}],  # keyword arguments, which the network then refuses: `.error` says so
     ("Predictor.predict", "items"): WRONG,

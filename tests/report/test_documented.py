@@ -21,7 +21,8 @@ from torch import nn
 
 import convscope
 from convscope.claims.notes import Notes
-from convscope.data.preprocessing import Preprocessing
+from convscope.data.batches import to_floats
+from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.data.records import SEVERAL, ImageSet, Problem
 from convscope.data.shards.write_shards import Sharded, Written
 from convscope.errors import ConvscopeError
@@ -51,6 +52,7 @@ from convscope.interpret.behaviour.confused_classes import confused_classes
 from convscope.interpret.behaviour.confusion_record import ConfusedClasses
 from convscope.interpret.behaviour.failure_search import failure_search
 from convscope.interpret.behaviour.feature_visualization import feature_visualization
+from convscope.interpret.behaviour.image_robustness import ImageRobustness, image_robustness
 from convscope.interpret.behaviour.knock_out import channel_knock_out
 from convscope.interpret.behaviour.knocked_out import KnockOut
 from convscope.interpret.behaviour.layer_similarity import LayerSimilarity, layer_similarity
@@ -78,7 +80,10 @@ from convscope.interpret.layer_size import LayerSize
 from convscope.interpret.learned.explained_images import ExplainedImages, explained_images
 from convscope.interpret.learned.record import Learned
 from convscope.interpret.learned.training_norms import NormsOfRun, TrainingNorms
-from convscope.interpret.look.look import LookOptions, look_at
+from convscope.interpret.look.compare_looks import compare_subjects
+from convscope.interpret.look.comparison import LookComparison
+from convscope.interpret.look.look import look_at
+from convscope.interpret.look.options import LookOptions
 from convscope.interpret.look.record import Look
 from convscope.interpret.receptive_field import field
 from convscope.interpret.replay import Replays
@@ -122,6 +127,15 @@ def network() -> nn.Module:
 def subject() -> Subject:
     """Return it with an image."""
     return Subject(network=network(), name=NASTY, image_name=NASTY, tensor=torch.ones(1, 1, 6, 6), notes=(NASTY,))
+
+
+def pictured() -> Subject:
+    """Return the network with an image of 8 bits."""
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 6, 1), np.uint8)
+    tensor = to_floats(pixels[None], Normalization.default(1))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return replace(subject(), pixels=pixels, tensor=tensor, classes=(NASTY,) * 2)
 
 
 def checks_of_a_map() -> AttributionChecks:
@@ -291,7 +305,12 @@ RECORDS: dict[type[Documented], Callable[[], Documented]] = {
     TrainingBytes: lambda: convscope.training_memory(network, (1, 6, 6)).at(32, optimizer="adam"),
     Explanation: lambda: convscope.explain(network(), torch.ones(1, 6, 6), layer="0", at=(1, 1)),
     CellField: lambda: field(inspected(), "0"),
-    Look: lambda: look_at(subject(), LookOptions(methods=("grad-cam", "gradient"))),
+    Look: lambda: look_at(
+        pictured(),
+        LookOptions(methods=("grad-cam", "gradient"), robustness=True, equivariance=True, visualize="1:0", seed=3),
+    ),
+    LookComparison: lambda: compare_subjects((subject(), subject()), LookOptions(methods=("grad-cam",))),
+    ImageRobustness: lambda: image_robustness(pictured()),
     FeatureMaps: lambda: feature_maps(subject()),
     Attribution: lambda: attribute(subject(), "occlusion"),
     AttributionChecks: checks_of_a_map,

@@ -35,6 +35,14 @@ def look_inside(network: nn.Module) -> None:
     assert_type(found.prediction, convscope.Prediction)
     assert_type(found.attributions, tuple[convscope.Attribution, ...])
     assert_type(found.save("cat"), tuple[Path, ...])
+    compared = convscope.compare_looks(network, "runs/first", image="cat.png", methods=["grad-cam", "occlusion"])
+    assert_type(compared, convscope.LookComparison)
+    assert_type(compared.rank_correlations("grad-cam"), tuple[float | None, ...])
+
+
+def distorted(found: convscope.ImageRobustness) -> str:
+    """Return what it takes least of to change a prediction."""
+    return "" if found.weakest is None else found.weakest.text
 
 
 def attributions(found: convscope.Attribution) -> float:

@@ -57,7 +57,7 @@ def with_deadline(command: Command) -> Command:
 
     @wraps(command)
     def limited(*_: Any, **given: Any) -> Any:
-        names = given.get("models") or (given.get("model") or "",)
+        names = given.get("models") or (given.get("model") or "", *given.get("against", ()))
         runs_code = (
             given["code"] or given["trust_code"] or any(":" in name or ".onnx" in name.lower() for name in names)
         )
@@ -106,6 +106,11 @@ def tell_end(code: int) -> bool:
         for left in sys.modules["multiprocessing.process"].active_children():
             left.kill()
     return watched
+
+
+def tell_interrupted() -> None:
+    """Tell the process that watches this one, if any, that the user's interrupt was taken: no second one is sent."""
+    _tell({"interrupted": True})
 
 
 def _too_long(name: str, seconds: float) -> str:
@@ -222,6 +227,7 @@ class _Watch:
         self.until: float | None = None
         self.code: int | None = None
         self.interrupts: list[float] = []
+        self.taken = False  # whether the child has said that it was interrupted
 
     def wait(self) -> int:
         """Return the exit code of the command, once its child has ended or is ended."""
@@ -234,7 +240,8 @@ class _Watch:
                 os.kill(self.child, signal.SIGKILL)
                 os.waitpid(self.child, 0)
                 return _said(_too_long(self.name, self.seconds)) if self.code is None else self.code
-            if len(self.interrupts) == 1 and self.code is None and time.monotonic() > self.interrupts[0] + _AGAIN:
+            alone = len(self.interrupts) == 1 and not self.taken
+            if alone and self.code is None and time.monotonic() > self.interrupts[0] + _AGAIN:
                 # A terminal interrupts both; `kill` this process alone.
                 self.interrupts.insert(0, 0.0)
                 os.kill(self.child, signal.SIGINT)
@@ -252,6 +259,7 @@ class _Watch:
                 self.pipe = -1
 
     def _hear(self, message: dict[str, Any]) -> None:
+        self.taken = self.taken or bool(message.get("interrupted"))
         if self.code is None:
             self.code = message.get("code")
         self.name, self.seconds = message.get("name", ""), message.get("seconds", 0.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import click
 from convscope.cli.deadline import with_deadline, within
 from convscope.cli.output import echo, write_output
 from convscope.cli.own_code import code_options, with_code
-from convscope.errors import GeometryError
+from convscope.cli.position import position_of
 
 if TYPE_CHECKING:
     from convscope.interpret.explanation.record import Explanation
@@ -79,7 +78,7 @@ def command(
             given,
             layer=layer,
             channel=channel,
-            at=_place(at),
+            at=position_of(at) if at else (),
             input_shape=None if input_text is None else parse_shape(input_text),
             seed=seed,
         )
@@ -116,11 +115,3 @@ def _edges(html_path: Path | None, as_json: bool) -> None:
     click.echo(lesson)
     if html_path is not None and not as_json:
         echo(f"\nwrote {html_path}")
-
-
-def _place(text: str) -> tuple[int, ...]:
-    if not text:
-        return ()
-    if not re.fullmatch(r"-?[0-9]{1,18}(,-?[0-9]{1,18})*", text):
-        raise GeometryError(f"--at must be whole numbers with commas, such as 3,4; got {text!r}")
-    return tuple(int(part) for part in text.split(","))

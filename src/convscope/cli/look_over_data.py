@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from convscope.report.documented import Documented
 
 JSON_VERSION = 1
-NAMES = ("parts", "every", "images", "split", "data", "against")
+NAMES = ("parts", "every", "images", "split", "data")
 """The options that go with a run and no image, as arguments of the command."""
 
-_EITHER = ("layer", "seed", "code", "trust_code", "deadline", "folder", "html_path", "as_json")
+_EITHER = ("layer", "against", "seed", "code", "trust_code", "deadline", "folder", "html_path", "as_json")
 _TELLING = ("examples", "robustness", "knock-out", "probes")  # what to look at next
 _PARTS = ("robustness", "equivariance")  # options of one image, of which a data set has a part
 
@@ -34,12 +34,11 @@ _PARTS = ("robustness", "equivariance")  # options of one image, of which a data
 def over_data_options(command: Command) -> Command:
     """Add the options of a look over a data set to a command."""
     options = (
-        click.option("--parts", metavar="A,B", help="No IMAGE: show these, such as robustness,knock-out."),
-        click.option("--all", "every", is_flag=True, help="No IMAGE: show every part, the slow ones too."),
-        click.option("--images", type=click.IntRange(1), metavar="N", help="No IMAGE: go through N at most  [1000]"),
-        click.option("--split", type=click.Choice(["test", "val", "train"]), help="No IMAGE: of these images."),
-        click.option("--data", metavar="DATA", help="No IMAGE: of these images, not those of the run."),
-        click.option("--against", metavar="RUN", help="No IMAGE: compare layers and norms with another run's."),
+        click.option("--parts", metavar="A,B", help="Show these parts, such as robustness,knock-out."),
+        click.option("--all", "every", is_flag=True, help="Show every part, the slow ones too."),
+        click.option("--images", type=click.IntRange(1), metavar="N", help="Go through N images at most  [1000]"),
+        click.option("--split", type=click.Choice(["test", "val", "train"]), help="Of these images of the run."),
+        click.option("--data", metavar="DATA", help="Of these images, not those of the run."),
     )
     for option in reversed(options):
         command = option(command)

@@ -21,7 +21,9 @@ from convscope.graph.propagate import Source, propagate
 from convscope.graph.reach import AxisReach
 from convscope.graph.receptive_field import field_at
 from convscope.graph.records import Graph
-from convscope.graph.vocabulary import CONVOLUTIONS
+from convscope.graph.vocabulary import CONVOLUTIONS, COPIES
+
+SAME_NUMBERS = COPIES | {"reshape", "squeeze", "unsqueeze"}  # operations that only lay numbers out anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,17 @@ class MapGeometry:
             last = next((one for one in read if self.layout(one) is not None), None)
             return value if last is None else last
         maps = (output for node in way for output in node.outputs if output in wanted)
-        return next((output for output in maps if self.layout(output) is not None), None)
+        return next((self._made(output) for output in maps if self.layout(output) is not None), None)
+
+    def _made(self, value: int) -> int:
+        """Return the value whose numbers this one lays out anew, as a squeeze does; it is a map as well."""
+        producers = {output: node for node in self.graph.nodes for output in node.outputs}
+        while (node := producers.get(value)) is not None and node.op in SAME_NUMBERS:
+            before = node.inputs[0]
+            if before in self.graph.inputs or self.layout(before) is None:
+                break
+            value = before
+        return value
 
 
 def placed(cells: Array, centres: Sequence[Floats], size: Sequence[int]) -> Floats:

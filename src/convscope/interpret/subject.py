@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import nn
 
 from convscope.arrays import Array
 from convscope.capture.load import ModelLike, load
-from convscope.data.preprocessing import Preprocessing
+from convscope.data.batches import to_floats
+from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.errors import GeometryError, did_you_mean
 from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.explanation.given import Given, in_dtype, network_input
@@ -20,6 +22,7 @@ from convscope.interpret.map_geometry import MapGeometry
 from convscope.interpret.replay import Replay, Replays
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.predictor import Predictor
+from convscope.runs.run_directory import Run
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,6 +38,7 @@ class Subject:
         classes: the names of the network's outputs; empty where they are not known.
         preprocessing: how an image becomes the tensor; None where that is not known.
         spec: what the network's run says of it, such as its temperature; None where it has no run.
+        run: the run that the network is of; None where it has none.
         notes: remarks, such as that the weights are random.
         given_replays: the network on any batch, where it is not simply the module, such as with other weights.
         given_replay: the run on this image, where it is known already.
@@ -48,6 +52,7 @@ class Subject:
     classes: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
     spec: ModelSpec | None = None
+    run: Run | None = None
     notes: tuple[str, ...] = field(default=())
     given_replays: Replays | None = None
     given_replay: Replay | None = None
@@ -70,6 +75,19 @@ class Subject:
     def geometry(self) -> MapGeometry:
         """Where the cells of each layer's map are on the image."""
         return MapGeometry(self.replay.graph)
+
+    @cached_property
+    def normalization(self) -> Normalization | None:
+        """How the picture became the input; None where the input is no picture of 8 bits, normalised."""
+        pixels = self.pixels
+        if pixels is None or self.tensor.shape != (1, pixels.shape[2], *pixels.shape[:2]):
+            return None
+        known = [] if self.preprocessing is None else [self.preprocessing.normalization]
+        for tried in (*known, Normalization.default(pixels.shape[2])):
+            floats = to_floats(np.ascontiguousarray(pixels)[None], tried)
+            if torch.equal(floats.to(self.tensor.dtype), self.tensor):
+                return tried
+        return None
 
     @cached_property
     def predicted(self) -> int:
@@ -120,6 +138,7 @@ def subject(model: ModelLike, image: Given, *, input_shape: Sequence[int] | None
         pixels=given.pixels,
         classes=() if prepared is None else prepared.classes,
         preprocessing=prepared,
+        run=loaded.run,
         spec=model.spec if isinstance(model, Predictor) else None if loaded.run is None else loaded.run.spec(),
         notes=(*filter(None, (loaded.weights_note(seed),)), *given.notes),
     )

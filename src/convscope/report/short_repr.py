@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import fields
@@ -55,6 +56,15 @@ def short_path(path: object, *, longest: int = LONGEST_VALUE) -> str:
     """
     text = str(path)
     return text if len(text) <= longest else f"…{text[1 - longest :]}"
+
+
+def image_label(name: str) -> str:
+    """Return how a title calls an image: by its file's name, a built-in digit by the whole of it.
+
+    >>> image_label("photos/2026/robin.jpg"), image_label("digits/7")
+    ('robin.jpg', 'digits/7')
+    """
+    return name if re.fullmatch(r"digits/[0-9]+", name) else name.rpartition("/")[2] or name
 
 
 def named_folder(path: str) -> str:

@@ -35,6 +35,7 @@ from convscope.runs.tensor_files import read_tensors, tensor_bytes
 
 FORMAT = 1
 KEPT = 2
+FOLDER = "checkpoint"
 TENSORS, STATE, PLAN = "tensors.safetensors", "state.json", "plan.json"
 MODEL, BEST, AVERAGE, OPTIMIZER = "model/", "best/", "average/", "optimizer/"
 
@@ -51,6 +52,17 @@ class Checkpoint:
     optimizer: Weights
     values: dict[str, Any]
     average: Weights = field(default_factory=dict)
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs were done; 0 where that is not known."""
+        epoch = self.values.get("epoch", 0)
+        return epoch if isinstance(epoch, int) else 0
+
+    @property
+    def measured(self) -> Weights:
+        """The weights whose accuracy the run's table has for this epoch: the averaged ones, or else the model's."""
+        return self.average or self.model
 
     def copied(self) -> Checkpoint:
         """Return a copy on the CPU, which training does not change; the best weights already are one."""
@@ -137,7 +149,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
     reasons = []
     for path in reversed(saved_checkpoints(folder)):
         try:
-            return _read(path)
+            return read_checkpoint(path)
         except RunError as error:
             reasons.append(str(error))
     if reasons:
@@ -148,7 +160,13 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
     return None
 
 
-def _read(path: Path) -> Checkpoint:
+def is_checkpoint(path: Path) -> bool:
+    """Return whether a folder has the name and the place of a run's checkpoint."""
+    return path.absolute().parent.name == FOLDER and path.name.startswith("step-") and path.is_dir()
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Return the checkpoint in a folder `step-NNN`; raises RunError where it is not whole."""
     files = read_folder(path)
     if files.keys() != {TENSORS, STATE}:
         raise RunError(f"{path} is not a checkpoint: it holds {', '.join(sorted(files)) or 'nothing'}")

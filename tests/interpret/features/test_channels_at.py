@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from convscope.errors import CaptureError, GeometryError
+from convscope.interpret.features.cell_boxes import CellBoxes
 from convscope.interpret.features.channels_at import channels_at
 from convscope.interpret.features.feature_maps import feature_maps
 from convscope.interpret.subject import Subject
@@ -30,7 +31,14 @@ def test_the_values_are_those_of_the_maps_and_the_box_holds_every_pixel_with_a_g
 def test_unless_given_the_position_is_the_one_with_the_most_energy(image):
     maps = feature_maps(image, "narrow").maps
     found = channels_at(image, "narrow")
-    assert found.position == np.unravel_index(np.square(maps).sum(0).argmax(), maps.shape[1:])
+    run, sizes = image.replay, image.pixels.shape[:2]
+    boxes = CellBoxes(run.names)
+    within = [
+        place for place in np.ndindex(*maps.shape[1:])
+        if all(first >= 0 and last < size
+               for (first, last), size in zip(boxes.box(run.find("narrow"), place).spans, sizes, strict=True))
+    ]  # fmt: skip
+    assert found.position == max(within, key=lambda place: np.square(maps[(slice(None), *place)]).sum())
 
 
 def test_ranks_are_shares_of_positions_that_are_smaller(image):

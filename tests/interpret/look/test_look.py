@@ -11,7 +11,8 @@ from torch import nn
 
 import convscope
 from convscope.data.preprocessing import Preprocessing
-from convscope.interpret.look.look import LookOptions, look_at
+from convscope.interpret.look.look import look_at
+from convscope.interpret.look.options import LookOptions
 from convscope.interpret.look.prediction import image_prediction
 from convscope.interpret.subject import Subject, subject
 from convscope.runs.model_spec import ModelSpec
@@ -73,11 +74,11 @@ def test_an_interrupt_keeps_what_is_ready() -> None:
 
     def interrupt(part: object) -> None:
         heard.append(type(part).__name__)
-        if len(heard) == 4:
+        if len(heard) == 5:
             raise KeyboardInterrupt
 
     found = convscope.look(network(), IMAGE, on_part=interrupt)
-    assert heard == ["Prediction", "LayerFilters", "FeatureMaps", "Attribution"]
+    assert heard == ["Prediction", "LayerFilters", "FeatureMaps", "ChannelsAt", "Attribution"]
     assert found.interrupted and len(found.attributions) == 1 and found.checks == ()
     assert "Interrupted" in str(found) and "Grad-CAM" in found.to_html()
 
@@ -103,6 +104,40 @@ def test_a_page_of_a_network_without_a_picture_has_its_numbers() -> None:
     found = convscope.look(model, wave, methods=["grad-cam", "gradient"])
     assert found.picture is None and len(found.checks) == 2
     assert "What the answer rests on" in found.to_html() and "Grad-CAM" in str(found)
+
+
+def test_grad_cam_is_of_the_layer_that_made_the_last_map() -> None:
+    """Pooling to one position is captured with a squeeze before it, which makes no map of its own."""
+    wave = np.linspace(-1, 1, 40, dtype=np.float32)[None]
+    model = nn.Sequential(nn.Conv1d(1, 3, 5), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(3, 2))
+    found = convscope.look(model, wave, methods=["grad-cam"], checks=False)
+    assert found.attributions[0].layer == "1" and found.channels is not None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_asked_for_is_there_in_any_type(dtype: torch.dtype) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (12, 12), dtype=np.uint8)
+    model = network().eval().to(dtype)
+    asked = LookOptions(methods=(), robustness=True, equivariance=True, visualize="2:1", at=(3, 4))
+    found = look_at(subject(model, image), asked)
+    assert found.left_out == () and found.channels is not None and found.channels.position == (3, 4)
+    assert found.robustness is not None and len(found.robustness.smallest) == 5 and found.equivariance is not None
+    seen = found.visualization
+    assert seen is not None and seen.channels == (1,) and seen.own is not None and seen.data == "the input alone"
+    assert seen.own[0] == pytest.approx(seen.largest[0], rel=0.05)
+    assert {"robustness", "equivariance", "visualization 2", "channels 2"} <= set(found.results())
+
+
+def test_an_interrupt_inside_a_part_keeps_it_and_ends_the_look() -> None:
+    image = np.random.default_rng(1).integers(0, 256, (12, 12), dtype=np.uint8)
+
+    def stop(done: int, total: int, what: str) -> None:
+        if what == "shifting the image":
+            raise KeyboardInterrupt
+
+    asked = LookOptions(methods=(), equivariance=True, visualize="2:1")
+    found = look_at(subject(network().eval(), image), asked, progress=stop)
+    assert found.interrupted and found.equivariance is not None and found.visualization is None
 
 
 def test_several_labels_are_said() -> None:

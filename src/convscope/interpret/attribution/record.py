@@ -11,7 +11,7 @@ import numpy as np
 from convscope.arrays import Array, Floats
 from convscope.interpret.attribution.overlay import overlaid
 from convscope.report import units
-from convscope.report.colour_maps import ColourScale, number_text
+from convscope.report.colour_maps import ColourScale, ScaleKind, number_text
 from convscope.report.document import Block, Callout, Document, Fact, Facts, Figure
 from convscope.report.documented import Pictured
 from convscope.report.image_grid import Tile, grid_text, image_grid
@@ -20,7 +20,8 @@ from convscope.report.slices import chosen
 from convscope.report.svg import Drawing
 
 SLICES = 6  # of a volume, that are drawn
-TILE = 168.0  # width of a picture
+TILE, WIDE = 168.0, 480.0  # width of a picture, and of a row of numbers
+CLIPPED = 99  # percentile of a map at the input at which its colours end, where the largest is twice as much
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -90,7 +91,19 @@ class Attribution(Pictured):
     @property
     def scale(self) -> ColourScale:
         """The colours of the map: around 0 where it is signed, else from 0."""
-        return ColourScale.of(self.map, self.cells, kind="diverging" if self.signed else "sequential")
+        kind: ScaleKind = "diverging" if self.signed else "sequential"
+        end = self._clipped_at()
+        if end is not None:
+            return ColourScale.of(np.clip(self.map, -end, end), kind=kind)
+        return ColourScale.of(self.map, self.cells, kind=kind)
+
+    def _clipped_at(self) -> float | None:
+        """Return where the colours of a map at the input end, if few of its pixels are far above all others."""
+        strength = np.abs(self.map[np.isfinite(self.map)])
+        if self.layer or self.map.ndim != 2 or not strength.size:
+            return None
+        end = float(np.percentile(strength, CLIPPED))
+        return end if 0 < end < float(strength.max()) / 2 else None
 
     def arrays(self) -> dict[str, Array]:
         """Return the numbers that are kept beside a picture: the cells, the map, and the map of each channel."""
@@ -110,18 +123,27 @@ class Attribution(Pictured):
     def figure(self) -> Drawing:
         """Draw the image, the map over it and alone, and the cells, on one scale with its colour bar."""
         title = f"{self.title}: {self.class_name}, {self.where()}"
+        end = self._clipped_at()
+        clipped = []
+        if end is not None:
+            largest = number_text(float(np.nanmax(np.abs(self.map))))
+            clipped.append(
+                f"colours end at {number_text(end)}, which {CLIPPED} % of pixels are below; largest {largest}"
+            )
         unit = "score" if self.method == "occlusion" else "attribution"
         return image_grid(
             self.tiles(),
             title=title,
-            subtitle="; ".join(self.notes),
+            subtitle="; ".join((*self.notes, *clipped)),
             scale=self.scale,
             unit=unit,
-            tile_width=TILE,
+            columns=1 if self.map.ndim == 1 else 6,
+            tile_width=TILE if self.map.ndim > 1 else WIDE,
         )
 
     def _caption(self) -> str:
-        signs = "Orange: evidence for the class, blue: against it." if self.signed else "Lighter: more evidence."
+        more = "Lighter" if self.map.ndim > 1 else "Higher"
+        signs = "Orange: evidence for the class, blue: against it." if self.signed else f"{more}: more evidence."
         return f"{signs} Cells are at the centres of their receptive fields." if self.layer else signs
 
     def document(self) -> Document:

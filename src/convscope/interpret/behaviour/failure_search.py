@@ -40,6 +40,7 @@ def failure_search(
     classes: Sequence[str] = (),
     device: torch.device | str = "cpu",
     batch_size: int | None = None,
+    dtype: torch.dtype | None = None,
     progress: Progress = no_progress,
 ) -> RobustnessProfile:
     """Return for each image the smallest strength of each distortion at which its prediction differs.
@@ -55,6 +56,7 @@ def failure_search(
         classes: names of the network's classes.
         device: where the network is.
         batch_size: images in a forward pass; by the memory that one takes unless given.
+        dtype: that the network computes in; float32 unless given.
         progress: is told of each batch of images.
 
     Raises:
@@ -74,10 +76,11 @@ def failure_search(
     _, height, width, _ = images.images.shape
     asked = tuple(tried) or distortions(height, width)
     one = to_floats(np.asarray(images.images[np.arange(1)]), normalization, device=device)
+    one = one.to(dtype or one.dtype)
     graph, _ = replays.graph_on(one)
     count = int(replays.class_scores(one).shape[1])
     size = batch_size or batch_of(graph, len(images))
-    predict = _predictor(replays, normalization, size, device)
+    predict = _predictor(replays, normalization, size, one)
     searches = [_DistortionSearch(distortion) for distortion in asked]
     predicted: list[Integers] = []
     done = 0
@@ -202,9 +205,12 @@ def _predicted(
     )
 
 
-def _predictor(replays: Replays, normalization: Normalization, size: int, device: torch.device | str) -> _Predict:
-    """Return the function from levels (N, C, H, W), 0 to 1, to predicted classes (N,)."""
-    mean, std = (torch.tensor(levels, device=device)[None, :, None, None] for levels in
+def _predictor(replays: Replays, normalization: Normalization, size: int, like: Tensor) -> _Predict:
+    """Return the function from levels (N, C, H, W), 0 to 1, to predicted classes (N,).
+
+    Their device and type are those of `like`.
+    """
+    mean, std = (torch.tensor(levels, device=like.device)[None, :, None, None] for levels in
                  (normalization.mean, normalization.std))  # fmt: skip
 
     def predict(levels: Tensor) -> Integers:
@@ -214,7 +220,7 @@ def _predictor(replays: Replays, normalization: Normalization, size: int, device
             # A power of two at most, the last image repeated: a network is captured once for each size.
             padded = min(size, 1 << (len(part) - 1).bit_length())
             rows = torch.arange(padded, device=part.device).clamp(max=len(part) - 1)
-            scores = replays.class_scores((part[rows] - mean) / std)
+            scores = replays.class_scores(((part[rows] - mean) / std).to(like.dtype))
             found.append(predictions(scores)[: len(part)])
         return np.concatenate(found)
 

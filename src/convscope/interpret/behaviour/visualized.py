@@ -15,6 +15,7 @@ from convscope.report.document import Block, Callout, Document, Figure, Section
 from convscope.report.documented import Pictured
 from convscope.report.image_grid import Tile, image_grid
 from convscope.report.json_values import json_dict
+from convscope.report.short_repr import image_label
 from convscope.report.svg import Drawing
 from convscope.report.table import Cell, Column, Row, Table
 from convscope.report.units import few, percent, shape
@@ -38,6 +39,8 @@ class FeatureVisualization(Pictured):
         steps: how many were allowed.
         interrupted: whether it was stopped before its end.
         patches: the image regions of the data set with the largest values of these channels.
+        image_name: an image that is looked at; "" where there is none.
+        own: the largest value of each channel on it, (K,); None where there is none.
     """
 
     network: str
@@ -51,6 +54,8 @@ class FeatureVisualization(Pictured):
     steps: int
     interrupted: bool
     patches: LayerPatches
+    image_name: str = ""
+    own: Floats | None = None
 
     @property
     def shares(self) -> Floats:
@@ -86,6 +91,8 @@ class FeatureVisualization(Pictured):
             largest: the largest in the data set.
             shares: reached as a share of it; "nan" where that is not above 0.
             unexplained: channels whose pictures reach less than the best image.
+            image: the image that is looked at; "" where there is none.
+            own: the largest value of each channel on it; None where there is none.
             steps: how many were done.
             allowed: how many were allowed.
             interrupted: whether it was stopped before its end.
@@ -101,6 +108,8 @@ class FeatureVisualization(Pictured):
                 "largest": self.largest,
                 "shares": self.shares,
                 "unexplained": self.unexplained,
+                "image": self.image_name,
+                "own": self.own,
                 "steps": len(self.growth),
                 "allowed": self.steps,
                 "interrupted": self.interrupted,
@@ -110,15 +119,16 @@ class FeatureVisualization(Pictured):
     def figure(self) -> Drawing:
         """Draw the pictures, each with what it reaches."""
         tiles = [
-            Tile(picture, f"channel {channel}", f"{number_text(float(value))}, best image {number_text(float(best))}",
+            Tile(picture, f"channel {channel}", f"reaches {number_text(float(value))}, data {number_text(float(best))}",
                  description=f"reaches {number_text(float(value))}", photograph=True)
             for picture, channel, value, best in zip(self.pictures, self.channels, self.reached, self.largest,
                                                      strict=True)
         ]  # fmt: skip
+        made = f"{shape(self.pictures.shape[1:3])} pixels, {len(self.growth)} steps"
         return image_grid(
             tiles,
             title=f"{self.layer}: pictures that excite its channels",
-            subtitle=f"{shape(self.pictures.shape[1:3])} pixels, {len(self.growth)} steps; values: largest of the map",
+            subtitle=f"{made}; the channel's largest value, and that on {self.data}",
             columns=4,
             tile_width=176,
         )
@@ -133,15 +143,20 @@ class FeatureVisualization(Pictured):
 
     def table(self) -> Table:
         """Return the channels with what their pictures reach."""
-        columns = (Column("channel", numeric=True), Column("reached", numeric=True),
-                   Column("largest in the data", numeric=True), Column("share", numeric=True))  # fmt: skip
+        columns = [Column("channel", numeric=True), Column("reached", numeric=True),
+                   Column("largest in the data", numeric=True), Column("share", numeric=True)]  # fmt: skip
+        if self.own is not None:
+            columns.append(Column(f"on {image_label(self.image_name)}", numeric=True))
         rows = []
-        for channel, value, best, share in zip(self.channels, self.reached, self.largest, self.shares, strict=True):
+        for place, channel in enumerate(self.channels):
+            value, best, share = self.reached[place], self.largest[place], self.shares[place]
             shown = "?" if np.isnan(share) else percent(float(share))
             cells: list[Cell] = [(str(channel), channel), (number_text(float(value)), float(value)),
                                  (number_text(float(best)), float(best)), (shown, float(share))]  # fmt: skip
+            if self.own is not None:
+                cells.append((number_text(float(self.own[place])), float(self.own[place])))
             rows.append(Row.of(cells))
-        return Table(columns, tuple(rows))
+        return Table(tuple(columns), tuple(rows))
 
     def document(self) -> Document:
         """Return what is shown: remarks, the values, the pictures, and the top patches beside them."""

@@ -18,10 +18,12 @@ from convscope.report.document import Block, Callout, Document, Fact, Facts, Fig
 from convscope.report.documented import Pictured
 from convscope.report.image_grid import Tile, grid_text, image_grid
 from convscope.report.json_values import json_dict
+from convscope.report.short_repr import image_label
 from convscope.report.svg import Drawing, below
 from convscope.report.table import Column, Row, Table
 from convscope.report.units import percent, plural, shape
 
+_TRIED = 256  # positions that are looked at for one without padding
 LISTED = 10  # channels in the table
 _WIDE = 240.0
 
@@ -110,7 +112,7 @@ class ChannelsAt(Pictured):
         title = f"{self.network}: all {len(self.values):,} channels of {self.layer} at {self._where()}"
         bars = image_grid(
             [Tile(self.values, f"channels 0 to {len(self.values) - 1}")],
-            title="what each channel finds there", scale=ColourScale.of(self.values), unit="activation",
+            title="the activation of each channel there", scale=ColourScale.of(self.values), unit="activation",
             tile_width=2 * _WIDE + 12,
         )  # fmt: skip
         regions = self._regions()
@@ -147,7 +149,7 @@ class ChannelsAt(Pictured):
         return Document(f"Channels of {self.layer} of {self.network} at {self._where()}", tuple(blocks))
 
     def _image(self) -> str:
-        return self.image_name.rpartition("/")[2] or self.image_name
+        return image_label(self.image_name)
 
     def _where(self) -> str:
         return f"({', '.join(map(str, self.position))}) of {shape(self.sizes)}" if self.position else "no position"
@@ -173,7 +175,8 @@ def channels_at(subject: Subject, layer: str = "", at: tuple[int, ...] | None = 
     Args:
         subject: the network and the image.
         layer: a layer or operation by name; the first layer with weights, after its activation, unless given.
-        at: the position, (row, column) of a map; the one with the largest sum of squares over channels unless given.
+        at: the position, (row, column) of a map; unless given the one with the largest sum of squares over channels
+            among those whose receptive fields lie within the image.
 
     Raises:
         CaptureError: there is no such layer; the message has the nearest names. Or it has no channels.
@@ -191,15 +194,13 @@ def channels_at(subject: Subject, layer: str = "", at: tuple[int, ...] | None = 
     value = run.find(layer)
     maps = sample_maps(run, value, of=layer)
     sizes = maps.shape[1:]
-    if at is None:
-        energy = np.nan_to_num(np.square(maps).sum(axis=0), nan=-1.0)
-        at = tuple(int(i) for i in np.unravel_index(int(energy.argmax()), sizes)) if sizes else ()
-    place = _checked_place(at, sizes, layer)
+    boxes = CellBoxes(run.names)
+    place = _strongest(maps, boxes, value) if at is None else _checked_place(at, sizes, layer)
     spread = maps.reshape(len(maps), -1)
     values = spread[:, int(np.ravel_multi_index(place, sizes)) if sizes else 0]
     with np.errstate(invalid="ignore"):
         ranks = (spread < values[:, None]).mean(axis=1)
-    box = CellBoxes(run.names).box(value, place)
+    box = boxes.box(value, place)
     missing = int((~np.isfinite(values)).sum())
     notes = [*subject.notes]
     if missing:
@@ -210,6 +211,20 @@ def channels_at(subject: Subject, layer: str = "", at: tuple[int, ...] | None = 
         network=subject.name, image_name=subject.image_name, layer=layer, position=place, sizes=sizes, values=values,
         ranks=ranks, box=box, picture=subject.pixels, notes=tuple(notes),
     )  # fmt: skip
+
+
+def _strongest(maps: Floats, boxes: CellBoxes, value: int) -> tuple[int, ...]:
+    """Return the position of largest energy, that of a cell which reads no padding where one of the first does."""
+    sizes = maps.shape[1:]
+    energy = np.nan_to_num(np.square(maps).sum(axis=0), nan=-1.0).reshape(-1)
+    order = [tuple(int(i) for i in np.unravel_index(at, sizes)) for at in np.argsort(-energy, kind="stable")[:_TRIED]]
+    for place in order if sizes else []:
+        box = boxes.box(value, place)
+        if box is None or all(
+            first >= 0 and last < size for (first, last), size in zip(box.spans, boxes.image_size, strict=True)
+        ):
+            return place
+    return order[0] if sizes else ()
 
 
 def _checked_place(at: tuple[int, ...], sizes: tuple[int, ...], layer: str) -> tuple[int, ...]:

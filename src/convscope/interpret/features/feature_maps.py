@@ -26,6 +26,7 @@ from convscope.report.documented import Pictured
 from convscope.report.image_grid import Tile, grid_figure, image_grid
 from convscope.report.json_values import json_dict
 from convscope.report.progress import Progress, no_progress
+from convscope.report.short_repr import image_label
 from convscope.report.svg import Drawing
 from convscope.report.units import plural, shape
 
@@ -169,7 +170,7 @@ class FeatureMaps(Pictured):
         return _MEASURES[self.ranking].format(self.target)
 
     def _image(self) -> str:
-        return self.image_name.rpartition("/")[2] or self.image_name
+        return image_label(self.image_name)
 
     def _settings(self) -> dict[str, Any]:
         first = f"channels of {self.layer}, {shape(self.maps.shape)}"

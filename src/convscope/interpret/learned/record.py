@@ -15,8 +15,8 @@ from convscope.interpret.behaviour.reliability import Reliability
 from convscope.interpret.behaviour.robustness_profile import RobustnessProfile
 from convscope.interpret.behaviour.visualized import FeatureVisualization
 from convscope.interpret.effective_field.productivity import UnproductiveLayers
-from convscope.interpret.equivariance.layer_errors import Equivariance
 from convscope.interpret.equivariance.prediction_consistency import PredictionConsistency
+from convscope.interpret.equivariance.record import Equivariance
 from convscope.interpret.features.filters import LayerFilters
 from convscope.interpret.features.top_patches import TopPatches
 from convscope.interpret.health.layer_health import NetworkHealth

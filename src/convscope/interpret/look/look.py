@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from convscope.api.annotations import NotNegative, Positive
@@ -11,45 +11,21 @@ from convscope.api.generators import exclusive
 from convscope.api.public import public
 from convscope.api.torch_state import changes_undone, known_state
 from convscope.capture.load import ModelLike
-from convscope.errors import CaptureError, ConvscopeError
 from convscope.hardware.allocator import prepare_memory
-from convscope.interpret.attribution.checks.check import check_attributions
-from convscope.interpret.attribution.methods import attribute, find_method
-from convscope.interpret.attribution.options import AttributionOptions
-from convscope.interpret.attribution.record import Attribution
-from convscope.interpret.effective_field.effective_fields import effective_fields
 from convscope.interpret.explanation.given import Given
-from convscope.interpret.features.feature_maps import ChannelRanking, ScaleOf, feature_maps
-from convscope.interpret.features.filters import LayerFilters, filters
+from convscope.interpret.features.feature_maps import ChannelRanking, ScaleOf
 from convscope.interpret.finite import require_finite
+from convscope.interpret.look.options import LOOK_METHODS, MAPS, LookOptions
+from convscope.interpret.look.parts import parts, require_parts
 from convscope.interpret.look.prediction import image_prediction
 from convscope.interpret.look.record import Look, LookPart
 from convscope.interpret.subject import Subject, subject
-from convscope.report.progress import Progress, ProgressOption, progress_of
+from convscope.report.progress import ProgressOption
 from convscope.report.units import plural
 from convscope.runs.predictions import Prediction
 
-LOOK_METHODS = ("grad-cam", "hires-cam", "integrated-gradients", "occlusion", "guided-backprop")
-MAPS = 8
-
 OnPart: TypeAlias = Callable[[LookPart], None]
 """What is called with each part of a look once it is ready."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LookOptions:
-    """What a look shows; the arguments of `look`, which says what each is."""
-
-    layer: str | None = None
-    target: int | str | None = None
-    methods: tuple[str, ...] = LOOK_METHODS
-    checks: bool = True
-    maps: int = MAPS
-    page: int = 1
-    ranking: ChannelRanking = "energy"
-    scale: ScaleOf = "layer"
-    fields: bool = False
-    seed: int = 0
 
 
 @public
@@ -66,7 +42,11 @@ def look(
     page: Positive = 1,
     ranking: ChannelRanking = "energy",
     scale: ScaleOf = "layer",
+    at: Sequence[int] | None = None,
     fields: bool = False,
+    equivariance: bool = False,
+    robustness: bool = False,
+    visualize: str | None = None,
     input_shape: Sequence[int] | None = None,
     seed: NotNegative = 0,
     on_part: OnPart | None = None,
@@ -92,7 +72,14 @@ def look(
         ranking: which maps come first: "energy" (mean square), "contribution" (fall of the score without the channel),
             "gradient" (gradient times activation) or "order" (by number).
         scale: what has one colour scale: each "map", the "layer" or the "network".
+        at: a position on the layer's map, (row, column), whose channels are shown together; the one with the largest
+            sum of squares unless given.
         fields: measure the layers' effective fields too.
+        equivariance: shift the image and measure per layer how far its map is from moving with it.
+        robustness: find the smallest shift, rotation, blur, brightness and crop of the image that changes the
+            prediction.
+        visualize: a layer, as "layer1.0" or with channels as "layer1.0:3,5": pictures that excite these channels are
+            made, beside the run's images that do; of a network without a run, beside the image.
         input_shape: of one sample, (C, *S); the model's own unless given.
         seed: of random orders, and of the weights of a model that has none of its own.
         on_part: is called with each part once it is ready.
@@ -102,7 +89,7 @@ def look(
         ArgumentError: no such method.
         CaptureError: no such model or layer, or scores that are not finite: the message has the first layer of those.
         DataError: the image can't be read, or does not have the network's channels or sizes.
-        GeometryError: no such class, or page of maps.
+        GeometryError: no such class, page of maps, position or channel.
 
     >>> import numpy as np
     >>> from torch import nn
@@ -121,7 +108,11 @@ def look(
         page=page,
         ranking=ranking,
         scale=scale,
+        at=None if at is None else tuple(at),
         fields=fields,
+        equivariance=equivariance,
+        robustness=robustness,
+        visualize=visualize,
         seed=seed,
     )
     return look_at(subject(model, image, input_shape=input_shape, seed=seed), options, on_part, progress)
@@ -132,10 +123,8 @@ def look_at(
 ) -> Look:
     """Return a look at a network and an image that are prepared; arguments and errors as of `look`."""
     with known_state():
-        methods = [find_method(name) for name in dict.fromkeys(options.methods)]
+        require_parts(given, options)
         target = given.target(options.target)
-        if options.layer is not None:
-            given.replay.find(options.layer)
         require_finite(given.replay)
         prediction = image_prediction(given)
         found = Look(
@@ -148,9 +137,9 @@ def look_at(
             notes=(*given.notes, *_label_notes(prediction, options, given.class_name(target))),
         )
         _hand_on(prediction, on_part)
-        options = replace(options, target=target, methods=tuple(method.name for method in methods))
+        options = replace(options, target=target, methods=tuple(dict.fromkeys(options.methods)))
         try:
-            for part in _parts(given, options, progress):
+            for part in parts(given, options, progress):
                 found = found.with_part(part)
                 _hand_on(part, on_part)
         except KeyboardInterrupt:
@@ -162,73 +151,6 @@ def _hand_on(part: LookPart | str, on_part: OnPart | None) -> None:
     if on_part is not None and not isinstance(part, str):
         with changes_undone():
             on_part(part)
-
-
-def _parts(given: Subject, options: LookOptions, progress: ProgressOption) -> Iterator[LookPart | str]:
-    """Yield each part when it is ready, the quick ones first; of what the network does not have, why."""
-    yield from _one("filters", lambda _: _filters(given, options.layer), progress)
-    yield from _one("feature maps", lambda report: _maps(given, options, report), progress, asked=options.page > 1)
-    attributions: list[Attribution] = []
-    for name in options.methods:
-        for part in _one(name, lambda report, name=name: _attribution(given, name, options, report), progress):  # type: ignore[misc]
-            attributions += [part] if isinstance(part, Attribution) else []
-            yield part
-            if isinstance(part, Attribution) and part.interrupted:
-                raise KeyboardInterrupt
-    if options.checks and attributions:
-        with progress_of(progress) as report:
-            checks = check_attributions(given, attributions, seed=options.seed, progress=report)
-        yield from checks
-    if options.fields:
-        yield from _one("effective fields", lambda report: _fields(given, options.seed, report), progress)
-
-
-def _one(
-    what: str, compute: Callable[[Progress], LookPart], progress: ProgressOption, *, asked: bool = False
-) -> Iterator[LookPart | str]:
-    """Yield one part, or why the network has none; with `asked`, that is an error."""
-    try:
-        with progress_of(progress) as report:
-            part = compute(report)
-    except ConvscopeError as error:
-        if asked:
-            raise
-        yield f"{what} left out: {error}"
-        return
-    yield part
-
-
-def _filters(given: Subject, layer: str | None) -> LayerFilters:
-    """Return the filters of the layer, or of the first layer where it has none."""
-    try:
-        return filters(given.replay, layer or "")
-    except CaptureError:
-        if layer is None:
-            raise
-        return filters(given.replay)
-
-
-def _maps(given: Subject, options: LookOptions, progress: Progress) -> LookPart:
-    return feature_maps(
-        given,
-        options.layer or "",
-        ranking=options.ranking,
-        target=options.target,
-        page=options.page,
-        per_page=options.maps,
-        scale=options.scale,
-        progress=progress,
-    )
-
-
-def _attribution(given: Subject, name: str, options: LookOptions, progress: Progress) -> Attribution:
-    layer = options.layer if "layer" in find_method(name).takes else None
-    return attribute(given, name, target=options.target, options=AttributionOptions(layer=layer, progress=progress))
-
-
-def _fields(given: Subject, seed: int, progress: Progress) -> LookPart:
-    found = effective_fields(given.network, given.tensor, seed=seed, progress=progress)
-    return replace(found, network=given.name)
 
 
 def _label_notes(prediction: Prediction, options: LookOptions, explained: str) -> tuple[str, ...]:

@@ -20,30 +20,50 @@ from convscope.report.document import (
 from convscope.report.documented import Documented
 from convscope.report.image_grid import Tile, grid_text
 
+_SAME = ("class", "score")  # what is the same for all attributions of a page
+
 
 def attribution_section(found: Attribution, checks: AttributionChecks | None) -> Section:
     """Return an attribution with what its checks found."""
-    facts = [block for block in found.document().blocks if isinstance(block, Facts)]
-    callouts = [block for block in found.document().blocks if isinstance(block, Callout)]
+    blocks = found.document().blocks
+    facts = [fact for block in blocks if isinstance(block, Facts) for fact in block.facts if fact.name not in _SAME]
+    callouts = [Callout(block.severity, sentence(block.text)) for block in blocks if isinstance(block, Callout)]
     text = grid_text([Tile(found.cells, "cells")])
     figures: list[Block] = [
         Figure(block.source, block.caption, text) if isinstance(block, Figure) else block
-        for block in found.document().blocks
+        for block in blocks
         if isinstance(block, Figure)
     ]
-    beside: list[Block] = [] if checks is None else list(_checks(checks))
-    return Section(f"{found.title}: {verdict(found, checks)}", (*figures, *callouts, *beside, *facts))
+    said: list[Block] = [] if checks is None else list(_said(checks))
+    numbers = [Facts(tuple(facts)), *([] if checks is None else _numbers(checks))]
+    return Section(
+        f"{found.title}: {verdict(found, checks)}",
+        (*figures, *callouts, *said, Details("Settings, numbers and curves", tuple(numbers))),
+    )
 
 
-def _checks(checks: AttributionChecks) -> Iterator[Block]:
-    """Yield what the checks found: warnings, sentences, the numbers, and the curves for those who open them."""
+def _said(checks: AttributionChecks) -> Iterator[Block]:
+    """Yield what the checks found in sentences, warnings first."""
     yield from (Callout("warning", sentence(text)) for text in checks.warnings)
     yield from (Paragraph(sentence(text)) for text in checks.sentences if text not in checks.warnings)
+
+
+def _numbers(checks: AttributionChecks) -> list[Block]:
     curves = checks.randomization is not None or checks.perturbation is not None
-    yield Details("Numbers and curves of the checks", (*([Figure(checks.figure)] if curves else []), checks.table()))
+    return [*([Figure(checks.figure)] if curves else []), checks.table()]
+
+
+def once(blocks: Sequence[Block], said: set[str]) -> tuple[Block, ...]:
+    """Return blocks without the remarks that were said before, and add those that are said now."""
+    kept = tuple(block for block in blocks if not (isinstance(block, Callout) and block.text in said))
+    said.update(block.text for block in kept if isinstance(block, Callout))
+    return kept
 
 
 def part_section(title: str, found: Documented, *, said: Sequence[str]) -> Section:
-    """Return a part's blocks, pictures first, without the notes that the page has at its top."""
+    """Return a part's blocks, pictures first, its figures to be opened, without the notes at the page's top."""
     blocks = [block for block in found.document().blocks if not (isinstance(block, Callout) and block.text in said)]
-    return Section(title, tuple(sorted(blocks, key=lambda block: not isinstance(block, Figure))))
+    figures = [block for block in blocks if isinstance(block, Figure)]
+    facts = [block for block in blocks if isinstance(block, Facts)]
+    others = [block for block in blocks if not isinstance(block, Figure | Facts)]
+    return Section(title, (*figures, *others, *([Details("Numbers", tuple(facts))] if facts else [])))

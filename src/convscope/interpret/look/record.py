@@ -11,34 +11,50 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from convscope.arrays import Array
-from convscope.errors import RunError
 from convscope.interpret.attribution.checks.record import AttributionChecks
 from convscope.interpret.attribution.record import Attribution
+from convscope.interpret.behaviour.image_robustness import ImageRobustness
+from convscope.interpret.behaviour.visualized import FeatureVisualization
 from convscope.interpret.effective_field.record import EffectiveFields
+from convscope.interpret.equivariance.record import Equivariance
+from convscope.interpret.features.channels_at import ChannelsAt
 from convscope.interpret.features.feature_maps import FeatureMaps
 from convscope.interpret.features.filters import LayerFilters
+from convscope.interpret.look.overview import CHECKS_LEGEND, overview_figure, overview_table
 from convscope.interpret.look.page import attribution_section, part_section
-from convscope.interpret.look.saved import save_results
-from convscope.interpret.look.verdict import verdict
-from convscope.report.document import Block, Callout, Columns, Document, Figure, Section, dated_footer, sentence
+from convscope.interpret.look.saved import save_page
+from convscope.report.document import (
+    Block,
+    Callout,
+    Columns,
+    Document,
+    Figure,
+    Paragraph,
+    Section,
+    dated_footer,
+    sentence,
+)
 from convscope.report.documented import Documented, Pictured
-from convscope.report.image_grid import Tile, image_grid
 from convscope.report.json_values import json_dict
-from convscope.report.short_repr import short_path
+from convscope.report.short_repr import image_label
 from convscope.report.svg import Drawing
-from convscope.report.table import Cell, Column, Row, Table
+from convscope.report.table import Table
 from convscope.report.units import percent
-from convscope.runs.atomic_files import write_file
 from convscope.runs.predictions import Prediction
 
-LookPart: TypeAlias = Prediction | LayerFilters | FeatureMaps | Attribution | AttributionChecks | EffectiveFields
+LookPart: TypeAlias = (
+    Prediction | LayerFilters | FeatureMaps | ChannelsAt | Attribution | AttributionChecks | ImageRobustness
+    | Equivariance | FeatureVisualization | EffectiveFields
+)  # fmt: skip
 """A part of a look, as it is handed on when it is ready."""
 
-PAGE_NAME = "look.html"
-_TILE = 168.0
+_SUBTITLE = 90  # characters of the remarks in a picture
 _READING = (
     "Coloured where the class's score depends on the image, grey where it does not: orange or yellow speaks for the "
     "class, blue against it. A map is worth what its checks say."
+)
+_READING_OF_NUMBERS = (
+    "What is above 0 speaks for the class, what is below against it. A map is worth what its checks say."
 )
 
 
@@ -57,8 +73,12 @@ class Look(Pictured):
         picture: the image as the network sees it, uint8 (H, W, C); None where the input is no picture.
         maps: feature maps of a layer.
         filters: the filters of a layer.
+        channels: all channels of that layer at one position.
         attributions: which parts of the image the class's score depends on, one for each method.
         checks: of the attributions, in their order; empty where they were left out.
+        robustness: the smallest distortions that change the prediction, where they were asked for.
+        equivariance: how far each layer's map is from moving with the image, where it was asked for.
+        visualization: pictures that excite channels, where they were asked for.
         fields: the layers' effective fields, where they were asked for.
         left_out: what this network has no picture of, a sentence each.
         notes: remarks, such as that the weights are random.
@@ -73,8 +93,12 @@ class Look(Pictured):
     picture: Array | None = None
     maps: FeatureMaps | None = None
     filters: LayerFilters | None = None
+    channels: ChannelsAt | None = None
     attributions: tuple[Attribution, ...] = ()
     checks: tuple[AttributionChecks, ...] = ()
+    robustness: ImageRobustness | None = None
+    equivariance: Equivariance | None = None
+    visualization: FeatureVisualization | None = None
     fields: EffectiveFields | None = None
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -93,6 +117,14 @@ class Look(Pictured):
                 return replace(self, attributions=(*self.attributions, part))
             case AttributionChecks():
                 return replace(self, checks=(*self.checks, part))
+            case ChannelsAt():
+                return replace(self, channels=part)
+            case ImageRobustness():
+                return replace(self, robustness=part)
+            case Equivariance():
+                return replace(self, equivariance=part)
+            case FeatureVisualization():
+                return replace(self, visualization=part)
             case EffectiveFields():
                 return replace(self, fields=part)
             case str():
@@ -116,29 +148,16 @@ class Look(Pictured):
     def headline(self) -> str:
         """Return the network, the image, and the class that is explained with its probability."""
         share = float(self.prediction.shares[self.target])
-        return f"{self.network} on {short_path(self.image_name)}: {self.class_name} ({percent(share)})"
+        return f"{self.network} on {image_label(self.image_name)}: {self.class_name} ({percent(share)})"
 
     def figure(self) -> Drawing:
         """Draw the image, and each attribution over it with its checks' verdict."""
-        tiles = [] if self.picture is None else [Tile(self.picture, "the image", "network's input")]
-        tiles += [_over_image(found, checks) for found, checks in self.checked]
-        if len(tiles) < 2:
-            return (self.maps or self.prediction).figure()
-        return image_grid(tiles, title=self.headline(), subtitle=self._subtitle(), columns=3, tile_width=_TILE)
+        drawn = overview_figure(self.checked, self.picture, title=self.headline(), subtitle=self._subtitle())
+        return drawn if drawn is not None else (self.maps or self.prediction).figure()
 
     def table(self) -> Table:
         """Return the attributions, a row each, with what their checks found."""
-        columns = (
-            Column("attribution"),
-            Column("checks"),
-            Column(
-                "random weights", numeric=True, note="rank correlation with the map of random weights; above 0.5 fails"
-            ),
-            Column("deletion", numeric=True, note="area below random order's; above 0 is better than random"),
-            Column("insertion", numeric=True, note="area above random order's; above 0 is better than random"),
-        )
-        rows = [Row.of([found.title, verdict(found, checks), *_figures(checks)]) for found, checks in self.checked]
-        return Table(columns, tuple(rows))
+        return overview_table(self.checked)
 
     def document(self) -> Document:
         """Return the page: attributions with their checks, feature maps, filters, fields."""
@@ -155,8 +174,12 @@ class Look(Pictured):
             found[f"feature maps {self.maps.layer}"] = self.maps
         if self.filters is not None:
             found[f"filters {self.filters.layer}"] = self.filters
-        if self.fields is not None:
-            found["effective fields"] = self.fields
+        if self.channels is not None:
+            found[f"channels {self.channels.layer}"] = self.channels
+        if self.visualization is not None:
+            found[f"visualization {self.visualization.layer}"] = self.visualization
+        others = {"robustness": self.robustness, "equivariance": self.equivariance, "effective fields": self.fields}
+        found |= {name: part for name, part in others.items() if part is not None}
         return found
 
     def save(self, folder: str | Path) -> tuple[Path, ...]:
@@ -168,13 +191,7 @@ class Look(Pictured):
         Returns:
             The files.
         """
-        folder = Path(folder)
-        page = folder / PAGE_NAME
-        if page.exists():
-            raise RunError(f"{page} is there already: choose another folder")
-        files = save_results(folder, self.results())
-        write_file(page, self.to_html())
-        return (*files, page)
+        return save_page(Path(folder), self, self.results())
 
     def to_dict(self) -> Mapping[str, Any]:
         """Return the numbers as JSON's types; those of pictures are in the arrays that `save` writes.
@@ -187,8 +204,12 @@ class Look(Pictured):
             prediction: as `Prediction.to_dict`.
             maps: as `FeatureMaps.to_dict`; None without them.
             filters: as `LayerFilters.to_dict`; None without them.
+            channels: as `ChannelsAt.to_dict`; None without them.
             attributions: each as `Attribution.to_dict`.
             checks: each as `AttributionChecks.to_dict`, in the order of the attributions; empty without them.
+            robustness: as `ImageRobustness.to_dict`; None unless it was asked for.
+            equivariance: as `Equivariance.to_dict`; None unless it was asked for.
+            visualization: as `FeatureVisualization.to_dict`; None unless it was asked for.
             fields: as `EffectiveFields.to_dict`; None unless they were asked for.
             left_out: what this network has no picture of, a sentence each.
             notes: remarks.
@@ -202,8 +223,12 @@ class Look(Pictured):
             "prediction": self.prediction.to_dict(),
             "maps": None if self.maps is None else self.maps.to_dict(),
             "filters": None if self.filters is None else self.filters.to_dict(),
+            "channels": None if self.channels is None else self.channels.to_dict(),
             "attributions": [found.to_dict() for found in self.attributions],
             "checks": [found.to_dict() for found in self.checks],
+            "robustness": None if self.robustness is None else self.robustness.to_dict(),
+            "equivariance": None if self.equivariance is None else self.equivariance.to_dict(),
+            "visualization": None if self.visualization is None else self.visualization.to_dict(),
             "fields": None if self.fields is None else self.fields.to_dict(),
             "left_out": self.left_out,
             "notes": self.notes,
@@ -211,27 +236,12 @@ class Look(Pictured):
         })  # fmt: skip
 
     def _subtitle(self) -> str:
-        return "; ".join((*self.notes, "interrupted") if self.interrupted else self.notes)
-
-
-def _figures(checks: AttributionChecks | None) -> tuple[Cell, Cell, Cell]:
-    random = None if checks is None or checks.randomization is None else checks.randomization.all_random
-    found = None if checks is None else checks.perturbation
-    if found is None:
-        return _figure(random, ".2f"), "", ""
-    return _figure(random, ".2f"), _figure(found.deletion_gain, "+.2f"), _figure(found.insertion_gain, "+.2f")
-
-
-def _figure(number: float | None, form: str) -> Cell:
-    return "" if number is None else (format(round(number, 2) + 0.0, form), number)
-
-
-def _over_image(found: Attribution, checks: AttributionChecks | None) -> Tile:
-    tiles = found.tiles()
-    shown = next((tile for tile in tiles if tile.is_picture and tile.title != "image"), tiles[0])
-    # A map that could not be laid over an image has the colours of its own scale.
-    own = None if shown.is_picture else found.scale
-    return replace(shown, title=found.title, note=verdict(found, checks), scale=own)
+        """Return the remarks as far as they fit below the title of the picture; the page has all of them."""
+        remarks = ["interrupted"] if self.interrupted else []
+        for note in self.notes:
+            if sum(map(len, remarks)) + len(note) <= _SUBTITLE:
+                remarks.append(note)
+        return "; ".join(remarks)
 
 
 def _look_document(look: Look) -> Document:
@@ -242,25 +252,34 @@ def _look_document(look: Look) -> Document:
         remarks.append(Callout("warning", "Interrupted: the parts that were ready are shown."))
     blocks: list[Block] = [*remarks]
     if look.attributions:
-        summary = (look.table(),) if look.checks else ()
-        blocks.append(Section("What the answer rests on", (Figure(look.figure, _READING), *summary)))
+        summary = (look.table(), Paragraph(CHECKS_LEGEND)) if look.checks else ()
+        blocks.append(
+            Section(
+                "What the answer rests on",
+                (Figure(look.figure, _READING_OF_NUMBERS if look.picture is None else _READING), *summary),
+            )
+        )
     blocks.append(Section("Prediction", _prediction(look)))
     blocks += [attribution_section(found, checks) for found, checks in look.checked]
-    if look.maps is not None:
-        blocks.append(part_section(f"Feature maps of {look.maps.layer}", look.maps, said=look.notes))
-    if look.filters is not None:
-        blocks.append(part_section(f"Filters of {look.filters.layer}", look.filters, said=look.notes))
-    if look.fields is not None:
-        blocks.append(part_section("Effective fields", look.fields, said=look.notes))
-    return Document(
-        look.headline(),
-        tuple(blocks),
-        lead=f"Explained: the score of {look.class_name}. Beside each picture is the check that says whether to "
-        "believe it.",
-        footer=dated_footer(),
-    )
+    parts: tuple[tuple[str, Documented | None], ...] = (
+        ("Smallest distortions that change the prediction", look.robustness),
+        (f"Feature maps of {look.maps.layer}" if look.maps else "", look.maps),
+        (f"All channels of {look.channels.layer} at one position" if look.channels else "", look.channels),
+        (f"Pictures that excite channels of {look.visualization.layer}" if look.visualization else "",
+         look.visualization),
+        (f"Filters of {look.filters.layer}" if look.filters else "", look.filters),
+        ("Equivariance to shifts", look.equivariance),
+        ("Effective fields", look.fields),
+    )  # fmt: skip
+    blocks += [part_section(title, part, said=look.notes) for title, part in parts if part is not None]
+    checked = " Beside each picture is the check that says whether to believe it." if look.checks else ""
+    lead = f"Explained: the score of {look.class_name}.{checked}"
+    return Document(look.headline(), tuple(blocks), lead=lead, footer=dated_footer())
 
 
 def _prediction(look: Look) -> tuple[Block, ...]:
-    found = look.prediction
-    return (Columns((Figure(found.figure), *found.document().blocks)),)
+    """Return the bars, with the table beside them where several labels are predicted; a terminal has the table."""
+    *facts, table = look.prediction.document().blocks
+    if look.prediction.multi_label or not isinstance(table, Table):
+        return (*facts, Columns((Figure(look.prediction.figure), table)))
+    return (*facts, Figure(look.prediction.figure, "", table))

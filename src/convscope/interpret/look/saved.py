@@ -16,6 +16,8 @@ from convscope.report.documented import Documented, Pictured
 from convscope.report.raster import drawing_png
 from convscope.runs.atomic_files import write_file
 
+PAGE_NAME = "look.html"
+
 
 @runtime_checkable
 class WithArrays(Protocol):
@@ -60,6 +62,27 @@ def save_results(folder: Path, results: Mapping[str, Documented], *, scale: floa
     for path, content in files.items():
         write_file(path, content)
     return tuple(files)
+
+
+def save_page(folder: Path, found: Documented, results: Mapping[str, Documented]) -> tuple[Path, ...]:
+    """Write results into a folder as `save_results` does, and beside them the page of what they belong to.
+
+    Raises:
+        RunError: one of these files is there already, or can't be written.
+    """
+    require_new(folder)
+    files = save_results(folder, results)
+    page = folder / PAGE_NAME
+    write_file(page, found.to_html())
+    return (*files, page)
+
+
+def require_new(folder: Path) -> None:
+    """Raise RunError, before the work begins, where a folder has a saved page, or is a file."""
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} can't be made: it is a file")
+    if (folder / PAGE_NAME).exists():
+        raise RunError(f"{folder / PAGE_NAME} is there already: choose another folder")
 
 
 def file_name(name: str) -> str:

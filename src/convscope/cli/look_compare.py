@@ -1,0 +1,52 @@
+"""`convscope look MODEL IMAGE --against MODEL`: networks side by side on one image."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING
+
+from convscope.cli.deadline import within
+from convscope.cli.output import echo
+from convscope.cli.own_code import each_with_code
+from convscope.report.printable import shell_quote
+
+if TYPE_CHECKING:
+    from convscope.cli.look_files import WrittenLook
+    from convscope.interpret.look.options import LookOptions
+
+
+def compare(
+    models: tuple[str, ...],
+    image: str,
+    options: LookOptions,
+    code: str,
+    trust_code: bool,
+    deadline: float,
+    input_shape: tuple[int, ...] | None,
+    written: WrittenLook,
+) -> None:
+    """Compare models on an image, print what was found, and write the files; each is opened within the deadline."""
+    from convscope.interpret.finite import require_finite
+    from convscope.interpret.look.compare_looks import compare_subjects
+    from convscope.interpret.subject import subject
+    from convscope.report.terminal import print_document
+
+    given = []
+    for name, model in zip(models, each_with_code(models, code, trust_code), strict=True):
+        with within(deadline, name):
+            given.append(subject(model, image, input_shape=input_shape, seed=options.seed))
+            require_finite(given[-1].replay)
+    with redirect_stdout(sys.stderr):
+        found = compare_subjects(given, options, progress=True)
+    lines = written.write(found)
+    if written.as_json:
+        return
+    print_document(found.document())
+    for line in ("", *lines):
+        echo(line)
+    again = ("look", models[1], image, "--html", "look.html") if written.has_page else (
+        "look", models[0], image, *(word for model in models[1:] for word in ("--against", model)), "--html",
+        "compared.html",
+    )  # fmt: skip
+    echo(f"next: {shell_quote('convscope', *again)}")

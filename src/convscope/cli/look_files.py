@@ -1,0 +1,63 @@
+"""What `convscope look` writes: a folder of pictures and arrays, a page, JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from convscope.cli.output import write_output
+from convscope.report.units import plural
+
+if TYPE_CHECKING:
+    from convscope.report.documented import Documented
+
+JSON_VERSION = 1
+
+
+@dataclass(frozen=True)
+class WrittenLook:
+    """The files that are asked for.
+
+    Args:
+        folder: of pictures, arrays and the page; None for none.
+        html_path: of the page alone.
+        as_json: whether JSON is printed, and nothing else.
+
+    Raises:
+        RunError: the folder has a saved look, or is a file: what is asked for could not be written.
+    """
+
+    folder: Path | None
+    html_path: Path | None
+    as_json: bool
+
+    def __post_init__(self) -> None:
+        if self.folder is not None:
+            from convscope.interpret.look.saved import require_new
+
+            require_new(self.folder)
+
+    @property
+    def has_page(self) -> bool:
+        """Whether a page is written."""
+        return self.folder is not None or self.html_path is not None
+
+    def write(self, found: Documented) -> list[str]:
+        """Write a look, a comparison or feature maps; print them where JSON is asked for. Return what to say of it."""
+        from convscope.interpret.look.saved import save_page
+
+        lines = []
+        if self.folder is not None:
+            results = getattr(found, "results", lambda: {"random convolution": found})()
+            files = save_page(self.folder, found, results)
+            lines.append(f"wrote {plural(len(files), 'file')} into {self.folder}")
+        if self.html_path is not None:
+            write_output(self.html_path, found.to_html(), parents=True)
+            lines.append(f"wrote {self.html_path}")
+        if self.as_json:
+            click.echo(json.dumps({"version": JSON_VERSION, **found.to_dict()}, indent=1, allow_nan=False))
+        return lines

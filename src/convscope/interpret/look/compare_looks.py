@@ -1,0 +1,263 @@
+"""Compare networks on one image: two runs, two epochs, two seeds, or any models that take it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from convscope.api.annotations import NotNegative, Positive
+from convscope.api.generators import exclusive
+from convscope.api.public import public
+from convscope.api.torch_state import known_state
+from convscope.arrays import Floats, Integers
+from convscope.capture.load import ModelLike
+from convscope.errors import ArgumentError, ConvscopeError
+from convscope.interpret.attribution.methods import attribute, find_method
+from convscope.interpret.attribution.options import AttributionOptions
+from convscope.interpret.attribution.record import Attribution
+from convscope.interpret.behaviour.layer_similarity import LayerSimilarity, layer_similarity
+from convscope.interpret.explanation.given import Given
+from convscope.interpret.features.feature_maps import ChannelRanking, FeatureMaps, feature_maps
+from convscope.interpret.finite import require_finite
+from convscope.interpret.look.comparison import ComparedNetwork, LookComparison, Pairing
+from convscope.interpret.look.options import MAPS, LookOptions
+from convscope.interpret.look.prediction import image_prediction
+from convscope.interpret.subject import Subject, subject
+from convscope.report.progress import Progress, ProgressOption, progress_of
+from convscope.runs.run_images import own_images
+
+COMPARED_METHODS = ("grad-cam",)
+IMAGES = 256
+"""Images of a run on which the likeness of layers is measured."""
+
+
+@public
+@exclusive(None)
+def compare_looks(
+    *models: ModelLike,
+    image: Given,
+    layer: str | None = None,
+    target: int | str | None = None,
+    methods: Sequence[str] = COMPARED_METHODS,
+    maps: Positive = MAPS,
+    page: Positive = 1,
+    ranking: ChannelRanking = "energy",
+    similarity: bool = True,
+    input_shape: Sequence[int] | None = None,
+    seed: NotNegative = 0,
+    progress: ProgressOption = False,
+) -> LookComparison:
+    """Compare what networks make of one image: feature maps and attributions side by side, on one scale.
+
+    Of states of one run, channels of the same number are below one another. Of others, whose channels have no order in
+    common, those are whose maps on this image correlate most.
+
+    Args:
+        models: two or more, as of `convscope.explain`; a checkpoint of a run, such as
+            "runs/seven/checkpoint/step-000000084", is one as well.
+        image: as of `convscope.explain`.
+        layer: whose feature maps are compared, and Grad-CAM is computed; unless given as of `look`, for each network.
+        target: the class to explain, by number or name; what the first network predicts unless given.
+        methods: of attribution, as of `look`.
+        maps: how many feature maps are shown.
+        page: which of them, from 1.
+        ranking: which maps of the first network come first, as of `look`.
+        similarity: measure linear CKA of the layers, on images of the first run among the models.
+        input_shape: of one sample, (C, *S); each model's own unless given.
+        seed: of the weights of models that have none of their own.
+        progress: True shows a bar; a function is called as `progress(done, total, what)`.
+
+    Raises:
+        ArgumentError: fewer than two models, or no such method.
+        CaptureError: no such model or layer, or scores that are not finite.
+        DataError: the image can't be read.
+        GeometryError: a network has no such class, or page of maps.
+
+    >>> from torch import nn
+    >>> def network():
+    ...     return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+    >>> found = compare_looks(network(), network(), image=np.eye(8, dtype=np.float32)[None])
+    >>> [one.name for one in found.networks], found.networks[1].maps.maps.shape, found.pairing
+    (['Sequential', 'Sequential (2)'], (4, 6, 6), 'correlation')
+    """
+    options = LookOptions(
+        layer=layer, target=target, methods=tuple(methods), maps=maps, page=page, ranking=ranking, seed=seed
+    )
+    given = [subject(model, image, input_shape=input_shape, seed=seed) for model in models]
+    return compare_subjects(given, options, similarity=similarity, progress=progress)
+
+
+def compare_subjects(
+    given: Sequence[Subject], options: LookOptions, *, similarity: bool = True, progress: ProgressOption = False
+) -> LookComparison:
+    """Return the comparison of networks that are prepared, each with the image; errors as of `compare_looks`."""
+    if len(given) < 2:
+        raise ArgumentError(f"comparing takes two models or more, got {len(given)}: name another")
+    with known_state():
+        for name in options.methods:
+            find_method(name)
+        sides = [replace(one, name=name) for one, name in zip(given, _names(given), strict=True)]
+        first = sides[0]
+        for one in sides:
+            require_finite(one.replay)
+        target = first.target(options.target)
+        asked = first.classes[target] if first.classes else target
+        targets = [one.target(asked if one.classes else target) for one in sides]
+        methods = tuple(dict.fromkeys(options.methods))
+        left_out: list[str] = []
+        with progress_of(progress) as report:
+            maps = [_maps(one, number, options, left_out) for one, number in zip(sides, targets, strict=True)]
+            pairing = _pairing(sides, maps)
+            shown = () if maps[0] is None else maps[0].shown
+            pairs = [_paired(maps[0], each, shown, pairing) for each in maps]
+            found = []
+            for number, one in enumerate(sides):
+                report(number, len(sides), f"attributions of {one.name}")
+                attributions = tuple(_attribution(one, name, targets[number], options, left_out) for name in methods)
+                found.append(ComparedNetwork(
+                    name=one.name, target=targets[number], class_name=one.class_name(targets[number]),
+                    prediction=image_prediction(one), maps=maps[number], channels=pairs[number][0],
+                    correlations=pairs[number][1], attributions=attributions,
+                ))  # fmt: skip
+            report(len(sides), len(sides), "attributions")
+            similarities = list(_similarities(sides, left_out, report)) if similarity else []
+        return LookComparison(
+            image_name=first.image_name,
+            methods=methods,
+            networks=tuple(found),
+            pairing=pairing,
+            picture=first.pixels,
+            similarities=tuple(similarities),
+            left_out=tuple(dict.fromkeys(left_out)),
+            notes=_notes(sides),
+        )
+
+
+def _names(given: Sequence[Subject]) -> list[str]:
+    """Return names that tell the networks apart: a number behind one that was there before."""
+    names: list[str] = []
+    for one in given:
+        number, name = 1, one.name
+        while name in names:
+            number += 1
+            name = f"{one.name} ({number})"
+        names.append(name)
+    return names
+
+
+def _notes(sides: Sequence[Subject]) -> tuple[str, ...]:
+    """Return the remarks on the networks, each with the network that it is about unless it is about all."""
+    common = [note for note in sides[0].notes if all(note in one.notes for one in sides)]
+    return (*common, *(f"of {one.name}: {note}" for one in sides for note in one.notes if note not in common))
+
+
+def _maps(one: Subject, target: int, options: LookOptions, left_out: list[str]) -> FeatureMaps | None:
+    asked = options.layer is not None or options.page > 1
+    try:
+        return feature_maps(
+            one, options.layer or "", ranking=options.ranking, target=target, page=options.page, per_page=options.maps
+        )
+    except ConvscopeError as error:
+        if asked:
+            raise
+        left_out.append(f"feature maps of {one.name} left out: {error}")
+        return None
+
+
+def _pairing(sides: Sequence[Subject], maps: Sequence[FeatureMaps | None]) -> Pairing:
+    sizes = {each.maps.shape[1:] for each in maps if each is not None}
+    if len(sizes) > 1:
+        return "rank"
+    runs = {None if one.run is None else one.run.path for one in sides}
+    return "number" if len(runs) == 1 and None not in runs else "correlation"
+
+
+def _paired(
+    first: FeatureMaps | None, other: FeatureMaps | None, shown: tuple[int, ...], pairing: Pairing
+) -> tuple[tuple[int, ...], Floats]:
+    """Return the channels of another network that go with those shown of the first, and their correlations."""
+    if other is None or first is None or pairing == "rank":
+        channels = () if other is None else other.shown
+        return channels, np.full(len(channels), np.nan)
+    if first.is_vector:  # units have one number each: nothing to correlate
+        channels = tuple(channel for channel in shown if channel < len(other.maps))
+        return channels, np.full(len(channels), np.nan)
+    alike = _correlations(first.maps[list(shown)], other.maps)
+    if other is first or (pairing == "number" and len(other.maps) == len(first.maps)):
+        return shown, alike[np.arange(len(shown)), list(shown)]
+    best = _one_to_one(np.nan_to_num(alike, nan=-2.0))
+    return tuple(int(channel) for channel in best), alike[np.arange(len(shown)), best]
+
+
+def _one_to_one(alike: Floats) -> Integers:
+    """Return for each row a column, the most alike pairs first, each column once as long as there are any left.
+
+    >>> _one_to_one(np.array([[0.9, 0.8], [0.95, 0.1]])).tolist()
+    [1, 0]
+    """
+    rows, columns = alike.shape
+    found = alike.argmax(axis=1)
+    free_rows, free_columns = set(range(rows)), set(range(columns))
+    for place in np.argsort(-alike, axis=None, kind="stable"):
+        row, column = divmod(int(place), columns)
+        if row in free_rows and column in free_columns:
+            found[row] = column
+            free_rows.discard(row)
+            free_columns.discard(column)
+    return np.asarray(found, np.int64)
+
+
+def _correlations(first: Floats, other: Floats) -> Floats:
+    """Return Pearson's correlation of every map of one with every map of another; NaN of a constant one."""
+    one, two = (maps.reshape(len(maps), -1) - maps.reshape(len(maps), -1).mean(1, keepdims=True)
+                for maps in (first, other))  # fmt: skip
+    norms = np.sqrt((one**2).sum(1))[:, None] * np.sqrt((two**2).sum(1))[None, :]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(norms > 0, one @ two.T / norms, np.nan), np.float64)
+
+
+def _attribution(
+    one: Subject, method: str, target: int, options: LookOptions, left_out: list[str]
+) -> Attribution | None:
+    layer = options.layer if "layer" in find_method(method).takes else None
+    try:
+        return attribute(one, method, target=target, options=AttributionOptions(layer=layer))
+    except ConvscopeError as error:
+        left_out.append(f"{method} of {one.name} left out: {error}")
+        return None
+
+
+def _similarities(sides: Sequence[Subject], left_out: list[str], progress: Progress) -> Iterator[LayerSimilarity]:
+    """Yield the likeness of the first network's layers to those of each other, on images of the first run."""
+    with_images = next((one for one in sides if one.run is not None and one.preprocessing is not None), None)
+    if with_images is None or with_images.run is None or with_images.preprocessing is None:
+        left_out.append("similarity of layers left out: it is measured on a run's images, and none of these is a run")
+        return
+    try:
+        split, images = own_images(with_images.run, progress=progress)
+    except ConvscopeError as error:
+        left_out.append(f"similarity of layers left out: {error}")
+        return
+    data = f"{with_images.run.recipe().data}, {split}"
+    if len(images) > IMAGES:
+        images, data = images.part(slice(0, IMAGES)), f"{data}, the first {IMAGES}"
+    own = with_images.preprocessing.normalization
+    first = sides[0]
+    known = {one.name: own if one.preprocessing is None else one.preprocessing.normalization for one in sides}
+    for other in sides[1:]:
+        try:
+            found = layer_similarity(
+                first.replays,
+                other.replays,
+                images,
+                known[first.name],
+                second_normalization=known[other.name],
+                data=data,
+                progress=progress,
+            )
+        except ConvscopeError as error:
+            left_out.append(f"similarity of the layers of {first.name} and {other.name} left out: {error}")
+            continue
+        yield replace(found, first=first.name, second=other.name)
