@@ -48,6 +48,18 @@ def test_a_map_is_the_same_each_time_and_has_the_image_s_size(method: str) -> No
     assert f"{first.title}: class" in first.svg and "cells" in str(first)
 
 
+def test_a_fine_map_is_put_in_words_by_its_regions_and_few_pixels_do_not_set_its_colours() -> None:
+    found = attribute(small(), "gradient")
+    assert found.in_words().startswith("cells: ")
+    fine = np.zeros((24, 32))
+    fine[6:9, 12:16] = 1.0
+    fine[0, 0], fine[20, 20] = 3.0, np.nan
+    found = replace(found, map=fine, cells=fine)
+    assert "largest mean: 1 in rows 6 to 8, columns 12 to 15; 0.25 in rows 0 to 2, columns 0 to 3" in found.in_words()
+    assert found.scale.high == 1.0 and "colours end at 1" in found.figure().document()
+    assert replace(found, layer="2").scale.high == 3.0
+
+
 def test_integrated_gradients_sum_to_the_difference_of_the_scores() -> None:
     of = small()
     found = attribute(of, "integrated-gradients", target=2)

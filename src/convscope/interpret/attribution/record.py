@@ -11,7 +11,7 @@ import numpy as np
 from convscope.arrays import Array, Floats
 from convscope.interpret.attribution.overlay import overlaid
 from convscope.report import units
-from convscope.report.colour_maps import ColourScale, ScaleKind, number_text
+from convscope.report.colour_maps import ColourScale, ScaleKind, largest_cells, number_text, range_text
 from convscope.report.document import Block, Callout, Document, Fact, Facts, Figure
 from convscope.report.documented import Pictured
 from convscope.report.image_grid import Tile, grid_text, image_grid
@@ -21,6 +21,7 @@ from convscope.report.svg import Drawing
 
 SLICES = 6  # of a volume, that are drawn
 TILE, WIDE = 168.0, 480.0  # width of a picture, and of a row of numbers
+_FINE, _REGIONS = 16, 8  # side above which a map is put in words by regions, and how many along each axis
 CLIPPED = 99  # percentile of a map at the input at which its colours end, where the largest is twice as much
 
 
@@ -141,6 +142,19 @@ class Attribution(Pictured):
             tile_width=TILE if self.map.ndim > 1 else WIDE,
         )
 
+    def in_words(self) -> str:
+        """Return the range of the cells and where the largest are; of a fine map, the regions of largest mean."""
+        if self.map.ndim != 2 or min(self.cells.shape) <= _FINE:
+            return grid_text([Tile(self.cells, "cells")])
+        rows, columns = (np.linspace(0, size, _REGIONS + 1).astype(int) for size in self.map.shape)
+        sums = np.add.reduceat(np.add.reduceat(np.nan_to_num(self.map), rows[:-1], axis=0), columns[:-1], axis=1)
+        means = sums / (np.diff(rows)[:, None] * np.diff(columns)[None, :])
+        regions = "; ".join(
+            f"{number_text(mean)} in rows {rows[y]} to {rows[y + 1] - 1}, columns {columns[x]} to {columns[x + 1] - 1}"
+            for mean, (y, x) in largest_cells(means, 5)
+        )
+        return f"map: {range_text(self.map)}; of {_REGIONS}×{_REGIONS} regions those of largest mean: {regions}"
+
     def _caption(self) -> str:
         more = "Lighter" if self.map.ndim > 1 else "Higher"
         signs = "Orange: evidence for the class, blue: against it." if self.signed else f"{more}: more evidence."
@@ -157,7 +171,7 @@ class Attribution(Pictured):
             facts.append(Fact("baseline", self.baseline))
         facts += [Fact(name, _written(value), value) for name, value in self.measures.items()]
         notes: list[Block] = [Callout("note", note) for note in self.notes]
-        figure = Figure(self.figure, self._caption(), grid_text([Tile(self.cells, "cells")]))
+        figure = Figure(self.figure, self._caption(), self.in_words())
         blocks = (Facts(tuple(facts)), *notes, figure)
         return Document(f"{self.title}: {self.class_name} in {self.image_name}, {self.network}", blocks)
 

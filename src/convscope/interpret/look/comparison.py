@@ -182,7 +182,7 @@ class LookComparison(Pictured):
         for method in self.methods:
             known = [found for found in self._attributions(method) if found is not None]
             if known:
-                text = grid_text([Tile(found.cells, name) for name, found in self._named(method)])
+                text = "\n".join(f"{name}: {found.in_words()}" for name, found in self._named(method))
                 signs = "Orange: evidence for the class, blue: against it." if known[0].signed else (
                     "Lighter: more evidence for the class.")  # fmt: skip
                 figure = Figure(lambda method=method: self.attribution_figure(method), signs, text)  # type: ignore[misc]

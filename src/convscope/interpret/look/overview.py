@@ -51,10 +51,11 @@ def overview_table(checked: Checked) -> Table:
 
 def _figures(checks: AttributionChecks | None) -> tuple[Cell, ...]:
     random = None if checks is None else checks.randomization
-    correlations = (None, None) if random is None else (random.all_random, random.half_random)
+    correlations = () if random is None else (random.all_random, random.half_random)
     found = None if checks is None else checks.perturbation
     gains = (None, None) if found is None else (found.deletion_gain, found.insertion_gain)
-    return (*(_figure(each, ".2f") for each in correlations), *(_figure(each, "+.2f") for each in gains))
+    similar: list[Cell] = ["constant" if each is None else _figure(each, ".2f") for each in correlations] or ["", ""]
+    return (*similar, *(_figure(each, "+.2f") for each in gains))
 
 
 def _figure(number: float | None, form: str) -> Cell:

@@ -18,8 +18,9 @@ from convscope.report.document import (
     sentence,
 )
 from convscope.report.documented import Documented
-from convscope.report.image_grid import Tile, grid_text
+from convscope.report.table import Table
 
+_ROWS = 24  # of a table, above which it is to be opened
 _SAME = ("class", "score")  # what is the same for all attributions of a page
 
 
@@ -28,14 +29,14 @@ def attribution_section(found: Attribution, checks: AttributionChecks | None) ->
     blocks = found.document().blocks
     facts = [fact for block in blocks if isinstance(block, Facts) for fact in block.facts if fact.name not in _SAME]
     callouts = [Callout(block.severity, sentence(block.text)) for block in blocks if isinstance(block, Callout)]
-    text = grid_text([Tile(found.cells, "cells")])
+    text = found.in_words()
     figures: list[Block] = [
         Figure(block.source, block.caption, text) if isinstance(block, Figure) else block
         for block in blocks
         if isinstance(block, Figure)
     ]
     said: list[Block] = [] if checks is None else list(_said(checks))
-    numbers = [Facts(tuple(facts)), *([] if checks is None else _numbers(checks))]
+    numbers = [Facts(tuple(facts)), Paragraph(text), *([] if checks is None else _numbers(checks))]
     return Section(
         f"{found.title}: {verdict(found, checks)}",
         (*figures, *callouts, *said, Details("Settings, numbers and curves", tuple(numbers))),
@@ -61,9 +62,13 @@ def once(blocks: Sequence[Block], said: set[str]) -> tuple[Block, ...]:
 
 
 def part_section(title: str, found: Documented, *, said: Sequence[str]) -> Section:
-    """Return a part's blocks, pictures first, its figures to be opened, without the notes at the page's top."""
+    """Return a part's blocks, pictures first, facts and long tables to be opened, without the notes at the top."""
     blocks = [block for block in found.document().blocks if not (isinstance(block, Callout) and block.text in said)]
     figures = [block for block in blocks if isinstance(block, Figure)]
-    facts = [block for block in blocks if isinstance(block, Facts)]
-    others = [block for block in blocks if not isinstance(block, Figure | Facts)]
-    return Section(title, (*figures, *others, *([Details("Numbers", tuple(facts))] if facts else [])))
+    folded = [block for block in blocks if isinstance(block, Facts) or _is_long(block)]
+    others = [block for block in blocks if not isinstance(block, Figure | Facts) and not _is_long(block)]
+    return Section(title, (*figures, *others, *([Details("Numbers", tuple(folded))] if folded else [])))
+
+
+def _is_long(block: Block) -> bool:
+    return isinstance(block, Table) and len(block.rows) > _ROWS
