@@ -7,10 +7,13 @@ import pytest
 import torch
 from torch import nn
 
+from convscope.capture.capture import capture
 from convscope.errors import CaptureError, GeometryError
+from convscope.graph.layer_names import LayerNames
 from convscope.interpret.equivariance.layer_errors import READS_ZERO
 from convscope.interpret.equivariance.meter import equivariance_of
 from convscope.interpret.equivariance.record import Equivariance
+from convscope.interpret.equivariance.shifted_map import ShiftedMaps
 from convscope.interpret.replay import Replays
 
 DEPTH = 4
@@ -189,6 +192,33 @@ def test_an_error_is_the_formula_on_the_networks_own_values():
             error = next(e for e in found.layers[2].errors if (e.axis, e.pixels) == (axis, pixels))
             assert error.whole == pytest.approx(float((there - expected).norm() / spread.norm()), abs=1e-12)
             assert error.fractional == (pixels == 1) and error.cells == 1
+
+
+def test_the_border_of_a_strided_layer_is_not_taken_for_subsampling():
+    torch.manual_seed(0)
+    network = nn.Conv2d(1, 2, 3, padding=1, stride=2)
+    # Of a constant image there is nothing that subsampling could change.
+    found = measured(nn.Sequential(network), torch.ones(1, 1, 16, 16), shifts=(1, 2)).layers[0]
+    assert found.breaks("border") and not found.breaks("inside")
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (4, 4, 0), (5, 2, 2), (3, 2, 0), (7, 4, 3)])
+def test_cells_inside_read_neither_a_border_nor_what_was_rolled_in(kernel, stride, padding):
+    size = 24
+    graph = capture(nn.Conv2d(1, 1, kernel, stride=stride, padding=padding), (1, size, size))
+    shifted = ShiftedMaps(LayerNames(graph))
+    [found], _ = shifted.of()
+    fields = [range(cell * stride - padding, cell * stride - padding + kernel) for cell in range(found.cells[0])]
+    for pixels in (1, 2, 3, 5, 8):
+        cells, fractional = found.moved(0, pixels)
+        assert cells == round(pixels / stride + 1e-9) and fractional == (pixels % stride > 0)
+        expected = [
+            0 <= cell - cells < len(fields)
+            and all(pixels <= row < size for row in field)
+            and all(0 <= row < size for row in fields[cell - cells])
+            for cell, field in enumerate(fields)
+        ]
+        assert found.inside(0, pixels, size).tolist() == expected
 
 
 def test_inside_is_where_no_border_reaches_and_is_0_with_zero_padding():

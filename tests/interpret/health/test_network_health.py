@@ -60,6 +60,18 @@ def test_it_equals_the_measures_of_all_values_at_once():
     assert found["3"].saturated > 0.5
 
 
+def test_a_unit_is_dead_over_all_images_not_over_a_batch():
+    model = nn.Sequential(nn.Conv2d(1, 2, 1, bias=False), nn.ReLU())
+    with torch.no_grad():
+        model[0].weight[:] = torch.tensor([1.0, -1.0])[:, None, None, None]
+    pixels = np.zeros((100, 4, 4, 1), np.uint8)
+    for row in (0, 50, 99):  # in the first, a middle and the last batch alone
+        one = pixels.copy()
+        one[row, 1, 2] = 1
+        given = ImageSet(one, np.zeros(100, np.int64), [""] * 100)
+        assert network_health(Replays(model), given, PLAIN, layers=["1"]).layers[0].dead == (1,)
+
+
 def test_it_is_shown_and_drawn():
     found = network_health(Replays(network(), name="net"), images(), PLAIN, data="noise")
     assert "dead in 1: 0 for every image" in str(found) and "saturated in 3" in str(found)
