@@ -77,7 +77,10 @@ def test_two_runs_are_compared_on_one_scale(work: Path, capsys: pytest.CaptureFi
 def test_a_model_that_is_no_run_takes_images(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run_command(capsys, "look", "lenet5", "--data", work / "photos", "--parts", "patches,health")
     assert code == 0 and err == "" and "Top patches of lenet5" in out and "Health of lenet5" in out
-    assert "the weights are random (seed 0)" in out and "taken as 2 classes (cat, dog), in this order" in out
+    assert "the weights are random (seed 0)" in out and "what needs labels is left out" in out
+    code, out, err = run_command(capsys, "look", "lenet5", "--data", work / "photos")
+    assert code == 0 and err == "" and "true" in out and "· confusions left out: the images of " in out
+    assert "are not labelled with the network's classes" in out and "right  " not in out
     code, _, err = run_command(capsys, "look", "lenet5")
     assert code == 2 and "lenet5 is no run, so it has no images: give an image, or convscope look lenet5 --data" in err
 

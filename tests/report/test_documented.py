@@ -77,7 +77,8 @@ from convscope.interpret.health.network_health import network_health
 from convscope.interpret.inspection.comparison import Comparison
 from convscope.interpret.inspection.record import Inspection
 from convscope.interpret.layer_size import LayerSize
-from convscope.interpret.learned.explained_images import ExplainedImages, explained_images
+from convscope.interpret.learned.examples import explained_images
+from convscope.interpret.learned.explained_images import ExplainedImages
 from convscope.interpret.learned.record import Learned
 from convscope.interpret.learned.training_norms import NormsOfRun, TrainingNorms
 from convscope.interpret.look.compare_looks import compare_subjects

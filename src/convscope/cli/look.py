@@ -138,9 +138,7 @@ def command(
             code=code,
             trust_code=trust_code,
             deadline=deadline,
-            folder=folder,
-            html_path=html_path,
-            as_json=as_json,
+            written=WrittenLook(folder, html_path, as_json),
         )
         return
     from convscope.hardware.allocator import prepare_memory

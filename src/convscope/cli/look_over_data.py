@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -12,17 +11,16 @@ import click
 from click.core import ParameterSource
 
 from convscope.cli.command import Command
-from convscope.cli.deadline import within
-from convscope.cli.output import echo, write_output
+from convscope.cli.deadline import tell_interrupted, within
+from convscope.cli.look_files import WrittenLook
+from convscope.cli.output import echo
 from convscope.cli.own_code import with_code
 from convscope.report.printable import shell_quote
-from convscope.report.units import plural
 
 if TYPE_CHECKING:
     from convscope.interpret.learned.record import Learned
     from convscope.report.documented import Documented
 
-JSON_VERSION = 1
 NAMES = ("parts", "every", "images", "split", "data")
 """The options that go with a run and no image, as arguments of the command."""
 
@@ -73,9 +71,7 @@ def look_over_data(
     code: str,
     trust_code: bool,
     deadline: float,
-    folder: Path | None,
-    html_path: Path | None,
-    as_json: bool,
+    written: WrittenLook,
 ) -> None:
     """Show what a network learned, each part when it is ready, and write the page into its run."""
     from convscope.hardware.allocator import prepare_memory
@@ -115,58 +111,54 @@ def look_over_data(
             given = network_on_data(given_model, data, split=split, seed=seed, progress=progress, network=network)
         with within(deadline, model):  # how long the rest takes is the command's own
             given.replays.graph_on(some_inputs(given, given.images))
-        found = learned_of(given, chosen, options, None if as_json else show, progress=True)
-    _end(found, model, None if given.run is None else given.run.path, folder, html_path, as_json)
+        found = learned_of(given, chosen, options, None if written.as_json else show, progress=True)
+    _end(found, model, None if given.run is None else given.run.path, written)
 
 
-def _end(
-    found: Learned, model: str, run: Path | None, folder: Path | None, html_path: Path | None, as_json: bool
-) -> None:
+def _end(found: Learned, model: str, run: Path | None, written: WrittenLook) -> None:
     """Write the files, and print what is left to say."""
-    files = () if folder is None else found.save(folder)
-    if as_json:
-        if html_path is not None:
-            write_output(html_path, found.to_html(), parents=True)
-        click.echo(json.dumps({"version": JSON_VERSION, **found.to_dict()}, indent=1, allow_nan=False))
+    if found.interrupted:
+        tell_interrupted()
+    lines = written.write(found)
+    if written.as_json:
         return
+    if run is not None and written.html_path is None and found.parts:
+        lines.append(_page_in_run(found, run))
     for note in (*found.notes, *found.left_out):
         echo(f"· {note}")
     if found.interrupted:
         echo("! interrupted: the parts above are kept")
-    if folder is not None:
-        echo(f"wrote {plural(len(files), 'file')} into {folder}")
-    page = _write_page(found, run, html_path) if found.parts else None
-    if page is not None:
-        echo(f"wrote {page}")
+    for line in lines:
+        echo(line)
     if found.not_asked:
         echo(f"not measured: {', '.join(found.not_asked)} (--parts A,B or --all)")
     echo(f"\nnext: {_next(found, model)}")
 
 
-def _write_page(found: Learned, run: Path | None, html_path: Path | None) -> Path | None:
-    """Write the page to where it was asked for, else into the run; return its path, None where there is none."""
+def _page_in_run(found: Learned, run: Path) -> str:
+    """Write the page into the run, over that of an earlier look; return what to say of it."""
     from convscope.errors import ConvscopeError
-    from convscope.interpret.learned.record import PAGE_NAME
+    from convscope.interpret.look.saved import PAGE_NAME
     from convscope.report.printable import from_here
     from convscope.runs.atomic_files import write_file
 
-    if html_path is not None:
-        write_output(html_path, found.to_html(), parents=True)
-        return html_path
-    if run is None:
-        return None
     try:
         write_file(run / PAGE_NAME, found.to_html())
     except ConvscopeError as error:
-        echo(f"! no page: {error}; --html FILE writes it elsewhere")
-        return None
-    return Path(from_here(run / PAGE_NAME))
+        return f"! no page: {error}; --html FILE writes it elsewhere"
+    return f"wrote {from_here(run / PAGE_NAME)}"
 
 
 def _next(found: Learned, model: str) -> str:
     """Return the command to type next: a wrong image under its map, else a part that is not measured yet."""
-    wrong = [] if found.examples is None else [image for image in found.examples.images if not image.right]
+    shown = () if found.examples is None else found.examples.images
+    wrong = [image.name for image in shown if image.right is False and _can_be_named(image.name)]
     if wrong:
-        return shell_quote("convscope", "look", model, wrong[0].name)
+        return shell_quote("convscope", "look", model, wrong[0])
     left = [name for name in _TELLING if name in found.not_asked]
     return shell_quote("convscope", "look", model, *(["--parts", left[0]] if left else ["IMAGE"]))
+
+
+def _can_be_named(name: str) -> bool:
+    """Return whether an image is found by its name: one of several in a file is not."""
+    return name.startswith("digits/") or Path(name).is_file()

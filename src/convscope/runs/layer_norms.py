@@ -138,9 +138,10 @@ def gradients_text(ratio: float) -> str:
     """Return a `gradient_ratio` in words.
 
     >>> gradients_text(2e5), gradients_text(0.5)
-    ('2e+05 times smaller in the first layer than in the last', '2 times larger in the first layer than in the last')
+    ('200,000 times smaller in the first layer than in the last', '2 times larger in the first layer than in the last')
     """
-    size = f"{ratio:.3g} times smaller" if ratio >= 1 else f"{1 / ratio:.3g} times larger"
+    times = f"{float(f'{max(ratio, 1 / ratio):.3g}'):,.15g} times"
+    size = f"{times} {'smaller' if ratio >= 1 else 'larger'}"
     return f"{size} in the first layer than in the last"
 
 

@@ -15,7 +15,7 @@ from convscope.data.preprocessing import Normalization
 from convscope.data.records import SEVERAL, ImageSet
 from convscope.errors import ArgumentError, CaptureError, DataError
 from convscope.interpret.attribution.methods import attribute
-from convscope.interpret.learned.explained_images import explained_images
+from convscope.interpret.learned.examples import explained_images
 from convscope.interpret.learned.in_training import learned_in_training, seconds_allowed
 from convscope.interpret.learned.learned import learned_of
 from convscope.interpret.learned.network_on_data import NetworkOnData
@@ -141,6 +141,13 @@ def test_of_several_labels_an_image_is_right_where_all_are() -> None:
     assert found.right == 2 and found.predicted == 4
 
 
+def test_images_without_the_networks_labels_are_neither_right_nor_wrong() -> None:
+    data = replace(images(), labels=np.full(30, -1))
+    found = explained_images(Replays(network().eval()), data, PLAIN, np.eye(3)[images().labels], each=2)
+    assert found.right is None and {image.right for image in found.images} == {None} and len(found.images) == 4
+    assert "true: unknown" in found.svg and "right  " not in str(found)
+
+
 def test_a_report_takes_its_time_and_no_more() -> None:
     ticks: Iterator[float] = iter(np.arange(0, 1000, 0.5))
     found = learned_in_training(
@@ -173,6 +180,7 @@ def test_gradients_that_vanish_are_named() -> None:
     found = TrainingNorms(runs=tuple(runs))
     assert runs[0].gradient_ratio == pytest.approx(1e5) and runs[1].gradient_ratio == pytest.approx(2)
     assert list(found.remarks()) == [
-        "sigmoid: gradients are 1e+05 times smaller in the first layer than in the last: its first layers hardly learn"
+        "sigmoid: gradients are 100,000 times smaller in the first layer than in the last: its first layers hardly "
+        "learn"
     ]
     assert found.svg.count("log10 of the root mean square") >= 4

@@ -41,7 +41,9 @@ def require_labels(images: ImageSet, count: int, *, data: str) -> None:
     if images.targets is not None:
         raise DataError(f"the images of {data} have several labels each: what is needed is one class for each image")
     largest = int(np.max(images.labels))
-    if largest >= count or int(np.min(images.labels)) < 0:
+    if int(np.min(images.labels)) < 0:
+        raise DataError(f"the images of {data} are not labelled with the network's classes: what is needed are those")
+    if largest >= count:
         raise DataError(f"{data} has labels up to {largest}, but the network has {count} classes, 0 to {count - 1}")
 
 

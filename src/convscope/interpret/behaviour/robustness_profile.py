@@ -266,9 +266,11 @@ class RobustnessProfile(Pictured):
         """Return what is shown: remarks, what the network is weakest against, the profile, and examples."""
         weakest = self.weakest
         name = "none" if weakest is None else weakest.distortion.name
+        known = bool((self.labels >= 0).any())
+        right = f"{int(self.right.sum()):,} of {self.images:,}" if known else "unknown: no image has one class"
         facts = Facts((
             Fact("weakest against", name, None if weakest is None else name),
-            Fact("right undistorted", f"{int(self.right.sum()):,} of {self.images:,}", int(self.right.sum())),
+            Fact("right undistorted", right, int(self.right.sum())),
         ))  # fmt: skip
         blocks: list[Block] = [Callout("note", remark) for remark in self.remarks()]
         caption = "Distortions are compared on the strengths that were tried, which the legend states."

@@ -67,8 +67,10 @@ class PredictionConsistency(Pictured):
         return float(self.same.mean())
 
     @property
-    def accuracy(self) -> float:
-        """The share of first crops that are predicted rightly."""
+    def accuracy(self) -> float | None:
+        """The share of first crops that are predicted rightly; None where no image has a label of the network's."""
+        if (self.labels < 0).all():
+            return None
         return float((self.predicted[:, 0] == self.labels).mean())
 
     @property

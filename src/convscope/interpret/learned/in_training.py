@@ -15,7 +15,8 @@ from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.interpret.health.layer_health import NetworkHealth
 from convscope.interpret.health.network_health import network_health
-from convscope.interpret.learned.explained_images import ExplainedImages, explained_images
+from convscope.interpret.learned.examples import explained_images
+from convscope.interpret.learned.explained_images import ExplainedImages
 from convscope.interpret.replay import Replays
 from convscope.report.short_repr import ShortRepr
 from convscope.scoring.objective import Objective

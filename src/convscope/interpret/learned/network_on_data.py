@@ -11,13 +11,14 @@ import numpy as np
 from torch import nn
 
 from convscope.capture.load import ModelLike, load
+from convscope.data.batches import to_floats
 from convscope.data.listing import WHOLE
 from convscope.data.memory.source import InMemory
 from convscope.data.open import open_dataset, probe_given
 from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.data.records import Dataset, ImageSet
 from convscope.data.streamed import Streamed
-from convscope.errors import CaptureError, DataError
+from convscope.errors import CaptureError
 from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.explanation.given import GivenNetwork
 from convscope.interpret.replay import Replays
@@ -30,6 +31,7 @@ from convscope.runs.run_directory import Run
 from convscope.runs.run_images import are_own, choose_split, labelled_by_run, open_images
 from convscope.scoring.objective import Objective
 
+NO_LABEL = -1
 _NAMED = 6  # classes that a note names
 
 
@@ -138,7 +140,7 @@ def network_on_data(
         progress=progress,
     )
     name, images = choose_split(dataset, split)
-    images, classes, note = _labels(images, dataset, prepared)
+    images, classes, notes = _labels(images, dataset, built, prepared)
     name = WHOLE if split is None and "train" in dataset.made_splits else name
     return NetworkOnData(
         network=built.module,
@@ -148,7 +150,7 @@ def network_on_data(
         images=images,
         normalization=prepared.normalization,
         classes=classes,
-        notes=tuple(filter(None, (loaded.weights_note(seed), note))),
+        notes=tuple(filter(None, (loaded.weights_note(seed), *notes))),
     )
 
 
@@ -201,15 +203,22 @@ def _notes(split: str, *, own: bool, asked: str | None) -> Iterator[str]:
         yield f"measured on the training images{why}; figures on images that it learned from flatter it"
 
 
-def _labels(images: ImageSet, dataset: Dataset, prepared: Preprocessing) -> tuple[ImageSet, tuple[str, ...], str]:
-    """Return images whose labels are a network's outputs, the names of the outputs, and what to say of them."""
+def _labels(
+    images: ImageSet, dataset: Dataset, network: GivenNetwork, prepared: Preprocessing
+) -> tuple[ImageSet, tuple[str, ...], tuple[str, ...]]:
+    """Return images whose labels are a network's outputs, the names of the outputs, and what to say of them.
+
+    Where the network's classes are not those of the images, the images have no labels: -1.
+    """
     if images.targets is not None or prepared.classes == dataset.classes:
-        return images, dataset.classes, ""
+        return images, dataset.classes, ()
     if prepared.classes and set(dataset.classes) <= set(prepared.classes):
         places = np.array([prepared.classes.index(name) for name in dataset.classes], np.int64)
-        return replace(images, labels=places[images.labels]), prepared.classes, ""
-    if prepared.classes:
-        strangers = [name for name in dataset.classes if name not in prepared.classes]
-        raise DataError(f"{dataset.source} has classes that the network does not: {few(strangers, _NAMED)}")
+        return replace(images, labels=places[images.labels]), prepared.classes, ()
+    pixels = to_floats(np.asarray(images.images[np.arange(1)]), prepared.normalization)
+    outputs = int(Replays(network.module, name=network.name).class_scores(pixels).shape[1])
     named = f"{plural(len(dataset.classes), 'class', 'classes')} ({few(dataset.classes, _NAMED)})"
-    return images, dataset.classes, f"the network's first outputs are taken as {named}, in this order"
+    if not prepared.classes and outputs == len(dataset.classes):
+        return images, dataset.classes, (f"the network's outputs are taken as the {named}, in this order",)
+    note = f"the images have {named}, and the network {outputs:,} others: what needs labels is left out"
+    return replace(images, labels=np.full(len(images), NO_LABEL)), prepared.classes, (note,)

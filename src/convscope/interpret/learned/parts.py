@@ -25,7 +25,8 @@ from convscope.interpret.explanation.given import GivenNetwork
 from convscope.interpret.features.filters import LayerFilters, filters
 from convscope.interpret.features.top_patches import TopPatches, batch_of, top_patches
 from convscope.interpret.health.network_health import network_health
-from convscope.interpret.learned.explained_images import ExplainedImages, class_scores, explained_images
+from convscope.interpret.learned.examples import class_scores, explained_images
+from convscope.interpret.learned.explained_images import ExplainedImages
 from convscope.interpret.learned.network_on_data import NetworkOnData
 from convscope.interpret.learned.training_norms import TrainingNorms, training_norms
 from convscope.interpret.replay import Replays

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from convscope.errors import RunError
 from convscope.interpret.behaviour.confusion_record import ConfusedClasses
 from convscope.interpret.behaviour.knocked_out import KnockOut
 from convscope.interpret.behaviour.layer_similarity import LayerSimilarity
@@ -24,14 +23,11 @@ from convscope.interpret.learned.explained_images import ExplainedImages
 from convscope.interpret.learned.page import part_section, shown_layers
 from convscope.interpret.learned.parts import PARTS, LearnedPart
 from convscope.interpret.learned.training_norms import TrainingNorms
-from convscope.interpret.look.saved import save_results
+from convscope.interpret.look.saved import save_page
 from convscope.report.document import Block, Callout, Document, Fact, Facts, Section, dated_footer, sentence
 from convscope.report.documented import Documented
 from convscope.report.json_values import json_dict
 from convscope.report.table import Column, Row, Table
-from convscope.runs.atomic_files import write_file
-
-PAGE_NAME = "look.html"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -145,13 +141,7 @@ class Learned(Documented):
         Returns:
             The files.
         """
-        folder = Path(folder)
-        page = folder / PAGE_NAME
-        if page.exists():
-            raise RunError(f"{page} is there already: choose another folder")
-        files = save_results(folder, self.results())
-        write_file(page, self.to_html())
-        return (*files, page)
+        return save_page(Path(folder), self, self.results())
 
     def to_dict(self) -> Mapping[str, Any]:
         """Return the numbers as JSON's types; those of pictures are in the arrays that `save` writes.
