@@ -181,7 +181,7 @@ def judged(rows: list[dict[str, str]]) -> str:
 
 def forecast_text(row: dict[str, str]) -> str:
     """Return the minutes of a forecast: from the earliest end, where there is one, to the planned one."""
-    least = f"{float(row['earliest']) / 60:.2f}–" if row["earliest"] else ""
+    least = f"{float(row['earliest']) / 60:.2f}–" if row.get("earliest") else ""
     return f"{least}{float(row['forecast']) / 60:.2f} min"
 
 

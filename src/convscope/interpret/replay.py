@@ -20,6 +20,7 @@ from convscope.errors import CaptureError, GeometryError
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph
 from convscope.interpret.class_scores import by_class, compute_scores, scores_value
+from convscope.interpret.execution.network_head import network_head, read_by_head_alone
 from convscope.interpret.execution.streaming import StreamStep, stream_plan, values_as_they_come
 from convscope.interpret.execution.torch_executor import TorchExecutor, laid_out
 from convscope.interpret.rectifiers import positive_at_rectifiers
@@ -36,6 +37,7 @@ class Replay:
         channels_last: lay four-dimensional inputs and weights out channels-last.
         weights: numbers in place of the network's parameters and buffers, by name.
         names: the graph's layer names, where they are known already.
+        in_float32: operations that are computed in float32 whatever `dtype` is, by their indices.
 
     Raises:
         CaptureError: inputs that are not those of the graph, or weights without numbers.
@@ -59,11 +61,19 @@ class Replay:
         channels_last: bool = False,
         weights: Mapping[str, torch.Tensor] | None = None,
         names: LayerNames | None = None,
+        in_float32: frozenset[int] = frozenset(),
     ) -> None:
         self.graph = graph
         self.names = names or LayerNames(graph)
         self._executor = TorchExecutor(
-            graph, network, inputs, dtype=dtype, channels_last=channels_last, gradients=True, weights=weights
+            graph,
+            network,
+            inputs,
+            dtype=dtype,
+            channels_last=channels_last,
+            gradients=True,
+            weights=weights,
+            in_float32=in_float32,
         )
 
     @property
@@ -171,6 +181,7 @@ class Replays:
         dtype: floating-point type of inputs and weights; as they are when None.
         channels_last: lay four-dimensional inputs and weights out channels-last.
         weights: numbers in place of the network's parameters and buffers, by name.
+        float32_head: compute what costs little at the network's end in float32, see `network_head`.
     """
 
     def __init__(
@@ -181,9 +192,12 @@ class Replays:
         dtype: torch.dtype | None = None,
         channels_last: bool = False,
         weights: Mapping[str, torch.Tensor] | None = None,
+        float32_head: bool = False,
     ) -> None:
         self.network, self.name = network, name
         self._dtype, self._channels_last, self._weights = dtype, channels_last, weights
+        self._float32_head = float32_head
+        self._heads: dict[int, frozenset[int]] = {}  # by graph
         self._captured: dict[tuple[tuple[int, ...], ...], tuple[Graph, LayerNames]] = {}
         self._plans: dict[tuple[int, tuple[int, ...]], tuple[StreamStep, ...]] = {}  # by graph and wanted values
 
@@ -200,8 +214,9 @@ class Replays:
             inputs,
             dtype=self._dtype,
             channels_last=self._channels_last,
-            weights=self._prepared,
+            weights=self._weights_of(graph),
             names=names,
+            in_float32=self._head(graph),
         )
 
     def graph_on(self, *inputs: torch.Tensor) -> tuple[Graph, LayerNames]:
@@ -257,21 +272,44 @@ class Replays:
         """
         graph, _ = self._captured_on(inputs)
         return TorchExecutor(
-            graph, self.network, inputs, dtype=self._dtype, channels_last=self._channels_last, weights=self._prepared
+            graph,
+            self.network,
+            inputs,
+            dtype=self._dtype,
+            channels_last=self._channels_last,
+            weights=self._weights_of(graph),
+            in_float32=self._head(graph),
         )
 
     @cached_property
-    def _prepared(self) -> Mapping[str, torch.Tensor] | None:
-        """The weights in the asked type and memory format, once for all batches; None where they are as they are."""
-        if self._dtype is None and not self._channels_last:
-            return self._weights
+    def _own(self) -> Mapping[str, torch.Tensor]:
+        """The weights as they are."""
         named: dict[str, torch.Tensor] = dict(self.network.named_parameters(remove_duplicate=False))
         named |= dict(self.network.named_buffers(remove_duplicate=False))
-        named |= self._weights or {}
+        return named | dict(self._weights or {})
+
+    @cached_property
+    def _prepared(self) -> Mapping[str, torch.Tensor]:
+        """The weights in the asked type and memory format, once for all batches."""
         return {
             name: laid_out(tensor.detach(), self._dtype, channels_last=self._channels_last)
-            for name, tensor in named.items()
+            for name, tensor in self._own.items()
         }
+
+    def _weights_of(self, graph: Graph) -> Mapping[str, torch.Tensor] | None:
+        """Return the weights as a graph reads them; None where they are the network's own."""
+        if self._dtype is None and not self._channels_last:
+            return self._weights
+        names = (graph.values[value].name for value in read_by_head_alone(graph, self._head(graph)))
+        return {**self._prepared, **{name: self._own[name] for name in names if name in self._own}}
+
+    def _head(self, graph: Graph) -> frozenset[int]:
+        """Return the operations that are computed in float32."""
+        if not self._float32_head:
+            return frozenset()
+        if id(graph) not in self._heads:
+            self._heads[id(graph)] = network_head(graph)
+        return self._heads[id(graph)]
 
     def values_as_they_come(self, *inputs: torch.Tensor, wanted: Sequence[str]) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield values of a batch by name, in the order in which they are computed, in a plain forward pass's memory.
@@ -325,17 +363,37 @@ class Replays:
 
     def with_weights(self, weights: Mapping[str, torch.Tensor]) -> Replays:
         """Return the same network with other numbers in place of some parameters and buffers, by name."""
-        return self._alike(self._dtype, self._channels_last, {**(self._weights or {}), **weights})
+        return self._alike(self._dtype, self._channels_last, {**(self._weights or {}), **weights}, self._float32_head)
 
     def computed_in(self, dtype: torch.dtype | None, *, channels_last: bool = False) -> Replays:
         """Return the same network in another floating-point type and memory format."""
         return self._alike(dtype, channels_last, self._weights)
 
+    @cached_property
+    def in_bf16(self) -> Replays:
+        """The same network as it is fastest where the processor multiplies bf16, its end in float32."""
+        return self._alike(torch.bfloat16, True, self._weights, float32_head=True)
+
     def _alike(
-        self, dtype: torch.dtype | None, channels_last: bool, weights: Mapping[str, torch.Tensor] | None
+        self,
+        dtype: torch.dtype | None,
+        channels_last: bool,
+        weights: Mapping[str, torch.Tensor] | None,
+        float32_head: bool = False,
     ) -> Replays:
-        found = Replays(self.network, name=self.name, dtype=dtype, channels_last=channels_last, weights=weights)
-        found._captured, found._plans = self._captured, self._plans  # a Graph holds shapes, which are the same
+        found = Replays(
+            self.network,
+            name=self.name,
+            dtype=dtype,
+            channels_last=channels_last,
+            weights=weights,
+            float32_head=float32_head,
+        )
+        found._captured, found._plans, found._heads = (
+            self._captured,
+            self._plans,
+            self._heads,
+        )  # a Graph holds shapes, which are the same
         return found
 
     def _captured_on(self, inputs: tuple[torch.Tensor, ...]) -> tuple[Graph, LayerNames]:

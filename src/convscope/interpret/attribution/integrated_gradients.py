@@ -104,7 +104,7 @@ def _replays(subject: Subject, precision: str | None) -> Replays:
     if precision not in (None, *PRECISIONS):
         raise ArgumentError(f"there is no precision {precision!r}: give {', '.join(PRECISIONS)}")
     if precision == "bf16":
-        return subject.replays.computed_in(torch.bfloat16, channels_last=True)
+        return subject.replays.in_bf16
     large = is_large(subject.replay.graph, subject.tensor)
     return subject.replays.computed_in(None, channels_last=True) if large else subject.replays
 

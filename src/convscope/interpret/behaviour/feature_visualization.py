@@ -97,7 +97,7 @@ def feature_visualization(
     mean, colours = colour_statistics(images)
     size = _size(replays, images, normalization, observed.name, device)
     made = FourierImages(len(chosen), size, mean=mean, colours=colours, seed=seed, device=device)
-    fast = replays.computed_in(torch.bfloat16, channels_last=True) if is_faster_in_bf16(graph, first) else replays
+    fast = replays.in_bf16 if is_faster_in_bf16(graph, first) else replays
     ascent = _Ascent(fast, made, normalization, observed.name, chosen, seed)
     interrupted = False
     try:
@@ -140,9 +140,15 @@ class _Ascent:
         channels: Sequence[int],
         seed: int,
     ) -> None:
-        self._replays, self._made, self._layer = replays, made, layer
+        self._replays, self._made = replays, made
         self._channels = torch.tensor(channels)
         device = made.amplitudes.device
+        sample = made.levels().detach()
+        _, names = replays.graph_on(sample)
+        self._value = names.find_source(layer)
+        axis = AxesOfMaps(names).of(self._value).channels
+        assert axis is not None
+        self._axis = axis
         self._mean, self._std = (torch.tensor(each, device=device)[None, :, None, None] for each in
                                  (normalization.mean, normalization.std))  # fmt: skip
         self._optimizer = torch.optim.Adam([made.amplitudes], lr=_LEARNING_RATE)
@@ -156,7 +162,7 @@ class _Ascent:
             levels = self._made.levels()
             moved = _moved(levels, self._jitter, self._draw)
             run = self._replays.on(((moved - self._mean) / self._std).detach())
-            values = _maps(run, self._layer, self._channels).to(moved.dtype)
+            values = self._maps(run).to(moved.dtype)
             means = values.flatten(1).mean(1)
             gradient = _input_gradient(run, means.sum(), redirected=redirected).to(moved.dtype)
             # The replay's own input is a leaf: the rest of the way is taken by hand.
@@ -183,18 +189,14 @@ class _Ascent:
         # What is looked at is a picture of 8 bits: so is what is measured.
         levels = (levels * 255).round() / 255
         run = replays.on((levels - self._mean) / self._std)
-        values = _maps(run, self._layer, self._channels).detach()
+        values = self._maps(run).detach()
         return levels, np.asarray(values.flatten(1).amax(1).double().cpu().numpy(), np.float64)
 
-
-def _maps(run: Replay, layer: str, channels: Tensor) -> Tensor:
-    """Return of each image its own channel's map, (N, positions)."""
-    value = run.find(layer)
-    tensor = run.tensor(value)
-    axis = AxesOfMaps(run.names).of(value).channels
-    assert axis is not None
-    maps = tensor.movedim(axis, 1).flatten(2) if tensor.ndim > 2 else tensor[:, :, None]
-    return maps[torch.arange(len(channels), device=maps.device), channels.to(maps.device)]
+    def _maps(self, run: Replay) -> Tensor:
+        """Return of each image its own channel's map, (N, positions)."""
+        tensor = run.tensor(self._value)
+        maps = tensor.movedim(self._axis, 1).flatten(2) if tensor.ndim > 2 else tensor[:, :, None]
+        return maps[torch.arange(len(self._channels), device=maps.device), self._channels.to(maps.device)]
 
 
 def _input_gradient(run: Replay, score: Tensor, *, redirected: bool) -> Tensor:

@@ -19,6 +19,7 @@ from torch import nn
 from convscope.arrays import Array
 from convscope.errors import CaptureError
 from convscope.graph.records import Argument, Graph, Node, Ref, Value
+from convscope.interpret.execution.network_head import read_by_head_alone
 from convscope.interpret.execution.torch_operation import torch_operation, without_writing
 
 _USUAL = (torch.float32, torch.float64)
@@ -37,6 +38,7 @@ class TorchExecutor:
         gradients: let autograd follow the operations from the inputs on, so that `torch.autograd.grad` gives the
             gradient of any number with respect to any value; weights get none.
         weights: numbers in place of the model's parameters and buffers, by name and of the same shape.
+        in_float32: operations that are computed in float32 whatever `dtype` is, by their indices.
 
     Raises:
         CaptureError: inputs that are not those of the graph, or weights without numbers.
@@ -52,8 +54,10 @@ class TorchExecutor:
         channels_last: bool = False,
         gradients: bool = False,
         weights: Mapping[str, torch.Tensor] | None = None,
+        in_float32: frozenset[int] = frozenset(),
     ) -> None:
         self.graph = graph
+        self._in_float32 = in_float32
         self._dtype, self._channels_last, self._gradients = dtype, channels_last, gradients
         shapes = [graph.shape(value) for value in graph.inputs]
         if [tuple(tensor.shape) for tensor in inputs] != shapes:
@@ -72,12 +76,14 @@ class TorchExecutor:
             for index, numbers in graph.constants.items():
                 kind = getattr(torch, graph.values[index].spec.dtype)
                 self._tensors[index] = self._laid_out(torch.from_numpy(np.array(numbers)).to(kind))
+            as_they_are = read_by_head_alone(graph, in_float32) if in_float32 else ()
             for value in _weights_of(graph):
-                if named[value.name].is_meta:
+                tensor = named[value.name]
+                if tensor.is_meta:
                     raise CaptureError(
                         f"{value.name} is on the meta device, which holds no numbers: load weights into it"
                     )
-                self._tensors[value.index] = self._laid_out(named[value.name])
+                self._tensors[value.index] = tensor.detach() if value.index in as_they_are else self._laid_out(tensor)
 
     def tensor(self, value: int) -> torch.Tensor:
         """Return the numbers of a value, as torch has them."""
@@ -166,6 +172,9 @@ class TorchExecutor:
     def _call(self, node: Node, tensors: Mapping[int, torch.Tensor], *, overwrite: bool = False) -> list[torch.Tensor]:
         operation = torch_operation(node.target)
         arguments = {name: self._argument(name, value, tensors) for name, value in node.arguments.items()}
+        dtype = self._dtype
+        if node.index in self._in_float32:
+            arguments, dtype = {name: _in_float32(value) for name, value in arguments.items()}, None
         written = operation.written
         if written and not overwrite:
             # An in-place operation overwrites what is a value of its own in the graph: it writes elsewhere.
@@ -174,8 +183,8 @@ class TorchExecutor:
                 arguments.update((name, _copied(arguments[name])) for name in written)
             operation = pure or operation
         of_floats = any(t.is_floating_point() for t in _tensors_in(list(arguments.values())))
-        if self._dtype and of_floats and arguments.get("dtype") in _USUAL:  # of a sum, a softmax: the type it works in
-            arguments["dtype"] = self._dtype
+        if dtype and of_floats and arguments.get("dtype") in _USUAL:  # of a sum, a softmax: the type it works in
+            arguments["dtype"] = dtype
         result = operation(arguments)
         if "output_mask" in arguments:  # of no samples, torch makes the gradients too that are not asked for
             result = [made for made, asked in zip(result, arguments["output_mask"], strict=True) if asked]
@@ -183,7 +192,7 @@ class TorchExecutor:
         if not outputs:
             outputs = _tensors_in([arguments[name] for name in written])
         made_here = node.op == "cast" or not of_floats
-        return [self._as_asked(output) for output in outputs] if self._dtype and made_here else outputs
+        return [self._as_asked(output) for output in outputs] if dtype and made_here else outputs
 
     def _as_asked(self, made: torch.Tensor) -> torch.Tensor:
         """Return floating-point numbers that the forward pass made itself, such as coordinates, in the asked type."""
@@ -244,6 +253,13 @@ def _tensors_in(result: Any) -> list[torch.Tensor]:
     if isinstance(result, torch.Tensor):
         return [result]
     return [tensor for item in result or () for tensor in _tensors_in(item)] if isinstance(result, list | tuple) else []
+
+
+def _in_float32(argument: Any) -> Any:
+    if isinstance(argument, list):
+        return [_in_float32(item) for item in argument]
+    floats = isinstance(argument, torch.Tensor) and argument.is_floating_point()
+    return argument.float() if floats else argument
 
 
 def _copied(argument: Any) -> Any:

@@ -8,7 +8,6 @@ from functools import partial
 from math import ceil
 
 import numpy as np
-import torch
 
 from convscope.arrays import Array
 from convscope.errors import ArgumentError
@@ -17,7 +16,6 @@ from convscope.interpret.attribution.checks.deletion_insertion import deletion_i
 from convscope.interpret.attribution.checks.randomized_weights import (
     STAGES,
     MapFunction,
-    WeightRandomization,
     randomized_weights,
 )
 from convscope.interpret.attribution.checks.record import AttributionChecks
@@ -28,11 +26,10 @@ from convscope.interpret.subject import Subject
 from convscope.report.progress import Progress, no_progress
 
 # Methods of many forward passes: for the comparison with random weights they are computed with fewer, at fewer stages.
-COARSE_STEPS = 8  # of integrated gradients
+COARSE_STEPS = 6  # of integrated gradients
 COARSE_WINDOWS = 5  # of occlusion, side by side along the image's shorter side
-COARSE_STAGES = 3
 # With still fewer it is tried whether the same map comes out twice.
-REPEATED_STEPS, REPEATED_WINDOWS = 2, 2
+REPEATED_STEPS, REPEATED_WINDOWS = 1, 2
 
 
 def check_attributions(
@@ -48,7 +45,7 @@ def check_attributions(
     Args:
         subject: the network and the image that were explained.
         attributions: of that image, each by a method of METHODS.
-        stages: at which layers have random weights; 3 for methods of many forward passes.
+        stages: at which layers have random weights; methods of many forward passes are compared at two of them.
         seed: of random weights and random orders.
         progress: called with what is done.
 
@@ -71,7 +68,16 @@ def check_attributions(
     fresh = replace(subject, given_replays=subject.replays, given_replay=None)
     trained = {name: again[name](fresh, target) for name in again}
     same = {name: _same_again(subject, attributions[int(name)], target, trained[name]) for name in again}
-    randomized = _randomized(subject, attributions, again, trained, stages=stages, seed=seed, progress=progress)
+    randomized = randomized_weights(
+        subject,
+        again,
+        target,
+        stages=stages,
+        decisive=[name for name in again if _is_coarse(attributions[int(name)])],
+        seed=seed,
+        trained=trained,
+        progress=progress,
+    )
     whole = subject.geometry.size
     maps = {name: attributions[int(name)].map for name in again if whole == attributions[int(name)].map.shape != ()}
     perturbed = deletion_insertion(
@@ -80,7 +86,7 @@ def check_attributions(
         target,
         cells={name: attributions[int(name)].cells.shape for name in maps},
         seed=seed,
-        dtype=torch.bfloat16 if is_faster_in_bf16(subject.replay.graph, subject.tensor) else None,
+        in_bf16=is_faster_in_bf16(subject.replay.graph, subject.tensor),
         progress=progress,
     )
     return tuple(
@@ -94,27 +100,6 @@ def check_attributions(
         )
         for name, found in zip(again, attributions, strict=True)
     )
-
-
-def _randomized(
-    subject: Subject,
-    attributions: Sequence[Attribution],
-    methods: Mapping[str, MapFunction],
-    trained: Mapping[str, Array],
-    *,
-    stages: int,
-    seed: int,
-    progress: Progress,
-) -> dict[str, WeightRandomization]:
-    coarse = {name: of for name, of in methods.items() if _is_coarse(attributions[int(name)])}
-    quick = {name: of for name, of in methods.items() if name not in coarse}
-    found: dict[str, WeightRandomization] = {}
-    for group, count in ((quick, stages), (coarse, min(stages, COARSE_STAGES))):
-        if group:
-            found |= randomized_weights(
-                subject, group, attributions[0].target, stages=count, seed=seed, trained=trained, progress=progress
-            )
-    return found
 
 
 def _again(subject: Subject, found: Attribution) -> MapFunction:

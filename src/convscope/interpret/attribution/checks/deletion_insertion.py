@@ -118,7 +118,7 @@ def deletion_insertion(
     cells: Mapping[str, tuple[int, ...]] | None = None,
     points: int = POINTS,
     seed: int = 0,
-    dtype: torch.dtype | None = None,
+    in_bf16: bool = False,
     progress: Progress = no_progress,
 ) -> dict[str, DeletionInsertion]:
     """Return for each map how well it finds the pixels that count.
@@ -135,7 +135,7 @@ def deletion_insertion(
             positions unless given.
         points: on each curve.
         seed: of random orders.
-        dtype: of the forward passes; the subject's own when None.
+        in_bf16: compute the forward passes in bf16.
         progress: called with images done.
 
     Raises:
@@ -163,7 +163,7 @@ def deletion_insertion(
         shown += [~mask for mask in removed]
         if not (isinstance(key, tuple) and key[0] == "random"):
             shown += removed
-    found = class_probabilities(subject, shown, target, dtype=dtype, progress=progress)
+    found = class_probabilities(subject, shown, target, in_bf16=in_bf16, progress=progress)
     whole, blank, rest = found[0], found[1], found[2:]
     curves: dict[object, Perturbation] = {}
     for key in orders:
@@ -187,7 +187,7 @@ def class_probabilities(
     shown: Sequence[Booleans],
     target: int,
     *,
-    dtype: torch.dtype | None = None,
+    in_bf16: bool = False,
     progress: Progress = no_progress,
 ) -> Floats:
     """Return the probability of a class when only the positions of each mask are shown, and the rest is blurred.
@@ -196,10 +196,10 @@ def class_probabilities(
         subject: the network and its image.
         shown: masks of the image's shape.
         target: the class.
-        dtype: of the forward passes; the subject's own when None.
+        in_bf16: compute the forward passes in bf16.
         progress: called with images done.
     """
-    replays: Replays = subject.replays if dtype is None else subject.replays.computed_in(dtype, channels_last=True)
+    replays: Replays = subject.replays.in_bf16 if in_bf16 else subject.replays
     axes, image = subject.geometry.image_axes, subject.tensor
     instead = blurred(image, axes=axes)
     places = [side if axis in axes else 1 for axis, side in enumerate(image.shape)][1:]

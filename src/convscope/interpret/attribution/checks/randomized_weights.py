@@ -95,6 +95,7 @@ def randomized_weights(
     target: int,
     *,
     stages: int = STAGES,
+    decisive: Collection[str] = (),
     seed: int = 0,
     trained: Mapping[str, Array] | None = None,
     progress: Progress = no_progress,
@@ -110,6 +111,7 @@ def randomized_weights(
         methods: each method's map, by name.
         target: the class.
         stages: of the cascade, the last layer alone first and all layers last.
+        decisive: methods that are compared at two stages only: with half of the layers random, and with all.
         seed: of the random weights.
         trained: the maps with the weights as they are, where they are known.
         progress: called with stages done.
@@ -122,24 +124,27 @@ def randomized_weights(
     if not groups:
         return {}
     counts = sorted({max(1, ceil(len(groups) * part)) for part in np.linspace(0, 1, max(stages, 2))})
+    half = next(count for count in counts if 2 * count >= counts[-1])
     drawn = random_weights(subject.replays, replay.graph, groups, seed=seed)
     trained = trained or {}
     known = {name: trained[name] if name in trained else of(subject, target) for name, of in methods.items()}
-    found: dict[str, list[tuple[float | None, float | None]]] = {name: [] for name in methods}
+    found: dict[str, dict[int, tuple[float | None, float | None]]] = {name: {} for name in methods}
     for done, count in enumerate(counts):
         progress(done, len(counts), "random weights")
         names = [name for group in groups[:count] for name in group.names]
         randomized = with_weights_calibrated(subject, {name: drawn[name] for name in names})
         for name, map_of in methods.items():
+            if name in decisive and count not in (half, counts[-1]):
+                continue
             pair = np.abs(known[name]), np.abs(map_of(randomized, target))
-            found[name].append((rank_correlation(*pair), structural_similarity(*pair)))
+            found[name][count] = rank_correlation(*pair), structural_similarity(*pair)
     progress(len(counts), len(counts), "random weights")
     return {
         name: WeightRandomization(
-            random_layers=tuple(counts),
-            layers=tuple(groups[count - 1].layer for count in counts),
-            rank_correlations=tuple(correlation for correlation, _ in stages_found),
-            structural_similarities=tuple(similarity for _, similarity in stages_found),
+            random_layers=tuple(stages_found),
+            layers=tuple(groups[count - 1].layer for count in stages_found),
+            rank_correlations=tuple(correlation for correlation, _ in stages_found.values()),
+            structural_similarities=tuple(similarity for _, similarity in stages_found.values()),
         )
         for name, stages_found in found.items()
     }

@@ -53,8 +53,9 @@ def structural_similarity(first: Array, second: Array, *, window: int = 7) -> fl
     count = int(np.prod(sides))
 
     def mean(values: Floats) -> Floats:
-        found: Floats = sliding_window_view(values, sides).mean(axis=tuple(range(values.ndim, 2 * values.ndim)))
-        return found
+        for axis, side in enumerate(sides):
+            values = sliding_window_view(values, side, axis=axis).mean(axis=-1)
+        return values
 
     mean_one, mean_other = mean(one), mean(other)
     sample = count / max(count - 1, 1)
