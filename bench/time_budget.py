@@ -164,7 +164,7 @@ def of_run(run: Path, found: dict[str, Any]) -> dict[str, Any]:
 def off(row: dict[str, str]) -> float:
     """Return by what share of its forecast a command took longer (above 0) or less than was said before it began."""
     took, most = float(row["seconds"]), float(row["forecast"])
-    least = float(row["earliest"]) if row["earliest"] and row["ended_early"] == "True" else most
+    least = float(row["earliest"]) if row.get("earliest") and row["ended_early"] == "True" else most
     return max(0.0, took / most - 1) + min(0.0, took / least - 1)
 
 
