@@ -5,7 +5,7 @@
 
 The networks are those of `tests/look_networks.py`, small, in float64, with random weights; the pictures are those of
 the known-answer task. The truth of each is torch's own autograd on a twin that is written out by hand, with nothing in
-place, no function that a hook misses and no module used twice. What is printed of each library is the largest
+place, no function that a hook misses and no module used twice. A cell of each library is the largest
 difference from the truth over all pictures, as a share of the largest value of both; whether it said anything; and
 whether the model was left as it was found: its modules, hooks and `.grad`. Without a peer its column says so.
 """
@@ -13,6 +13,7 @@ whether the model was left as it was found: its modules, hooks and `.grad`. With
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import importlib.util
 import sys
 import warnings
@@ -27,6 +28,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from kit.results import RESULTS, add_rows, read_rows, where_and_when
 from kit.torchvision_networks import import_torchvision
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -275,18 +277,37 @@ def rows(pictures: Sequence[torch.Tensor]) -> list[list[str]]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Compare, keep what was found, and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=4)
-    arguments = parser.parse_args()
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of look-peers.csv")
+    given = parser.parse_args()
     with suppress(ImportError):  # pytorch-grad-cam imports it
         import_torchvision()
-    shown = known_answers(arguments.pictures, size=64, seed=0).images
+    shown = known_answers(given.pictures, size=64, seed=0).images
     pictures = [
         torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None].double() / 127.5 - 1 for image in shown
     ]
-    columns = [Column(header) for header in ("network", "map", *LIBRARIES)]
-    print_table(Table.of(columns, rows(pictures)))
+    versions = "; ".join(
+        f"{library.package} {importlib.metadata.version(library.package)}"
+        for name, library in LIBRARIES.items()
+        if name != "convscope" and importlib.util.find_spec(library.module) is not None
+    )
+    kept = [
+        {"network": name, "map": title, **dict(zip(LIBRARIES, found, strict=True)), "pictures": len(pictures),
+         "peers": versions, **where_and_when()}
+        for name, title, *found in rows(pictures)
+    ]  # fmt: skip
+    add_rows(given.results / "look-peers.csv", kept, key=("network", "map"))
+    print_table(table(read_rows(given.results / "look-peers.csv")))
+
+
+def table(rows: list[dict[str, str]]) -> Table:
+    """Return what each library gives of each network and map."""
+    headers = ("network", "map", *LIBRARIES)
+    peers = "; ".join(dict.fromkeys(row["peers"] for row in rows))
+    return Table.of([Column(header) for header in headers], [[row[name] for name in headers] for row in rows],
+                    title=peers)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -25,13 +25,16 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 
 import early_end
 import forecasts
+import known_answer
 import look_costs
+import look_peers
 import minutes
 import photos
 import probe
 import small_resnet
 import time_budget
 import train
+import weight_randomization
 from convscope.report.table import Column, Table
 from convscope.report.units import percent, plural
 from kit.results import RESULTS, read_rows, where_and_when
@@ -52,6 +55,9 @@ MEASURED = (
     ("probe", probe, "A solved head beside inference"),
     ("small-resnet", small_resnet, "ResNet-18 at 32 pixels beside the plain loop"),
     ("photos", photos, "Photographs at 224 pixels, from files and from memory"),
+    ("known-answer", known_answer, "Attributions of images whose answer is known"),
+    ("weight-randomization", weight_randomization, "Attributions under random weights"),
+    ("look-peers", look_peers, "Attributions beside Captum and pytorch-grad-cam"),
     ("look-costs", look_costs, "What a look costs, in forward passes of one image"),
 )
 

@@ -28,11 +28,21 @@ def test_an_image_depends_on_its_seed_and_number_alone(made: KnownAnswers) -> No
     assert not np.array_equal(fewer.images, other.images)
 
 
-def test_the_visible_pixels_are_in_the_box_and_of_one_colour(made: KnownAnswers) -> None:
+def test_the_visible_pixels_are_in_the_box_and_stand_out(made: KnownAnswers) -> None:
     for image, mask, box in zip(made.images / 255, made.masks, made.boxes, strict=True):
         frame = inside(box, 64)
         assert mask.any() and not (mask & ~frame).any()
-        assert image[mask].std(0).mean() < 0.7 * image[~frame].std(0).mean()
+        around = inside(np.clip(box + np.array([-3, -3, 3, 3]), 0, 64), 64) & ~frame
+        assert np.abs(image[mask].mean(0) - image[around].mean(0)).mean() > 0.15
+
+
+def test_a_texture_and_bars_change_neither_shapes_nor_boxes() -> None:
+    plain, hard = known_answers(60, seed=2), known_answers(60, seed=2, textured=True, occluded=True)
+    assert np.array_equal(plain.boxes, hard.boxes) and np.array_equal(plain.labels, hard.labels)
+    visible = hard.masks.sum((1, 2)) / plain.masks.sum((1, 2))
+    assert (visible <= 1).all() and 0.3 < (visible < 1).mean() < 0.7 and visible.min() > 0.2
+    ground = [made.images[0][~plain.masks[0]].std(0).mean() for made in (plain, hard)]
+    assert ground[1] > ground[0]
 
 
 def test_every_class_is_drawn_in_a_shape_of_its_own() -> None:

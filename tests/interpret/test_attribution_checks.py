@@ -13,8 +13,13 @@ from torch import nn
 from convscope.errors import ArgumentError, GeometryError
 from convscope.interpret.attribution.blurred import blurred
 from convscope.interpret.attribution.checks.check import check_attributions
-from convscope.interpret.attribution.checks.deletion_insertion import deletion_insertion
+from convscope.interpret.attribution.checks.deletion_insertion import (
+    DeletionInsertion,
+    Perturbation,
+    deletion_insertion,
+)
 from convscope.interpret.attribution.checks.randomized_weights import (
+    Maps,
     WeightRandomization,
     calibrate,
     random_weights,
@@ -67,9 +72,19 @@ def of(network: nn.Module, tensor: torch.Tensor) -> Subject:
 
 
 def gradient_map(subject: Subject, target: int) -> np.ndarray:
+    return gradient_maps(subject, target).shown
+
+
+def gradient_maps(subject: Subject, target: int) -> Maps:
     run = subject.replay
     (found,) = run.gradients(run.score(target).sum(), run.inputs[0])
-    return found[0].abs().sum(0).numpy()
+    return Maps(found[0].abs().sum(0).numpy(), found[0].sum(0).numpy())
+
+
+def image_maps(subject: Subject, target: int) -> Maps:
+    """The image itself, whatever the weights."""
+    found = subject.tensor[0].sum(0).numpy()
+    return Maps(np.abs(found), found)
 
 
 def test_layers_get_random_weights_from_the_last_one_down() -> None:
@@ -116,7 +131,7 @@ def test_a_run_with_random_weights_shares_what_is_before_them_and_is_the_run_fro
 def test_occlusion_has_larger_windows_where_weights_are_random_and_an_interrupt_ends_the_checks() -> None:
     subject = of(small(), torch.randn(1, 3, 20, 20))
     (found,) = check_attributions(subject, [attribute(subject, "occlusion")], stages=8)
-    assert found.randomization is not None and found.randomization.random_layers == (2, 3)
+    assert found.randomization is not None and found.randomization.random_layers == (1, 3)
     assert found.deterministic and found.perturbation is not None
 
     def interrupt(done: int, total: int, what: str) -> None:
@@ -132,12 +147,15 @@ def test_a_map_of_the_image_alone_fails_and_the_model_stays() -> None:
     generator_state = torch.get_rng_state()
     subject = of(network, torch.randn(1, 3, 12, 12, generator=torch.Generator().manual_seed(1)))
     methods = {
-        "image": lambda subject, target: subject.tensor[0].abs().sum(0).numpy(),
-        "nothing": lambda subject, target: np.zeros((12, 12)),
-        "gradient": gradient_map,
+        "image": image_maps,
+        "nothing": lambda subject, target: Maps(np.zeros((12, 12)), np.zeros((12, 12))),
+        "gradient": gradient_maps,
     }
-    found = randomized_weights(subject, methods, 1, stages=3)
+    found = randomized_weights(subject, methods, 1, stages=4)
     assert found["image"].fails and found["image"].rank_correlations == pytest.approx((1, 1, 1))
+    assert (
+        found["image"].signed_correlations == pytest.approx((1, 1, 1)) and "shows the image" in found["image"].sentence
+    )
     assert not found["nothing"].fails and found["nothing"].all_random is None
     assert found["gradient"].random_layers == (1, 2, 3) and found["gradient"].layers == ("7", "3", "0")
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
@@ -193,7 +211,7 @@ def test_blurring_keeps_constants_means_and_signals_of_one_axis() -> None:
 def checked() -> tuple[AttributionChecks, ...]:
     subject = of(small(), torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(2)))
     maps = [attribute(subject, method, target=1) for method in ("gradient", "grad-cam")]
-    return check_attributions(subject, maps, stages=3)
+    return check_attributions(subject, maps, stages=4)
 
 
 def test_attributions_are_checked_together(checked: tuple[AttributionChecks, ...]) -> None:
@@ -207,18 +225,66 @@ def test_attributions_are_checked_together(checked: tuple[AttributionChecks, ...
     np.testing.assert_array_equal(checked[0].perturbation.centre.deletion, checked[1].perturbation.centre.deletion)
 
 
+FAILING = WeightRandomization(
+    random_layers=(1, 3),
+    layers=("7", "0"),
+    rank_correlations=(0.9, 0.8),
+    signed_correlations=(0.3, 0.7),
+    structural_similarities=(0.9, 0.7),
+    cells=49,
+)
+
+
 def test_what_speaks_against_a_map_is_said_first(checked: tuple[AttributionChecks, ...]) -> None:
-    failing = WeightRandomization(
-        random_layers=(1, 3), layers=("7", "0"), rank_correlations=(0.9, 0.8), structural_similarities=(0.9, 0.7)
-    )
-    found = replace(checked[0], randomization=failing, deterministic=False, completeness_gap=0.05)
-    assert len(found.warnings) == 3 and found.sentences[:3] == found.warnings and "not to be" in found.headline()
+    found = replace(checked[0], randomization=FAILING, deterministic=False, completeness_gap=0.05, perturbation=None)
+    assert len(found.warnings) == 3 and found.sentences == found.warnings
+    assert found.headline().endswith("fails random weights, same map again, completeness")
     assert "5.0%" in str(found) and "rank correlation 0.80" in str(found)
-    assert found.to_dict()["randomization"]["fails"] is True
-    upper = replace(failing, random_layers=(1, 2, 4), layers=("7", "3", "0"), rank_correlations=(0.9, 0.8, 0.1))
-    assert (
-        upper.fails and "upper half" in upper.sentence and not replace(upper, rank_correlations=(0.9, 0.3, 0.1)).fails
-    )
+    assert found.to_dict()["randomization"]["fails"] is True and found.to_dict()["failed"] == list(found.failed)
+
+
+def test_upper_layers_are_judged_by_maps_with_their_signs() -> None:
+    upper = replace(
+        FAILING, random_layers=(1, 2, 4), layers=("7", "3", "0"), rank_correlations=(0.9, 0.8, 0.1),
+        signed_correlations=(0.8, 0.6, 0.9), structural_similarities=(0.9, 0.8, 0.1),
+    )  # fmt: skip
+    assert upper.upper_random == pytest.approx(0.6) and upper.fails and "upper layers" in upper.sentence
+    assert not replace(upper, signed_correlations=(0.3, 0.6, 0.9)).fails
+    assert replace(upper, signed_correlations=(0.9, None, 0.9)).upper_random is None
+    one = replace(upper, random_layers=(1,), signed_correlations=(0.9,), rank_correlations=(0.4,))
+    assert one.upper_random is None and not one.fails
+    small = replace(upper, cells=4)
+    assert not small.fails and small.sentence.startswith("The map has 4 cells: too few")
+
+
+def with_gains(deletion: float, insertion: float, *, blurred: float = 0.1) -> AttributionChecks:
+    """Checks of a map whose curves are better than random order's by these areas."""
+    whole, points = 0.9, 20
+    line = np.linspace(whole, blurred, points)
+    bump = np.r_[0.0, np.ones(points - 2), 0.0] * (points - 1) / (points - 2)
+    random = Perturbation(deletion=line, insertion=line[::-1])
+    own = Perturbation(deletion=line - deletion * bump, insertion=line[::-1] + insertion * bump)
+    perturbed = DeletionInsertion(own=own, random=random, centre=random)
+    return AttributionChecks(method="a map", class_name="class 1", perturbation=perturbed, deterministic=True)
+
+
+@pytest.mark.parametrize(
+    ("checks", "verdict"),
+    [
+        (with_gains(0.2, 0.1), "passed"),
+        (with_gains(0.2, 0.0), "passed; better than random order by deletion only"),
+        (with_gains(-0.2, 0.1), "passed; better than random order by insertion only"),
+        (with_gains(0.01, 0.0), "fails deletion and insertion"),
+        (with_gains(-0.1, -0.1), "fails deletion and insertion"),
+        (with_gains(0.0, 0.0, blurred=0.9), "passed; deletion and insertion say nothing"),
+        (AttributionChecks(method="a map", class_name="class 1", deterministic=True), "not checked"),
+        (replace(with_gains(0.2, 0.1), randomization=FAILING), "fails random weights"),
+    ],
+)
+def test_the_verdict_is_that_of_the_checks(checks: AttributionChecks, verdict: str) -> None:
+    assert checks.headline() == f"checks of a map for class 1: {verdict}" and checks.to_dict()["verdict"] == verdict
+    assert bool(checks.warnings) == verdict.startswith("fails")
+    assert len(set(checks.sentences)) == len(checks.sentences)
 
 
 def test_attributions_of_several_classes_are_not_checked_together() -> None:

@@ -1,13 +1,14 @@
 """Images whose answer is known: which pixels decide the class, so that an explanation of a network can be wrong.
 
-Each shows a shape on a textured ground, with a bar in front of a part of it; the shape is the class. In the variant
-"cue" a coloured dot in a corner is the class, whatever the shape; in "distractor" a smaller shape of another class
-stands beside the first. An attribution must then lie on the shape, on the dot, and not on the second shape.
+Each shows a shape on a ground of coarse colours under noise; the shape is the class. In the variant "cue" a coloured
+dot in a corner is the class, whatever the shape; in "distractor" a smaller shape of another class stands beside the
+first. An attribution must then lie on the shape, on the dot, and not on the second shape. The ground may have a texture
+as well, and the shape a bar in front of a part of it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -32,8 +33,11 @@ AnswerVariant = Literal["plain", "cue", "distractor"]
 
 FEWEST_CLASSES, SMALLEST = 4, 32
 RADII = (8 / 64, 13 / 64)  # of a shape, as a share of the image's side
-GROUND, COARSE = (0.0, 1.0), 4  # colours of the ground, drawn on a grid of 4x4
-TEXTURE, FINE, NOISE = 0.05, 16, 0.04  # brightness on a grid of 16x16, and of single pixels (standard deviation)
+COARSE, FINE = 4, 16  # points along a side of the grids on which colours and the texture of the ground are drawn
+# The range of the ground's colours and the standard deviation of the noise. |image - mean| has 1.7 times as much of its
+# sum in the shape's box as the box has of the area; on a textured ground, whose colours are as far apart as any, 1.1.
+GROUND, NOISE = (0.3, 0.7), 0.12
+TEXTURED_GROUND, TEXTURED_NOISE, TEXTURE = (0.0, 1.0), 0.04, 0.05  # the last of the brightness on the finer grid
 DOT = 3 / 64  # radius of the dot, and
 DOT_FROM_EDGE = 6 / 64  # the distance of its centre from both edges, as shares of the side
 SECOND = 0.75  # radius of the second shape, in radii of the first
@@ -74,7 +78,14 @@ class KnownAnswers:
 
 
 def known_answers(
-    count: int, *, size: int = 64, classes: int = 4, variant: AnswerVariant = "plain", seed: int = 0
+    count: int,
+    *,
+    size: int = 64,
+    classes: int = 4,
+    variant: AnswerVariant = "plain",
+    textured: bool = False,
+    occluded: bool = False,
+    seed: int = 0,
 ) -> KnownAnswers:
     """Return images whose class is decided by known pixels; the same for the same seed, however many are made.
 
@@ -83,6 +94,8 @@ def known_answers(
         size: their side S in pixels, 32 or more; shapes, bars and dots grow with it.
         classes: 4 to 8.
         variant: plain; cue: the dot's colour is the class and the shape says nothing; distractor: with a second shape.
+        textured: the ground has colours of the whole range and a texture, and less noise.
+        occluded: a bar is in front of the shape in half of the images.
         seed: of the numbers that are drawn.
 
     Raises:
@@ -101,7 +114,9 @@ def known_answers(
     if not FEWEST_CLASSES <= classes <= len(SHAPES):
         raise DataError(f"classes is {classes}: there are {FEWEST_CLASSES} to {len(SHAPES)} shapes")
     drawn = _Draws(seed=seed, count=count)
-    scene = _scene(drawn, size=size, classes=classes, variant=variant)
+    scene = _scene(drawn, size=size, classes=classes, variant=variant, textured=textured)
+    if not occluded:
+        scene = replace(scene, bars=replace(scene.bars, radii=np.zeros_like(scene.bars.radii)))
     images = np.empty((count, size, size, 3), np.uint8)
     masks = np.empty((count, size, size), bool)
     step = max(1, PIXELS_AT_ONCE // size**2)
@@ -131,6 +146,7 @@ class _Scene:
     labels: Labels
     coarse: Floats32  # colours of the ground on a 5x5 grid, (N, 5, 5, 3)
     fine: Floats32  # brightness on a 16x16 grid, (N, 16, 16)
+    noise: float  # standard deviation
     noise_seed: int
     first: ShapesDrawn
     second: ShapesDrawn | None
@@ -159,11 +175,12 @@ class _Draws:
         return int(np.random.default_rng([self._seed, self._kinds]).integers(1 << 32))
 
 
-def _scene(draws: _Draws, *, size: int, classes: int, variant: AnswerVariant) -> _Scene:
+def _scene(draws: _Draws, *, size: int, classes: int, variant: AnswerVariant, textured: bool) -> _Scene:
     shapes = draws.below(classes)
     radii = draws.uniform(*RADII) * size
-    coarse = draws.uniform(*GROUND, COARSE, COARSE, 3).astype(np.float32)
-    fine = draws.uniform(-TEXTURE, TEXTURE, FINE, FINE).astype(np.float32)
+    ground, texture = (TEXTURED_GROUND, TEXTURE) if textured else (GROUND, 0.0)
+    coarse = draws.uniform(*ground, COARSE, COARSE, 3).astype(np.float32)
+    fine = draws.uniform(-texture, texture, FINE, FINE).astype(np.float32)
     places, angles = draws.uniform(0, 1, 2), draws.uniform(-0.3, 0.3)
     centres = REACH * radii[:, None] + places * (size - 2 * REACH * radii[:, None])
     bar_places, bar_angles = draws.uniform(-0.5, 0.5, 2), draws.uniform(0, np.pi)
@@ -187,7 +204,15 @@ def _scene(draws: _Draws, *, size: int, classes: int, variant: AnswerVariant) ->
         colours=bar_colours,
     )
     return _Scene(
-        labels=labels, coarse=coarse, fine=fine, noise_seed=noise_seed, first=first, second=second, bars=bars, dots=dots
+        labels=labels,
+        coarse=coarse,
+        fine=fine,
+        noise=TEXTURED_NOISE if textured else NOISE,
+        noise_seed=noise_seed,
+        first=first,
+        second=second,
+        bars=bars,
+        dots=dots,
     )
 
 
@@ -234,7 +259,7 @@ def _painted(scene: _Scene, rows: slice, size: int) -> tuple[Pixels, Booleans]:
     texture = np.einsum("yi,nij,xj->nyx", fine, scene.fine[rows], fine, optimize=True)
     for row, number in enumerate(range(rows.start, rows.stop)):
         noise = np.random.default_rng([scene.noise_seed, number])
-        texture[row] += noise.standard_normal((size, size), np.float32) * np.float32(NOISE)
+        texture[row] += noise.standard_normal((size, size), np.float32) * np.float32(scene.noise)
     if scene.second is not None:
         image = drawn_over(image, scene.second, rows, size)[0]
     image, cover = drawn_over(image, scene.first, rows, size)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+import convscope.interpret.attribution.occlusion as occlusion_module
 from convscope.capture.capture import capture
 from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.errors import ArgumentError, CaptureError, ConvscopeError, GeometryError
@@ -180,6 +181,26 @@ def test_an_interrupt_ends_occlusion_with_the_map_that_there_is() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         attribute(small(), "occlusion", options=asked(window=2, stride=1, progress=at_once))
+
+
+def test_occlusion_in_bf16_is_within_its_tolerance_or_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(288, 2))
+    for parameter in network.parameters():
+        nn.init.constant_(parameter, 0.1)
+    of = replace(subject_of(network, 1, 12, 12), tensor=torch.ones(1, 1, 12, 12))
+    options = asked(baseline="black", window=6, stride=3)
+    exact = attribute(of, "occlusion", options=replace(options, precision="fp32"))
+    allowed = occlusion_module.TOLERANCE * np.abs(exact.map).max()
+    # Three windows are computed in both, and the other six in bf16.
+    monkeypatch.setattr(occlusion_module, "is_faster_in_bf16", lambda graph, tensor: True)
+    monkeypatch.setattr(occlusion_module, "forward_batch", lambda graph, wanted: 4)
+    for precision in (None, "bf16"):
+        found = attribute(of, "occlusion", options=replace(options, precision=precision))
+        assert found.measures["precision"] == "bf16" and 0 < np.abs(found.map - exact.map).max() <= allowed
+    monkeypatch.setattr(occlusion_module, "TOLERANCE", 0.0)
+    refused = attribute(of, "occlusion", options=options)
+    assert refused.measures["precision"] == "fp32"
+    np.testing.assert_allclose(refused.map, exact.map, atol=1e-5)
 
 
 def test_baselines_are_what_their_names_say() -> None:

@@ -1,6 +1,7 @@
 """Each method on each network that hooks on modules get wrong: equal to its plain twin, and the model left as found."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 
@@ -13,6 +14,7 @@ from torch.nn import functional
 from convscope.errors import GeometryError
 from convscope.interpret.attribution.methods import METHODS, attribute
 from convscope.interpret.attribution.options import AttributionOptions
+from convscope.interpret.replay import by_class
 from look_networks import NETWORKS, Guided, Guided6, LookNetwork
 from look_state import state_of
 
@@ -122,6 +124,15 @@ def network(name: str) -> LookNetwork:
 
 def test_every_method_is_among_the_looks() -> None:
     assert set(METHODS) <= set(LOOKS)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_twin_computes_what_its_network_computes(name: str) -> None:
+    of = network(name)
+    module = deepcopy(getattr(of.network, "_orig_mod", of.network)).eval()
+    wanted, found = numbers(by_class(module(of.image))), numbers(of.run(of.image)[1])
+    assert found.shape == wanted.shape
+    assert np.abs(found - wanted).max() <= of.tolerance * np.abs(wanted).max()
 
 
 @pytest.mark.parametrize("look", LOOKS)

@@ -17,7 +17,7 @@ from convscope.report.table import Cell, Column, Row, Table
 _TILE = 168.0
 
 CHECKS_LEGEND = (
-    "Random weights, upper half random: rank correlation with the map of the network whose weights are random there; "
+    "Random weights, upper layers random: rank correlation with the map of the network whose weights are random there; "
     f"above {SIMILAR} the map shows the image rather than what was learned. Deletion, insertion: how much better than "
     "in random order the map finds the pixels that the probability depends on; above 0 is better."
 )
@@ -41,7 +41,7 @@ def overview_table(checked: Checked) -> Table:
         Column("attribution"),
         Column("checks"),
         Column("random weights", numeric=True),
-        Column("upper half random", numeric=True),
+        Column("upper layers random", numeric=True),
         Column("deletion", numeric=True),
         Column("insertion", numeric=True),
     )
@@ -51,7 +51,7 @@ def overview_table(checked: Checked) -> Table:
 
 def _figures(checks: AttributionChecks | None) -> tuple[Cell, ...]:
     random = None if checks is None else checks.randomization
-    correlations = () if random is None else (random.all_random, random.half_random)
+    correlations = () if random is None else (random.all_random, random.upper_random)
     found = None if checks is None else checks.perturbation
     gains = (None, None) if found is None else (found.deletion_gain, found.insertion_gain)
     similar: list[Cell] = ["constant" if each is None else _figure(each, ".2f") for each in correlations] or ["", ""]

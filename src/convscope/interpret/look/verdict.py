@@ -12,4 +12,4 @@ def verdict(found: Attribution, checks: AttributionChecks | None) -> str:
         return "no positive evidence"
     if checks is None:
         return "not checked"
-    return checks.headline().rpartition(": ")[2]
+    return checks.verdict

@@ -8,20 +8,23 @@ from functools import partial
 from math import ceil
 
 import numpy as np
+import torch
 
-from convscope.arrays import Array
 from convscope.errors import ArgumentError
 from convscope.interpret.attribution.batches import is_faster_in_bf16
 from convscope.interpret.attribution.checks.deletion_insertion import deletion_insertion
 from convscope.interpret.attribution.checks.randomized_weights import (
     STAGES,
     MapFunction,
+    Maps,
     randomized_weights,
 )
 from convscope.interpret.attribution.checks.record import AttributionChecks
+from convscope.interpret.attribution.explained import over_channels
 from convscope.interpret.attribution.methods import find_method
 from convscope.interpret.attribution.options import AttributionOptions
 from convscope.interpret.attribution.record import Attribution
+from convscope.interpret.execution.torch_executor import as_array
 from convscope.interpret.subject import Subject
 from convscope.report.progress import Progress, no_progress
 
@@ -103,18 +106,19 @@ def check_attributions(
 
 
 def _again(subject: Subject, found: Attribution) -> MapFunction:
-    """Return the function that computes an attribution's map anew, on any subject."""
+    """Return the function that computes an attribution's maps anew, on any subject."""
     coarser = _COARSER.get(found.method)
     return _computed(found, AttributionOptions() if coarser is None else coarser(subject, found)[0])
 
 
-def _same_again(subject: Subject, found: Attribution, target: int, again: Array) -> bool:
+def _same_again(subject: Subject, found: Attribution, target: int, again: Maps) -> bool:
     """Return whether the same input gives the same map, bit for bit; a coarse method is tried with still less work."""
     coarser = _COARSER.get(found.method)
     if coarser is None:
-        return bool(np.array_equal(found.cells, again, equal_nan=True))
-    map_of = _computed(found, coarser(subject, found)[1])
-    return bool(np.array_equal(map_of(subject, target), map_of(subject, target), equal_nan=True))
+        return bool(np.array_equal(found.cells, again.shown, equal_nan=True))
+    maps_of = _computed(found, coarser(subject, found)[1])
+    one, other = maps_of(subject, target), maps_of(subject, target)
+    return bool(np.array_equal(one.shown, other.shown, equal_nan=True))
 
 
 def _computed(found: Attribution, options: AttributionOptions) -> MapFunction:
@@ -123,14 +127,21 @@ def _computed(found: Attribution, options: AttributionOptions) -> MapFunction:
         options = replace(options, layer=found.layer or None)
     if "baseline" in takes:
         options = replace(options, baseline=found.baseline or None)
-    return partial(_cells, found.method, options)
+    return partial(maps_by, found.method, options)
 
 
-def _cells(method: str, options: AttributionOptions, subject: Subject, target: int) -> Array:
+def maps_by(method: str, options: AttributionOptions, subject: Subject, target: int) -> Maps:
+    """Return a method's map as it is shown, and with its signs: summed over channels where it has numbers of each.
+
+    Raises:
+        KeyboardInterrupt: the method was interrupted, and has a part of its map.
+    """
     found = find_method(method).explain(subject, target, options)
     if found.interrupted:
         raise KeyboardInterrupt
-    return found.cells
+    if found.values is None:
+        return Maps(found.cells, found.cells)
+    return Maps(found.cells, as_array(over_channels(subject, torch.from_numpy(found.values))))
 
 
 def _fewer_steps(subject: Subject, found: Attribution) -> tuple[AttributionOptions, AttributionOptions]:

@@ -90,23 +90,24 @@ class DeletionInsertion(ShortRepr):
         return bool(self.own.deletion[0] - self.own.deletion[-1] > LEAST_GAIN)
 
     @property
+    def better(self) -> tuple[str, ...]:
+        """By which curves the map does better than random order: deletion, insertion, both or none."""
+        gains = (("deletion", self.deletion_gain), ("insertion", self.insertion_gain))
+        return tuple(name for name, gain in gains if gain > LEAST_GAIN)
+
+    @property
     def sentence(self) -> str:
         """What was found, in a sentence."""
         if not self.blurring_matters:
             return "Blurring the whole image hardly lowers the probability, so no order of pixels can"
         gains = [round(gain, 2) + 0.0 for gain in (self.deletion_gain, self.insertion_gain)]
         figures = f"deletion {gains[0]:+.2f}, insertion {gains[1]:+.2f} against random order"
-        better = [
-            name
-            for name, gain in (("deletion", self.deletion_gain), ("insertion", self.insertion_gain))
-            if gain > LEAST_GAIN
-        ]
         centre = min(self.deletion_gain_over_centre, self.insertion_gain_over_centre)
-        if len(better) == 2:
+        if len(self.better) == 2:
             beside = "" if centre > 0 else "; the distance from the centre does as well"
             return f"Its first pixels are those that count: {figures}{beside}"
-        if better:
-            return f"Its first pixels count by {better[0]} only: {figures}"
+        if self.better:
+            return f"Its first pixels count by {self.better[0]} only: {figures}"
         return f"Its first pixels count no more than random ones: {figures}"
 
 

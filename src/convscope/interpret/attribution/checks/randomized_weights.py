@@ -1,14 +1,16 @@
 """Does a map depend on the weights: the network's layers get random weights, from the last one down.
 
-Source: Adebayo et al. 2018, "Sanity checks for saliency maps", section 3 (cascading randomization). Weights are
-replaced in the replay's tensors; the module is neither copied nor changed.
+Source: Adebayo et al. 2018, "Sanity checks for saliency maps", section 3 (cascading randomization; rank correlation of
+maps with their signs and of their absolute values, SSIM). Weights are replaced in the replay's tensors; the module is
+neither copied nor changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, prod
+from math import prod
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,12 +23,25 @@ from convscope.interpret.replay import Replay, Replays
 from convscope.interpret.subject import Subject
 from convscope.report.progress import Progress, no_progress
 from convscope.report.short_repr import ShortRepr
+from convscope.report.units import plural
 
-# Returns the map of a class on an image, (H, W) or (L,), of any size of its own.
-MapFunction = Callable[[Subject, int], Array]
+
+class Maps(NamedTuple):
+    """A method's map of a class on an image, of any size of its own: as it is shown, and with its signs.
+
+    The two are one of a method whose map is signed, or has no signs at all.
+    """
+
+    shown: Array
+    signed: Array
+
+
+MapFunction = Callable[[Subject, int], Maps]
 
 STAGES = 8
-SIMILAR = 0.5  # a rank correlation above this with all weights random: the map is not of what was learned
+SIMILAR = 0.5  # a rank correlation above this with random weights: the map is not of what was learned
+FEWEST_CELLS = 16  # of a map: rank correlations of fewer are often that high by chance
+_PLACES = 7919  # by which random numbers are moved from one stage to the next
 _LEAST_VARIANCE = 1e-10  # of a channel: no division by 0
 _FEWEST_POSITIONS = 16  # from which a channel's mean and variance can be measured on one image
 
@@ -40,50 +55,71 @@ class WeightRandomization(ShortRepr):
         layers: down to which layer they are random at each stage, by name.
         rank_correlations: Spearman's rank correlation of the absolute maps, random against trained, at each stage; None
             where a map is constant.
+        signed_correlations: the same of the maps with their signs.
         structural_similarities: SSIM of the absolute maps; None where a map is 0.
+        cells: of the map.
     """
 
     random_layers: tuple[int, ...]
     layers: tuple[str, ...]
     rank_correlations: tuple[float | None, ...]
+    signed_correlations: tuple[float | None, ...]
     structural_similarities: tuple[float | None, ...]
+    cells: int
 
     @property
     def all_random(self) -> float | None:
-        """The rank correlation with all weights random."""
+        """The rank correlation of the absolute maps with all weights random."""
         return self.rank_correlations[-1]
 
     @property
-    def half_random(self) -> float | None:
-        """The rank correlation with the upper half of the layers random, or the first stage above it."""
-        half = next(place for place, count in enumerate(self.random_layers) if 2 * count >= self.random_layers[-1])
-        return self.rank_correlations[half]
+    def upper_random(self) -> float | None:
+        """The least rank correlation, with signs, over the stages at which at most the upper half of layers is random.
+
+        The least, since the maps of few cells are alike by chance at one stage or another. None for a network of one
+        layer, and where the map is constant at one of them.
+        """
+        found = [
+            value
+            for count, value in zip(self.random_layers, self.signed_correlations, strict=True)
+            if 2 * count <= self.random_layers[-1]
+        ]
+        known = [value for value in found if value is not None]
+        return min(known) if known and len(known) == len(found) else None
 
     @property
     def fails(self) -> bool:
-        """Whether the map stays similar with all weights random, or with those of the upper half of the layers.
+        """Whether the map stays similar with all weights random, or, signs included, with those of the upper layers.
 
-        The first is of the image alone; the second is of the first layers, whatever the others learned, as guided
-        backpropagation is (Adebayo et al. 2018, section 4.1; Sixt, Granz and Landgraf 2020).
+        The first shows the image. The second shows the lower layers, whatever the score is made of: that is how guided
+        backpropagation fails (Adebayo et al. 2018: "invariant to higher layer parameters"; Sixt, Granz and Landgraf
+        2020). With random weights above, the score is another function of the same features, as often of the opposite
+        sign, so that a map of the score has no expected correlation with the trained one. Absolute maps are alike even
+        then, since both are large where the features are active. A map of fewer than 16 cells is not judged.
         """
-        return any(found is not None and found > SIMILAR for found in (self.all_random, self.half_random))
+        return self.cells >= FEWEST_CELLS and any(
+            found is not None and found > SIMILAR for found in (self.all_random, self.upper_random)
+        )
 
     @property
     def sentence(self) -> str:
         """What was found, in a sentence.
 
         >>> found = WeightRandomization(
-        ...     random_layers=(1, 2, 4), layers=("fc", "conv3", "conv1"),
-        ...     rank_correlations=(0.9, 0.8, 0.2), structural_similarities=(0.8, 0.6, 0.1),
+        ...     random_layers=(1, 2, 4), layers=("fc", "conv3", "conv1"), rank_correlations=(0.9, 0.8, 0.2),
+        ...     signed_correlations=(0.9, 0.7, 0.1), structural_similarities=(0.8, 0.6, 0.1), cells=49,
         ... )
         >>> found.fails, found.sentence
-        (True, 'The map stays similar with the upper half of the layers random (rank correlation 0.80)')
+        (True, 'The map stays similar with the upper layers random (rank correlation 0.70): it shows the lower ones')
         """
-        found, half = self.all_random, self.half_random
+        found, upper = self.all_random, self.upper_random
+        if self.cells < FEWEST_CELLS:
+            return f"The map has {plural(self.cells, 'cell')}: too few to say whether random weights change it"
         if found is not None and found > SIMILAR:
             return f"The map stays similar with all weights random (rank correlation {found:.2f}): it shows the image"
-        if half is not None and half > SIMILAR:
-            return f"The map stays similar with the upper half of the layers random (rank correlation {half:.2f})"
+        if upper is not None and upper > SIMILAR:
+            similar = f"rank correlation {upper:.2f}"
+            return f"The map stays similar with the upper layers random ({similar}): it shows the lower ones"
         if found is None:
             return "The map is constant with all weights random: it shows the network"
         return f"The map is another with all weights random (rank correlation {found:.2f}): it shows the network"
@@ -97,21 +133,22 @@ def randomized_weights(
     stages: int = STAGES,
     decisive: Collection[str] = (),
     seed: int = 0,
-    trained: Mapping[str, Array] | None = None,
+    trained: Mapping[str, Maps] | None = None,
     progress: Progress = no_progress,
 ) -> dict[str, WeightRandomization]:
     """Return for each method how its map changes when layers get random weights, from the last one down.
 
     At each stage all methods read the same run. Kernels are drawn from a normal distribution with variance
-    2 / fan-in (He et al. 2015); every other parameter gets its own numbers in random order. The statistics of batch
-    normalization above a random layer are measured anew on the image, as those of a trained network would be.
+    2 / fan-in (He et al. 2015); every other parameter gets its own numbers in random order. Each stage has these
+    numbers in other places. The statistics of batch normalization above a random layer are measured anew on the image,
+    as those of a trained network would be.
 
     Args:
         subject: the network and its image.
-        methods: each method's map, by name.
+        methods: each method's maps, by name.
         target: the class.
-        stages: of the cascade, the last layer alone first and all layers last.
-        decisive: methods that are compared at two stages only: with half of the layers random, and with all.
+        stages: of the cascade, the last layer alone first and all layers last; the upper half is one of three or more.
+        decisive: methods that are compared at two stages only: with the upper half of the layers random, and with all.
         seed: of the random weights.
         trained: the maps with the weights as they are, where they are known.
         progress: called with stages done.
@@ -123,31 +160,54 @@ def randomized_weights(
     groups = weights_from_last(replay.graph)
     if not groups:
         return {}
-    counts = sorted({max(1, ceil(len(groups) * part)) for part in np.linspace(0, 1, max(stages, 2))})
-    half = next(count for count in counts if 2 * count >= counts[-1])
+    counts = random_layer_counts(len(groups), stages)
     drawn = random_weights(subject.replays, replay.graph, groups, seed=seed)
     trained = trained or {}
     known = {name: trained[name] if name in trained else of(subject, target) for name, of in methods.items()}
-    found: dict[str, dict[int, tuple[float | None, float | None]]] = {name: {} for name in methods}
+    deciding = {max((count for count in counts if 2 * count <= counts[-1]), default=counts[-1]), counts[-1]}
+    found: dict[str, dict[int, tuple[float | None, float | None, float | None]]] = {name: {} for name in methods}
     for done, count in enumerate(counts):
         progress(done, len(counts), "random weights")
         names = [name for group in groups[:count] for name in group.names]
-        randomized = with_weights_calibrated(subject, {name: drawn[name] for name in names})
-        for name, map_of in methods.items():
-            if name in decisive and count not in (half, counts[-1]):
+        moved = {name: drawn[name].flatten().roll(done * _PLACES).reshape(drawn[name].shape) for name in names}
+        randomized = with_weights_calibrated(subject, moved)
+        for name, maps_of in methods.items():
+            if name in decisive and count not in deciding:
                 continue
-            pair = np.abs(known[name]), np.abs(map_of(randomized, target))
-            found[name][count] = rank_correlation(*pair), structural_similarity(*pair)
+            maps = maps_of(randomized, target)
+            absolute = np.abs(known[name].shown), np.abs(maps.shown)
+            found[name][count] = (
+                rank_correlation(*absolute),
+                rank_correlation(known[name].signed, maps.signed),
+                structural_similarity(*absolute),
+            )
     progress(len(counts), len(counts), "random weights")
-    return {
-        name: WeightRandomization(
-            random_layers=tuple(stages_found),
-            layers=tuple(groups[count - 1].layer for count in stages_found),
-            rank_correlations=tuple(correlation for correlation, _ in stages_found.values()),
-            structural_similarities=tuple(similarity for _, similarity in stages_found.values()),
-        )
-        for name, stages_found in found.items()
-    }
+    return {name: _randomization(groups, found[name], known[name].shown.size) for name in methods}
+
+
+def random_layer_counts(layers: int, stages: int) -> list[int]:
+    """Return how many layers have random weights at each stage: one first, half of them in the middle, then all.
+
+    >>> random_layer_counts(10, 8), random_layer_counts(5, 3), random_layer_counts(1, 3)
+    ([1, 3, 5, 6, 7, 8, 10], [1, 2, 5], [1])
+    """
+    upper = np.linspace(0, 0.5, (stages + 1) // 2)
+    lower = np.linspace(0.5, 1, max(1, stages // 2) + 1)[1:]
+    return sorted({max(1, int(layers * part + 1e-9)) for part in (*upper, *lower)})
+
+
+def _randomization(
+    groups: Sequence[LayerWeights], found: Mapping[int, tuple[float | None, float | None, float | None]], cells: int
+) -> WeightRandomization:
+    absolute, signed, structural = zip(*found.values(), strict=True)
+    return WeightRandomization(
+        random_layers=tuple(found),
+        layers=tuple(groups[count - 1].layer for count in found),
+        rank_correlations=absolute,
+        signed_correlations=signed,
+        structural_similarities=structural,
+        cells=cells,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -41,16 +41,29 @@ class AttributionChecks(Pictured):
     completeness_gap: float | None = None
 
     @property
+    def failed(self) -> tuple[str, ...]:
+        """The checks that the map fails, by name."""
+        return tuple(self._failures)
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What speaks against believing the map, a sentence each."""
-        found = []
+        return tuple(self._failures.values())
+
+    @property
+    def _failures(self) -> dict[str, str]:
+        """The checks that the map fails, by name, with a sentence each."""
+        found = {}
         if self.randomization is not None and self.randomization.fails:
-            found.append(self.randomization.sentence)
+            found["random weights"] = self.randomization.sentence
+        if self.perturbation is not None and self.perturbation.blurring_matters and not self.perturbation.better:
+            found["deletion and insertion"] = self.perturbation.sentence
         if self.deterministic is False:
-            found.append("The same input gave another map: the method or the network draws random numbers")
+            found["same map again"] = "The same input gave another map: the method or the network draws random numbers"
         if self.completeness_gap is not None and not self.completeness_gap <= 0.01:
-            found.append(f"The map's sum is {self.completeness_gap:.1%} off the score's change: take more steps")
-        return tuple(found)
+            gap = self.completeness_gap
+            found["completeness"] = f"The map's sum is {gap:.1%} off the score's change: take more steps"
+        return found
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -58,14 +71,26 @@ class AttributionChecks(Pictured):
         found = list(self.warnings)
         if self.randomization is not None and not self.randomization.fails:
             found.append(self.randomization.sentence)
-        if self.perturbation is not None:
+        if self.perturbation is not None and "deletion and insertion" not in self.failed:
             found.append(self.perturbation.sentence)
         return tuple(found)
 
+    @property
+    def verdict(self) -> str:
+        """What the checks say in a few words: which the map fails, else which it passes in part, else passed."""
+        if self.failed:
+            return f"fails {', '.join(self.failed)}"
+        if not self.sentences:
+            return "not checked"
+        if self.perturbation is None or len(self.perturbation.better) == 2:
+            return "passed"
+        if not self.perturbation.blurring_matters:
+            return "passed; deletion and insertion say nothing"
+        return f"passed; better than random order by {self.perturbation.better[0]} only"
+
     def headline(self) -> str:
         """Return the method and its verdict."""
-        verdict = "not to be believed" if self.warnings else "passed" if self.sentences else "not checked"
-        return f"checks of {self.method} for {self.class_name}: {verdict}"
+        return f"checks of {self.method} for {self.class_name}: {self.verdict}"
 
     def document(self) -> Document:
         """Return the sentences, the charts and the numbers."""
@@ -82,7 +107,7 @@ class AttributionChecks(Pictured):
         if self.randomization is not None:
             found, needed = self.randomization, f"at most {SIMILAR}"
             rows.append(("rank correlation, all weights random", _number(found.all_random), needed, ""))
-            rows.append(("rank correlation, upper half random", _number(found.half_random), needed, ""))
+            rows.append(("rank correlation with signs, upper layers random", _number(found.upper_random), needed, ""))
             rows.append(("SSIM, all weights random", _number(found.structural_similarities[-1]), "", ""))
         if self.perturbation is not None:
             own, random, centre = self.perturbation.own, self.perturbation.random, self.perturbation.centre
@@ -114,11 +139,14 @@ class AttributionChecks(Pictured):
         Keys:
             method: its name.
             class_name: of the class that is explained.
+            verdict: what the checks say, in a few words.
+            failed: the checks that the map fails, by name.
             warnings: what speaks against believing the map, a sentence each.
             sentences: what was found, a sentence each.
             deterministic: whether the same input gave the same map; None where it was not tried.
             completeness_gap: how far the map's sum is from the score's change, as a share of it; or None.
-            randomization: None, or random_layers, layers, rank_correlations, structural_similarities and fails.
+            randomization: None, or random_layers, layers, rank_correlations, signed_correlations,
+                structural_similarities and fails.
             perturbation: None, or the gains over random order and over the centre map, and for own, random and centre
                 each deletion, insertion and their areas.
         """
@@ -127,6 +155,8 @@ class AttributionChecks(Pictured):
             {
                 "method": self.method,
                 "class_name": self.class_name,
+                "verdict": self.verdict,
+                "failed": list(self.failed),
                 "warnings": list(self.warnings),
                 "sentences": list(self.sentences),
                 "deterministic": self.deterministic,
@@ -137,6 +167,7 @@ class AttributionChecks(Pictured):
                     "random_layers": list(found.random_layers),
                     "layers": list(found.layers),
                     "rank_correlations": list(found.rank_correlations),
+                    "signed_correlations": list(found.signed_correlations),
                     "structural_similarities": list(found.structural_similarities),
                     "fails": found.fails,
                 },
@@ -167,6 +198,7 @@ def _curves(found: Perturbation) -> dict[str, Any]:
 def _randomization_chart(found: WeightRandomization) -> Drawing:
     curves = [
         Curve("rank correlation", found.random_layers, found.rank_correlations),
+        Curve("with signs", found.random_layers, found.signed_correlations),
         Curve("SSIM", found.random_layers, found.structural_similarities),
         Curve(f"fails above {SIMILAR}", [found.random_layers[0], found.random_layers[-1]], [SIMILAR, SIMILAR]),
     ]
