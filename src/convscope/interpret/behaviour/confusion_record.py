@@ -16,7 +16,7 @@ from convscope.report.documented import Pictured
 from convscope.report.image_grid import Tile, grid_figure
 from convscope.report.json_values import json_dict
 from convscope.report.matrix_chart import matrix_chart
-from convscope.report.short_repr import ShortRepr
+from convscope.report.short_repr import ShortRepr, short_path
 from convscope.report.svg import Drawing
 from convscope.report.table import Cell, Column, Row, Table
 from convscope.report.units import percent, plural
@@ -214,8 +214,8 @@ class ConfusedClasses(Pictured):
         yield Table(columns, tuple(rows))
         if pair.wrong:
             tiles = [
-                Tile(image.pixels, f"predicted {self.classes[image.predicted]}", image.name, photograph=True,
-                     group=self.classes[image.label])
+                Tile(image.pixels, f"predicted {self.classes[image.predicted]}", short_path(image.name, longest=16),
+                     photograph=True, group=self.classes[image.label], description=image.name)
                 for image in pair.wrong
             ]  # fmt: skip
             yield grid_figure(tiles, title=f"Mistaken: {self.pair_name(pair)}", columns=4, tile_width=96)

@@ -183,8 +183,8 @@ class ImageRobustness(Pictured):
             self.table(),
             Figure(self.figure, caption),
         )
-        return Document(f"Smallest distortions of {image_label(self.image_name)} that {self.network} takes for another",
-                        blocks)  # fmt: skip
+        image = image_label(self.image_name)
+        return Document(f"Smallest distortions of {image} that change the prediction of {self.network}", blocks)
 
 
 def image_robustness(subject: Subject, *, progress: Progress = no_progress) -> ImageRobustness:

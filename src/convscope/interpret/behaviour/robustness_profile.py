@@ -15,7 +15,7 @@ from convscope.report.document import Block, Callout, Document, Fact, Facts, Fig
 from convscope.report.documented import Pictured
 from convscope.report.image_grid import Tile, grid_figure
 from convscope.report.json_values import json_dict
-from convscope.report.short_repr import ShortRepr
+from convscope.report.short_repr import ShortRepr, short_path
 from convscope.report.svg import Drawing
 from convscope.report.table import Cell, Column, Row, Table
 from convscope.report.units import interval, percent, plural
@@ -291,7 +291,8 @@ class RobustnessProfile(Pictured):
                     float(found.strengths[example.row]), int(found.directions[example.row])
                 )
                 group = f"{found.distortion.name}, {found.distortion.unit}"
-                yield Tile(example.before, self.class_name(example.predicted), example.name, group=group,
+                name = short_path(example.name, longest=22)
+                yield Tile(example.before, self.class_name(example.predicted), name, group=group,
                            description=f"{example.name} as it is", photograph=True)  # fmt: skip
                 yield Tile(example.after, self.class_name(example.becomes), short, group=group,
                            description=f"{example.name} distorted by {strength}", photograph=True)  # fmt: skip

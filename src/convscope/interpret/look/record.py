@@ -280,6 +280,7 @@ def _look_document(look: Look) -> Document:
 def _prediction(look: Look) -> tuple[Block, ...]:
     """Return the bars, with the table beside them where several labels are predicted; a terminal has the table."""
     *facts, table = look.prediction.document().blocks
+    bars = replace(look.prediction, image=image_label(look.image_name)).figure
     if look.prediction.multi_label or not isinstance(table, Table):
-        return (*facts, Columns((Figure(look.prediction.figure), table)))
-    return (*facts, Figure(look.prediction.figure, "", table))
+        return (*facts, Columns((Figure(bars), table)))
+    return (*facts, Figure(bars, "", table))
