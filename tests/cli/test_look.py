@@ -53,7 +53,7 @@ def test_a_run_is_looked_at_with_its_checks_and_files(
     places = [out.index(words) for words in order]
     assert places == sorted(places) and "weights are random" not in out
     text = page.read_text(encoding="utf-8")
-    assert text.index("What the answer rests on") < text.index("Feature maps of act1") < text.index("Filters of c1")
+    assert text.index("What the score depends on") < text.index("Feature maps of act1") < text.index("Filters of c1")
     assert "data:image/png;base64," in text and "<script" not in text
     names = {path.name for path in folder.iterdir()}
     assert {"overview.svg", "overview.png", "attribution-grad-cam.npz", "checks-grad-cam.svg", "feature-maps-act1.png",

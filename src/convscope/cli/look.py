@@ -1,4 +1,4 @@
-"""`convscope look`: what a network computes of an image, and what its answer rests on, with checks."""
+"""`convscope look`: what a network computes of an image, and what its prediction depends on, with checks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _RESULTS = ("folder", "html_path", "as_json")
 _OF_MODEL = ("input_text", "seed", "code", "trust_code", "deadline")
 GROUPS = {
     "Feature maps": ("layer", "maps", "page", "ranking", "scale", "at"),
-    "What the answer rests on": ("target", "methods", "no_checks"),
+    "What the score depends on": ("target", "methods", "no_checks"),
     "Slower, when asked for": ("robustness", "equivariance", "visualize", "fields"),
     "Beside it, or without a model": ("against", "random_conv"),
     "Over a data set, without IMAGE": ("parts", "every", "images", "split", "data"),

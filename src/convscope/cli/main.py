@@ -40,7 +40,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "inspect": ("inspect", "List every layer: shape, parameters, MACs, receptive field; warn."),
         "compare": ("compare", "Compare two or more models side by side."),
         "field": ("field", "Show the exact receptive field of one cell of a layer."),
-        "look": ("look", "See what a network computes of an image and what its answer rests on."),
+        "look": ("look", "See what a network computes of an image and what its prediction depends on."),
         "explain": ("explain", "Work out one number of a network, down to the pixels."),
         "audit": ("audit", "Measure each layer's numerical error in fp32 and bf16."),
     },

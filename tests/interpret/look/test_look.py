@@ -103,7 +103,7 @@ def test_a_page_of_a_network_without_a_picture_has_its_numbers() -> None:
     model = nn.Sequential(nn.Conv1d(1, 3, 5), nn.ReLU(), nn.Flatten(), nn.Linear(108, 2))
     found = convscope.look(model, wave, methods=["grad-cam", "gradient"])
     assert found.picture is None and len(found.checks) == 2
-    assert "What the answer rests on" in found.to_html() and "Grad-CAM" in str(found)
+    assert "What the score depends on" in found.to_html() and "Grad-CAM" in str(found)
 
 
 def test_grad_cam_is_of_the_layer_that_made_the_last_map() -> None:

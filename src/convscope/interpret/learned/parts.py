@@ -247,7 +247,7 @@ _PARTS = (
     ),
     LearnedPart(
         name="examples", title="Right and wrong images",
-        about="what the answer rests on, for some images that are right and some that are wrong", compute=_examples,
+        about="what the score depends on, for some right and some wrong images", compute=_examples,
     ),
     LearnedPart(
         name="patches", title="Top patches", about="the image regions that excite each channel most", compute=_patches

@@ -42,7 +42,7 @@ class Learned(Documented):
         data: the name of the images with their split, such as "digits, test".
         images: how many there are; each part says how many of them it went through.
         filters: the weights of the first layer.
-        examples: what the answer rests on, for some right and some wrong images.
+        examples: what the prediction depends on, for some right and some wrong images.
         patches: the image regions that excite each channel most.
         confusions: which classes are confused, and what parts them.
         calibration: how often predictions of each confidence are right.

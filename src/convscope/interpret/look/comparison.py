@@ -1,4 +1,4 @@
-"""Several networks on one image, side by side: what each predicts, computes, and rests on, on one scale."""
+"""Several networks on one image, side by side: what each predicts, computes and depends on, on one scale."""
 
 from __future__ import annotations
 

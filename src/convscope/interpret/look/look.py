@@ -52,7 +52,7 @@ def look(
     on_part: OnPart | None = None,
     progress: ProgressOption = False,
 ) -> Look:
-    """Look at what a network computes of an image, and at what its answer rests on.
+    """Look at what a network computes of an image, and at what its prediction depends on.
 
     The parts: the prediction, the first layer's filters, a layer's feature maps, and by several methods which parts of
     the image the class's score depends on, each with checks that say whether to believe it. All of them read one run

@@ -1,4 +1,4 @@
-"""A look at a network with one image, as a record: what it predicts, what it computes, and what its answer rests on."""
+"""A look at a network with one image, as a record: what it predicts, computes, and what its score depends on."""
 
 from __future__ import annotations
 
@@ -255,7 +255,7 @@ def _look_document(look: Look) -> Document:
         summary = (look.table(), Paragraph(CHECKS_LEGEND)) if look.checks else ()
         blocks.append(
             Section(
-                "What the answer rests on",
+                "What the score depends on",
                 (Figure(look.figure, _READING_OF_NUMBERS if look.picture is None else _READING), *summary),
             )
         )

@@ -122,7 +122,7 @@ class WeightRandomization(ShortRepr):
             return f"The map stays similar with the upper layers random ({similar}): it shows the lower ones"
         if found is None:
             return "The map is constant with all weights random: it shows the network"
-        return f"The map is another with all weights random (rank correlation {found:.2f}): it shows the network"
+        return f"The map changes with all weights random (rank correlation {found:.2f}): it shows the network"
 
 
 def randomized_weights(
