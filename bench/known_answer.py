@@ -7,14 +7,14 @@ from `--runs`, and unseen images that it classifies rightly are explained. The p
 of coarse colours under noise; hard ones have a textured ground of stronger colours and, in half, a bar in front of the
 shape; in "cue" a dot in a corner is the class; a distractor is a second, smaller shape of another class.
 
-Each figure is a share of the map's positive part, the mean of three networks: in the box around the shape (at a cue:
-around the dot), and in the box half a cell and a cell of the last stage wider, which are 4 and 8 of 64 pixels. A cell
-of stage 2 is half as large. Pointing is how often the largest value is in the box that counts, a cell of the layer
-wider, of maps on the input the bare one; "elsewhere" is the share at the shape that decides nothing, and "net there"
-the sum of a signed map at it, negative part included, as a share of the absolute map's sum. With random weights, five
-networks, the share has to be chance, which is the box's area, or of integrated gradients the share of the absolute
-difference of the image from its baseline, which they multiply by; beside it is the rank correlation with the trained
-network's map.
+Each figure is a share of the map's positive part, the mean of three networks, of hard images of one: in the box around
+the shape (at a cue: around the dot), and in the box half a cell and a cell of the last stage wider, which are 4 and 8
+of 64 pixels. A cell of stage 2 is half as large. Pointing is how often the largest value is in the box that counts, a
+cell of the layer wider, of maps on the input the bare one; "elsewhere" is the share at the shape that decides nothing,
+and "net there" the sum of a signed map at it, negative part included, as a share of the absolute map's sum. With random
+weights, five networks, the share has to be chance, which is the box's area, or of integrated gradients the share of the
+absolute difference of the image from its baseline, which they multiply by; beside it is the rank correlation with the
+trained network's map.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Maps of Captum and pytorch-grad-cam beside ours, on networks that hooks on modules get wrong: which is right.
 
     python bench/look_peers.py [--pictures 4]
-    PYTHONPATH=FOLDER python bench/look_peers.py   # peers from `pip install --no-deps --target FOLDER captum grad-cam`
 
+The peers are found where `pip install --no-deps --target FOLDER captum grad-cam` put them, with FOLDER on PYTHONPATH.
 The networks are those of `tests/look_networks.py`, small, in float64, with random weights; the pictures are those of
 the known-answer task. The truth of each is torch's own autograd on a twin that is written out by hand, with nothing in
 place, no function that a hook misses and no module used twice. A cell of each library is the largest

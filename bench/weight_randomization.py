@@ -8,9 +8,9 @@ rightly, with the trained weights and with random ones from the last layer down 
 
 A figure is the mean over images at each stage: the rank correlation of the absolute maps, that of the maps with their
 signs, and SSIM of the absolute ones. "Upper" is the least correlation with signs while at most half of the layers are
-random, "all" the absolute one with all of them random, and a map fails where one of the two is above 0.5. Guided
-backpropagation has to fail on nine images of ten, gradient and Grad-CAM on at most one of five; of the methods that
-multiply by the input the figures are recorded.
+random, "all" the absolute one with all of them random; a map fails where the first is above 0.5, or the absolute one at
+every stage. A map of fewer than 16 cells is not judged. Guided backpropagation has to fail on nine images of ten,
+gradient and Grad-CAM on at most one of five; of the methods that multiply by the input the figures are recorded.
 """
 
 from __future__ import annotations

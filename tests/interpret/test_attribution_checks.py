@@ -60,6 +60,13 @@ def test_structural_similarity_equals_the_definition_window_by_window() -> None:
     assert structural_similarity(np.eye(2), np.eye(2)) == pytest.approx(1), "maps smaller than the window"
 
 
+def test_blurring_by_a_matrix_equals_the_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.randn(2, 3, 20, 13, dtype=torch.float64)
+    found = blurred(images)
+    monkeypatch.setattr("convscope.interpret.attribution.blurred._LONGEST", 0)
+    torch.testing.assert_close(blurred(images), found)
+
+
 def small() -> nn.Sequential:
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(inplace=True)]
@@ -253,6 +260,8 @@ def test_upper_layers_are_judged_by_maps_with_their_signs() -> None:
     assert replace(upper, signed_correlations=(0.9, None, 0.9)).upper_random is None
     one = replace(upper, random_layers=(1,), signed_correlations=(0.9,), rank_correlations=(0.4,))
     assert one.upper_random is None and not one.fails
+    by_chance = replace(upper, rank_correlations=(0.9, 0.4, 0.7), signed_correlations=(0.6, 0.4, 0.1))
+    assert not by_chance.fails and "changes with all weights random" in by_chance.sentence
     small = replace(upper, cells=4)
     assert not small.fails and small.sentence.startswith("The map has 4 cells: too few")
 

@@ -74,7 +74,7 @@ def integrated_gradients(subject: Subject, target: int, options: AttributionOpti
     replays = _replays(subject, options.precision)
     name = options.baseline or DEFAULT
     baseline, notes = baseline_of(subject, name)
-    ends = [float(subject.replay.score(target)[0].detach()), _score(subject, target, baseline)]
+    ends = [float(subject.replay.score(target)[0].detach()), _score(replays, target, baseline)]
     for steps in (options.steps,) if options.steps else STEPS:
         values = _integrated(subject, replays, target, image, baseline, steps, options.progress)
         found = Completeness(steps=steps, total=float(values.sum()), difference=ends[0] - ends[1])
@@ -132,8 +132,8 @@ def _integrated(
     return difference[0] * total / steps
 
 
-def _score(subject: Subject, target: int, tensor: torch.Tensor) -> float:
-    return float(subject.replays.class_scores(tensor)[0, target])
+def _score(replays: Replays, target: int, tensor: torch.Tensor) -> float:
+    return float(replays.class_scores(tensor)[0, target])
 
 
 def _incomplete(found: Completeness) -> tuple[str, ...]:

@@ -18,8 +18,8 @@ _TILE = 168.0
 
 CHECKS_LEGEND = (
     "Random weights, upper layers random: rank correlation with the map of the network whose weights are random there; "
-    f"above {SIMILAR} the map shows the image rather than what was learned. Deletion, insertion: how much better than "
-    "in random order the map finds the pixels that the probability depends on; above 0 is better."
+    f"above {SIMILAR} at each stage the map shows the image rather than what was learned. Deletion, insertion: how "
+    "much better than in random order the map finds the pixels that the probability depends on; above 0 is better."
 )
 
 Checked = Sequence[tuple[Attribution, AttributionChecks | None]]

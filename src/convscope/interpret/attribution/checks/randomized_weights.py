@@ -76,8 +76,7 @@ class WeightRandomization(ShortRepr):
     def upper_random(self) -> float | None:
         """The least rank correlation, with signs, over the stages at which at most the upper half of layers is random.
 
-        The least, since the maps of few cells are alike by chance at one stage or another. None for a network of one
-        layer, and where the map is constant at one of them.
+        None for a network of one layer, and where the map is constant at one of them.
         """
         found = [
             value
@@ -89,17 +88,22 @@ class WeightRandomization(ShortRepr):
 
     @property
     def fails(self) -> bool:
-        """Whether the map stays similar with all weights random, or, signs included, with those of the upper layers.
+        """Whether the map stays similar until all weights are random, or, signs included, while the upper ones are.
 
-        The first shows the image. The second shows the lower layers, whatever the score is made of: that is how guided
-        backpropagation fails (Adebayo et al. 2018: "invariant to higher layer parameters"; Sixt, Granz and Landgraf
-        2020). With random weights above, the score is another function of the same features, as often of the opposite
-        sign, so that a map of the score has no expected correlation with the trained one. Absolute maps are alike even
-        then, since both are large where the features are active. A map of fewer than 16 cells is not judged.
+        Similar is a rank correlation above 0.5, and to stay is to be similar at each of the stages, since maps of few
+        cells are alike by chance at one or another. The first shows the image. The second shows the lower layers,
+        whatever the score is made of: that is how guided backpropagation fails (Adebayo et al. 2018: "invariant to
+        higher layer parameters"; Sixt, Granz and Landgraf 2020). With random weights above, the score is another
+        function of the same features, as often of the opposite sign, so that a map of the score has no expected
+        correlation with the trained one. Absolute maps are alike even then, since both are large where the features are
+        active. A map of fewer than 16 cells is not judged.
         """
-        return self.cells >= FEWEST_CELLS and any(
-            found is not None and found > SIMILAR for found in (self.all_random, self.upper_random)
-        )
+        return self.cells >= FEWEST_CELLS and (self._stays or (self.upper_random or 0.0) > SIMILAR)
+
+    @property
+    def _stays(self) -> bool:
+        """Whether the absolute map is similar at each stage."""
+        return all(value is not None and value > SIMILAR for value in self.rank_correlations)
 
     @property
     def sentence(self) -> str:
@@ -115,7 +119,7 @@ class WeightRandomization(ShortRepr):
         found, upper = self.all_random, self.upper_random
         if self.cells < FEWEST_CELLS:
             return f"The map has {plural(self.cells, 'cell')}: too few to say whether random weights change it"
-        if found is not None and found > SIMILAR:
+        if found is not None and self._stays:
             return f"The map stays similar with all weights random (rank correlation {found:.2f}): it shows the image"
         if upper is not None and upper > SIMILAR:
             similar = f"rank correlation {upper:.2f}"
