@@ -106,6 +106,8 @@ class Subject:
             return self.classes.index(asked)
         if isinstance(asked, str) and not asked.lstrip("-").isdigit():
             known = did_you_mean(asked, self.classes) if self.classes else " Its classes have numbers only."
+            if not known.strip():
+                known = f" Its classes: {', '.join(self.classes[:10])}{', ...' * (len(self.classes) > 10)}."
             raise GeometryError(f"{self.name} has no class {asked!r}.{known}")
         number, count = int(asked), self.replay.class_scores.shape[1]
         if not 0 <= number < count:
