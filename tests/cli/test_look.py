@@ -208,6 +208,7 @@ def test_a_run_is_compared_with_its_epochs_and_another_network(
         (["RUN", "digits/7", "--class", "10"], "it has 10, 0 to 9"),
         (["RUN", "digits/7", "--class", "cat"], "has no class 'cat'. Its classes: 0, 1, 2"),
         (["RUN", "digits/7", "--methods", "gradcam"], "Did you mean grad-cam?"),
+        (["RUN", "digits/7", "--methods", " ,"], "--methods names no method: give some of grad-cam"),
         (["RUN", "digits/7", "--maps", "4", "--page", "9"], "act1 has 2 pages of them"),
         (["RUN", "digits/1797"], "digits/0 to digits/1796"),
         (["RUN", "nothing.jpg"], "nothing.jpg"),

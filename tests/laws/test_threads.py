@@ -35,8 +35,10 @@ def _differences(folder: Path, models: list[nn.Module], captures: int) -> list[s
 
     def call(number: int) -> None:
         name, one = calls[number]
-        if found_by(one) != expected[name]:
-            wrong.append(f"{name} finds something else")
+        if (found := found_by(one)) != expected[name]:
+            place = next(at for at, (a, b) in enumerate(zip(found, expected[name], strict=False)) if a != b)
+            near = slice(max(0, place - 150), place + 50)
+            wrong.append(f"{name} finds something else: {found[near]} where it found {expected[name][near]}")
 
     draw = random.Random(0)
     order = [draw.randrange(len(calls)) for _ in range(captures)]

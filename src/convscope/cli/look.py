@@ -159,6 +159,8 @@ def command(
         shown = ("layer", "maps", "page", "ranking", "target", "methods")
         _take_only("--against shows networks side by side", "against", "model", "image", *shown, *_OF_MODEL, *_RESULTS)
     named = tuple(filter(None, (name.strip() for name in (methods or "").split(","))))
+    if methods is not None and not named:
+        raise click.UsageError(f"--methods names no method: give some of {','.join(LOOK_METHODS)}, or leave it out")
     shape = None if input_text is None else parse_shape(input_text)
     options = LookOptions(
         layer=layer,
