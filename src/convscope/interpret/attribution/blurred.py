@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 SPREAD = 1 / 8  # standard deviation of the Gaussian, as a share of the image's side
-_LONGEST = 1024  # positions along an axis that are blurred by a matrix: ten times as fast as a long convolution
+_LONGEST = 1024  # positions along an axis that are blurred by a matrix; more are, in less memory, by a convolution
 
 
 def blurred(images: torch.Tensor, *, axes: Sequence[int] | None = None, spread: float = SPREAD) -> torch.Tensor:

@@ -91,7 +91,7 @@ def linear_probes(
     """
     if not len(train) or not len(test):
         raise DataError("a linear probe needs images to learn from and others to measure on")
-    chosen = _spaced(train, LEARNED), _spaced(test, MEASURED)
+    chosen = train.spaced(LEARNED), test.spaced(MEASURED)
     total = sum(map(len, chosen))
     features: list[dict[str, Tensor]] = []
     for part in chosen:
@@ -130,11 +130,6 @@ def probes_of_run(
     return linear_probes(
         replays, train, test, spec.normalization, layers=layers, classes=len(spec.classes), progress=progress
     )
-
-
-def _spaced(images: ImageSet, most: int) -> ImageSet:
-    """Return at most so many images, evenly spaced over the set, which may be sorted by class."""
-    return images.part(slice(0, None, max(1, -(-len(images) // most))))
 
 
 def _features(

@@ -133,7 +133,7 @@ def _labels(images: ImageSet, row: int, known: Sequence[str]) -> tuple[str, ...]
 
 
 def _spaced(rows: Integers, most: int) -> list[int]:
-    """Return at most so many rows, evenly spaced, the first among them.
+    """Return `most` rows or fewer, evenly spaced, the first among them.
 
     >>> _spaced(np.arange(10), 4), _spaced(np.arange(2), 4)
     ([0, 3, 6, 9], [0, 1])

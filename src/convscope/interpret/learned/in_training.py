@@ -48,7 +48,7 @@ class LearnedInTraining(ShortRepr):
 
 
 def seconds_allowed(trained: float, left: float | None = None) -> float:
-    """Return how many seconds it may take after a training of so many, with so many left of those that were given.
+    """Return how many seconds it may take after a training of `trained` seconds, with `left` of the time budget.
 
     >>> seconds_allowed(10), seconds_allowed(600), seconds_allowed(86_400), seconds_allowed(600, left=3.0)
     (1.0, 12.0, 20.0, 3.0)

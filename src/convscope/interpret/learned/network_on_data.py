@@ -76,7 +76,7 @@ class NetworkOnData:
         return Objective() if self.spec is None else self.spec.objective
 
     def some(self, most: int) -> ImageSet:
-        """Return at most so many of the images, evenly spaced: a data set may be sorted by class.
+        """Return `most` of the images or fewer, evenly spaced.
 
         >>> images = ImageSet(np.zeros((10, 4, 4, 1), np.uint8), np.arange(10), [""] * 10)
         >>> given = NetworkOnData(network=nn.Identity(), name="", data="", split="test", images=images,
@@ -84,16 +84,11 @@ class NetworkOnData:
         >>> given.some(4).labels.tolist(), len(given.some(20))
         ([0, 3, 6, 9], 10)
         """
-        return spaced(self.images, most)
+        return self.images.spaced(most)
 
     def data_of(self, images: ImageSet) -> str:
         """Return the name of some of the images, with how many there are where these are fewer."""
         return self.data if len(images) == len(self.images) else f"{self.data} ({len(self.images):,} in all)"
-
-
-def spaced(images: ImageSet, most: int) -> ImageSet:
-    """Return at most so many images, evenly spaced."""
-    return images.part(slice(0, None, max(1, -(-len(images) // most))))
 
 
 def network_on_data(
