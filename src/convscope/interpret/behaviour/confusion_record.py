@@ -23,7 +23,7 @@ from convscope.report.units import percent, plural
 
 CHANNELS = 8
 """Channels of a pair that are listed and drawn."""
-_EXACT = 0.01  # a difference from 1 up to which shares are said to add up
+_EXACT = 0.01  # of the sum of |shares|, 1 at least: a difference from 1 up to which shares are said to add up
 _MOST_CLASSES = 100  # of a confusion matrix that is drawn
 
 
@@ -197,7 +197,7 @@ class ConfusedClasses(Pictured):
         return Document(f"Confused classes of {self.network}", tuple(blocks))
 
     def _blocks(self, pair: ClassPair) -> Iterator[Block]:
-        if not abs(pair.accounted - 1) <= _EXACT:
+        if not abs(pair.accounted - 1) <= _EXACT * max(1.0, float(np.abs(pair.shares).sum())):
             yield Callout("note", f"the channels account for {percent(pair.accounted)} of the logit difference to "
                                   "first order: what follows the layer is not linear, or has other inputs")  # fmt: skip
         first, second = self.classes[pair.first], self.classes[pair.second]
