@@ -15,6 +15,8 @@ from torch import nn
 
 import convscope
 from convscope.api.generators import OwnGenerators, exclusive
+from convscope.api.thread_count import threads_of_this_thread
+from convscope.api.torch_state import known_state
 from convscope.data.preprocessing import Preprocessing
 from convscope.runs.model_spec import ModelSpec
 from public_verbs import SHAPE, Call, found_by, network, state_now, state_of, trained, verbs, weights
@@ -130,6 +132,30 @@ def test_a_predictor_predicts_while_other_threads_inspect_it() -> None:
         for _ in range(6):
             assert list(pool.map(found_by, calls * 4)) == expected * 4
     assert state_of(predictor.network) == before
+
+
+def test_a_thread_that_starts_while_another_changes_its_number_of_threads_has_the_callers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, change = torch.get_num_threads(), torch.set_num_threads
+    first_use: list[int] = []
+
+    def use_torch_first() -> None:
+        with known_state():
+            first_use.append(torch.get_num_threads())
+
+    newcomer = threading.Thread(target=use_torch_first)
+
+    def change_slowly(threads: int) -> None:
+        change(threads)
+        if threads == before + 1:  # which any thread that uses torch now for the first time would have
+            newcomer.start()
+            newcomer.join(0.1)
+
+    monkeypatch.setattr(torch, "set_num_threads", change_slowly)
+    with threads_of_this_thread(before + 1):
+        newcomer.join()
+    assert first_use == [before]
 
 
 @pytest.mark.long

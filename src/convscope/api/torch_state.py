@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any, TypeVar
 
+from convscope.api.thread_count import own_thread_count
 from convscope.api.warning_filters import tolerate_again, warnings_tolerated, warnings_untolerated
 from convscope.errors import ConvscopeError
 
@@ -202,7 +203,7 @@ def _enter_thread(restored: ExitStack) -> None:
 
     _refuse_transformations()
     restored.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
-    restored.callback(_set_threads, torch.get_num_threads())
+    restored.callback(_set_threads, own_thread_count())
     _without_modes(restored)
     restored.enter_context(torch.inference_mode(mode=False))  # which also records gradients
     for device in ("cpu", "cuda"):

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Thread
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from convscope.api.thread_count import threads_of_this_thread
 from convscope.errors import RunError
 
 Precision = Literal["fp32", "tf32", "bf16"]
@@ -88,26 +88,6 @@ def computing(mode: ComputeMode, device: str) -> Iterator[None]:
         if device == "cuda":
             for backend, was_allowed in zip(backends, before, strict=True):
                 backend.allow_tf32 = was_allowed
-
-
-@contextmanager
-def threads_of_this_thread(threads: int) -> Iterator[None]:
-    """Let torch compute on this many threads what this thread asks for; threads that start meanwhile have the caller's.
-
-    torch's number of threads is each thread's own; `torch.set_num_threads` also sets that of threads to come.
-    """
-    before = torch.get_num_threads()
-    if threads == before:
-        yield
-        return
-    torch.set_num_threads(threads)
-    others = Thread(target=torch.set_num_threads, args=(before,))
-    others.start()
-    others.join()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def require_possible(mode: ComputeMode, device: str) -> None:

@@ -17,6 +17,7 @@ from torch import nn
 
 from convscope.api.generators import exclusive
 from convscope.api.public import public
+from convscope.api.thread_count import threads_of_this_thread
 from convscope.arrays import Array
 from convscope.capture.capture import capture
 from convscope.capture.inputs import Inputs, is_shape, make_inputs
@@ -26,7 +27,6 @@ from convscope.errors import CaptureError
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
 from convscope.hardware.machine import this_machine
-from convscope.hardware.mode import threads_of_this_thread
 from convscope.interpret.execution.numpy_executor import operator_of, reads_left_out, run_node
 from convscope.interpret.execution.torch_executor import TorchExecutor, as_array
 from convscope.interpret.explanation.explain import given_network

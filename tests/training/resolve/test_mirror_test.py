@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from scipy.stats import binomtest
 
+from convscope.api.thread_count import threads_of_this_thread
 from convscope.data.open import probe
 from convscope.data.records import Decoding
-from convscope.hardware.mode import threads_of_this_thread
 from convscope.recipe.recipe import Recipe
 from convscope.training.resolve.mirror_test import (
     FEWEST,

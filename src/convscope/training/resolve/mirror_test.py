@@ -30,11 +30,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from convscope.api.thread_count import threads_of_this_thread
 from convscope.arrays import Booleans, Floats
 from convscope.data.listing import Listing
 from convscope.data.pixels.build import read_rows
 from convscope.data.records import Decoding, Labels, Pixels
-from convscope.hardware.mode import threads_of_this_thread
 from convscope.report.units import percent
 
 # Images of each class that are looked at, and classes up to which it is done: of more, names alone decide.
