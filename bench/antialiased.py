@@ -26,7 +26,7 @@ from convscope.data.records import ImageSet
 from convscope.interpret.equivariance.antialiased import antialiased_network
 from convscope.interpret.equivariance.crop_pairs import prediction_consistency
 from convscope.interpret.equivariance.prediction_consistency import PredictionConsistency
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.nets.build import build
 from convscope.report.table import Column, Table, print_table
 from convscope.report.units import macs, percent

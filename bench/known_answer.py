@@ -178,7 +178,7 @@ def located(task: Task, rows: Sequence[int], size: int) -> Iterator[tuple[str, F
             yield way.name, found
             continue
         judged = way.figure if share == "cell" else "box"
-        needs, said = [Need(figure=judged, least=least)], f"{least:.2f} in the box{beside(way, judged, size)}"
+        needs, said = [Need(figure=judged, least=least)], f"{least:.2f} in the box{beside(judged, size)}"
         if way.name in POINTING:
             needs.append(Need(figure="pointing", least=POINTING[way.name]))
             said += f", pointing {POINTING[way.name]:.2f}"
@@ -206,7 +206,7 @@ def with_random_weights(task: Task, rows: Sequence[int], size: int) -> Iterator[
         null = task.differences(rows, way.options.baseline or "blurred") if integrated else flat
         expected, near = mean_share(null, boxes, way.wider(size)), NEAR_NULL if integrated else NEAR_CHANCE
         needs = Need(figure=way.figure, least=expected - near, most=expected + near), Need(figure="rank", most=UNLIKE)
-        said = f"{expected:.2f} ± {near:.2f} in the box{beside(way, way.figure, size)}, rank correlation below {UNLIKE}"
+        said = f"{expected:.2f} ± {near:.2f} in the box{beside(way.figure, size)}, rank correlation below {UNLIKE}"
         found = replace(mean_of(each), rank=mean(ranks))
         yield way.name, replace(found, needs=needs, required=said) if way.name in AT_CHANCE else found
 
@@ -222,7 +222,7 @@ def at_cues(task: Task, rows: Sequence[int], size: int) -> Iterator[tuple[str, F
         judged = "half" if way.figure == "box" else way.figure
         shape = mean_share(maps, boxes, widths(size)[judged])
         needs = (Need(figure=judged, least=max(0.5, shape)),)
-        said = f"most in the dot's box{beside(way, judged, size)}, and more than at the shape"
+        said = f"most in the dot's box{beside(judged, size)}, and more than at the shape"
         yield way.name, replace(found, elsewhere=shape, needs=needs, required=said)
 
 
@@ -246,7 +246,7 @@ def widths(size: int) -> dict[str, int]:
     return {"box": 0, "half": cell // 2, "cell": cell}
 
 
-def beside(way: Way, figure: str, size: int) -> str:
+def beside(figure: str, size: int) -> str:
     """Return by how much the box of a figure is wider, in words."""
     wider = widths(size)[figure]
     return f", {wider} pixels wider" if wider else ""

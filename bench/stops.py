@@ -26,7 +26,7 @@ from convscope.cli.main import main as convscope
 from convscope.report.table import Column, Table, print_table
 from convscope.runs.checkpoint import load_checkpoint
 from convscope.runs.run_directory import Run
-from convscope.training import job
+from convscope.training import kept_state
 
 EPOCHS = 6
 SETTINGS = f"--model alexnet-mini --image-size 8 --threads 1 --precision fp32 --autotune rules --epochs {EPOCHS}"
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=60, help="of SIGKILL; a quarter of it for each other signal")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     given = parser.parse_args()
-    job.CHECKPOINT_EVERY_SECONDS = 0.0
+    kept_state.CHECKPOINT_EVERY_SECONDS = 0.0
     tallies: dict[str, Tally] = {}
 
     with tempfile.TemporaryDirectory() as folder:

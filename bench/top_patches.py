@@ -22,7 +22,7 @@ from convscope.data.batches import Batches
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet, Rows
 from convscope.interpret.features.top_patches import batch_of, top_patches
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.nets.build import build
 from convscope.report.table import Column, Table, print_table
 

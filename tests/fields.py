@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from convscope.capture.capture import capture
-from convscope.graph.field import Measure, walk_back
 from convscope.graph.propagate import Reaches, propagate
 from convscope.graph.reach import AxisReach
+from convscope.graph.reach_walk import Measure, walk_back
 from convscope.graph.receptive_field import ReceptiveField, summarise
 from convscope.graph.records import Graph
 

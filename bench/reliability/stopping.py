@@ -19,7 +19,7 @@ import weights
 from convscope.errors import RunError
 from convscope.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, saved_checkpoints
 from convscope.runs.run_directory import Run
-from convscope.training import job
+from convscope.training import kept_state
 from convscope.training.loop import loop
 from reliability.row import SETTINGS, Outcome, children, command, ended, forked, torchrun, wait_for
 
@@ -49,7 +49,7 @@ RECIPES = {
 def resumed(folder: Path, full: bool) -> Outcome:
     """Stop each recipe at each step of its second epoch, by SIGTERM and by SIGKILL in turn, and go on."""
     outcome = Outcome(note=f"{len(RECIPES)} recipes: {', '.join(RECIPES)}; by SIGTERM and SIGKILL in turn")
-    job.CHECKPOINT_EVERY_SECONDS = 0.0
+    kept_state.CHECKPOINT_EVERY_SECONDS = 0.0
     made.fill(folder / "data" / "train", {"a": 40, "b": 40})
     made.fill(folder / "data" / "val", {"a": 8, "b": 8}, first_seed=500)
     made.fill(folder / "data" / "test", {"a": 8, "b": 8}, first_seed=600)
@@ -91,7 +91,7 @@ def stopping_at(words: Sequence[str], step: int, by: signal.Signals) -> object:
 
 def killed(folder: Path, full: bool) -> Outcome:
     """Kill trainings that save after every epoch at random moments."""
-    job.CHECKPOINT_EVERY_SECONDS = 0.0
+    kept_state.CHECKPOINT_EVERY_SECONDS = 0.0
     kills = 200 if full else 4
     whole = stops.unbroken(folder / "whole")
     tally = stops.stopped(
@@ -103,7 +103,7 @@ def killed(folder: Path, full: bool) -> Outcome:
 
 def full_disk(folder: Path, full: bool) -> Outcome:
     """Train on disks of several sizes."""
-    job.CHECKPOINT_EVERY_SECONDS = 0.0
+    kept_state.CHECKPOINT_EVERY_SECONDS = 0.0
     tally = stops.full_disks(folder / "disk")
     if not tally.times:
         return Outcome(0, [], "not tried: mounting a small disk needs root")

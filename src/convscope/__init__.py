@@ -85,16 +85,16 @@ _MODULES: dict[str, str] = {
     "ExplainedImages": "convscope.interpret.learned.explained_images",
     "Explanation": "convscope.interpret.explanation.record",
     "FeatureMaps": "convscope.interpret.features.feature_maps",
-    "FeatureVisualization": "convscope.interpret.behaviour.visualized",
+    "FeatureVisualization": "convscope.interpret.behaviour.visualization_record",
     "Graph": "convscope.graph.records",
     "ImageRobustness": "convscope.interpret.behaviour.image_robustness",
     "Inspection": "convscope.interpret.inspection.record",
-    "KnockOut": "convscope.interpret.behaviour.knocked_out",
+    "KnockOut": "convscope.interpret.behaviour.knock_out_record",
     "LabelScores": "convscope.scoring.label_scores",
     "Layer": "convscope.graph.summary",
     "LayerFilters": "convscope.interpret.features.filters",
     "LayerPatches": "convscope.interpret.features.layer_patches",
-    "LayerSimilarity": "convscope.interpret.behaviour.layer_similarity",
+    "LayerSimilarity": "convscope.interpret.behaviour.similarity_record",
     "LayerSize": "convscope.interpret.layer_size",
     "Learned": "convscope.interpret.learned.record",
     "LearningRateRangeTest": "convscope.experiments.learning_rate_range",
@@ -164,8 +164,7 @@ if TYPE_CHECKING:
     from convscope.interpret.audit import audit as audit
     from convscope.interpret.behaviour.confusion_record import ConfusedClasses as ConfusedClasses
     from convscope.interpret.behaviour.image_robustness import ImageRobustness as ImageRobustness
-    from convscope.interpret.behaviour.knocked_out import KnockOut as KnockOut
-    from convscope.interpret.behaviour.layer_similarity import LayerSimilarity as LayerSimilarity
+    from convscope.interpret.behaviour.knock_out_record import KnockOut as KnockOut
     from convscope.interpret.behaviour.of_run import calibration as calibration
     from convscope.interpret.behaviour.of_run import confusions as confusions
     from convscope.interpret.behaviour.of_run import knock_out as knock_out
@@ -174,7 +173,8 @@ if TYPE_CHECKING:
     from convscope.interpret.behaviour.of_run import visualize as visualize
     from convscope.interpret.behaviour.reliability import Reliability as Reliability
     from convscope.interpret.behaviour.robustness_profile import RobustnessProfile as RobustnessProfile
-    from convscope.interpret.behaviour.visualized import FeatureVisualization as FeatureVisualization
+    from convscope.interpret.behaviour.similarity_record import LayerSimilarity as LayerSimilarity
+    from convscope.interpret.behaviour.visualization_record import FeatureVisualization as FeatureVisualization
     from convscope.interpret.cell_field import CellField as CellField
     from convscope.interpret.effective_field.effective_fields import effective_fields as effective_fields
     from convscope.interpret.effective_field.productivity import UnproductiveLayers as UnproductiveLayers

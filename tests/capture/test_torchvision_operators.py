@@ -6,7 +6,7 @@ from torch import nn
 
 from convscope.capture.capture import capture
 from convscope.geometry.relation import ReachStatus
-from convscope.graph.field import walk_back
+from convscope.graph.reach_walk import walk_back
 
 SCHEMA = (
     "deform_conv2d(Tensor input, Tensor weight, Tensor offset, Tensor mask, Tensor bias, SymInt stride_h, "

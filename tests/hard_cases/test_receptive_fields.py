@@ -10,8 +10,8 @@ from torch import nn
 
 from convscope.capture.capture import capture
 from convscope.geometry.relation import ReachStatus
-from convscope.graph.field import walk_back, walk_on
 from convscope.graph.propagate import propagate
+from convscope.graph.reach_walk import walk_back, walk_on
 from convscope.graph.receptive_field import channel_blocks, field_at, summarise
 from fields import Run, fields_of, output_field, output_mask, output_reach
 

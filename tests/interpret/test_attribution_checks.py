@@ -103,8 +103,8 @@ def test_layers_get_random_weights_from_the_last_one_down() -> None:
         {"3.weight", "3.bias"},
         {"0.weight", "1.weight", "1.bias"},
     ]
-    drawn = random_weights(subject.replays, subject.replay.graph, groups, seed=0)
-    again = random_weights(subject.replays, subject.replay.graph, groups, seed=0)
+    drawn = random_weights(subject.replays, groups, seed=0)
+    again = random_weights(subject.replays, groups, seed=0)
     assert all(torch.equal(drawn[name], again[name]) for name in drawn)
     shuffled, own = drawn["3.bias"], subject.network.get_parameter("3.bias").detach()
     assert torch.equal(shuffled.sort().values, own.sort().values)

@@ -7,7 +7,7 @@ from torch import nn
 
 from convscope.capture.capture import capture
 from convscope.errors import CaptureError, GeometryError
-from convscope.graph.field import walk_back
+from convscope.graph.reach_walk import walk_back
 from convscope.interpret.effective_field.effective_fields import effective_fields
 from convscope.interpret.effective_field.field_extent import field_extent
 from convscope.interpret.effective_field.object_size import object_side

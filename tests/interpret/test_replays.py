@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 
 
 @pytest.fixture

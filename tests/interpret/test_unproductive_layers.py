@@ -11,7 +11,7 @@ from convscope.data.records import ImageSet
 from convscope.errors import CaptureError, DataError
 from convscope.interpret.effective_field.linear_probe import linear_probes
 from convscope.interpret.effective_field.productivity import unproductive_layers
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 
 PLAIN = Normalization((0.0,), (1.0,))
 

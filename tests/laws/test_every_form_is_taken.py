@@ -179,6 +179,13 @@ def test_a_model_in_every_form_is_inspected_alike(predictor: Predictor) -> None:
     assert convscope.inspect("lenet5").parameters == convscope.compare("lenet5", "m5").figures[0].parameters
 
 
+def test_a_predictor_is_measured_on_its_runs_images(tmp_path: Path) -> None:
+    run = untrained_run(tmp_path / "run", "digits", tuple("0123456789"))
+    of_run, of_predictor = (convscope.calibration(given).to_dict() for given in (run, convscope.load(run)))
+    assert of_predictor | {"network": "run"} == of_run  # a predictor is named by its network
+    assert convscope.effective_fields(convscope.load(run), layers=["c1"], seeds=1).images == 32
+
+
 def test_what_is_no_model_is_named(tmp_path: Path) -> None:
     inspection = convscope.inspect("lenet5")
     for call, said in (

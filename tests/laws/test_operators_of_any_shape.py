@@ -14,8 +14,8 @@ from convscope.capture.operators import RULES, elementwise
 from convscope.errors import ConvscopeError
 from convscope.geometry.relation import shape_after
 from convscope.graph.axes import value_axes
-from convscope.graph.field import walk_back
 from convscope.graph.propagate import propagate
+from convscope.graph.reach_walk import walk_back
 from convscope.graph.receptive_field import summarise_all
 from convscope.graph.records import Graph, TensorSpec
 from convscope.interpret.explanation.lens import Lens

@@ -19,8 +19,8 @@ from torch import nn
 from convscope.capture.capture import capture
 from convscope.errors import GeometryError
 from convscope.geometry.relation import ReachStatus
-from convscope.graph.field import walk_back, walk_on
 from convscope.graph.propagate import propagate
+from convscope.graph.reach_walk import walk_back, walk_on
 from convscope.graph.receptive_field import field_at
 from convscope.graph.records import Graph
 from convscope.nets import catalogue

@@ -7,7 +7,7 @@ import torch
 
 from convscope.errors import ConvscopeError
 from convscope.interpret.features.observed import observed_layers
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.nets.build import build
 from convscope.nets.catalogue import ENTRIES
 from convscope.nets.entry import Entry

@@ -15,7 +15,7 @@ from convscope.recipe.recipe import Recipe
 from convscope.runs.checkpoint import saved_checkpoints
 from convscope.runs.events import EpochRow, Silent, StepProgress
 from convscope.runs.run_directory import Run
-from convscope.training import job
+from convscope.training import kept_state
 from convscope.training.loop import loop, state
 from convscope.training.loop.step import DeferredCheck, StepInput
 from convscope.training.train import train
@@ -135,7 +135,7 @@ def test_going_on_from_an_older_checkpoint_never_gives_the_best_weights_away(
     unbroken: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(state, "SHOW_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(job, "CHECKPOINT_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(kept_state, "CHECKPOINT_EVERY_SECONDS", 0.0)
     run = train_watched("digits", RECIPE, runs_directory=tmp_path, listener=_StopWithin(4)).run
     best = run.weights.read_bytes()
     assert [row["best"] for row in _rows(run)][-1] == "1"

@@ -54,11 +54,12 @@ from convscope.interpret.behaviour.failure_search import failure_search
 from convscope.interpret.behaviour.feature_visualization import feature_visualization
 from convscope.interpret.behaviour.image_robustness import ImageRobustness, image_robustness
 from convscope.interpret.behaviour.knock_out import channel_knock_out
-from convscope.interpret.behaviour.knocked_out import KnockOut
-from convscope.interpret.behaviour.layer_similarity import LayerSimilarity, layer_similarity
+from convscope.interpret.behaviour.knock_out_record import KnockOut
+from convscope.interpret.behaviour.layer_similarity import layer_similarity
 from convscope.interpret.behaviour.reliability import Reliability, reliability
 from convscope.interpret.behaviour.robustness_profile import RobustnessProfile
-from convscope.interpret.behaviour.visualized import FeatureVisualization
+from convscope.interpret.behaviour.similarity_record import LayerSimilarity
+from convscope.interpret.behaviour.visualization_record import FeatureVisualization
 from convscope.interpret.cell_field import CellField
 from convscope.interpret.effective_field.productivity import UnproductiveLayers
 from convscope.interpret.effective_field.record import EffectiveFields
@@ -87,7 +88,7 @@ from convscope.interpret.look.look import look_at
 from convscope.interpret.look.options import LookOptions
 from convscope.interpret.look.record import Look
 from convscope.interpret.receptive_field import field
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.interpret.subject import Subject
 from convscope.nets.models import Models
 from convscope.recipe.recipe import Recipe, names

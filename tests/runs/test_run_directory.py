@@ -24,7 +24,8 @@ from convscope.runs.checkpoint import (
     saved_checkpoints,
 )
 from convscope.runs.lock import locked_early
-from convscope.runs.run_directory import Run, create_run, open_run
+from convscope.runs.run_directory import Run, open_run
+from convscope.runs.run_names import create_run
 from convscope.training.optim.optimizers import OPTIMIZERS, make_optimizer
 from hostile_files import untrained_run
 

@@ -66,7 +66,7 @@ def test_a_training_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.Monke
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the loop broke")
 
-    monkeypatch.setattr("convscope.training.train_run.fit", broken)
+    monkeypatch.setattr("convscope.training.fit_job.fit", broken)
     with pytest.raises(RuntimeError, match="the loop broke"):
         train("digits", RECIPE, name="run", runs_directory=tmp_path)
     assert Run(tmp_path / "run").status() == Status(state="failed", epoch=0, epochs=2, reason="the loop broke")

@@ -20,8 +20,9 @@ from convscope.runs import atomic_files as files
 from convscope.runs.atomic_files import WriteError
 from convscope.runs.checkpoint import saved_checkpoints
 from convscope.runs.events import EpochRow, Silent
-from convscope.runs.run_directory import Run, create_run
-from convscope.training import job
+from convscope.runs.run_directory import Run
+from convscope.runs.run_names import create_run
+from convscope.training import kept_state
 from convscope.training.loop import loop
 from convscope.training.outcome import Outcome
 from convscope.training.train import train
@@ -34,7 +35,7 @@ EPOCHS = 3
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job, "CHECKPOINT_EVERY_SECONDS", 0.0)
+        patch.setattr(kept_state, "CHECKPOINT_EVERY_SECONDS", 0.0)
         recipe = RECIPE.changed({"epochs": EPOCHS})
         return train("digits", recipe, runs_directory=tmp_path_factory.mktemp("runs"), name="whole")
 
@@ -82,7 +83,7 @@ class _FullAfter(Silent):
 def test_a_full_disk_keeps_what_fits_and_says_what(
     whole: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_from: int, share: float, kept: str, on: bool
 ) -> None:
-    monkeypatch.setattr(job, "CHECKPOINT_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(kept_state, "CHECKPOINT_EVERY_SECONDS", 0.0)
     disk = _Disk(monkeypatch)
     size = (saved_checkpoints(whole.run.checkpoints)[-1] / "tensors.safetensors").stat().st_size
     assert whole.run.weights.stat().st_size < 0.6 * size and 0.2 * size > whole.run.report.stat().st_size
@@ -128,7 +129,7 @@ class _Killed(BaseException):
 def test_the_temperature_and_the_threshold_of_a_killed_run_belong_to_its_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job, "CHECKPOINT_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(kept_state, "CHECKPOINT_EVERY_SECONDS", 0.0)
     recipe = RECIPE.changed({"epochs": 2, "good_class": "0", "miss_rate": 0.1})
     run = train("digits", recipe, runs_directory=tmp_path, name="run").run
     fitted, first = run.spec(), run.measures_of_weights()

@@ -37,7 +37,6 @@ class Within:
 
 Positive: TypeAlias = Annotated[int, Within(1)]
 NotNegative: TypeAlias = Annotated[int, Within(0)]
-Probability: TypeAlias = Annotated[float, Within(0, 1)]
 
 _PLAIN: dict[Any, str] = {
     bool: "True or False",

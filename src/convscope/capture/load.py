@@ -45,7 +45,7 @@ class Loaded:
         name: what to call it.
         factory: makes the module, with fresh weights.
         input_shape: the shape of one sample that it is meant for, (C, H, W); None where nothing says so.
-        run: the run that has its trained weights; None where it has none.
+        run: the run that it is of; None where it is of none. A `module` has its weights, else the run has them.
         preprocessing: how an image becomes its input; None where nothing says it.
         module: the module itself, where the user gave one, which is left as it is; None where it is to be built.
         makes_own: whether the factory is the user's, and may load weights.
@@ -131,7 +131,7 @@ class Loaded:
 
     def require_intact_weights(self) -> None:
         """Raise RunError where the run's weights are missing or damaged, or not those of the code that is named."""
-        if self.run is not None:
+        if self.run is not None and self.module is None:
             weights = self.run.read_weights()
             code = self.run.spec().code
             if code:
@@ -161,7 +161,7 @@ def load(model: ModelLike) -> Loaded:
         of_network = copy.deepcopy(model.network, {id(weights): weights for weights in model.network.parameters()})
         spec = model.spec
         shape = spec.preprocessing.input_shape
-        return Loaded(spec.name, lambda: of_network, shape, None, spec.preprocessing, of_network)
+        return Loaded(spec.name, lambda: of_network, shape, model.run, spec.preprocessing, of_network)
     if isinstance(model, (Run, HasRun)):
         return _from_run(run_of(model))
     if callable(model):

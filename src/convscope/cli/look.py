@@ -147,11 +147,11 @@ def command(
     written = WrittenLook(folder, html_path, as_json)
     from convscope.capture.input_text import parse_shape
     from convscope.interpret.attribution.checks.record import AttributionChecks
-    from convscope.interpret.finite import require_finite
     from convscope.interpret.look.compare_looks import COMPARED_METHODS
     from convscope.interpret.look.look import look_at
     from convscope.interpret.look.options import LOOK_METHODS, LookOptions
     from convscope.interpret.look.page import once
+    from convscope.interpret.replay.finite import require_finite
     from convscope.interpret.subject import subject
     from convscope.report.terminal import print_document
 

@@ -27,8 +27,8 @@ def compare(
     written: WrittenLook,
 ) -> None:
     """Compare models on an image, print what was found, and write the files; each is opened within the deadline."""
-    from convscope.interpret.finite import require_finite
     from convscope.interpret.look.compare_looks import compare_subjects
+    from convscope.interpret.replay.finite import require_finite
     from convscope.interpret.subject import subject
     from convscope.report.terminal import print_document
 

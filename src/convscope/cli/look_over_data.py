@@ -78,9 +78,10 @@ def look_over_data(
 
     prepare_memory()  # before torch is imported
     from convscope.capture.load import load
+    from convscope.interpret.behaviour.other_network import other_network
     from convscope.interpret.explanation.explain import given_network
     from convscope.interpret.learned.learned import learned_of
-    from convscope.interpret.learned.network_on_data import network_on_data, other_network
+    from convscope.interpret.learned.network_on_data import network_on_data
     from convscope.interpret.learned.parts import PartOptions, find_parts, some_inputs
     from convscope.report.progress import shown_progress
     from convscope.report.terminal import print_document
@@ -98,12 +99,10 @@ def look_over_data(
 
     with within(deadline, model):
         network = given_network(load(given_model), None, seed)
-        other = None if against is None else other_network(against, seed)
         options = PartOptions(
             images=images,
             layer=layer,
-            other=other,
-            other_run=None if against is None else load(against).run,
+            other=None if against is None else other_network(against, seed),
             seed=seed,
         )
     with redirect_stdout(sys.stderr):

@@ -48,9 +48,3 @@ def look_alikes_text(names: Iterable[str]) -> str:
         if pairs
         else ""
     )
-
-
-def _both(first: str, second: str) -> str:
-    """Return two names, escaped where they are shown alike."""
-    same = unicodedata.normalize("NFC", first) == unicodedata.normalize("NFC", second)
-    return f"{first!a} and {second!a}" if same else f"{first!r} and {second!r}"

@@ -252,6 +252,15 @@ class ImageSet:
         return self.part(slice(0, None, max(1, -(-len(self) // most))))
 
 
+def spaced_rows(count: int, most: int) -> Labels:
+    """Return `most` of the rows 0 to count - 1, or all if they are fewer: evenly spaced, the first and last included.
+
+    >>> spaced_rows(10, 4).tolist(), spaced_rows(2, 4).tolist(), spaced_rows(0, 4).tolist()
+    ([0, 3, 6, 9], [0, 1], [])
+    """
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
+
+
 @dataclass(frozen=True)
 class Problem:
     """An image that was skipped: its path, ready to print, and why."""

@@ -2,7 +2,7 @@
 
 A relation is a short list of steps, each a fact about shapes alone. The same steps are read in two directions:
 forward, to carry receptive fields down a network (`graph.propagate`), and backward, to find which pixels one cell
-depends on (`graph.field`). Composition of layers is concatenation of steps; branches are a union.
+depends on (`graph.reach_walk`). Composition of layers is concatenation of steps; branches are a union.
 
 Axes are counted in the tensor as it is at that step, batch included, so channels are axis 1 of (N, C, H, W).
 """

@@ -32,8 +32,7 @@ def conformed(fields: Sequence[AxisReach], *, apart: int | None = None) -> list[
             carrying = {g for f, g in zip(found, groups, strict=True) if _carries(f, axis)}
             target = max(carrying or groups, key=len) if len(carrying) < 2 else (shape[axis],)
             found = [
-                f if g == target else _regrouped(f, axis, target, shape, apart)
-                for f, g in zip(found, groups, strict=True)
+                f if g == target else _regrouped(f, axis, target, shape) for f, g in zip(found, groups, strict=True)
             ]
     skipped = None
     if apart is not None:
@@ -53,9 +52,7 @@ def _carries(field: AxisReach, axis: int) -> bool:
     return any(part in field.along or field.varies(part) for part in parts)
 
 
-def _regrouped(
-    field: AxisReach, axis: int, target: tuple[int, ...], shape: tuple[int, ...], apart: int | None
-) -> AxisReach:
+def _regrouped(field: AxisReach, axis: int, target: tuple[int, ...], shape: tuple[int, ...]) -> AxisReach:
     """Return the reach with other parts for an axis: all of them merged, or those of others where nothing varies."""
     if len(target) == 1:
         return one_part(field, axis)[0]

@@ -6,7 +6,7 @@ agree. Two forms run side by side: the *clipped* field, the pixels of this image
 image had no borders: that is the one the literature quotes (427 for ResNet-50 on 224 pixels).
 
 Composition of relations distributes over the union of branches, so one topological pass is exact in its ends and
-linear in the edges: paths are never enumerated. Holes inside an interval are computed by `graph.field`.
+linear in the edges: paths are never enumerated. Holes inside an interval are computed by `graph.reach_walk`.
 
 Source: Araujo, Norris and Sim, "Computing receptive fields of convolutional neural networks" (Distill, 2019) for
 chains; Luo et al. (2016) for the effective field.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from convscope.files.checked import Json
 from convscope.geometry.relation import ReachStatus
 from convscope.graph.axes import ValueAxes
-from convscope.graph.field import Position
+from convscope.graph.reach_walk import Position
 from convscope.report import units
 from convscope.report.charts import PlotBox, picture
 from convscope.report.document import Document, Fact, Facts, Figure

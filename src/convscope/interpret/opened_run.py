@@ -11,7 +11,7 @@ from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import RunError
 from convscope.interpret.explanation.explain import given_network
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, ProgressOption, progress_of
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.predictor import Predictor

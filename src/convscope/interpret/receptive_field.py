@@ -10,9 +10,9 @@ from convscope.capture.inputs import Inputs
 from convscope.capture.load import ModelLike
 from convscope.errors import CaptureError
 from convscope.graph.axes import sources_of, value_axes
-from convscope.graph.field import walk_back, walk_on
 from convscope.graph.layer_names import LayerNames, find
 from convscope.graph.propagate import propagate
+from convscope.graph.reach_walk import walk_back, walk_on
 from convscope.graph.receptive_field import channel_blocks, field_at
 from convscope.interpret.cell_field import CellField, Span
 from convscope.interpret.cell_position import cell_position

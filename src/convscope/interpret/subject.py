@@ -19,7 +19,8 @@ from convscope.errors import GeometryError, did_you_mean
 from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.explanation.given import Given, in_dtype, network_input
 from convscope.interpret.map_geometry import MapGeometry
-from convscope.interpret.replay import Replay, Replays
+from convscope.interpret.replay.replay import Replay
+from convscope.interpret.replay.replays import Replays
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.predictor import Predictor
 from convscope.runs.run_directory import Run

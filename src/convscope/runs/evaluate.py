@@ -31,8 +31,9 @@ from convscope.report.usage import settings_text
 from convscope.runs.measured_csv import measured_csv
 from convscope.runs.model_spec import ModelSpec, with_threshold
 from convscope.runs.predictor import Predictor, predictor_of
-from convscope.runs.run_directory import Run, RunLike, short_name
+from convscope.runs.run_directory import Run, RunLike
 from convscope.runs.run_images import SPLITS, are_own, choose_split, labelled_by_run, open_images
+from convscope.runs.run_names import short_name
 from convscope.scoring.defect_rule import DefectRule, require_enough, require_good_class
 from convscope.scoring.measured import AnyScores, cautions, measure, one_measure
 from convscope.scoring.test_time_augmentation import ONE

@@ -17,15 +17,11 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from itertools import count
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from convscope.api.annotations import REFUSED, described, needed, taken
 from convscope.api.public import checked
-from convscope.data.listing import is_in_memory
-from convscope.data.records import Dataset
-from convscope.data.sources.table import KIND, is_table
 from convscope.errors import ArgumentError, RunError
 from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
@@ -495,29 +491,6 @@ def with_code(run: Run, changes: dict[str, SettingValue]) -> tuple[Run, dict[str
     return replace(run, model=model, trust_code=False), {k: v for k, v in changes.items() if k != "model"}
 
 
-def require_name(name: str | None) -> None:
-    """Raise RunError if a run can't have this name; None lets the run be named for its data and network."""
-    if name is not None and (not name.strip() or name != Path(name).name or name == ".." or not name.isprintable()):
-        where = setting_name("runs_directory")
-        raise RunError(f"{name!r} can't be the name of a run: give the name of one folder; {where} says where it goes")
-
-
-def create_run(parent: Path, name: str) -> Run:
-    """Make `parent/name`, or the next free name (`name-2`, `name-3`, ...); raises RunError where none can be made."""
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        for number in count(1):
-            path = parent / (name if number == 1 else f"{name}-{number}")
-            try:
-                path.mkdir()  # fails where it exists: two runs that start together get two names
-            except FileExistsError:
-                continue
-            return Run(path)
-    except OSError as error:
-        raise RunError(f"no run directory can be made in {parent}: {error.strerror or error}") from error
-    raise AssertionError("unreachable: count() does not end")
-
-
 def open_run(path: Path, *, model: str = "", trust_code: bool = False) -> Run:
     """Return an existing run, with what `Run` takes beside its path.
 
@@ -534,22 +507,3 @@ def open_run(path: Path, *, model: str = "", trust_code: bool = False) -> Run:
         raise RunError(f"{path} is not a run directory: it has no {NAME}")
     run.spec()  # one of another format, or half of one, is refused before anything else of the run is read
     return run
-
-
-def run_name(data: str, model: str) -> str:
-    """Return a folder name from the data's and the network's.
-
-    >>> run_name("/data/My photos!/", "resnet18"), run_name("labels.csv", "lenet5")
-    ('My-photos-resnet18', 'labels-lenet5')
-    >>> run_name("digits", "nets/net.py:make")
-    'digits-net-make'
-    """
-    path = Path("memory" if is_in_memory(data) else data)
-    stem = re.sub(r"[^\w.]+", "-", (path.stem if is_table(path) else path.name) or "data").strip("-.") or "data"
-    return f"{stem[:60]}-{re.sub('([.]py)?:', '-', without_folders(model))}"
-
-
-def short_name(name: str, dataset: Dataset) -> str:
-    """Return an image's name below its source or its table's folder, the same however the source is named."""
-    folder = str(PurePath(dataset.source).parent) if dataset.kind == KIND else dataset.source
-    return name.removeprefix(folder).lstrip("/")

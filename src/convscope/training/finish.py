@@ -27,7 +27,8 @@ from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
 from convscope.scoring.measured import AnyScores, caution_on_validation, cautions, measure, name_of_measure, one_measure
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.interrupt import EXIT_OFFSET, StopRequest
-from convscope.training.job import Job, keep_reached, notify_unreadable, unreadable, write_best
+from convscope.training.job import Job
+from convscope.training.kept_state import keep_reached, notify_unreadable, unreadable, write_best
 from convscope.training.loop.nonfinite import remark_on
 from convscope.training.loop.state import batches_of
 from convscope.training.outcome import Outcome
@@ -289,7 +290,6 @@ def _learned(job: Job, spec: ModelSpec, images: ImageSet, split: str, scores: Fl
         objective=spec.objective,
         classes=spec.classes,
         data=f"{job.dataset.source}, {split}",
-        device=job.resolved.device,
     )
 
 

@@ -19,7 +19,7 @@ from convscope.nets.own_code import lasting_name
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Listener
 from convscope.runs.model_spec import ModelSpec
-from convscope.runs.run_directory import require_name
+from convscope.runs.run_names import require_name
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.network_choice.candidate_recipes import CandidateRecipes
 from convscope.training.network_choice.choice_in_time import ChosenInTime, chosen_in_time

@@ -28,7 +28,8 @@ from convscope.report.units import plural
 from convscope.runs.atomic_files import write_file
 from convscope.runs.kept_code import write_code
 from convscope.runs.model_spec import ModelSpec
-from convscope.runs.run_directory import Run, create_run, run_name, short_name
+from convscope.runs.run_directory import Run
+from convscope.runs.run_names import create_run, run_name, short_name
 from convscope.training.autotune.make import make_plan
 from convscope.training.autotune.measured_costs import sides_of
 from convscope.training.autotune.record import ComputePlan

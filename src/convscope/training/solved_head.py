@@ -23,7 +23,8 @@ from convscope.report.units import exact, percent, plural, seconds
 from convscope.runs.events import EpochRow
 from convscope.scoring.linear_penalty import HeadFit, Samples, fit_head
 from convscope.scoring.measured import name_of_measure, one_measure
-from convscope.training.job import Job, keep_epoch
+from convscope.training.job import Job
+from convscope.training.kept_state import keep_epoch
 from convscope.training.loop.state import Best, copy_weights
 from convscope.training.probe.features import BATCH, Backbone, FeatureSet, StoppedError, compute_features
 from convscope.training.probe.linear_head import TRIED_IMAGES, LinearHead, find_head

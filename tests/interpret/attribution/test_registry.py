@@ -14,7 +14,7 @@ from torch.nn import functional
 from convscope.errors import GeometryError
 from convscope.interpret.attribution.methods import METHODS, attribute
 from convscope.interpret.attribution.options import AttributionOptions
-from convscope.interpret.replay import by_class
+from convscope.interpret.replay.class_scores import by_class
 from look_networks import NETWORKS, Guided, Guided6, LookNetwork
 from look_state import state_of
 

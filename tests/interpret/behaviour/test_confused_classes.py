@@ -12,7 +12,7 @@ from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import CaptureError, DataError, GeometryError
 from convscope.interpret.behaviour.confused_classes import confused_classes
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 
 PLAIN = Normalization((0.5,), (0.25,))
 

@@ -12,7 +12,7 @@ from convscope.data.records import ImageSet
 from convscope.errors import DataError, GeometryError
 from convscope.interpret.behaviour.distortions import Distortion, blur, brightness, crop, distortions, rotation, shift
 from convscope.interpret.behaviour.failure_search import failure_search
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 
 PLAIN = Normalization((0.0,), (1.0,))
 

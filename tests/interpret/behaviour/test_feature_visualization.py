@@ -13,7 +13,7 @@ from convscope.data.records import ImageSet
 from convscope.errors import CaptureError, DataError, GeometryError
 from convscope.interpret.behaviour.feature_visualization import feature_visualization
 from convscope.interpret.behaviour.fourier_image import FourierImages, colour_statistics
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 
 PLAIN = Normalization((0.5,), (0.25,))
 

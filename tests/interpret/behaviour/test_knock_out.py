@@ -12,8 +12,8 @@ from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import CaptureError, DataError, GeometryError
 from convscope.interpret.behaviour.knock_out import channel_knock_out
-from convscope.interpret.behaviour.tail import Tail
-from convscope.interpret.replay import Replays
+from convscope.interpret.behaviour.network_tail import Tail
+from convscope.interpret.replay.replays import Replays
 
 PLAIN = Normalization((0.5,), (0.25,))
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from convscope.interpret.behaviour.tail import Tail
+from convscope.interpret.behaviour.network_tail import Tail
 from look_networks import NETWORKS, LookNetwork
 from look_state import state_of
 

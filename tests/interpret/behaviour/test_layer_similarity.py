@@ -13,7 +13,7 @@ from convscope.data.records import ImageSet
 from convscope.errors import CaptureError, DataError
 from convscope.interpret.behaviour.layer_similarity import layer_similarity
 from convscope.interpret.behaviour.linear_cka import LinearCka, gram
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 
 PLAIN = Normalization((0.5,), (0.25,))
 

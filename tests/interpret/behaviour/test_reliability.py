@@ -11,7 +11,7 @@ from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import DataError
 from convscope.interpret.behaviour.reliability import reliability
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 
 PLAIN = Normalization((0.0,), (1.0,))
 

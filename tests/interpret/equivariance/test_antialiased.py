@@ -10,7 +10,7 @@ from torch import nn
 from convscope.errors import CaptureError
 from convscope.interpret.equivariance.antialiased import antialiased_network
 from convscope.interpret.equivariance.meter import equivariance_of
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.nets.blur_pool import BlurPool2d
 from convscope.nets.build import build
 

@@ -14,7 +14,7 @@ from convscope.interpret.equivariance.layer_errors import READS_ZERO
 from convscope.interpret.equivariance.meter import equivariance_of
 from convscope.interpret.equivariance.record import Equivariance
 from convscope.interpret.equivariance.shifted_map import ShiftedMaps
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 
 DEPTH = 4
 DEPTHS = (3, 4, 6)

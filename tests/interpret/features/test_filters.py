@@ -7,7 +7,7 @@ from torch import nn
 
 from convscope.errors import CaptureError, GeometryError
 from convscope.interpret.features.filters import filters
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 
 
 def run_of(module: nn.Module, *shape: int):

@@ -12,7 +12,7 @@ from convscope.errors import CaptureError, DataError, GeometryError
 from convscope.interpret.features.cell_boxes import cropped
 from convscope.interpret.features.patch_search import _largest_first, search_maxima
 from convscope.interpret.features.top_patches import top_patches
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 
 PLAIN = Normalization.default(3)
 

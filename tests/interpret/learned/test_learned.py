@@ -21,7 +21,7 @@ from convscope.interpret.learned.learned import learned_of
 from convscope.interpret.learned.network_on_data import NetworkOnData
 from convscope.interpret.learned.parts import PARTS, PartOptions, find_parts
 from convscope.interpret.learned.training_norms import NormsOfRun, TrainingNorms
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.interpret.subject import Subject
 from convscope.runs.layer_norms import NormSample
 from convscope.scoring.objective import Objective

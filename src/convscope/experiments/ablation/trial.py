@@ -122,7 +122,9 @@ def run_trial(
         assert state.best is not None
         load_weights(state.network, state.best.weights, where="the best weights")
         accuracy = _accuracy(state, settings, measured_on(session)[1], resolved.tta)
-        return _finished(variant, seed, ending, state, accuracy, _accuracy(state, settings, _sample(images), ONE))
+        return _finished(
+            variant, seed, ending, state, accuracy, _accuracy(state, settings, images.spaced(TRAINING_SAMPLE), ONE)
+        )
 
 
 def trained_as(resolved: ResolvedRecipe, before: float, network: nn.Module) -> ResolvedRecipe:
@@ -191,12 +193,3 @@ def _accuracy(state: TrainingState, settings: Settings, images: ImageSet, views:
         views=views,
     )
     return float((probabilities.argmax(1) == images.labels).mean())
-
-
-def _sample(images: ImageSet) -> ImageSet:
-    """Return at most TRAINING_SAMPLE images, evenly spaced."""
-    rows = np.arange(0, len(images), -(-len(images) // TRAINING_SAMPLE))
-    names = [images.names[row] for row in rows.tolist()]
-    return replace(
-        images, images=np.asarray(images.images[rows]), labels=images.labels[rows], names=names, targets=None
-    )

@@ -138,11 +138,7 @@ def find_label_errors(
     _require_learned(accuracy, given)
     flagged = _confidently_other(probabilities, given)
     ranked = np.argsort(margins.min(1), kind="stable")
-    likely = [
-        _error_of(int(row), probabilities, margins, other, images, dataset.classes)
-        for row in ranked.tolist()
-        if flagged[row]
-    ]
+    likely = [_error_of(int(row), margins, other, images, dataset.classes) for row in ranked.tolist() if flagged[row]]
     return LabelErrors(ranked=ranked, likely=tuple(likely), accuracy=accuracy, seconds=time.perf_counter() - began)
 
 
@@ -292,9 +288,7 @@ def _confidently_other(probabilities: Floats, given: Labels | Targets) -> Boolea
     return np.asarray((claims[rows, best] >= 0) & (best != given))
 
 
-def _error_of(
-    row: int, probabilities: Floats, margins: Floats, other: Labels, images: ImageSet, classes: Sequence[str]
-) -> LabelError:
+def _error_of(row: int, margins: Floats, other: Labels, images: ImageSet, classes: Sequence[str]) -> LabelError:
     margin = round(float(margins[row].min()), 4)
     if images.targets is None:
         return LabelError(row=row, given=classes[images.labels[row]], other=classes[other[row]], margin=margin)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from convscope.data.near_duplicates import NearDuplicate
+from convscope.data.records import spaced_rows
 from convscope.experiments.check.label_errors import LabelErrors
 from convscope.experiments.check.survey import Survey
 from convscope.report.document import Block, Details, Gallery, Heading, Image, Paragraph, Section
@@ -35,7 +36,7 @@ def contact_sheets(survey: Survey) -> Iterator[Section]:
             own = rows[listing.labels[rows] == label]
         else:
             own = rows[listing.targets[rows, label] > 0]
-        chosen = own[np.linspace(0, len(own) - 1, min(each, len(own))).astype(np.int64)]
+        chosen = own[spaced_rows(len(own), each)]
         gallery = Gallery(tuple(_picture(survey, int(row), tip=listing.names[row]) for row in chosen.tolist()))
         title = f"{name}: {len(chosen)} of {plural(len(own), 'image')}"
         sheets += [Heading(title), gallery] if len(classes) <= OPEN else [Details(title, (gallery,))]

@@ -9,8 +9,8 @@ import numpy as np
 
 from convscope.geometry.relation import ReachStatus, Taps
 from convscope.graph.diagnose.finding import DesignWarning, DiagnosedNetwork, FindingSeverity, by
-from convscope.graph.field import walk_back
 from convscope.graph.network_field import NetworkField, fields_by_layer, network_field, network_local_field
+from convscope.graph.reach_walk import walk_back
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.records import Node
 from convscope.graph.smallest_path import SmallestPaths

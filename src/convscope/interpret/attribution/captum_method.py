@@ -24,11 +24,11 @@ from convscope.capture.outputs import tensors_in
 from convscope.errors import ArgumentError, CaptureError, did_you_mean
 from convscope.interpret.attribution.baselines import DEFAULT, baseline_of
 from convscope.interpret.attribution.captum_traps import traps
-from convscope.interpret.attribution.explained import at_input, over_channels, require_gradient
 from convscope.interpret.attribution.options import AttributionOptions
+from convscope.interpret.attribution.placement import at_input, over_channels, require_gradient
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.attribution.windows import Windows
-from convscope.interpret.class_scores import by_class
+from convscope.interpret.replay.class_scores import by_class
 from convscope.interpret.subject import Subject
 
 PREFIX = "captum:"

@@ -7,8 +7,8 @@ activation, cell by cell, before anything is averaged.
 
 from __future__ import annotations
 
-from convscope.interpret.attribution.explained import at_layer, map_asked
 from convscope.interpret.attribution.options import AttributionOptions
+from convscope.interpret.attribution.placement import at_layer, map_asked
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.execution.torch_executor import as_array
 from convscope.interpret.map_geometry import MapLayout

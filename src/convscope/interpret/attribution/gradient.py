@@ -6,8 +6,8 @@ Shrikumar et al. 2016, "Not just a black box", section 2.
 
 from __future__ import annotations
 
-from convscope.interpret.attribution.explained import at_input, over_channels, require_gradient
 from convscope.interpret.attribution.options import AttributionOptions
+from convscope.interpret.attribution.placement import at_input, over_channels, require_gradient
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.subject import Subject
 

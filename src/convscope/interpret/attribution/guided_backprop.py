@@ -10,10 +10,10 @@ check under random weights.
 
 from __future__ import annotations
 
-from convscope.interpret.attribution.explained import at_input, over_channels, require_gradient
 from convscope.interpret.attribution.options import AttributionOptions
+from convscope.interpret.attribution.placement import at_input, over_channels, require_gradient
 from convscope.interpret.attribution.record import Attribution
-from convscope.interpret.rectifiers import rectifiers
+from convscope.interpret.replay.rectifiers import rectifiers
 from convscope.interpret.subject import Subject
 
 

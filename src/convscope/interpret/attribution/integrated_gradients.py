@@ -14,10 +14,10 @@ import torch
 from convscope.errors import ArgumentError
 from convscope.interpret.attribution.baselines import DEFAULT, baseline_of
 from convscope.interpret.attribution.batches import gradient_batch, is_large
-from convscope.interpret.attribution.explained import at_input, over_channels, require_gradient
 from convscope.interpret.attribution.options import AttributionOptions
+from convscope.interpret.attribution.placement import at_input, over_channels, require_gradient
 from convscope.interpret.attribution.record import Attribution
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.interpret.subject import Subject
 from convscope.report.progress import Progress
 

@@ -14,7 +14,7 @@ from convscope.interpret.attribution.integrated_gradients import integrated_grad
 from convscope.interpret.attribution.occlusion import occlusion
 from convscope.interpret.attribution.options import AttributionOptions
 from convscope.interpret.attribution.record import Attribution
-from convscope.interpret.finite import require_finite
+from convscope.interpret.replay.finite import require_finite
 from convscope.interpret.subject import Subject
 
 

@@ -16,11 +16,11 @@ import torch
 from convscope.errors import ArgumentError
 from convscope.interpret.attribution.baselines import DEFAULT, baseline_of
 from convscope.interpret.attribution.batches import forward_batch, is_faster_in_bf16
-from convscope.interpret.attribution.explained import at_input
 from convscope.interpret.attribution.options import AttributionOptions
+from convscope.interpret.attribution.placement import at_input
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.attribution.windows import Box, Windows
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.interpret.subject import Subject
 
 TOLERANCE = 0.05

@@ -17,13 +17,19 @@ import torch
 from convscope.arrays import Floats, Integers
 from convscope.data.batches import Batches, to_floats
 from convscope.data.preprocessing import Normalization
-from convscope.data.records import ImageSet
+from convscope.data.records import ImageSet, spaced_rows
 from convscope.errors import CaptureError, DataError, GeometryError, did_you_mean
 from convscope.graph.layer_names import LayerNames
 from convscope.interpret.behaviour.confusion_record import ClassPair, ConfusedClasses, WrongImage
-from convscope.interpret.behaviour.labelled import batch_of, class_names, predictions, require_labels
+from convscope.interpret.behaviour.labelled_images import (
+    batch_of,
+    class_names,
+    first_input,
+    predictions,
+    require_labels,
+)
 from convscope.interpret.features.observed import AxesOfMaps, observed_layers, observed_of
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, no_progress
 
 EXAMPLES = 4  # wrong images of either class of a pair
@@ -40,7 +46,6 @@ def confused_classes(
     layer: str | None = None,
     data: str = "the images",
     classes: Sequence[str] = (),
-    device: torch.device | str = "cpu",
     progress: Progress = no_progress,
 ) -> ConfusedClasses:
     """Return for pairs of classes the channels of the last map that part them, and the images that are mistaken.
@@ -55,7 +60,6 @@ def confused_classes(
         layer: whose channels; the last observed layer with a map unless given.
         data: what to call the images.
         classes: names of the network's classes.
-        device: where the network is.
         progress: is told of each batch.
 
     Raises:
@@ -75,14 +79,16 @@ def confused_classes(
     """
     if not len(images):
         raise DataError(f"there are no images in {data}")
-    one = to_floats(np.asarray(images.images[np.arange(1)]), normalization, device=device)
+    one = first_input(replays, images, normalization)
     graph, names = replays.graph_on(one)
     count = int(replays.class_scores(one).shape[1])
     require_labels(images, count, data=data)
     known = class_names(classes, count)
     chosen = last_map(names) if layer is None else observed_of(names, [layer])[0].name
     predicted = np.zeros(len(images), np.int64)
-    batches = Batches(images, batch_size=batch_of(graph, len(images)), device=device, normalization=normalization)
+    batches = Batches(
+        images, batch_size=batch_of(graph, len(images)), device=replays.device, normalization=normalization
+    )
     done = 0
     for pixels, _, rows in batches:
         predicted[rows.numpy()] = predictions(replays.class_scores(pixels))
@@ -92,7 +98,7 @@ def confused_classes(
     asked = _most_confused(confusion, pairs) if isinstance(pairs, int) else [_numbers(pair, known) for pair in pairs]
     found = []
     for number, (a, b) in enumerate(asked):
-        found.append(_pair(replays, images, normalization, chosen, (a, b), predicted, known, data, device))
+        found.append(_pair(replays, images, normalization, chosen, (a, b), predicted, known, data))
         progress(number + 1, len(asked), "what parts confused classes")
     return ConfusedClasses(
         network=graph.name, data=data, layer=chosen, classes=known, confusion=confusion, pairs=tuple(found)
@@ -158,7 +164,6 @@ def _pair(
     predicted: Integers,
     known: Sequence[str],
     data: str,
-    device: torch.device | str,
 ) -> ClassPair:
     sides = []
     for own in pair:
@@ -166,8 +171,8 @@ def _pair(
         if not len(rows):
             raise DataError(f"{data} has no images of {known[own]}, so nothing is known of what parts it")
         # Evenly over the class, so that the order of the files does not decide.
-        taken = rows[np.linspace(0, len(rows) - 1, min(len(rows), _MOST_OF_A_CLASS)).astype(np.int64)]
-        sides.append(_side(replays, images, normalization, layer, pair, taken, device))
+        taken = rows[spaced_rows(len(rows), _MOST_OF_A_CLASS)]
+        sides.append(_side(replays, images, normalization, layer, pair, taken))
     first, second = sides
     difference = first.activations.mean(0) - second.activations.mean(0)
     spread = np.sqrt((first.activations.var(0) + second.activations.var(0)) / 2)
@@ -195,14 +200,13 @@ def _side(
     layer: str,
     pair: tuple[int, int],
     rows: Integers,
-    device: torch.device | str,
 ) -> _Side:
     activations: list[Floats] = []
     parts: list[Floats] = []
     margins: list[Floats] = []
     for start in range(0, len(rows), _GRADIENT_BATCH):
         pixels = np.asarray(images.images[rows[start : start + _GRADIENT_BATCH]])
-        run = replays.on(to_floats(pixels, normalization, device=device))
+        run = replays.on(to_floats(pixels, normalization, device=replays.device))
         margin = run.score(pair[0]) - run.score(pair[1])
         value = run.find(layer)
         axes = AxesOfMaps(run.names).of(value)

@@ -20,9 +20,9 @@ from convscope.data.preprocessing import Normalization
 from convscope.data.records import SEVERAL, ImageSet
 from convscope.errors import DataError
 from convscope.interpret.behaviour.distortions import Distortion, distortions
-from convscope.interpret.behaviour.labelled import NO_PREDICTION, batch_of, class_names, predictions
+from convscope.interpret.behaviour.labelled_images import NO_PREDICTION, batch_of, class_names, first_input, predictions
 from convscope.interpret.behaviour.robustness_profile import DistortionFailures, FailureExample, RobustnessProfile
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, no_progress
 
 BISECTIONS = 4  # halvings of a grid's step
@@ -38,7 +38,6 @@ def failure_search(
     tried: Sequence[Distortion] = (),
     data: str = "the images",
     classes: Sequence[str] = (),
-    device: torch.device | str = "cpu",
     batch_size: int | None = None,
     dtype: torch.dtype | None = None,
     progress: Progress = no_progress,
@@ -54,7 +53,6 @@ def failure_search(
         tried: distortions with their grids; those of `distortions` for the images' size unless given.
         data: what to call the images.
         classes: names of the network's classes.
-        device: where the network is.
         batch_size: images in a forward pass; by the memory that one takes unless given.
         dtype: that the network computes in; float32 unless given.
         progress: is told of each batch of images.
@@ -74,30 +72,29 @@ def failure_search(
     if not len(images):
         raise DataError(f"there are no images in {data}, so no prediction fails")
     _, height, width, _ = images.images.shape
-    asked = tuple(tried) or distortions(height, width)
-    one = to_floats(np.asarray(images.images[np.arange(1)]), normalization, device=device)
+    one = first_input(replays, images, normalization)
     one = one.to(dtype or one.dtype)
     graph, _ = replays.graph_on(one)
     count = int(replays.class_scores(one).shape[1])
     size = batch_size or batch_of(graph, len(images))
     predict = _predictor(replays, normalization, size, one)
-    searches = [_DistortionSearch(distortion) for distortion in asked]
+    searches = [_DistortionSearch(distortion) for distortion in tried or distortions(height, width)]
     predicted: list[Integers] = []
-    done = 0
     try:
         for start in range(0, len(images), size):
             rows = np.arange(start, min(start + size, len(images)))
-            levels = to_floats(np.asarray(images.images[rows]), None, device=device)
+            levels = to_floats(np.asarray(images.images[rows]), None, device=replays.device)
             own = predict(levels)
-            found = [_failures(distortion, levels, own, predict) for distortion in asked]
+            # Every search ends before one is added to: an interrupt leaves whole batches.
+            found = [_failures(search.distortion, levels, own, predict) for search in searches]
             for search, batch in zip(searches, found, strict=True):
                 search.add(batch, levels, own, rows)
             predicted.append(own)
-            done += len(rows)
-            progress(done, len(images), "searching for failures")
+            progress(int(rows[-1]) + 1, len(images), "searching for failures")
     except KeyboardInterrupt:
-        if not done:
+        if not predicted:
             raise
+    done = sum(map(len, predicted))
     labels = np.asarray(images.labels[:done], np.int64)
     return RobustnessProfile(
         network=graph.name,

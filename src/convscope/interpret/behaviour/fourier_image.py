@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from convscope.arrays import Floats
-from convscope.data.records import ImageSet
+from convscope.data.records import ImageSet, spaced_rows
 
 _SAMPLE = 256  # images whose colours are measured
 _START = 0.01  # standard deviation of the amplitudes at the start
@@ -69,7 +69,7 @@ def colour_statistics(images: ImageSet) -> tuple[Floats, Floats]:
     >>> [found.round(3).tolist() for found in colour_statistics(grey)]
     [[0.2], [[0.0]]]
     """
-    rows = np.linspace(0, len(images) - 1, min(len(images), _SAMPLE)).astype(np.int64)
+    rows = spaced_rows(len(images), _SAMPLE)
     channels = images.images.shape[3]
     mean, moments, pixels = np.zeros(channels), np.zeros((channels, channels)), 0
     for row in rows:

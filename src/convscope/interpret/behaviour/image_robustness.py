@@ -12,7 +12,7 @@ from convscope.data.records import SEVERAL, ImageSet
 from convscope.errors import DataError
 from convscope.interpret.behaviour.distortions import Distortion, distortions
 from convscope.interpret.behaviour.failure_search import failure_search
-from convscope.interpret.behaviour.labelled import batch_of
+from convscope.interpret.behaviour.labelled_images import batch_of
 from convscope.interpret.behaviour.robustness_profile import RobustnessProfile
 from convscope.interpret.subject import Subject
 from convscope.report.document import Block, Callout, Document, Figure

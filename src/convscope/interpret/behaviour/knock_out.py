@@ -14,17 +14,23 @@ import numpy as np
 import torch
 
 from convscope.arrays import Floats, Integers
-from convscope.data.batches import Batches, to_floats
+from convscope.data.batches import Batches
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import DataError
 from convscope.graph.records import Graph
 from convscope.graph.vocabulary import CENTRING, NORMALIZATIONS
-from convscope.interpret.behaviour.knocked_out import KnockedOut, KnockOut
-from convscope.interpret.behaviour.labelled import batch_of, class_names, predictions, require_labels
-from convscope.interpret.behaviour.tail import Tail
+from convscope.interpret.behaviour.knock_out_record import KnockedOut, KnockOut
+from convscope.interpret.behaviour.labelled_images import (
+    batch_of,
+    class_names,
+    first_input,
+    predictions,
+    require_labels,
+)
+from convscope.interpret.behaviour.network_tail import Tail
 from convscope.interpret.features.observed import AxesOfMaps, MapAxes, checked_channels, observed_of
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, no_progress
 
 
@@ -38,7 +44,6 @@ def channel_knock_out(
     together: bool = False,
     data: str = "the images",
     classes: Sequence[str] = (),
-    device: torch.device | str = "cpu",
     batch_size: int | None = None,
     progress: Progress = no_progress,
 ) -> KnockOut:
@@ -57,7 +62,6 @@ def channel_knock_out(
         together: knock them out at once, rather than one after the other: without `channels`, the whole layer.
         data: what to call the images.
         classes: names of the network's classes.
-        device: where the network is.
         batch_size: images in a forward pass; by the memory that one takes unless given.
         progress: is told of each batch.
 
@@ -76,14 +80,14 @@ def channel_knock_out(
     """
     if not len(images):
         raise DataError(f"there are no images in {data}")
-    one = to_floats(np.asarray(images.images[np.arange(1)]), normalization, device=device)
+    one = first_input(replays, images, normalization)
     graph, names = replays.graph_on(one)
     (observed,) = observed_of(names, [layer])
     count = int(replays.class_scores(one).shape[1])
     require_labels(images, count, data=data)
     chosen = checked_channels(channels, observed.channels, layer) or tuple(range(observed.channels))
     groups = [chosen] if together else [(channel,) for channel in chosen]
-    batches = Batches(images, batch_size=batch_size or batch_of(graph, len(images)), device=device,
+    batches = Batches(images, batch_size=batch_size or batch_of(graph, len(images)), device=replays.device,
                       normalization=normalization)  # fmt: skip
     means, deviations = _moments(replays, batches, layer, AxesOfMaps(names).of(observed.value), progress)
     found = _Counts(len(groups), count)

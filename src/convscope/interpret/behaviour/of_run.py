@@ -12,14 +12,15 @@ from convscope.interpret.behaviour.confusion_record import ConfusedClasses
 from convscope.interpret.behaviour.failure_search import failure_search
 from convscope.interpret.behaviour.feature_visualization import STEPS, feature_visualization
 from convscope.interpret.behaviour.knock_out import channel_knock_out
-from convscope.interpret.behaviour.knocked_out import KnockOut
-from convscope.interpret.behaviour.layer_similarity import LayerSimilarity, layer_similarity
+from convscope.interpret.behaviour.knock_out_record import KnockOut
+from convscope.interpret.behaviour.layer_similarity import layer_similarity
 from convscope.interpret.behaviour.reliability import Reliability, reliability
 from convscope.interpret.behaviour.robustness_profile import RobustnessProfile
-from convscope.interpret.behaviour.visualized import FeatureVisualization
+from convscope.interpret.behaviour.similarity_record import LayerSimilarity
+from convscope.interpret.behaviour.visualization_record import FeatureVisualization
 from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.opened_run import opened_run
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import ProgressOption
 from convscope.runs.predictor import Predictor
 from convscope.runs.run_directory import RunLike

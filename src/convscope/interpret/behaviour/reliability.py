@@ -7,15 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from convscope.arrays import Array, Floats
-from convscope.data.batches import Batches, to_floats
+from convscope.data.batches import Batches
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import DataError
-from convscope.interpret.behaviour.labelled import batch_of, require_labels
-from convscope.interpret.replay import Replays
+from convscope.interpret.behaviour.labelled_images import batch_of, first_input, require_labels
+from convscope.interpret.replay.replays import Replays
 from convscope.report.charts import Curve, line_chart
 from convscope.report.document import Block, Callout, Document, Fact, Facts, Figure
 from convscope.report.documented import Pictured
@@ -184,7 +183,6 @@ def reliability(
     objective: Objective | None = None,
     temperature: float | None = None,
     data: str = "the images",
-    device: torch.device | str = "cpu",
     progress: Progress = no_progress,
 ) -> Reliability:
     """Return how often predictions of each confidence are right, before and after temperature scaling.
@@ -200,7 +198,6 @@ def reliability(
         objective: how scores become probabilities; a softmax unless given.
         temperature: what scores are divided by, such as the run's.
         data: what to call the images.
-        device: where the network is.
         progress: is told of each batch.
 
     Raises:
@@ -220,10 +217,10 @@ def reliability(
         raise DataError(f"temperature {temperature:g}: it divides scores, so it is above 0")
     if len(images) < (2 if temperature is None else 1):
         raise DataError(f"{plural(len(images), 'image')} in {data}: too few to measure calibration")
-    one = to_floats(np.asarray(images.images[np.arange(1)]), normalization, device=device)
+    one = first_input(replays, images, normalization)
     graph, _ = replays.graph_on(one)
     require_labels(images, int(replays.class_scores(one).shape[1]), data=data)
-    scores = _scores(replays, Batches(images, batch_size=batch_of(graph, len(images)), device=device,
+    scores = _scores(replays, Batches(images, batch_size=batch_of(graph, len(images)), device=replays.device,
                                       normalization=normalization), progress)  # fmt: skip
     plain = replace(objective or Objective(), temperature=1.0)
     measured, fitted = np.arange(len(scores)), 0

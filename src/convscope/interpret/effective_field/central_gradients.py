@@ -18,7 +18,8 @@ from convscope.arrays import Floats
 from convscope.graph.axes import BATCH, value_axes
 from convscope.graph.records import Graph
 from convscope.interpret.effective_field.mapped_layers import MappedLayer
-from convscope.interpret.replay import Replay, Replays
+from convscope.interpret.replay.replay import Replay
+from convscope.interpret.replay.replays import Replays
 from convscope.nets.initial_weights import draw_initial_weights
 from convscope.report.progress import Progress
 

@@ -13,8 +13,9 @@ from convscope.api.public import public
 from convscope.arrays import Floats
 from convscope.capture.load import ModelLike, load
 from convscope.data.batches import to_floats
+from convscope.data.records import spaced_rows
 from convscope.errors import CaptureError, ConvscopeError, DataError
-from convscope.graph.field import walk_back
+from convscope.graph.reach_walk import walk_back
 from convscope.graph.records import Graph
 from convscope.interpret.effective_field.central_gradients import (
     MeanGradients,
@@ -27,7 +28,7 @@ from convscope.interpret.effective_field.object_size import Objects, object_side
 from convscope.interpret.effective_field.record import EffectiveFields
 from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.explanation.given import Given, GivenNetwork, in_dtype, network_input
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import ProgressOption, progress_of
 from convscope.report.units import few, plural
 from convscope.runs.run_directory import Run
@@ -123,8 +124,7 @@ def _own_batch(run: Run | None) -> tuple[Tensor | None, list[str]]:
         split, found = own_images(run)
     except ConvscopeError as error:
         return None, [f"The gradient after training is not measured, for want of images: {error}."]
-    part = found.part(slice(0, None, max(1, len(found) // IMAGES)))
-    pixels = part.images[np.arange(min(IMAGES, len(part)))]
+    pixels = found.images[spaced_rows(len(found), IMAGES)]
     return to_floats(pixels, run.spec().normalization), [f"The images are {len(pixels)} of the run's {split} split."]
 
 

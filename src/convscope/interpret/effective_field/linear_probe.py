@@ -19,7 +19,7 @@ from convscope.data.records import ImageSet
 from convscope.errors import DataError
 from convscope.graph.axes import value_axes
 from convscope.graph.records import Graph
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, no_progress
 from convscope.report.short_repr import ShortRepr
 from convscope.report.units import percent, plural
@@ -67,7 +67,6 @@ def linear_probes(
     *,
     layers: Sequence[str],
     classes: int,
-    device: torch.device | str = "cpu",
     progress: Progress = no_progress,
 ) -> LinearProbes:
     """Fit a linear classifier to the features of each layer, and measure it on other images.
@@ -82,7 +81,6 @@ def linear_probes(
         normalization: of the network's input.
         layers: the names of layers.
         classes: how many.
-        device: where the network is.
         progress: is told of each batch and each fit.
 
     Raises:
@@ -96,7 +94,7 @@ def linear_probes(
     features: list[dict[str, Tensor]] = []
     for part in chosen:
         before = sum(len(next(iter(found.values()))) for found in features)
-        features.append(_features(replays, part, normalization, layers, device, before, total, progress))
+        features.append(_features(replays, part, normalization, layers, before, total, progress))
     objective = Objective() if train.targets is None else Objective(loss="multi-label")
     answers = chosen[0].answers
     targets = torch.from_numpy(answers if train.targets is None else answers.astype(np.float32))
@@ -137,7 +135,6 @@ def _features(
     images: ImageSet,
     normalization: Normalization,
     layers: Sequence[str],
-    device: torch.device | str,
     before: int,
     total: int,
     progress: Progress,
@@ -145,7 +142,7 @@ def _features(
     """Return the features (N, channels) of each layer, float32 on the CPU."""
     found: dict[str, list[Tensor]] = {name: [] for name in layers}
     done = before
-    batches = Batches(images, batch_size=_BATCH, device=device, normalization=normalization)
+    batches = Batches(images, batch_size=_BATCH, device=replays.device, normalization=normalization)
     for pixels, _, _ in batches:
         graph, names = replays.graph_on(pixels)
         for name, value in replays.values_as_they_come(pixels, wanted=layers):

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from convscope.errors import CaptureError, GeometryError
 from convscope.geometry.relation import ReachStatus
 from convscope.graph.axes import sources_of, value_axes
-from convscope.graph.field import Position
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.network_field import spatial_input
 from convscope.graph.propagate import Reaches, propagate
 from convscope.graph.reach import AxisReach
+from convscope.graph.reach_walk import Position
 from convscope.graph.receptive_field import channel_blocks, field_at
 from convscope.graph.records import Graph
 from convscope.interpret.cell_field import Span

@@ -22,7 +22,7 @@ from convscope.interpret.effective_field.linear_probe import LinearProbes, probe
 from convscope.interpret.effective_field.object_size import Objects, object_side
 from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.inspection.record import Inspection, inspected
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.report.charts import Curve, line_chart
 from convscope.report.document import Block, Document, Figure, Paragraph
 from convscope.report.documented import Pictured

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from convscope.api.annotations import NotNegative
 from convscope.api.public import public
@@ -22,7 +21,7 @@ from convscope.errors import DataError
 from convscope.interpret.equivariance.prediction_consistency import PredictionConsistency
 from convscope.interpret.features.top_patches import batch_of
 from convscope.interpret.opened_run import opened_run
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, ProgressOption, no_progress
 from convscope.runs.predictor import Predictor
 from convscope.runs.run_directory import RunLike
@@ -89,7 +88,6 @@ def prediction_consistency(
     batch_size: int | None = None,
     data: str = "the images",
     classes: Sequence[str] = (),
-    device: torch.device | str = "cpu",
     progress: Progress = no_progress,
 ) -> PredictionConsistency:
     """Return how often two crops of an image are predicted as the same class, and how much its probability changes.
@@ -108,14 +106,14 @@ def prediction_consistency(
         batch_size: images in a forward pass; by the crop's size unless given.
         data: the name of the images.
         classes: the names of their labels.
-        device: where the network is.
         progress: called after each batch.
 
     Raises:
         DataError: no images, images of several labels, or a crop or distance that the images are too small for.
         CaptureError: the network does not run on the crops.
 
-    >>> network = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    >>> from torch import nn
+    >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     >>> pixels = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 1), dtype=np.uint8)
     >>> given = ImageSet(pixels, np.zeros(20, np.int64), [str(row) for row in range(20)])
     >>> found = prediction_consistency(Replays(network), given, Normalization.default(1))
@@ -136,7 +134,7 @@ def prediction_consistency(
             padded, corner = _with_margin(np.asarray(images.images[rows]), margins, (height, width), most)
             offsets = draws[rows] + corner
             crops = _cropped(padded, offsets, (height, width))
-            scores = replays.class_scores(to_floats(crops, normalization, device=device)).double().softmax(1)
+            scores = replays.class_scores(to_floats(crops, normalization, device=replays.device)).double().softmax(1)
             of_crops = scores.cpu().numpy().reshape(len(rows), 2, -1)
             classes_of = of_crops.argmax(axis=2)
             predicted.append(classes_of)

@@ -22,7 +22,7 @@ from convscope.interpret.equivariance.record import Equivariance
 from convscope.interpret.equivariance.row_errors import RowErrors
 from convscope.interpret.equivariance.shifted_map import ShiftedMap, ShiftedMaps
 from convscope.interpret.explanation.given import Given
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.interpret.subject import Subject, subject
 from convscope.report.progress import Progress, ProgressOption, no_progress, progress_of
 

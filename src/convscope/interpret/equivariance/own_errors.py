@@ -19,7 +19,7 @@ from convscope.interpret.equivariance.layer_errors import OwnError
 from convscope.interpret.equivariance.row_errors import RowErrors
 from convscope.interpret.equivariance.shifted_map import ShiftedMap, ShiftedMaps
 from convscope.interpret.execution.streaming import stream_plan, values_as_they_come
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 
 _IMAGE = ""
 

@@ -13,8 +13,8 @@ from convscope.capture.capture import capture
 from convscope.errors import CaptureError
 from convscope.geometry.relation import ReachStatus
 from convscope.graph.axes import ValueAxes, value_axes
-from convscope.graph.field import walk_back
 from convscope.graph.layer_names import LayerNames
+from convscope.graph.reach_walk import walk_back
 from convscope.graph.records import Graph, Node
 from convscope.interpret.cell_position import cell_position
 from convscope.interpret.execution.torch_executor import TorchExecutor

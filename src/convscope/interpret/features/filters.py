@@ -14,7 +14,7 @@ from convscope.graph.records import Node, Ref
 from convscope.graph.vocabulary import CONVOLUTIONS
 from convscope.interpret.execution.torch_executor import as_array
 from convscope.interpret.features.observed import middle_plane
-from convscope.interpret.replay import Replay
+from convscope.interpret.replay.replay import Replay
 from convscope.report.colour_maps import ColourScale, hatched, number_text, range_text
 from convscope.report.document import Block, Callout, Document, Fact, Facts
 from convscope.report.documented import Pictured
@@ -205,7 +205,7 @@ def filters(run: Replay, layer: str = "", *, page: int = 1, per_page: int | None
         GeometryError: no such page.
 
     >>> import torch
-    >>> from convscope.interpret.replay import Replays
+    >>> from convscope.interpret.replay.replays import Replays
     >>> run = Replays(torch.nn.Conv2d(3, 16, 5)).on(torch.zeros(1, 3, 8, 8))
     >>> found = filters(run)
     >>> found.weights.shape, found.form

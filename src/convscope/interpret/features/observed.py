@@ -17,7 +17,7 @@ from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node, reached_values
 from convscope.graph.vocabulary import CONVOLUTIONS
 from convscope.interpret.execution.torch_executor import as_array
-from convscope.interpret.replay import Replay
+from convscope.interpret.replay.replay import Replay
 from convscope.report.units import plural
 
 _SUMS = frozenset({"add", "mul"})

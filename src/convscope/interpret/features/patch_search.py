@@ -15,7 +15,7 @@ import torch
 
 from convscope.arrays import Floats, Integers
 from convscope.interpret.features.observed import AxesOfMaps, MapAxes, ObservedLayer, observed_of
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, no_progress
 from convscope.report.short_repr import ShortRepr
 

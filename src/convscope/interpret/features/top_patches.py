@@ -18,7 +18,7 @@ from convscope.interpret.features.cell_boxes import CellBoxes
 from convscope.interpret.features.layer_patches import CHANNELS, LayerPatches, SearchedImages
 from convscope.interpret.features.observed import checked_channels
 from convscope.interpret.features.patch_search import KEPT, LayerMaxima, search_maxima
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.report.colour_maps import number_text
 from convscope.report.document import Block, Callout, Document, Fact, Facts, Section
 from convscope.report.documented import Documented

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from convscope.api.public import public
 from convscope.data.batches import Batches
 from convscope.data.preprocessing import Normalization
@@ -18,7 +16,7 @@ from convscope.graph.vocabulary import ACTIVATIONS
 from convscope.interpret.health.layer_health import LayerHealth, NetworkHealth
 from convscope.interpret.health.unit_statistics import UnitStatistics
 from convscope.interpret.opened_run import opened_run
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, ProgressOption, no_progress
 from convscope.runs.predictor import Predictor
 from convscope.runs.run_directory import RunLike
@@ -34,7 +32,6 @@ def network_health(
     *,
     data: str = "the images",
     layers: Sequence[str] | None = None,
-    device: torch.device | str = "cpu",
     progress: Progress = no_progress,
 ) -> NetworkHealth:
     """Return how many units of each layer are dead or saturated over images, and each layer's effective rank and norm.
@@ -49,7 +46,6 @@ def network_health(
         data: what to call the images.
         layers: names of layers or operations; those of all activations unless given, or of all layers with weights
             where there is no activation.
-        device: where the network is.
         progress: is told of each batch.
 
     Raises:
@@ -61,7 +57,7 @@ def network_health(
     found: dict[str, UnitStatistics] = {}
     done = 0
     try:
-        for pixels, _, _ in Batches(images, batch_size=_BATCH, device=device, normalization=normalization):
+        for pixels, _, _ in Batches(images, batch_size=_BATCH, device=replays.device, normalization=normalization):
             graph, names = replays.graph_on(pixels)
             wanted = list(unit_layers(graph, names) if layers is None else layers)
             for name, values in replays.values_as_they_come(pixels, wanted=wanted):

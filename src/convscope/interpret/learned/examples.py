@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 
 from convscope.arrays import Array, Floats, Integers
 from convscope.data.batches import to_floats
@@ -15,9 +14,9 @@ from convscope.data.records import ImageSet
 from convscope.errors import CaptureError, ConvscopeError, DataError, GeometryError
 from convscope.interpret.attribution.methods import attribute
 from convscope.interpret.attribution.record import Attribution
-from convscope.interpret.behaviour.labelled import class_names
+from convscope.interpret.behaviour.labelled_images import class_names
 from convscope.interpret.learned.explained_images import ExplainedImage, ExplainedImages
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.interpret.subject import Subject
 from convscope.scoring.multi_label import THRESHOLD
 from convscope.scoring.objective import Objective
@@ -39,7 +38,6 @@ def explained_images(
     each: int = EACH,
     data: str = "the images",
     classes: Sequence[str] = (),
-    device: torch.device | str = "cpu",
     go_on: Callable[[], bool] = lambda: True,
 ) -> ExplainedImages:
     """Return some images that a network has right and some that it has wrong, with maps of the predicted classes.
@@ -55,7 +53,6 @@ def explained_images(
         each: images of either kind at most.
         data: what to call the images.
         classes: the names of the network's outputs.
-        device: where the network is.
         go_on: is asked before each image but the first; False leaves the others out.
 
     Raises:
@@ -83,7 +80,7 @@ def explained_images(
     for row in rows:
         if shown and not go_on():
             break
-        subject = _subject(replays, images, row, normalization, known, device)
+        subject = _subject(replays, images, row, normalization, known)
         target = int(np.nan_to_num(scores[row], nan=-math.inf).argmax())
         shown.append(
             ExplainedImage(
@@ -147,14 +144,13 @@ def _subject(
     row: int,
     normalization: Normalization,
     classes: tuple[str, ...],
-    device: torch.device | str,
 ) -> Subject:
     pixels = np.asarray(images.images[row])
     return Subject(
         network=replays.network,
         name=replays.name or "the network",
         image_name=images.names[row],
-        tensor=to_floats(pixels[None], normalization, device=device),
+        tensor=to_floats(pixels[None], normalization, device=replays.device),
         pixels=pixels,
         classes=classes,
         given_replays=replays,
@@ -173,7 +169,7 @@ def class_scores(
     found = []
     for start in range(0, len(images), batch_size):
         rows = np.arange(start, min(start + batch_size, len(images)))
-        batch = to_floats(np.asarray(images.images[rows]), normalization)
+        batch = to_floats(np.asarray(images.images[rows]), normalization, device=replays.device)
         found.append(replays.class_scores(batch).double().cpu().numpy())
         progress(int(rows[-1]) + 1, len(images), "predicting")
     if not found:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from torch import nn
 
 from convscope.arrays import Floats
@@ -17,7 +16,7 @@ from convscope.interpret.health.layer_health import NetworkHealth
 from convscope.interpret.health.network_health import network_health
 from convscope.interpret.learned.examples import explained_images
 from convscope.interpret.learned.explained_images import ExplainedImages
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.report.short_repr import ShortRepr
 from convscope.scoring.objective import Objective
 
@@ -68,7 +67,6 @@ def learned_in_training(
     objective: Objective | None = None,
     classes: Sequence[str] = (),
     data: str = "the images",
-    device: torch.device | str = "cpu",
     clock: Callable[[], float] = time.monotonic,
 ) -> LearnedInTraining:
     """Return what can be measured of a network within a time; whatever fails is left out, with a sentence.
@@ -83,7 +81,6 @@ def learned_in_training(
         objective: how scores become probabilities.
         classes: the names of the outputs.
         data: what to call the images.
-        device: where the network is.
         clock: gives seconds.
 
     >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
@@ -111,7 +108,6 @@ def learned_in_training(
             objective=objective,
             data=data,
             classes=classes,
-            device=device,
             go_on=lambda: in_time(_FOR_EXAMPLES),
         )
     except Exception as error:  # a training's report is never lost to a picture of it
@@ -119,7 +115,7 @@ def learned_in_training(
     try:
         if not in_time():
             raise _TimeIsOverError("the time for it was over")
-        health = _health(replays, images, normalization, data, device, in_time)
+        health = _health(replays, images, normalization, data, in_time)
     except (Exception, _TimeIsOverError) as error:
         left_out.append(f"health of the layers left out: {_reason(error)}")
     return LearnedInTraining(
@@ -136,7 +132,6 @@ def _health(
     images: ImageSet,
     normalization: Normalization,
     data: str,
-    device: torch.device | str,
     in_time: Callable[[], bool],
 ) -> NetworkHealth:
     """Return the health over some images, drawn at random: over as many of them as there is time for."""
@@ -147,7 +142,7 @@ def _health(
         if not in_time():
             raise _TimeIsOverError
 
-    found = network_health(replays, drawn, normalization, data=data, device=device, progress=progress)
+    found = network_health(replays, drawn, normalization, data=data, progress=progress)
     return replace(found, planned=found.images)
 
 

@@ -14,15 +14,15 @@ from typing import TypeAlias
 from convscope.api.annotations import NotNegative, Positive
 from convscope.api.public import public
 from convscope.api.torch_state import changes_undone
-from convscope.capture.load import ModelLike, load
+from convscope.capture.load import ModelLike
 from convscope.data.memory.source import InMemory
 from convscope.errors import ConvscopeError
-from convscope.interpret.learned.network_on_data import NetworkOnData, network_on_data, other_network
+from convscope.interpret.behaviour.other_network import other_network
+from convscope.interpret.learned.network_on_data import NetworkOnData, network_on_data
 from convscope.interpret.learned.parts import PARTS, LearnedPart, PartOptions, find_parts, some_inputs
 from convscope.interpret.learned.record import Learned
 from convscope.report.documented import Documented
 from convscope.report.progress import Progress, ProgressOption, progress_of
-from convscope.runs.predictor import Predictor
 
 OnLearnedPart: TypeAlias = Callable[[str, Documented], None]
 """What is called with the title of each part, and the part, once it is ready."""
@@ -73,7 +73,6 @@ def learned(
         images=images,
         layer=layer,
         other=None if against is None else other_network(against, seed),
-        other_run=None if against is None else against.run if isinstance(against, Predictor) else load(against).run,
         seed=seed,
     )
     with progress_of(progress) as report:

@@ -21,12 +21,11 @@ from convscope.data.streamed import Streamed
 from convscope.errors import CaptureError
 from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.explanation.given import GivenNetwork
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, no_progress
 from convscope.report.units import few, plural
 from convscope.report.usage import Placeholder, are_options, call_text
 from convscope.runs.model_spec import ModelSpec
-from convscope.runs.predictor import Predictor
 from convscope.runs.run_directory import Run
 from convscope.runs.run_images import are_own, choose_split, labelled_by_run, open_images
 from convscope.scoring.objective import Objective
@@ -116,7 +115,7 @@ def network_on_data(
         RunError: a run that can't be used.
     """
     loaded = load(model)
-    run = model.run if isinstance(model, Predictor) else loaded.run
+    run = loaded.run
     if run is None and data is None:
         others = _call(loaded.name or Placeholder("MODEL"), "FOLDER")
         raise CaptureError(f"{loaded.name or 'the model'} is no run, so it has no images: give an image, or {others}")
@@ -147,11 +146,6 @@ def network_on_data(
         classes=classes,
         notes=tuple(filter(None, (loaded.weights_note(seed), *notes))),
     )
-
-
-def other_network(model: ModelLike, seed: int = 0) -> GivenNetwork:
-    """Return the network that layers are compared with; raises CaptureError where there is no such model."""
-    return given_network(load(model), None, seed)
 
 
 def _of_run(

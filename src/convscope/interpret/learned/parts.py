@@ -9,19 +9,19 @@ import numpy as np
 import torch
 
 from convscope.data.batches import to_floats
-from convscope.data.records import ImageSet
+from convscope.data.records import ImageSet, spaced_rows
 from convscope.errors import ArgumentError, DataError, RunError, did_you_mean
 from convscope.interpret.behaviour.confused_classes import confused_classes, last_map
 from convscope.interpret.behaviour.failure_search import failure_search
 from convscope.interpret.behaviour.feature_visualization import feature_visualization
 from convscope.interpret.behaviour.knock_out import channel_knock_out
 from convscope.interpret.behaviour.layer_similarity import layer_similarity
+from convscope.interpret.behaviour.other_network import OtherNetwork
 from convscope.interpret.behaviour.reliability import reliability
 from convscope.interpret.effective_field.linear_probe import linear_probes
 from convscope.interpret.effective_field.productivity import UnproductiveLayers, unproductive_layers
 from convscope.interpret.equivariance.crop_pairs import prediction_consistency
 from convscope.interpret.equivariance.meter import equivariance_of
-from convscope.interpret.explanation.given import GivenNetwork
 from convscope.interpret.features.filters import LayerFilters, filters
 from convscope.interpret.features.top_patches import TopPatches, batch_of, top_patches
 from convscope.interpret.health.network_health import network_health
@@ -29,11 +29,9 @@ from convscope.interpret.learned.examples import class_scores, explained_images
 from convscope.interpret.learned.explained_images import ExplainedImages
 from convscope.interpret.learned.network_on_data import NetworkOnData
 from convscope.interpret.learned.training_norms import TrainingNorms, training_norms
-from convscope.interpret.replay import Replays
 from convscope.report.documented import Documented
 from convscope.report.progress import Progress
 from convscope.report.units import plural
-from convscope.runs.run_directory import Run
 
 IMAGES = 1000
 """Images that a part goes through unless it takes fewer."""
@@ -49,14 +47,12 @@ class PartOptions:
         images: how many each part goes through at most; its own number unless given.
         layer: of filters, patches, knock-out, confusions and visualization; each part's own unless given.
         other: the network whose layers are compared, and whose norms are drawn; None for the network itself.
-        other_run: its run directory, where it has one.
         seed: of all that is random.
     """
 
     images: int | None = None
     layer: str | None = None
-    other: GivenNetwork | None = None
-    other_run: Run | None = None
+    other: OtherNetwork | None = None
     seed: int = 0
 
 
@@ -155,7 +151,8 @@ def _health(given: NetworkOnData, images: ImageSet, options: PartOptions, progre
 def _norms(given: NetworkOnData, images: ImageSet, options: PartOptions, progress: Progress) -> TrainingNorms:
     if given.run is None:
         raise RunError(f"{given.name} is no run, so no norms were measured while it was trained")
-    return training_norms((given.run, *([] if options.other_run is None else [options.other_run])))
+    other = None if options.other is None else options.other.run
+    return training_norms((given.run, *([] if other is None else [other])))
 
 
 def _consistency(given: NetworkOnData, images: ImageSet, options: PartOptions, progress: Progress) -> Documented:
@@ -204,15 +201,12 @@ def _equivariance(given: NetworkOnData, images: ImageSet, options: PartOptions, 
 
 
 def _similarity(given: NetworkOnData, images: ImageSet, options: PartOptions, progress: Progress) -> Documented:
-    other = options.other
-    second = given.replays if other is None else Replays(other.module, name=other.name)
-    prepared = None if other is None else other.preprocessing
-    if prepared is not None and prepared.input_shape != (images.images.shape[3], *images.images.shape[1:3]):
-        takes, has = "×".join(map(str, prepared.input_shape)), "×".join(map(str, images.images.shape[1:]))
-        raise DataError(f"{second.name} takes images of {takes} (C×H×W), and those of {given.data} are {has} (H×W×C)")
+    other, data = options.other, given.data_of(images)
+    if other is None:
+        return layer_similarity(given.replays, given.replays, images, given.normalization, data=data, progress=progress)
+    other.require_size(images, data=given.data)
     return layer_similarity(
-        given.replays, second, images, given.normalization,
-        second_normalization=None if prepared is None else prepared.normalization, data=given.data_of(images),
+        given.replays, other.replays, images, given.normalization, second_normalization=other.normalization, data=data,
         progress=progress,
     )  # fmt: skip
 
@@ -232,8 +226,8 @@ def some_inputs(given: NetworkOnData, images: ImageSet, count: int = 1) -> torch
     """Return some images as the network takes them, (N, C, H, W); raises DataError where there are none."""
     if not len(images):
         raise DataError(f"there are no images in {given.data}")
-    rows = np.unique(np.linspace(0, len(images) - 1, count).round().astype(np.int64))
-    return to_floats(np.asarray(images.images[rows]), given.normalization)
+    pixels = np.asarray(images.images[spaced_rows(len(images), count)])
+    return to_floats(pixels, given.normalization, device=given.replays.device)
 
 
 def _last_map(given: NetworkOnData, images: ImageSet) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from convscope.interpret.behaviour.confusion_record import ConfusedClasses
-from convscope.interpret.behaviour.knocked_out import KnockOut
-from convscope.interpret.behaviour.layer_similarity import LayerSimilarity
+from convscope.interpret.behaviour.knock_out_record import KnockOut
 from convscope.interpret.behaviour.reliability import Reliability
 from convscope.interpret.behaviour.robustness_profile import RobustnessProfile
-from convscope.interpret.behaviour.visualized import FeatureVisualization
+from convscope.interpret.behaviour.similarity_record import LayerSimilarity
+from convscope.interpret.behaviour.visualization_record import FeatureVisualization
 from convscope.interpret.effective_field.productivity import UnproductiveLayers
 from convscope.interpret.equivariance.prediction_consistency import PredictionConsistency
 from convscope.interpret.equivariance.record import Equivariance

@@ -17,13 +17,14 @@ from convscope.errors import ArgumentError, ConvscopeError
 from convscope.interpret.attribution.methods import attribute, find_method
 from convscope.interpret.attribution.options import AttributionOptions
 from convscope.interpret.attribution.record import Attribution
-from convscope.interpret.behaviour.layer_similarity import LayerSimilarity, layer_similarity
+from convscope.interpret.behaviour.layer_similarity import layer_similarity
+from convscope.interpret.behaviour.similarity_record import LayerSimilarity
 from convscope.interpret.explanation.given import Given
 from convscope.interpret.features.feature_maps import ChannelRanking, FeatureMaps, feature_maps
-from convscope.interpret.finite import require_finite
 from convscope.interpret.look.comparison import ComparedNetwork, LookComparison, Pairing
 from convscope.interpret.look.options import MAPS, LookOptions
 from convscope.interpret.look.prediction import image_prediction
+from convscope.interpret.replay.finite import require_finite
 from convscope.interpret.subject import Subject, subject
 from convscope.report.progress import Progress, ProgressOption, progress_of
 from convscope.runs.run_images import own_images

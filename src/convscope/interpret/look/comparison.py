@@ -14,7 +14,7 @@ from convscope.errors import ArgumentError
 from convscope.interpret.attribution.checks.rank_correlation import rank_correlation
 from convscope.interpret.attribution.overlay import overlaid
 from convscope.interpret.attribution.record import Attribution
-from convscope.interpret.behaviour.layer_similarity import LayerSimilarity
+from convscope.interpret.behaviour.similarity_record import LayerSimilarity
 from convscope.interpret.features.feature_maps import FeatureMaps
 from convscope.interpret.features.observed import middle_plane
 from convscope.interpret.look.saved import save_page

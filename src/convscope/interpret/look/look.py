@@ -14,11 +14,11 @@ from convscope.capture.load import ModelLike
 from convscope.hardware.allocator import prepare_memory
 from convscope.interpret.explanation.given import Given
 from convscope.interpret.features.feature_maps import ChannelRanking, ScaleOf
-from convscope.interpret.finite import require_finite
 from convscope.interpret.look.options import LOOK_METHODS, MAPS, LookOptions
 from convscope.interpret.look.parts import parts, require_parts
 from convscope.interpret.look.prediction import image_prediction
 from convscope.interpret.look.record import Look, LookPart
+from convscope.interpret.replay.finite import require_finite
 from convscope.interpret.subject import Subject, subject
 from convscope.report.progress import ProgressOption
 from convscope.report.units import plural

@@ -16,7 +16,7 @@ from convscope.interpret.attribution.options import AttributionOptions
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.behaviour.feature_visualization import CHANNELS, feature_visualization
 from convscope.interpret.behaviour.image_robustness import image_robustness
-from convscope.interpret.behaviour.visualized import FeatureVisualization
+from convscope.interpret.behaviour.visualization_record import FeatureVisualization
 from convscope.interpret.effective_field.effective_fields import effective_fields
 from convscope.interpret.effective_field.record import EffectiveFields
 from convscope.interpret.equivariance.meter import subject_equivariance

@@ -14,7 +14,7 @@ from convscope.arrays import Array
 from convscope.interpret.attribution.checks.record import AttributionChecks
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.behaviour.image_robustness import ImageRobustness
-from convscope.interpret.behaviour.visualized import FeatureVisualization
+from convscope.interpret.behaviour.visualization_record import FeatureVisualization
 from convscope.interpret.effective_field.record import EffectiveFields
 from convscope.interpret.equivariance.record import Equivariance
 from convscope.interpret.features.channels_at import ChannelsAt

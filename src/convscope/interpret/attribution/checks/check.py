@@ -20,9 +20,9 @@ from convscope.interpret.attribution.checks.randomized_weights import (
     randomized_weights,
 )
 from convscope.interpret.attribution.checks.record import AttributionChecks
-from convscope.interpret.attribution.explained import over_channels
 from convscope.interpret.attribution.methods import find_method
 from convscope.interpret.attribution.options import AttributionOptions
+from convscope.interpret.attribution.placement import over_channels
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.execution.torch_executor import as_array
 from convscope.interpret.subject import Subject

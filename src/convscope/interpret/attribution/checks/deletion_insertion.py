@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from convscope.arrays import Array, Booleans, Floats
 from convscope.errors import GeometryError
 from convscope.interpret.attribution.batches import forward_batch
 from convscope.interpret.attribution.blurred import blurred
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.replays import Replays
 from convscope.interpret.subject import Subject
 from convscope.report.progress import Progress, no_progress
 from convscope.report.short_repr import ShortRepr
@@ -25,6 +26,7 @@ from convscope.scoring.objective import Objective
 
 POINTS = 20  # on each curve, the whole image and the blurred one included
 LEAST_GAIN = 0.02  # of an area over random order's, below which a map does no better
+_OrderKey: TypeAlias = tuple[Literal["map", "centre", "random"], object]  # a map's name, None, or a grid of cells
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -151,25 +153,52 @@ def deletion_insertion(
                 f"the map {name} is of {found.shape}, and the image of {sides}: give a map on the image"
             )
     grids = {name: tuple((cells or {}).get(name, sides)) for name in maps}
-    generator = np.random.default_rng(seed)
-    ties = generator.permutation(int(np.prod(sides)))
-    orders: dict[object, Array] = {("map", name): _order(found, ties) for name, found in maps.items()}
-    orders["centre"] = _order(-_distance(sides), ties)
-    for grid in sorted(set(grids.values())):
-        orders["random", grid] = _order(_random_map(sides, grid, generator), ties)
-    shares = np.linspace(0, 1, points)
+    orders = _orders(maps, grids, sides, np.random.default_rng(seed))
+    shares = np.linspace(0, 1, points)[1:-1]
     shown: list[Booleans] = [np.ones(sides, bool), np.zeros(sides, bool)]
     for key, order in orders.items():
-        removed = [order < round(share * order.size) for share in shares[1:-1]]
+        removed = [order < round(share * order.size) for share in shares]
         shown += [~mask for mask in removed]
-        if not (isinstance(key, tuple) and key[0] == "random"):
-            shown += removed
+        shown += [] if _is_random(key) else removed
     found = class_probabilities(subject, shown, target, in_bf16=in_bf16, progress=progress)
+    curves = _curves(list(orders), found, points)
+    return {
+        name: DeletionInsertion(
+            own=curves["map", name], random=curves["random", grids[name]], centre=curves["centre", None]
+        )
+        for name in maps
+    }
+
+
+def _orders(
+    maps: Mapping[str, Array],
+    grids: Mapping[str, tuple[int, ...]],
+    sides: tuple[int, ...],
+    generator: np.random.Generator,
+) -> dict[_OrderKey, Array]:
+    """Return each position's place in the order of each map, of the centre map, and of random cells of each grid."""
+    ties = generator.permutation(int(np.prod(sides)))
+    orders: dict[_OrderKey, Array] = {("map", name): _order(found, ties) for name, found in maps.items()}
+    orders["centre", None] = _order(-_distance(sides), ties)
+    for grid in sorted(set(grids.values())):
+        orders["random", grid] = _order(_random_map(sides, grid, generator), ties)
+    return orders
+
+
+def _curves(keys: Sequence[_OrderKey], found: Floats, points: int) -> dict[_OrderKey, Perturbation]:
+    """Return the curves of each order.
+
+    Args:
+        keys: of the orders.
+        found: the probability of the image, of the image without anything, and then of each order the points between
+            of deletion, and of insertion where it is not random.
+        points: on each curve.
+    """
     whole, blank, rest = found[0], found[1], found[2:]
-    curves: dict[object, Perturbation] = {}
-    for key in orders:
+    curves = {}
+    for key in keys:
         deletion, rest = rest[: points - 2], rest[points - 2 :]
-        if isinstance(key, tuple) and key[0] == "random":
+        if _is_random(key):
             insertion = deletion[::-1]
         else:
             insertion, rest = rest[: points - 2], rest[points - 2 :]
@@ -177,10 +206,12 @@ def deletion_insertion(
             deletion=np.concatenate([[whole], deletion, [blank]]),
             insertion=np.concatenate([[blank], insertion, [whole]]),
         )
-    return {
-        name: DeletionInsertion(own=curves["map", name], random=curves["random", grids[name]], centre=curves["centre"])
-        for name in maps
-    }
+    return curves
+
+
+def _is_random(key: _OrderKey) -> bool:
+    """Return whether an order is a random one, of which what is shown first is what the reverse removes first."""
+    return key[0] == "random"
 
 
 def class_probabilities(

@@ -19,7 +19,8 @@ from convscope.arrays import Array
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node, Ref, alive_nodes
 from convscope.interpret.attribution.checks.rank_correlation import rank_correlation, structural_similarity
-from convscope.interpret.replay import Replay, Replays
+from convscope.interpret.replay.replay import Replay
+from convscope.interpret.replay.replays import Replays
 from convscope.interpret.subject import Subject
 from convscope.report.progress import Progress, no_progress
 from convscope.report.short_repr import ShortRepr
@@ -165,7 +166,7 @@ def randomized_weights(
     if not groups:
         return {}
     counts = random_layer_counts(len(groups), stages)
-    drawn = random_weights(subject.replays, replay.graph, groups, seed=seed)
+    drawn = random_weights(subject.replays, groups, seed=seed)
     trained = trained or {}
     known = {name: trained[name] if name in trained else of(subject, target) for name, of in methods.items()}
     deciding = {max((count for count in counts if 2 * count <= counts[-1]), default=counts[-1]), counts[-1]}
@@ -252,9 +253,7 @@ def weights_from_last(graph: Graph) -> list[LayerWeights]:
     return groups
 
 
-def random_weights(
-    replays: Replays, graph: Graph, groups: Sequence[LayerWeights], *, seed: int
-) -> dict[str, torch.Tensor]:
+def random_weights(replays: Replays, groups: Sequence[LayerWeights], *, seed: int) -> dict[str, torch.Tensor]:
     """Return random numbers for the parameters of layers, by name: kernels normal, the rest in random order."""
     parameters = dict(replays.network.named_parameters(remove_duplicate=False))
     generator = torch.Generator().manual_seed(seed)

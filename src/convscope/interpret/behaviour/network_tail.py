@@ -10,10 +10,10 @@ import torch
 
 from convscope.errors import CaptureError
 from convscope.graph.records import Graph
-from convscope.interpret.class_scores import by_class
 from convscope.interpret.execution.streaming import stream_plan, values_as_they_come
 from convscope.interpret.features.observed import AxesOfMaps, MapAxes
-from convscope.interpret.replay import Replays
+from convscope.interpret.replay.class_scores import by_class
+from convscope.interpret.replay.replays import Replays
 
 
 class Tail:

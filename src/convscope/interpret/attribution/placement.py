@@ -11,7 +11,7 @@ from convscope.errors import CaptureError, GeometryError
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.execution.torch_executor import as_array
 from convscope.interpret.map_geometry import MapLayout, placed
-from convscope.interpret.replay import Replay
+from convscope.interpret.replay.replay import Replay
 from convscope.interpret.subject import Subject
 from convscope.report.units import shape as sizes_text
 

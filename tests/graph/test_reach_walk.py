@@ -7,7 +7,7 @@ from convscope.errors import GeometryError
 from convscope.geometry.relation import Concat, Mix, Taps
 from convscope.geometry.taps import window_taps
 from convscope.geometry.window import Window
-from convscope.graph.field import walk_back, walk_on
+from convscope.graph.reach_walk import walk_back, walk_on
 from graphs import Builder
 
 

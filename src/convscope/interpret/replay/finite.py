@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from convscope.errors import CaptureError
-from convscope.interpret.replay import Replay
+from convscope.interpret.replay.replay import Replay
 
 
 def require_finite(run: Replay) -> None:
@@ -14,7 +14,7 @@ def require_finite(run: Replay) -> None:
     A number that no score depends on may be anything: attention fills scores with minus infinity on purpose.
 
     >>> from torch import nn, ones
-    >>> from convscope.interpret.replay import Replays
+    >>> from convscope.interpret.replay.replays import Replays
     >>> network = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
     >>> _ = nn.init.constant_(network[0].bias, float("nan"))
     >>> require_finite(Replays(network, name="small").on(ones(1, 2)))

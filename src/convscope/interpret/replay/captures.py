@@ -1,0 +1,69 @@
+"""A network captured on each shape of input, once, with what is worked out from its Graph for every run of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import nn
+
+from convscope.capture.capture import capture
+from convscope.errors import CaptureError
+from convscope.graph.layer_names import LayerNames
+from convscope.graph.records import Graph
+from convscope.interpret.execution.network_head import network_head
+from convscope.interpret.execution.streaming import StreamStep, stream_plan
+
+
+@dataclass(frozen=True, eq=False)
+class CapturedGraph:
+    """A network as it runs on inputs of some shapes.
+
+    Args:
+        graph: in evaluation mode.
+        names: the names of its layers.
+    """
+
+    graph: Graph
+    names: LayerNames
+    _plans: dict[tuple[int, ...], tuple[StreamStep, ...]] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def head(self) -> frozenset[int]:
+        """The operations at its end that cost next to nothing, see `network_head`."""
+        return network_head(self.graph)
+
+    def stream_plan(self, wanted: tuple[int, ...]) -> tuple[StreamStep, ...]:
+        """Return the steps that compute some values in a plain forward pass's memory."""
+        if wanted not in self._plans:
+            self._plans[wanted] = stream_plan(self.graph, wanted)
+        return self._plans[wanted]
+
+
+class Captures:
+    """The Graphs of a network, by the shapes of its inputs; they hold no numbers, so all weights and types share them.
+
+    Args:
+        network: any module; it is left exactly as found.
+        name: what to call it in messages.
+    """
+
+    def __init__(self, network: nn.Module, name: str) -> None:
+        self._network, self._name = network, name
+        self._captured: dict[tuple[tuple[int, ...], ...], CapturedGraph] = {}
+
+    def of(self, inputs: Sequence[torch.Tensor]) -> CapturedGraph:
+        """Return the network as it runs on inputs of these shapes.
+
+        Raises:
+            CaptureError: the network does not run on them.
+        """
+        shapes = tuple(tuple(tensor.shape) for tensor in inputs)
+        if shapes not in self._captured:
+            graph = capture(self._network, list(inputs), name=self._name)
+            if graph.error is not None:
+                raise CaptureError(f"{graph.name} does not run on this input: {graph.error}")
+            self._captured[shapes] = CapturedGraph(graph, LayerNames(graph))
+        return self._captured[shapes]
