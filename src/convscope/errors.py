@@ -67,3 +67,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         return ""
     alike = [difflib.SequenceMatcher(None, other, name).ratio() for other in near]
     return f" Did you mean {' or '.join(other for other, r in zip(near, alike, strict=True) if r > alike[0] - 0.15)}?"
+
+
+def nearest_names(name: str, known: Iterable[str], *, count: int = 3) -> list[str]:
+    """Return the known names that are most like a name, however unlike they are; upper and lower case are the same.
+
+    >>> nearest_names("shap", ["Lime", "KernelShap", "Occlusion", "GradientShap"], count=2)
+    ['KernelShap', 'GradientShap']
+    """
+    by_lower = {other.lower(): other for other in known}
+    return [by_lower[lower] for lower in difflib.get_close_matches(name.lower(), by_lower, n=count, cutoff=0.0)]

@@ -78,6 +78,20 @@ def test_json_has_every_part_and_nothing_else_is_printed(run: Path, capsys: pyte
     assert found["target"] == 3 and found["attributions"][0]["layer"] == "s2" and found["checks"] == []
     assert found["maps"]["layer"] == "s2" and len(found["maps"]["channels"]) == 2 and found["maps"]["page"] == 2
     assert found["filters"]["layer"] == "c1" and found["maps"]["ranking"] == "contribution"
+    assert found["maps"]["means_of"] == "179 images of digits, test"
+    assert found["maps"]["channels"][0]["measure"] != found["maps"]["channels"][0]["measure_at_zero"]
+    assert len(found["attributions"][0]["map"]) == 32 and len(out.splitlines()) < 300  # a row of a map is a line
+
+
+def test_an_interrupted_comparison_has_what_is_ready(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("convscope.interpret.look.compare_looks.layer_similarity", interrupted)
+    code, out, _ = run_command(capsys, "look", run, "digits/3", "--against", "lenet5")
+    assert code == 130 and "grad-cam, correlation with first" in out and "Not measured: similarity of layers." in out
 
 
 def test_a_photograph_under_a_random_convolution_needs_no_model(
@@ -159,10 +173,13 @@ def test_ctrl_c_keeps_the_parts_that_are_ready_and_the_page(photograph: Path, tm
                 break
         os.killpg(process.pid, signal.SIGINT)
         rest = process.stdout.read()
-        assert process.wait(60) == 0, rest
+        assert process.wait(60) == 130, rest
     assert "! interrupted: the parts above are kept" in rest and "wrote look.html" in rest
+    (missing,) = [line for line in rest.splitlines() if line.startswith("not measured: ")]
+    assert missing.endswith("guided-backprop, checks (interrupted)")
     page = (tmp_path / "look.html").read_text(encoding="utf-8")
     assert "Interrupted" in page and "Feature maps of" in page and "Guided" not in page
+    assert "guided-backprop, checks." in page
 
 
 def test_what_is_slow_is_asked_for(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,7 +210,7 @@ def test_a_run_is_compared_with_its_epochs_and_another_network(
     code, out, err = run_command(
         capsys, "look", run, "digits/7", "--against", checkpoint, "--against", "lenet5", "--html", page
     )
-    assert code == 0 and err == "" and "run (epoch 1)" in out and "grad-cam like the first" in out
+    assert code == 0 and err == "" and "run (epoch 1)" in out and "grad-cam, correlation with first" in out
     assert "linear CKA" in page.read_text(encoding="utf-8") and "next: convscope look" in out
     code, out, _ = run_command(capsys, "look", run, "digits/7", "--against", checkpoint, "--json", "--layer", "s2")
     found = json.loads(out)
@@ -209,7 +226,9 @@ def test_a_run_is_compared_with_its_epochs_and_another_network(
         (["RUN", "digits/7", "--class", "cat"], "has no class 'cat'. Its classes: 0, 1, 2"),
         (["RUN", "digits/7", "--methods", "gradcam"], "Did you mean grad-cam?"),
         (["RUN", "digits/7", "--methods", " ,"], "--methods names no method: give some of grad-cam"),
-        (["RUN", "digits/7", "--maps", "4", "--page", "9"], "act1 has 2 pages of them"),
+        (["RUN", "digits/7", "--maps", "4", "--page", "9"], "the 6 channels of act1 fill 2 pages of 4"),
+        (["RUN", "digits/7", "--page", "2", "--against", "lenet5"], "the 6 channels of act1 fill 1 page of 8"),
+        (["RUN", "digits/7", "--methods", "grad-cam,captum:NoSuch"], "The nearest: captum:"),
         (["RUN", "digits/1797"], "digits/0 to digits/1796"),
         (["RUN", "nothing.jpg"], "nothing.jpg"),
         ([], "MODEL is missing"),
@@ -224,11 +243,16 @@ def test_a_run_is_compared_with_its_epochs_and_another_network(
         (["RUN", "digits/7", "--random-conv", "8x3x3"], "leave IMAGE out"),
         (["digits/7", "--random-conv", "8x3x3", "--maps", "3"], "leave --maps out"),
         (["RUN/checkpoint", "digits/7"], "is not a run directory"),
+        (["RUN", "digits/7", "--html", "RUN"], "is a directory"),
+        (["RUN", "digits/7", "--html", "RUN/recipe.toml/look.html"], "recipe.toml is a file"),
+        (["RUN", "digits/7", "--save", "RUN/recipe.toml/look"], "recipe.toml is a file"),
+        (["RUN", "--html", "RUN/recipe.toml/look.html"], "recipe.toml is a file"),
     ],
     ids=lambda given: " ".join(given) if isinstance(given, list) else "",
 )  # fmt: skip
 def test_what_is_refused_is_one_line(
     words: list[str], message: str, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, _, err = run_command(capsys, "look", *(word.replace("RUN", str(run)) for word in words))
+    code, out, err = run_command(capsys, "look", *(word.replace("RUN", str(run)) for word in words))
     assert code == 2 and message in err and len(err.strip().splitlines()) == 1, err
+    assert out == ""

@@ -74,6 +74,32 @@ def test_two_runs_are_compared_on_one_scale(work: Path, capsys: pytest.CaptureFi
     assert 0 < found["similarity"]["similarity"][0][0] < 1 - 1e-6
 
 
+def test_an_interrupt_lists_the_parts_that_are_missing(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("convscope.interpret.learned.parts.network_health", interrupted)
+    page = tmp_path / "page.html"
+    code, out, _ = run_command(capsys, "look", work / "runs" / "run", "--parts", "filters,health,norms", "--html", page)
+    assert code == 130 and "Filters of c1" in out and f"wrote {page}" in out
+    first, second = (line for line in out.splitlines() if line.startswith("not measured: "))
+    assert first == "not measured: health, norms (interrupted)"
+    assert second.startswith("not measured: examples, patches") and second.endswith("(--parts A,B or --all)")
+    assert "Not measured: health, norms." in page.read_text(encoding="utf-8")
+    code, out, _ = run_command(capsys, "look", work / "runs" / "run", "--parts", "filters,health", "--json")
+    found = json.loads(out)
+    assert code == 130 and found["interrupted"] and found["missing"] == ["health"]
+
+
+def test_a_checkpoint_has_a_page_of_its_own(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = next((work / "runs" / "run" / "checkpoint").glob("step-*"))
+    code, out, err = run_command(capsys, "look", checkpoint, "--parts", "filters")
+    page = work / "runs" / "run" / f"look-{checkpoint.name}.html"
+    assert code == 0 and err == "" and "Filters of c1 of run (epoch 1)" in out and page.is_file()
+
+
 def test_a_model_that_is_no_run_takes_images(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run_command(capsys, "look", "lenet5", "--data", work / "photos", "--parts", "patches,health")
     assert code == 0 and err == "" and "Top patches of lenet5" in out and "Health of lenet5" in out
@@ -146,9 +172,9 @@ def test_a_network_without_a_convolution_has_the_parts_that_it_can(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["RUN", "digits/7", "--parts", "health"], "--parts is of all images of a run: leave the image out"),
-        (["RUN", "--maps", "4"], "--maps goes with an IMAGE, and there is none"),
-        (["RUN", "--parts", ","], "--parts names none"),
+        (["RUN", "digits/7", "--parts", "health"], "--parts is for all images of a run: leave IMAGE out"),
+        (["RUN", "--maps", "4"], "--maps needs an IMAGE: give one"),
+        (["RUN", "--parts", ","], "--parts names no part"),
         (["RUN", "--layer", "c9"], "c9"),
         (["RUN", "--against", "nothing/there"], "nothing/there"),
         (["RUN", "--images", "0"], "0 is not in the range"),

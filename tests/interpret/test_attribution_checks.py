@@ -188,7 +188,9 @@ def test_the_map_that_is_right_beats_random_order_and_its_opposite_does_not() ->
     assert found["right"].deletion_gain > 0.2 and found["right"].insertion_gain > 0.2
     assert found["wrong"].deletion_gain < -0.1 and found["wrong"].insertion_gain < -0.1
     assert found["right"].deletion_gain_over_centre > 0.2
-    assert "those that count" in found["right"].sentence and "no more than random" in found["wrong"].sentence
+    assert (
+        "matter more than random" in found["right"].sentence and "matter no more than random" in found["wrong"].sentence
+    )
     again = deletion_insertion(subject, {"right": right}, 0, cells={"right": (8, 8)})
     np.testing.assert_array_equal(again["right"].own.deletion, found["right"].own.deletion)
 
@@ -285,7 +287,7 @@ def with_gains(deletion: float, insertion: float, *, blurred: float = 0.1) -> At
         (with_gains(-0.2, 0.1), "passed; better than random order by insertion only"),
         (with_gains(0.01, 0.0), "fails deletion and insertion"),
         (with_gains(-0.1, -0.1), "fails deletion and insertion"),
-        (with_gains(0.0, 0.0, blurred=0.9), "passed; deletion and insertion say nothing"),
+        (with_gains(0.0, 0.0, blurred=0.9), "passed; deletion and insertion are inconclusive"),
         (AttributionChecks(method="a map", class_name="class 1", deterministic=True), "not checked"),
         (replace(with_gains(0.2, 0.1), randomization=FAILING), "fails random weights"),
     ],

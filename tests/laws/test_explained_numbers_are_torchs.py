@@ -79,7 +79,7 @@ def require_rerun(entry: Entry) -> None:
             assert np.abs(result - expected).max() <= 1e-10 * np.abs(expected).max(), node.target
         for value in node.inputs:
             if graph.consumers[value][-1] == node.index:
-                executor.forget(value)
+                executor.free(value)
 
 
 @pytest.mark.parametrize("entry", QUICK, ids=lambda entry: entry.name)

@@ -15,7 +15,7 @@ from convscope.recipe.setting import AUTO
 from convscope.runs.checkpoint import load_checkpoint
 from convscope.runs.events import Silent
 from convscope.runs.run_directory import Run
-from convscope.training import added_minutes, planned_time, train_run
+from convscope.training import added_minutes, planned_time, resumed_run
 from convscope.training.optim.schedule import learning_rate_factor
 from convscope.training.session import Session
 from convscope.training.timing.costs import Costs, Sides
@@ -126,7 +126,7 @@ def test_a_run_that_is_killed_after_minutes_were_added_goes_on_by_their_plan(
     monkeypatch.setattr(added_minutes, "most_steps_within", lambda *given, **limits: 20)
     whole = convscope.train(DATA, convscope.Recipe(minutes=1), resume=stopped)
     with monkeypatch.context() as killed:
-        killed.setattr(train_run, "_train", _killed)
+        killed.setattr(resumed_run, "train_job", _killed)
         with pytest.raises(SystemExit):
             convscope.train(DATA, convscope.Recipe(minutes=1), resume=copy)
     made = (copy / "checkpoint" / "plan.json").read_text()

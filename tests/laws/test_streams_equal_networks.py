@@ -1,4 +1,4 @@
-"""Values that are let go of as they come: those of a run that keeps all, and the network's own scores, bit for bit."""
+"""Values that are freed as they come: those of a run that keeps all, and the network's own scores, bit for bit."""
 
 from __future__ import annotations
 

@@ -109,10 +109,11 @@ def test_what_stands_on_a_page_is_escaped_and_loads_nothing():
     assert set(loads) == {"data:"}
 
 
+@pytest.mark.parametrize("quick", [False, True])
 @pytest.mark.parametrize("shape", [(3, 5), (3, 5, 1), (3, 5, 3), (3, 5, 4), (1, 1)])
-def test_png_gives_back_the_pixels(shape: tuple[int, ...]):
+def test_png_gives_back_the_pixels(shape: tuple[int, ...], quick: bool):
     image = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
-    decoded = np.asarray(Image.open(io.BytesIO(png_bytes(image))))
+    decoded = np.asarray(Image.open(io.BytesIO(png_bytes(image, quick=quick))))
     assert np.array_equal(decoded.reshape(image.shape), image)
 
 

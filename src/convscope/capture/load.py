@@ -6,7 +6,7 @@ import copy
 import os
 import reprlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -28,9 +28,9 @@ from convscope.nets.onnx.inputs import DeclaredInput
 from convscope.nets.own_code import found, suggested_factories, with_arguments, without_folders
 from convscope.report.printable import from_here
 from convscope.report.usage import call_text
-from convscope.runs.checkpoint import Checkpoint, is_checkpoint, read_checkpoint
+from convscope.runs.checkpoint import epoch_of
 from convscope.runs.predictor import Predictor
-from convscope.runs.run_directory import HasRun, Run, RunLike, run_of
+from convscope.runs.run_directory import HasRun, Run, RunLike, names_checkpoint, run_of
 from convscope.runs.tensor_files import load_weights, require_fit
 
 # A model: what `load` finds by text, a run, an outcome or a predictor; or a module, or a function that makes one.
@@ -50,7 +50,6 @@ class Loaded:
         module: the module itself, where the user gave one, which is left as it is; None where it is to be built.
         makes_own: whether the factory is the user's, and may load weights.
         declared: the inputs that a file says the network takes; empty where none does.
-        checkpoint: what has the weights in place of the run's best ones, such as those of another epoch.
     """
 
     name: str
@@ -61,7 +60,6 @@ class Loaded:
     module: nn.Module | None = None
     makes_own: bool = False
     declared: tuple[DeclaredInput, ...] = ()
-    checkpoint: Checkpoint | None = None
 
     @property
     def model(self) -> nn.Module | Callable[[], nn.Module]:
@@ -96,8 +94,7 @@ class Loaded:
             return self.module
         model = self.factory()
         if self.run is not None:
-            weights = self.run.read_weights() if self.checkpoint is None else self.checkpoint.measured
-            load_weights(model, weights, where=from_here(self.run.weights))
+            load_weights(model, self.run.read_weights(), where=from_here(self.run.weights_source))
         return model
 
     def own_input_shape(self) -> tuple[int, ...]:
@@ -136,7 +133,7 @@ class Loaded:
             code = self.run.spec().code
             if code:
                 network = build_without_memory(self.factory)
-                require_fit(network, weights, where=from_here(self.run.weights), called=without_folders(code))
+                require_fit(network, weights, where=from_here(self.run.weights_source), called=without_folders(code))
 
 
 def load(model: ModelLike) -> Loaded:
@@ -183,8 +180,8 @@ def _from_text(text: str) -> Loaded:
     if ":" in text:
         return _from_own(text)
     path = Path(text)
-    if is_checkpoint(path):
-        return _from_checkpoint(path)
+    if names_checkpoint(path):
+        return _from_run(run_of(path))
     if text.endswith(".py") or (os.path.lexists(path) and not path.is_dir()):
         raise CaptureError(f"{text} is a file: say what in it makes the model, {suggested_factories(path)}")
     if path.is_dir():
@@ -216,14 +213,11 @@ def _from_run(run: Run) -> Loaded:
             raise type(error)(f"{from_here(run.spec_path)} can't be used: {error}") from None
 
     shape = spec.preprocessing.input_shape
-    return Loaded(run.path.name or spec.name, factory, shape, run=run, preprocessing=spec.preprocessing.limited())
-
-
-def _from_checkpoint(path: Path) -> Loaded:
-    """Return a run as it was at a checkpoint, with the weights that were measured at the end of that epoch."""
-    found = _from_run(run_of(path.absolute().parent.parent))
-    checkpoint = read_checkpoint(path)
-    return replace(found, name=f"{found.name} (epoch {checkpoint.epoch})", checkpoint=checkpoint)
+    name = run.path.name or spec.name
+    if run.checkpoint:
+        epoch = epoch_of(run.opened_path)
+        name += f" ({run.checkpoint if epoch is None else f'epoch {epoch}'})"
+    return Loaded(name, factory, shape, run=run, preprocessing=spec.preprocessing.limited())
 
 
 def _from_onnx(path: str) -> Loaded:

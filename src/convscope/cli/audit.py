@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import redirect_stdout
 
@@ -33,6 +32,7 @@ def command(
     from convscope.capture.load import load
     from convscope.cli.inspect import input_shapes, say_batch, smallest_that_works
     from convscope.interpret.audit import audit
+    from convscope.report.json_values import json_text
     from convscope.report.terminal import print_document
 
     given = with_code(model, code, trust_code)
@@ -48,6 +48,6 @@ def command(
     with redirect_stdout(sys.stderr):  # once the model is known to end, the arithmetic may take as long as it does
         found = audit(given, input_shape=shapes.inputs, seed=seed)
     if as_json:
-        click.echo(json.dumps({"version": JSON_VERSION, **found.to_dict()}, indent=1))
+        click.echo(json_text({"version": JSON_VERSION, **found.to_dict()}))
         return
     print_document(found.document())

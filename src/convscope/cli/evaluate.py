@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from convscope.cli.own_code import code_options
 from convscope.cli.settings import OF_TABLES, limit_option, source_options
+from convscope.report.json_values import json_text
 from convscope.report.progress import shown_progress
 from convscope.report.terminal import print_document
 
@@ -55,8 +55,8 @@ def command(
 ) -> None:
     """Measure RUN on the held-out part of its own images, or on DATA.
 
-    DATA has a folder for each class, or train/, val/ and test/ with such folders, or is a CSV file; classes go by their
-    names.
+    RUN is a run directory, or a checkpoint in one, RUN/checkpoint/step-N, for the weights of that epoch. DATA has a
+    folder for each class, or train/, val/ and test/ with such folders, or is a CSV file; classes go by their names.
     """
     from convscope.hardware.allocator import prepare_memory
 
@@ -86,6 +86,6 @@ def command(
             predictions=predictions,
         )
     if as_json:
-        click.echo(json.dumps(found.to_dict(), indent=2))
+        click.echo(json_text(found.to_dict(), indent=2))
         return
     print_document(found.document())

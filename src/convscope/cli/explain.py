@@ -70,7 +70,7 @@ def command(
         raise click.UsageError(f"{missing} is missing. {EPILOG}; or: convscope explain --demo edges")
     from convscope.capture.input_text import parse_shape
     from convscope.interpret.explanation.explain import explain
-    from convscope.report.json_values import in_json
+    from convscope.report.json_values import in_json, json_text
 
     with within(deadline, model):
         found = explain(
@@ -87,7 +87,7 @@ def command(
         _write_page(found, html_path, None if pixels else depth)
     if as_json:
         cells = [in_json(one.to_dict()) for one in chain]
-        click.echo(json.dumps({"version": JSON_VERSION, "cells": cells}, indent=1, allow_nan=False))
+        click.echo(json_text({"version": JSON_VERSION, "cells": cells}))
         return
     for number, one in enumerate(chain):
         if number:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 from click.core import ParameterSource
 
-from convscope.cli.deadline import tell_interrupted, with_deadline, within
+from convscope.cli.deadline import EXIT_INTERRUPTED, tell_interrupted, with_deadline, within
 from convscope.cli.look_files import WrittenLook
 from convscope.cli.look_over_data import look_over_data, over_data_options, require_fitting_options
 from convscope.cli.option_groups import grouped
@@ -32,7 +32,7 @@ GROUPS = {
     "Feature maps": ("layer", "maps", "page", "ranking", "scale", "at"),
     "What the score depends on": ("target", "methods", "no_checks"),
     "Slower, when asked for": ("robustness", "equivariance", "visualize", "fields"),
-    "Beside it, or without a model": ("against", "random_conv"),
+    "Compare networks, or without a model": ("against", "random_conv"),
     "Over a data set, without IMAGE": ("parts", "every", "images", "split", "data"),
     "Results": _RESULTS,
     "Model and input": _OF_MODEL,
@@ -44,16 +44,17 @@ GROUPS = {
 @click.argument("image", required=False)
 @click.option("--layer", help="Show this layer's feature maps, and Grad-CAM there; a name as inspect prints it.")
 @click.option("--maps", type=click.IntRange(1), default=8, show_default=True, help="How many feature maps to show.")
-@click.option("--page", type=click.IntRange(1), default=1, show_default=True, help="Which of them.")
+@click.option("--page", type=click.IntRange(1), default=1, show_default=True, help="Which page of them, from 1.")
 @click.option("--rank", "ranking", type=click.Choice(["energy", "contribution", "gradient", "order"]),
-              default="energy", show_default=True, help="Which feature maps come first.")  # fmt: skip
+              default="energy", show_default=True,
+              help="Which feature maps come first; contribution: fall of the score without the channel.")  # fmt: skip
 @click.option("--scale", type=click.Choice(["map", "layer", "network"]), default="layer", show_default=True,
-              help="What has one colour scale.")  # fmt: skip
+              help="What shares one colour scale.")  # fmt: skip
 @click.option("--at", metavar="Y,X",
               help="Show all channels at this position of the map; the strongest one unless given.")  # fmt: skip
 @click.option("--class", "target", help="Explain this class, by name or number; the predicted one unless given.")
 @click.option("--methods", metavar="A,B",
-              help=f"Of attribution; also gradient, gradient-times-input, captum:NAME.  [{METHODS}]")  # fmt: skip
+              help=f"Attribution methods; also gradient, gradient-times-input, captum:NAME.  [{METHODS}]")  # fmt: skip
 @click.option("--no-checks", is_flag=True, help="Leave the checks of the attributions out.")
 @click.option("--robustness", is_flag=True,
               help="Find the smallest shift, rotation, blur, ... that changes the prediction.")  # fmt: skip
@@ -106,7 +107,7 @@ def command(
     folder: Path | None,
     html_path: Path | None,
     as_json: bool,
-) -> None:
+) -> int:
     """Look at what MODEL computes of IMAGE, or without one at what a run learned, over its images.
 
     Of an image: filters, feature maps, and which parts the answer depends on. Over the images of a run: right and wrong
@@ -115,17 +116,17 @@ def command(
 
     MODEL is a run, a name from `convscope models`, file.py:factory, package.module:factory, model.onnx, or timm/NAME.
     IMAGE is an image file, digits/0 to digits/1796, a WAV file or an array file. Each part is printed when it is
-    ready, and Ctrl-C keeps those that are.
+    ready. Ctrl-C keeps those that are, lists the others, and exits with 130.
     """
     if random_conv is not None:
         _take_only("--random-conv takes an image and no model", "random_conv", "model", "seed", "scale", *_RESULTS)
         _random(model, random_conv, seed, scale, WrittenLook(folder, html_path, as_json))
-        return
+        return 0
     if model is None:
         raise click.UsageError(f"MODEL is missing. {EPILOG}")
     require_fitting_options(with_image=image is not None)
     if image is None:
-        look_over_data(
+        return look_over_data(
             model,
             parts=parts,
             every=every,
@@ -140,7 +141,6 @@ def command(
             deadline=deadline,
             written=WrittenLook(folder, html_path, as_json),
         )
-        return
     from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
@@ -181,8 +181,7 @@ def command(
     if against:
         from convscope.cli.look_compare import compare
 
-        compare((model, *against), image, options, code, trust_code, deadline, shape, written)
-        return
+        return compare((model, *against), image, options, code, trust_code, deadline, shape, written)
     with within(deadline, model):
         given = subject(with_code(model, code, trust_code), image, input_shape=shape, seed=seed)
         require_finite(given.replay)
@@ -200,6 +199,7 @@ def command(
     with redirect_stdout(sys.stderr):  # the model is known to end: how long the rest takes is the command's own
         found = look_at(given, options, None if as_json else show, progress=True)
     _end(found, model, image, written, said)
+    return EXIT_INTERRUPTED if found.interrupted else 0
 
 
 def _one(against: tuple[str, ...]) -> str | None:
@@ -237,6 +237,8 @@ def _end(found: Look, model: str, image: str, written: WrittenLook, said: set[st
             echo(f"· {note}")
     if found.interrupted:
         echo("! interrupted: the parts above are kept")
+        if found.missing:
+            echo(f"not measured: {', '.join(found.missing)} (interrupted)")
     for line in lines:
         echo(line)
     echo(f"\nnext: {_next(found, model, image, written)}")

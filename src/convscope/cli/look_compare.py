@@ -6,7 +6,7 @@ import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
-from convscope.cli.deadline import within
+from convscope.cli.deadline import EXIT_INTERRUPTED, tell_interrupted, within
 from convscope.cli.output import echo
 from convscope.cli.own_code import each_with_code
 from convscope.report.printable import shell_quote
@@ -25,8 +25,12 @@ def compare(
     deadline: float,
     input_shape: tuple[int, ...] | None,
     written: WrittenLook,
-) -> None:
-    """Compare models on an image, print what was found, and write the files; each is opened within the deadline."""
+) -> int:
+    """Compare models on an image, print what was found, and write the files; each is opened within the deadline.
+
+    Returns:
+        The exit code.
+    """
     from convscope.interpret.look.compare_looks import compare_subjects
     from convscope.interpret.replay.finite import require_finite
     from convscope.interpret.subject import subject
@@ -39,9 +43,12 @@ def compare(
             require_finite(given[-1].replay)
     with redirect_stdout(sys.stderr):
         found = compare_subjects(given, options, progress=True)
+    if found.interrupted:
+        tell_interrupted()
     lines = written.write(found)
+    exit_code = EXIT_INTERRUPTED if found.interrupted else 0
     if written.as_json:
-        return
+        return exit_code
     print_document(found.document())
     for line in ("", *lines):
         echo(line)
@@ -50,3 +57,4 @@ def compare(
         "compared.html",
     )  # fmt: skip
     echo(f"next: {shell_quote('convscope', *again)}")
+    return exit_code

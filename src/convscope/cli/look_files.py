@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from convscope.cli.output import write_output
+from convscope.cli.output import require_writable, write_output
 from convscope.report.units import plural
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ class WrittenLook:
         as_json: whether JSON is printed, and nothing else.
 
     Raises:
-        RunError: the folder has a saved look, or is a file: what is asked for could not be written.
+        ConvscopeError: what is asked for could not be written: the folder has a saved look, or a file is in the way.
     """
 
     folder: Path | None
@@ -40,6 +39,9 @@ class WrittenLook:
             from convscope.interpret.look.saved import require_new
 
             require_new(self.folder)
+            require_writable(self.folder, folder=True)
+        if self.html_path is not None:
+            require_writable(self.html_path)
 
     @property
     def has_page(self) -> bool:
@@ -49,6 +51,7 @@ class WrittenLook:
     def write(self, found: Documented) -> list[str]:
         """Write a look, a comparison or feature maps; print them where JSON is asked for. Return what to say of it."""
         from convscope.interpret.look.saved import save_page
+        from convscope.report.json_values import json_text
 
         lines = []
         if self.folder is not None:
@@ -59,5 +62,5 @@ class WrittenLook:
             write_output(self.html_path, found.to_html(), parents=True)
             lines.append(f"wrote {self.html_path}")
         if self.as_json:
-            click.echo(json.dumps({"version": JSON_VERSION, **found.to_dict()}, indent=1, allow_nan=False))
+            click.echo(json_text({"version": JSON_VERSION, **found.to_dict()}))
         return lines

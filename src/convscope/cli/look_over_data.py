@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from convscope.cli.command import Command
-from convscope.cli.deadline import tell_interrupted, within
+from convscope.cli.deadline import EXIT_INTERRUPTED, tell_interrupted, within
 from convscope.cli.look_files import WrittenLook
 from convscope.cli.output import echo
 from convscope.cli.own_code import with_code
@@ -20,6 +20,7 @@ from convscope.report.printable import shell_quote
 if TYPE_CHECKING:
     from convscope.interpret.learned.record import Learned
     from convscope.report.documented import Documented
+    from convscope.runs.run_directory import Run
 
 NAMES = ("parts", "every", "images", "split", "data")
 """The options that go with a run and no image, as arguments of the command."""
@@ -35,8 +36,12 @@ def over_data_options(command: Command) -> Command:
         click.option("--parts", metavar="A,B", help="Show these parts, such as robustness,knock-out."),
         click.option("--all", "every", is_flag=True, help="Show every part, the slow ones too."),
         click.option("--images", type=click.IntRange(1), metavar="N", help="Go through N images at most  [1000]"),
-        click.option("--split", type=click.Choice(["test", "val", "train"]), help="Of these images of the run."),
-        click.option("--data", metavar="DATA", help="Of these images, not those of the run."),
+        click.option(
+            "--split",
+            type=click.Choice(["test", "val", "train"]),
+            help="Measure on this split of the run's images  [test, else val]",
+        ),
+        click.option("--data", metavar="DATA", help="Measure on these images, not those of the run."),
     )
     for option in reversed(options):
         command = option(command)
@@ -51,10 +56,10 @@ def require_fitting_options(*, with_image: bool) -> None:
         if not given or isinstance(parameter, click.Argument) or parameter.name in _EITHER:
             continue
         if with_image and parameter.name in NAMES:
-            raise click.UsageError(f"{parameter.opts[0]} is of all images of a run: leave the image out")
+            raise click.UsageError(f"{parameter.opts[0]} is for all images of a run: leave IMAGE out")
         if not with_image and parameter.name not in NAMES:
-            instead = f": --parts {parameter.name} is of all images" if parameter.name in _PARTS else ""
-            raise click.UsageError(f"{parameter.opts[0]} goes with an IMAGE, and there is none{instead}")
+            instead = f", or --parts {parameter.name} for all images of the run" if parameter.name in _PARTS else ""
+            raise click.UsageError(f"{parameter.opts[0]} needs an IMAGE: give one{instead}")
 
 
 def look_over_data(
@@ -72,8 +77,12 @@ def look_over_data(
     trust_code: bool,
     deadline: float,
     written: WrittenLook,
-) -> None:
-    """Show what a network learned, each part when it is ready, and write the page into its run."""
+) -> int:
+    """Show what a network learned, each part when it is ready, and write the page into its run.
+
+    Returns:
+        The exit code.
+    """
     from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
@@ -88,7 +97,7 @@ def look_over_data(
 
     names = [name for name in (each.strip() for each in (parts or "").split(",")) if name]
     if parts is not None and not names:
-        raise click.UsageError("--parts names none: give some, such as robustness,knock-out, or leave it out")
+        raise click.UsageError("--parts names no part: give some, such as robustness,knock-out, or leave it out")
     chosen = find_parts(names, every=every, with_other=against is not None)
     given_model = with_code(model, code, trust_code)
     stdout = sys.stdout
@@ -111,10 +120,11 @@ def look_over_data(
         with within(deadline, model):  # how long the rest takes is the command's own
             given.replays.graph_on(some_inputs(given, given.images))
         found = learned_of(given, chosen, options, None if written.as_json else show, progress=True)
-    _end(found, model, None if given.run is None else given.run.path, written)
+    _end(found, model, given.run, written)
+    return EXIT_INTERRUPTED if found.interrupted else 0
 
 
-def _end(found: Learned, model: str, run: Path | None, written: WrittenLook) -> None:
+def _end(found: Learned, model: str, run: Run | None, written: WrittenLook) -> None:
     """Write the files, and print what is left to say."""
     if found.interrupted:
         tell_interrupted()
@@ -129,23 +139,26 @@ def _end(found: Learned, model: str, run: Path | None, written: WrittenLook) -> 
         echo("! interrupted: the parts above are kept")
     for line in lines:
         echo(line)
+    if found.missing:
+        echo(f"not measured: {', '.join(found.missing)} (interrupted)")
     if found.not_asked:
         echo(f"not measured: {', '.join(found.not_asked)} (--parts A,B or --all)")
     echo(f"\nnext: {_next(found, model)}")
 
 
-def _page_in_run(found: Learned, run: Path) -> str:
-    """Write the page into the run, over that of an earlier look; return what to say of it."""
+def _page_in_run(found: Learned, run: Run) -> str:
+    """Write the page into the run, over that of an earlier look at the same weights; return what to say of it."""
     from convscope.errors import ConvscopeError
     from convscope.interpret.look.saved import PAGE_NAME
     from convscope.report.printable import from_here
     from convscope.runs.atomic_files import write_file
 
+    page = run.path / (f"look-{run.checkpoint}.html" if run.checkpoint else PAGE_NAME)
     try:
-        write_file(run / PAGE_NAME, found.to_html())
+        write_file(page, found.to_html())
     except ConvscopeError as error:
         return f"! no page: {error}; --html FILE writes it elsewhere"
-    return f"wrote {from_here(run / PAGE_NAME)}"
+    return f"wrote {from_here(page)}"
 
 
 def _next(found: Learned, model: str) -> str:

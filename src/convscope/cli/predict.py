@@ -53,7 +53,8 @@ def command(
 ) -> int:
     """Predict the class of IMAGES with RUN: files, folders (everything below them) or patterns like 'photos/*.jpg'.
 
-    Images that can't be read are listed and stop nothing; the exit code is then 2.
+    RUN is a run directory, or a checkpoint in one, RUN/checkpoint/step-N, for the weights of that epoch. Images that
+    can't be read are listed and stop nothing; the exit code is then 2.
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv are two forms of one answer: choose one")

@@ -289,7 +289,7 @@ def _measure(
         for value in [v for v in node.inputs if last_use[v] == node.index]:
             arrays.pop(value, None)
             for executor in (exact, *modes):
-                executor.forget(value)
+                executor.free(value)
     if not layers:
         raise CaptureError(f"{graph.name} computes nothing that could have an error")
     return layers, agreement, [arrays.get(value) for value in graph.outputs]

@@ -29,7 +29,7 @@ class OpenedRun:
         normalization: of their pixels.
         spec: what the run says of its model.
         data: the name of the images: those of the recipe, and the split.
-        progress: what is told of each step.
+        progress: called after each step.
     """
 
     replays: Replays

@@ -11,7 +11,9 @@ hold names as they are: each writer (`report.terminal`, `report.html`, `Document
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from convscope.files.checked import Json
+
+_drawn: ContextVar[dict[Callable[[], Drawing], Drawing] | None] = ContextVar("_drawn", default=None)
 
 Severity = Literal["note", "warning", "error"]
 
@@ -81,6 +85,25 @@ class Callout:
     more: tuple[str, ...] = ()
 
 
+@contextmanager
+def drawn_once() -> Iterator[None]:
+    """While inside, draw each figure once, however many pages and files it is written into.
+
+    >>> def draw():
+    ...     print("drawn")
+    ...     return Drawing(40, 20, "empty", "nothing", ())
+    >>> with drawn_once():
+    ...     Figure(draw).drawing is Figure(draw).drawing
+    drawn
+    True
+    """
+    before = _drawn.set({})
+    try:
+        yield
+    finally:
+        _drawn.reset(before)
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """A drawing with its caption.
@@ -98,7 +121,14 @@ class Figure:
     @property
     def drawing(self) -> Drawing:
         """The drawing."""
-        return self.source if isinstance(self.source, Drawing) else self.source()
+        if isinstance(self.source, Drawing):
+            return self.source
+        drawn = _drawn.get()
+        if drawn is None:
+            return self.source()
+        if self.source not in drawn:
+            drawn[self.source] = self.source()
+        return drawn[self.source]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,13 +15,16 @@ import numpy.typing as npt
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPE = {1: 0, 3: 2, 4: 6}  # channels -> grey, RGB, RGBA
+_NONE, _UP = 0, 2  # filters of a row
 _INDEXED = 3  # the type whose pixels are numbers of a palette's colours
 
 
-def png_bytes(image: npt.NDArray[np.uint8], *, palette: bool = False) -> bytes:
+def png_bytes(image: npt.NDArray[np.uint8], *, palette: bool = False, quick: bool = False) -> bytes:
     """Return an image as a PNG file: uint8 of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
 
-    With `palette` an image of at most 256 colours is written as their numbers: the same pixels in fewer bytes.
+    With `palette` an image of at most 256 colours is written as their numbers: the same pixels in fewer bytes. With
+    `quick` each row is written as its difference from the row above, and compressed at zlib's lowest level: of a large
+    drawing in half the time and somewhat fewer bytes, of a small picture in more.
 
     >>> png_bytes(np.zeros((2, 3, 3), np.uint8))[:8]
     b'\\x89PNG\\r\\n\\x1a\\n'
@@ -36,9 +39,12 @@ def png_bytes(image: npt.NDArray[np.uint8], *, palette: bool = False) -> bytes:
     if palette and channels == 3 and (found := _indexed(pixels)) is not None:
         pixels, colours, channels, kind = found[0], _chunk(b"PLTE", found[1].tobytes()), 1, _INDEXED
     header = struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)
-    rows = np.zeros((height, 1 + width * channels), np.uint8)  # each row begins with its filter, 0: none
-    rows[:, 1:] = pixels.reshape(height, width * channels)
-    body = zlib.compress(rows.tobytes(), 6)
+    flat = pixels.reshape(height, width * channels)
+    rows = np.empty((height, 1 + width * channels), np.uint8)  # each row begins with its filter
+    rows[:, 0] = _UP if quick else _NONE
+    rows[0, 1:] = flat[0]  # the row above the first counts as 0
+    np.subtract(flat[1:], flat[:-1] if quick else np.uint8(0), out=rows[1:, 1:])  # modulo 256
+    body = zlib.compress(rows.tobytes(), 1 if quick else 6)
     return _SIGNATURE + _chunk(b"IHDR", header) + colours + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
 
 

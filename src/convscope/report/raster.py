@@ -64,12 +64,12 @@ def drawing_pixels(drawing: Drawing, *, scale: float = 2.0) -> Rgb:
     place = _Place(0, 0, scale * _FINER)
     for child in drawing.children:
         _paint(child, canvas, ImageDraw.Draw(canvas), place)
-    return np.asarray(canvas.resize((size[0], size[1]), Image.Resampling.BOX), np.uint8)
+    return np.asarray(canvas.reduce(_FINER), np.uint8)
 
 
 def drawing_png(drawing: Drawing, *, scale: float = 2.0) -> bytes:
     """Return a drawing as a PNG file."""
-    return png_bytes(drawing_pixels(drawing, scale=scale))
+    return png_bytes(drawing_pixels(drawing, scale=scale), quick=True)
 
 
 def _paint(element: Element, canvas: Image.Image, ink: ImageDraw.ImageDraw, place: _Place) -> None:

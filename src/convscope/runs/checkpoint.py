@@ -35,7 +35,6 @@ from convscope.runs.tensor_files import read_tensors, tensor_bytes
 
 FORMAT = 1
 KEPT = 2
-FOLDER = "checkpoint"
 TENSORS, STATE, PLAN = "tensors.safetensors", "state.json", "plan.json"
 MODEL, BEST, AVERAGE, OPTIMIZER = "model/", "best/", "average/", "optimizer/"
 
@@ -160,9 +159,17 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
     return None
 
 
-def is_checkpoint(path: Path) -> bool:
-    """Return whether a folder has the name and the place of a run's checkpoint."""
-    return path.absolute().parent.name == FOLDER and path.name.startswith("step-") and path.is_dir()
+def epoch_of(path: Path) -> int | None:
+    """Return how many epochs were done at the checkpoint in a folder `step-NNN`; None where it does not say.
+
+    Its tensors are not read.
+
+    Raises:
+        RunError: its state can't be read.
+    """
+    with refused_as(RunError, path / STATE):
+        epoch = read_json(path / STATE).values.get("epoch")
+    return epoch if isinstance(epoch, int) else None
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -28,6 +28,7 @@ from convscope.report.short_repr import short_path
 from convscope.report.svg import Drawing
 from convscope.report.units import percent, plural
 from convscope.report.usage import settings_text
+from convscope.runs.checkpoint import epoch_of
 from convscope.runs.measured_csv import measured_csv
 from convscope.runs.model_spec import ModelSpec, with_threshold
 from convscope.runs.predictor import Predictor, predictor_of
@@ -62,6 +63,7 @@ class Evaluation(Pictured):
 
         Keys:
             run: the run directory.
+            checkpoint: the name of the checkpoint whose weights were measured; "" for the best ones.
             data: the images that were measured.
             one_view: the score without test-time augmentation; None where the run has none.
             images_skipped: how many can't be read.
@@ -71,6 +73,7 @@ class Evaluation(Pictured):
         return json_dict(
             {
                 "run": str(self.run.path),
+                "checkpoint": self.run.checkpoint,
                 "data": self.data,
                 **self.scores.to_dict(),
                 "one_view": self.one_view,
@@ -136,7 +139,8 @@ def evaluate(
     may lack all but one of the run's: of several labels an image, one that is never named counts as absent.
 
     Args:
-        run: its directory, what `convscope.train` returned, or a predictor of it.
+        run: its directory, what `convscope.train` returned, or a predictor of it; or one of its checkpoints, such as
+            "runs/seven/checkpoint/step-000000084".
         data: what `convscope.train` takes; the run's own unless given. Images in memory that the run was trained on are
             recognised, split as they were then, and measured as its own.
         classes: the names of the labels of images in memory. Where there are none, labels that are numbers are places
@@ -219,10 +223,22 @@ def evaluate(
         data=dataset.source,
         scores=scores,
         skipped=len(dataset.problems),
-        notes=tuple(_notes(dataset, spec, name, own_run=opened if own else None)),
+        notes=(*_checkpoint_notes(opened, spec), *_notes(dataset, spec, name, own_run=opened if own else None)),
         one_view=None if spec.tta == ONE else one_measure(both[:, 0], images),
         cautions=cautions(scores, class_weights=recipe.class_weights),
     )
+
+
+def _checkpoint_notes(run: Run, spec: ModelSpec) -> Iterator[str]:
+    """Yield which weights were measured, where they are a checkpoint's, and what of the run was fitted to others."""
+    if not run.checkpoint:
+        return
+    epoch = epoch_of(run.opened_path)
+    yield f"the weights are those of {run.checkpoint if epoch is None else f'epoch {epoch}'}, not the best"
+    fitted = ["temperature"] * (spec.temperature != 1)
+    fitted += ["defect threshold"] * (spec.defect_rule is not None and spec.defect_rule.miss_rate is not None)
+    if fitted:
+        yield f"fitted to the run's best weights, not to these: its {' and its '.join(fitted)}"
 
 
 def _notes(dataset: Dataset, spec: ModelSpec, split: str, *, own_run: Run | None) -> Iterator[str]:

@@ -294,12 +294,13 @@ def load(
     model: str = "",
     trust_code: bool = False,
 ) -> Predictor:
-    """Return the predictor of a run or an ensemble, with its best weights.
+    """Return the predictor of a run or an ensemble, with its best weights, or of a checkpoint in a run.
 
     `predictor("rose.jpg")` is the prediction of one image, `predictor.predict("photos/")` those of many, in order.
 
     Args:
-        run: its directory, or what `convscope.train` or `train_ensemble` returned.
+        run: its directory, or what `convscope.train` or `train_ensemble` returned; or a checkpoint in it, such as
+            "runs/seven/checkpoint/step-000000084".
         device: to run the network on.
         max_megapixels: the largest image that is read, 1 to 178. Unless given it is the run's limit, and at most 50: a
             run may be a stranger's, and a large image takes much memory.
@@ -365,11 +366,11 @@ def predict(
     trust_code: bool = False,
     progress: ProgressOption = False,
 ) -> Predictions:
-    """Return the predictions of images by a run's best weights, in order; arguments as for `Predictor.predict`.
+    """Return the predictions of images by a run's weights, in order; arguments as for `Predictor.predict`.
 
-    An image that can't be read has a `problem`, and stops nothing. `run` is a directory, what `convscope.train`
-    returned, or a predictor; `device` is that of a run's network, cpu unless given, `max_megapixels` the largest
-    image that is read, 50 unless given, and `model` and `trust_code` are as for `load`.
+    An image that can't be read has a `problem`, and stops nothing. `run` is what `load` takes, or a predictor;
+    `device` is that of a run's network, cpu unless given, `max_megapixels` the largest image that is read, 50 unless
+    given, and `model` and `trust_code` are as for `load`.
 
     Raises:
         RunError: no such run or device, or the run's files don't fit together; a threshold that does not apply.

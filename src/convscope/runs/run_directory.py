@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("convscope")
 SHOWN = 5  # runs that an error names
 _RECORDING = threading.Lock()
+CHECKPOINTS = "checkpoint"
 FOLLOW_SECONDS = 0.2  # between two looks at events.jsonl while a training writes it
 # Names of files and checkpoints while they are written or removed.
 LEFT_OVER = re.compile(r"\.(?:tmp|old)-(?:[a-z]+\.(?:toml|json|csv|html|py|safetensors)|step-\d{9})-\d+")
@@ -74,14 +75,16 @@ class Run(ShortRepr):
         model: where the code of its network is, as `file.py:factory` or `package.module:factory`, for a run of the
             user's own code; it is imported where the network is built.
         trust_code: whether the copy of that code which the run holds may be run instead.
+        checkpoint: the name of a folder in `checkpoints`, whose weights are read in place of the best ones.
     """
 
     path: Path
     model: str = field(default="", compare=False)
     trust_code: bool = field(default=False, compare=False)
+    checkpoint: str = ""
 
     def __post_init__(self) -> None:
-        for name, kind in (("path", str | Path), ("model", str), ("trust_code", bool)):
+        for name, kind in (("path", str | Path), ("model", str), ("trust_code", bool), ("checkpoint", str)):
             if taken(given := getattr(self, name), kind) is REFUSED:
                 raise ArgumentError(f"Run: {name} is {described(given)}: give {needed(kind)}")
         if self.model and self.trust_code:
@@ -97,7 +100,12 @@ class Run(ShortRepr):
         return short_path(self, longest=100)
 
     def __str__(self) -> str:
-        return from_here(self.path)
+        return from_here(self.opened_path)
+
+    @property
+    def opened_path(self) -> Path:
+        """The directory, or the checkpoint in it whose weights are read."""
+        return self.checkpoints / self.checkpoint if self.checkpoint else self.path
 
     @property
     def report(self) -> Path:
@@ -112,7 +120,7 @@ class Run(ShortRepr):
     @property
     def checkpoints(self) -> Path:
         """The folder of what is needed to go on."""
-        return self.path / "checkpoint"
+        return self.path / CHECKPOINTS
 
     @property
     def recipe_path(self) -> Path:
@@ -297,12 +305,18 @@ class Run(ShortRepr):
             how = (
                 f"give {settings_text(model=named)}{or_trust()}"
                 if are_options()
-                else f"open it as {call_text('Run', self, model=named)}, or with trust_code=True"
+                else f"open it as {self._opened_with(named)}, or with trust_code=True"
             )
             raise RunError(
                 f"{self} is a network of {name}, and its code is not run unless you say so: {how} to run the copy "
                 "that it holds"
             )
+
+    def _opened_with(self, model: str) -> str:
+        """Return the call that opens this run with code of the user's."""
+        if not self.checkpoint:
+            return call_text("Run", self, model=model)
+        return call_text("Run", from_here(self.path), checkpoint=self.checkpoint, model=model)
 
     def spec_of_one(self) -> ModelSpec:
         """Return the spec of a run of one network; raises RunError for an ensemble's."""
@@ -332,7 +346,9 @@ class Run(ShortRepr):
         return Run(self.path / name, model=self.spec().code)
 
     def network(self) -> nn.Module:
-        """Return the network with the best weights, in evaluation mode; torch's generator is left as it was.
+        """Return the network with its weights, in evaluation mode; torch's generator is left as it was.
+
+        They are the best ones, or those of the checkpoint that this handle names.
 
         Raises:
             RunError: a file is missing or damaged, or they don't fit together.
@@ -344,18 +360,30 @@ class Run(ShortRepr):
         if spec.members is not None:
             return averaged(self._members(spec, spec.members), spec)
         weights = self.read_weights()
-        return trained_network(spec, weights, spec_path=self.spec_path, where=from_here(self.weights))
+        return trained_network(spec, weights, spec_path=self.spec_path, where=from_here(self.weights_source))
+
+    @property
+    def weights_source(self) -> Path:
+        """Where the weights are read from: the file of the best ones, or the checkpoint that this handle names."""
+        return self.opened_path if self.checkpoint else self.weights
 
     def read_weights(self) -> dict[str, Tensor]:
-        """Return the best weights, checked against their digest; raises RunError where they are missing or damaged."""
+        """Return the best weights, or those that were measured at the checkpoint, checked against their digest.
+
+        Raises:
+            RunError: they are missing or damaged.
+        """
+        from convscope.runs.checkpoint import read_checkpoint
         from convscope.runs.tensor_files import read_sealed
 
         self.require_weights()
+        if self.checkpoint:
+            return dict(read_checkpoint(self.weights_source).measured)
         return read_sealed(self.weights)
 
     def require_weights(self) -> None:
         """Raise RunError where there are no weights yet; they are not read."""
-        if not os.path.lexists(self.weights):
+        if not self.checkpoint and not os.path.lexists(self.weights):
             again = (
                 f"its training diverged in its first epoch: train anew, at a lower rate "
                 f"({from_here(self.log_path)} says why)"
@@ -469,18 +497,51 @@ RunLike: TypeAlias = str | os.PathLike[str] | Run | HasRun
 def run_of(given: RunLike, *, model: str = "", trust_code: bool = False) -> Run:
     """Return the run that is given by its path, as it is, or by an outcome; raises RunError where there is none.
 
+    The path of a checkpoint in a run, `RUN/checkpoint/step-000000042`, is the run with the weights of that checkpoint.
     `model` and `trust_code` say what code may be run, as `Run` takes them; where neither does, a run's own do.
     """
     if model or trust_code:
-        return open_run(run_of(given).path, model=model, trust_code=trust_code)
+        return _opened(replace(run_of(given), model=model, trust_code=trust_code))
     if isinstance(given, Run):
-        return open_run(given.path, model=given.model, trust_code=given.trust_code)
+        return _opened(given)
     if isinstance(given, (str, os.PathLike)):
-        return open_run(Path(given))
+        path = Path(given)
+        if not names_checkpoint(path):
+            return open_run(path)
+        folder = path.absolute()
+        return _opened(Run(folder.parent.parent, checkpoint=folder.name))
     found = getattr(given, "run", None)
     if not isinstance(found, Run):
         raise RunError(f"a {type(given).__name__} is no run: give its path, or what convscope.train returned")
     return run_of(found)
+
+
+def run_to_resume(given: RunLike) -> Run:
+    """Return the run that is to be resumed, as `run_of` does; raises RunError for one of its checkpoints.
+
+    A run goes on from its newest checkpoint, and what it wrote after an older one would be lost.
+    """
+    found = run_of(given)
+    if found.checkpoint:
+        newest = replace(found, checkpoint="")
+        raise RunError(f"{found} is a checkpoint: give the run, {newest}, which goes on from its newest one")
+    return found
+
+
+def names_checkpoint(path: Path) -> bool:
+    """Return whether a path has the form RUN/checkpoint/step-N; the folder need not be there."""
+    folder = path.absolute()
+    return folder.parent.name == CHECKPOINTS and folder.name.startswith("step-")
+
+
+def _opened(run: Run) -> Run:
+    """Return a run after the checks of `open_run`, and that its checkpoint is there."""
+    open_run(run.path, model=run.model, trust_code=run.trust_code)
+    if run.checkpoint and not run.opened_path.is_dir():
+        kept = sorted(path.name for path in run.checkpoints.glob("step-*"))
+        there = f"; it has {' and '.join(kept)}" if kept else ", and no other"
+        raise RunError(f"{replace(run, checkpoint='')} has no checkpoint {run.checkpoint}{there}")
+    return run
 
 
 def with_code(run: Run, changes: dict[str, SettingValue]) -> tuple[Run, dict[str, SettingValue]]:
@@ -503,6 +564,8 @@ def open_run(path: Path, *, model: str = "", trust_code: bool = False) -> Run:
         there = f" Runs here: {', '.join(map(str, runs[:SHOWN]))}{more}"
         raise RunError(f"there is no run at {path}.{there if runs else ' `convscope train DATA` makes one'}")
     run = Run(path, model=model, trust_code=trust_code)
+    if names_checkpoint(path):
+        raise RunError(f"{path} is a checkpoint: give the run, {path.parent.parent}")
     if not os.path.lexists(run.spec_path):
         raise RunError(f"{path} is not a run directory: it has no {NAME}")
     run.spec()  # one of another format, or half of one, is refused before anything else of the run is read

@@ -34,7 +34,7 @@ def own_images(
         run: the run.
         split: test, val or train; test, or else val, unless given.
         cache: where decoded images are kept; the usual folder unless given.
-        progress: is told of the decoding.
+        progress: called after each decoded image.
 
     Raises:
         DataError: the images are gone, were in memory, or there is no such split.

@@ -12,7 +12,7 @@ from convscope.data.memory.source import InMemory
 from convscope.recipe.recipe import Recipe
 from convscope.report.progress import ProgressOption
 from convscope.runs.events import OnEpoch
-from convscope.runs.run_directory import RunLike, run_of
+from convscope.runs.run_directory import RunLike, run_to_resume
 
 if TYPE_CHECKING:
     from convscope.runs.events import Listener
@@ -170,7 +170,7 @@ def _train(
     cache = None if cache_directory is None else Path(cache_directory)
     if resume is not None:
         require_resumable(name, runs_directory)
-        run = run_of(resume)
+        run = run_to_resume(resume)
         given = images_again(run, data, classes, run.spec().classes)
         changes = changes_of(recipe, run)
         return train_on(

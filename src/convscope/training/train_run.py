@@ -14,7 +14,7 @@ from convscope.nets.own_code import is_own
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import SettingValue
 from convscope.runs.events import Listener, OnEpoch, Silent
-from convscope.runs.run_directory import RunLike, open_run, run_of, with_code
+from convscope.runs.run_directory import RunLike, open_run, run_to_resume, with_code
 from convscope.training.distributed.launch import joined
 from convscope.training.fit_job import stopping_at_interrupts, train_job
 from convscope.training.interrupt import StopRequest
@@ -105,7 +105,7 @@ def train_on(
     """
     with joined() as group:
         listener = listener if group.first else Silent()
-        run, changes = with_code(run_of(resume), changes)
+        run, changes = with_code(run_to_resume(resume), changes)
         return resume_run(
             group,
             run,

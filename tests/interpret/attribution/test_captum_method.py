@@ -30,12 +30,12 @@ def test_a_missing_captum_is_met_with_the_command_that_installs_it() -> None:
     ("name", "method", "said"),
     [
         ("in-place", "GuidedBackprop", ()),
-        ("functional", "GuidedBackprop", ("Captum sees 0 of 2 rectifiers: this is not GuidedBackprop",)),
-        ("ReLU6", "GuidedBackprop", ("Captum sees 0 of 2 rectifiers",)),
-        ("GoogLeNet", "Deconvolution", ("Captum sees 0 of 3 rectifiers: this is not Deconvolution",)),
-        ("DenseNet", "GuidedBackprop", ("Captum sees 1 of 2 rectifiers",)),
+        ("functional", "GuidedBackprop", ("Captum hooks 0 of 2 rectifiers, so this is not GuidedBackprop",)),
+        ("ReLU6", "GuidedBackprop", ("Captum hooks 0 of 2 rectifiers",)),
+        ("GoogLeNet", "Deconvolution", ("Captum hooks 0 of 3 rectifiers, so this is not Deconvolution",)),
+        ("DenseNet", "GuidedBackprop", ("Captum hooks 1 of 2 rectifiers",)),
         ("functional", "Saliency", ()),
-        ("SiLU", "DeepLift", ("Captum sees 0 of 3 nonlinear operations",)),
+        ("SiLU", "DeepLift", ("Captum hooks 0 of 3 nonlinear operations",)),
     ],
 )
 def test_what_captum_misses_is_known_beforehand(name: str, method: str, said: tuple[str, ...]) -> None:
@@ -101,5 +101,5 @@ def test_guided_backprop_of_captum_is_the_plain_gradient_where_ours_is_not() -> 
     of = NETWORKS["GoogLeNet"]().subject
     theirs, plain = attribute(of, "captum:GuidedBackprop").values, attribute(of, "gradient").values
     assert np.allclose(theirs, plain) and not np.allclose(attribute(of, "guided-backprop").values, plain)
-    assert "Captum sees 0 of 3 rectifiers" in attribute(of, "captum:GuidedBackprop").notes[0]
+    assert "Captum hooks 0 of 3 rectifiers" in attribute(of, "captum:GuidedBackprop").notes[0]
     assert torch.is_grad_enabled()

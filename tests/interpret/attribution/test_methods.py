@@ -254,7 +254,7 @@ def test_a_row_of_numbers_has_a_number_each() -> None:
         ("occlusion", {"precision": "fp16"}, ArgumentError, "no precision 'fp16': give auto, fp32, bf16"),
         ("integrated-gradients", {"precision": "auto"}, ArgumentError, "no precision 'auto': give fp32, bf16"),
         ("integrated-gradients", {"steps": 0}, ArgumentError, "steps is 0: give 1 to 4096"),
-        ("captum:LayerGradCam", {}, ArgumentError, "captum:LayerGradCam is of a layer: take grad-cam"),
+        ("captum:LayerGradCam", {}, ArgumentError, "captum:LayerGradCam explains a layer: use grad-cam"),
         ("captum:DeepLit", {}, ArgumentError, "no method captum:DeepLit at the input. Did you mean DeepLift"),
     ],
 )

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from convscope.errors import CaptureError, DataError, GeometryError
+from convscope.interpret.features.channel_means import ChannelMeans
 from convscope.interpret.features.feature_maps import feature_maps
 from convscope.interpret.features.observed import observed_layers
 from convscope.interpret.features.random_convolution import random_convolution
@@ -54,6 +55,25 @@ def test_a_contribution_is_the_fall_of_the_score_without_the_channel(network, im
             without = first.clone()
             without[:, channel] = 0
             assert found.measures[channel] == pytest.approx(score(first) - score(without), abs=1e-5)
+
+
+def test_a_contribution_by_the_mean_puts_the_mean_in_place_of_the_channel(network, image):
+    means = ChannelMeans(values=np.linspace(0.1, 0.9, 6), data="noise")
+    found = feature_maps(image, "relu", ranking="contribution", target=1, means=means)
+    by_zero = feature_maps(image, "relu", ranking="contribution", target=1)
+    assert np.array_equal(found.at_zero, by_zero.measures) and by_zero.at_zero is None and found.means_of == "noise"
+    with torch.inference_mode():
+        first = network.norm(network.first(image.tensor)).relu()
+
+        def score(values: torch.Tensor) -> float:
+            return float(network.head(network.narrow((network.second(values) + values).relu()).mean((2, 3)))[0, 1])
+
+        for channel in range(6):
+            without = first.clone()
+            without[:, channel] = means.values[channel]
+            assert found.measures[channel] == pytest.approx(score(first) - score(without), abs=1e-5)
+    assert "when the channel is its mean over noise" in str(found) and "zero " in found._note(0)
+    assert set(found.arrays()) == {"maps", "measures", "measures_at_zero", "order"}
 
 
 def test_pages_channels_and_scales(image):

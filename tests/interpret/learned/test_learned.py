@@ -94,6 +94,8 @@ def test_an_interrupt_keeps_what_is_ready(asked: list[str]) -> None:
     found = learned_of(given(network()), find_parts(["filters", *asked]), PartOptions(), progress=interrupt)
     first = [] if asked[0] == "examples" else ["patches"]
     assert found.interrupted and list(found.parts) == ["filters", *first]
+    assert found.missing == (("examples", "health") if asked[0] == "examples" else ("health",))
+    assert f"Not measured: {', '.join(found.missing)}." in str(found)
     assert "Interrupted" in found.to_html()
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from torch import nn
 
 import convscope
 from convscope.data.preprocessing import Preprocessing
+from convscope.errors import ConvscopeError, DataError
 from convscope.interpret.look.look import look_at
 from convscope.interpret.look.options import LookOptions
 from convscope.interpret.look.prediction import image_prediction
@@ -80,7 +84,21 @@ def test_an_interrupt_keeps_what_is_ready() -> None:
     found = convscope.look(network(), IMAGE, on_part=interrupt)
     assert heard == ["Prediction", "LayerFilters", "FeatureMaps", "ChannelsAt", "Attribution"]
     assert found.interrupted and len(found.attributions) == 1 and found.checks == ()
-    assert "Interrupted" in str(found) and "Grad-CAM" in found.to_html()
+    assert found.missing == ("hires-cam", "integrated-gradients", "occlusion", "guided-backprop", "checks")
+    assert "Not measured: hires-cam, integrated-gradients" in str(found) and "Grad-CAM" in found.to_html()
+    assert found.to_dict()["missing"][-1] == "checks"
+
+
+def test_an_interrupt_that_a_part_takes_for_its_own_end_ends_the_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    def shift(*_: object, **__: object) -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise DataError("nothing was shifted")
+
+    monkeypatch.setattr("convscope.interpret.look.parts.subject_equivariance", shift)
+    found = convscope.look(network(), IMAGE, methods=["gradient"], checks=False, equivariance=True, fields=True)
+    assert found.interrupted and found.missing == ("effective fields",)
+    assert found.left_out == ("equivariance left out: nothing was shifted",)
 
 
 def test_an_interrupt_inside_occlusion_ends_the_look_with_the_map_that_there_is() -> None:
@@ -95,6 +113,7 @@ def test_an_interrupt_inside_occlusion_ends_the_look_with_the_map_that_there_is(
     found = look_at(given, options, progress=interrupt)
     assert [one.method for one in found.attributions] == ["grad-cam", "occlusion"]
     assert found.interrupted and found.attributions[1].interrupted and found.checks == ()
+    assert found.missing == ("gradient", "checks")
     assert "interrupted after" in found.to_html()
 
 
@@ -138,6 +157,26 @@ def test_an_interrupt_inside_a_part_keeps_it_and_ends_the_look() -> None:
     asked = LookOptions(methods=(), equivariance=True, visualize="2:1")
     found = look_at(subject(network().eval(), image), asked, progress=stop)
     assert found.interrupted and found.equivariance is not None and found.visualization is None
+    assert found.missing == ("visualization",)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"page": 2}, "there is no page 2 of feature maps: the 4 channels of 2 fill 1 page of 8"),
+        ({"layer": "3", "page": 3, "maps": 2}, "the 3 channels of 3 fill 2 pages of 2"),
+        ({"methods": ["gradient", "captum:NoSuch"]}, r"captum:NoSuch at the input\. The nearest: captum:"),
+        ({"target": 5}, "no class 5"),
+        ({"at": (10, 0)}, "10,0 is outside"),
+        ({"visualize": "2:4"}, "4 is none of them"),
+        ({"layer": "9"}, "no layer '9'"),
+    ],
+)
+def test_what_is_not_there_is_refused_before_any_part_is_computed(asked: dict[str, Any], message: str) -> None:
+    shown: list[object] = []
+    with pytest.raises(ConvscopeError, match=message):
+        convscope.look(network(), IMAGE, on_part=shown.append, **asked)
+    assert shown == []
 
 
 def test_several_labels_are_said() -> None:

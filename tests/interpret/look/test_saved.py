@@ -8,8 +8,8 @@ from torch import nn
 
 from convscope.errors import RunError
 from convscope.interpret.features.feature_maps import feature_maps
-from convscope.interpret.features.filters import filters
-from convscope.interpret.look.saved import save_results
+from convscope.interpret.features.filters import LayerFilters, filters
+from convscope.interpret.look.saved import save_page, save_results
 from convscope.interpret.subject import Subject
 from convscope.runs.atomic_files import WriteError
 
@@ -34,6 +34,24 @@ def test_pictures_open_and_arrays_read_back(tmp_path, results):
         assert picture.size == (-(-drawing.width // 1), -(-drawing.height // 1))
     assert files[0].read_text().startswith("<?xml")
     assert sorted(path.name for path in files[0].parent.iterdir()) == sorted(path.name for path in files)
+
+
+def test_a_figure_in_a_file_and_on_the_page_is_drawn_once(tmp_path, results, monkeypatch):
+    drawn = []
+    draw = LayerFilters.figure
+
+    def counted(self):
+        drawn.append(self)
+        return draw(self)
+
+    monkeypatch.setattr(LayerFilters, "figure", counted)
+    save_page(tmp_path, results["filters"], {"filters": results["filters"]})
+    assert len(drawn) == 1 and "<svg" in (tmp_path / "look.html").read_text(encoding="utf-8")
+
+
+def test_the_same_arrays_are_the_same_bytes(tmp_path, results):
+    first, second = (save_results(tmp_path / name, {"maps": results["filters"]}, scale=1) for name in "ab")
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
 def test_nothing_is_overwritten(tmp_path, results):

@@ -31,7 +31,7 @@ from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.events import Level, Listener, OnEpoch, Silent, State, Status
 from convscope.runs.model_spec import Members, ModelSpec, fitted_on
 from convscope.runs.predictor import Predictor
-from convscope.runs.run_directory import Run, RunLike, run_of
+from convscope.runs.run_directory import Run, RunLike, run_to_resume
 from convscope.runs.training_display import listening
 from convscope.scoring.measured import cautions
 from convscope.training.distributed.process_group import ProcessGroup
@@ -180,7 +180,7 @@ def train_ensemble_on(
         RunError: not an ensemble, fewer members than there are, or one that is complete.
     """
     listener, began = listener or Silent(), time.monotonic() if began is None else began
-    run = run_of(resume)
+    run = run_to_resume(resume)
     with run.locked():
         run.require_code()
         recipe, spec = run.recipe(), run.spec()

@@ -21,7 +21,7 @@ from torch import nn
 from convscope.api.generators import exclusive
 from convscope.api.warning_filters import warnings_ignored
 from convscope.capture.outputs import tensors_in
-from convscope.errors import ArgumentError, CaptureError, did_you_mean
+from convscope.errors import ArgumentError, CaptureError, did_you_mean, nearest_names
 from convscope.interpret.attribution.baselines import DEFAULT, baseline_of
 from convscope.interpret.attribution.captum_traps import traps
 from convscope.interpret.attribution.options import AttributionOptions
@@ -63,8 +63,9 @@ def captum_options(name: str) -> tuple[str, ...]:
     if name in _TAKES:
         return _TAKES[name]
     if name.startswith(("Layer", "Neuron")) or name in ("GuidedGradCam", "InternalInfluence"):
-        raise ArgumentError(f"{PREFIX}{name} is of a layer: take grad-cam or hires-cam, whose layers are operations")
-    hint = did_you_mean(name, _TAKES) or f" The methods: {', '.join(_TAKES)}."
+        raise ArgumentError(f"{PREFIX}{name} explains a layer: use grad-cam or hires-cam with a layer instead")
+    known = [f"{PREFIX}{one}" for one in nearest_names(name, _TAKES)]
+    hint = did_you_mean(name, _TAKES) or f" The nearest: {', '.join(known)}."
     raise ArgumentError(f"there is no method {PREFIX}{name} at the input.{hint}")
 
 

@@ -59,7 +59,7 @@ def traps(method: str, graph: Graph) -> tuple[str, ...]:
     >>> from torch import nn, randn
     >>> from convscope.capture.capture import capture
     >>> traps("GuidedBackprop", capture(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU6()), randn(1, 1, 5, 5)))
-    ('Captum sees 0 of 1 rectifier: this is not GuidedBackprop; take guided-backprop',)
+    ('Captum hooks 0 of 1 rectifier, so this is not GuidedBackprop; take guided-backprop',)
     >>> traps("Saliency", capture(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU6()), randn(1, 1, 5, 5)))
     ()
     """
@@ -79,7 +79,9 @@ def traps(method: str, graph: Graph) -> tuple[str, ...]:
         return ()
     what = "rectifier" if of.operations is _RECTIFIERS else "nonlinear operation"
     instead = f"; take {of.instead}" if of.instead else ""
-    return (f"Captum sees {len(seen)} of {len(nodes)} {what}{'s' * (len(nodes) != 1)}: this is not {method}{instead}",)
+    return (
+        f"Captum hooks {len(seen)} of {len(nodes)} {what}{'s' * (len(nodes) != 1)}, so this is not {method}{instead}",
+    )
 
 
 def _seen(node: Node, kinds: Mapping[str, str], of: _Hooks) -> bool:

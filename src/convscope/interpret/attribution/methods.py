@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from convscope.errors import ArgumentError, did_you_mean
-from convscope.interpret.attribution.captum_method import PREFIX, captum_attribution, captum_options
+from convscope.interpret.attribution.captum_method import PREFIX, captum_attribution, captum_options, import_captum
 from convscope.interpret.attribution.grad_cam import grad_cam, hires_cam
 from convscope.interpret.attribution.gradient import gradient, gradient_times_input
 from convscope.interpret.attribution.guided_backprop import guided_backprop
@@ -88,6 +88,18 @@ def find_method(name: str) -> Method:
         return Method(name=name, about=f"Captum's {of_captum}", explain=captum_attribution(of_captum), takes=takes)
     hint = did_you_mean(name, METHODS) or f" The methods: {', '.join(METHODS)}, {PREFIX}NAME."
     raise ArgumentError(f"there is no method of attribution {name!r}.{hint}")
+
+
+def require_method(name: str) -> None:
+    """Raise, before anything is computed, where a method can't be had.
+
+    Raises:
+        ArgumentError: there is no such method; the message has the nearest names.
+        CaptureError: it is Captum's, and Captum is not installed.
+    """
+    find_method(name)
+    if name.startswith(PREFIX):
+        import_captum()
 
 
 def attribute(

@@ -82,7 +82,11 @@ def at_layer(
 ) -> Attribution:
     """Return the record of a map on the cells of a layer, placed on the image by the layer's geometry."""
     layer = subject.replay.names.of_value(value)
-    even = () if layout.exact else (f"the fields of {layer} have no geometry: its cells are spread evenly",)
+    even = (
+        ()
+        if layout.exact
+        else (f"the receptive fields of {layer} are not known: its cells are spread evenly over the image",)
+    )
     return Attribution(
         network=subject.name,
         image_name=subject.image_name,
@@ -139,7 +143,7 @@ def map_asked(subject: Subject, layer: str | None) -> tuple[int, MapLayout]:
         shape = sizes_text(run.graph.shape(value)[1:]) or "one number"
         raise GeometryError(f"{layer} has no spatial map: its output is {shape}: {there}")
     if not run.tensor(value).is_floating_point():
-        raise GeometryError(f"{layer} gives whole numbers, which have no gradient: take another layer")
+        raise GeometryError(f"{layer} outputs integers, which have no gradient: take another layer")
     return value, layout
 
 

@@ -107,9 +107,10 @@ class Attribution(Pictured):
         return end if 0 < end < float(strength.max()) / 2 else None
 
     def arrays(self) -> dict[str, Array]:
-        """Return the numbers that are kept beside a picture: the cells, the map, and the map of each channel."""
+        """Return the numbers that are kept beside a picture: the cells of a layer, the map, and each channel's."""
+        cells = {"cells": self.cells} if self.layer else {}
         values = {} if self.values is None else {"values": self.values}
-        return {"cells": self.cells, "map": self.map, **values}
+        return {**cells, "map": self.map, **values}
 
     def tiles(self) -> list[Tile]:
         """Return the pictures: the image, the map over it, the map alone, and the cells of a layer."""
@@ -190,7 +191,7 @@ class Attribution(Pictured):
             baseline: what replaced the image or its parts; "" for a method without.
             measures: what belongs to the method, such as its steps and the completeness gap, by name.
             has_evidence: whether any cell is positive.
-            cells: the map on the layer's cells, as rows.
+            cells: the map on the layer's cells, as rows; None of a map at the input, which is `map`.
             map: the map on the image, as rows.
             notes: remarks.
             interrupted: whether Ctrl-C ended it early.
@@ -207,7 +208,7 @@ class Attribution(Pictured):
             "baseline": self.baseline,
             "measures": self.measures,
             "has_evidence": self.has_evidence,
-            "cells": self.cells,
+            "cells": self.cells if self.layer else None,
             "map": self.map,
             "notes": self.notes,
             "interrupted": self.interrupted,

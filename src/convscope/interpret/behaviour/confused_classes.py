@@ -60,7 +60,7 @@ def confused_classes(
         layer: whose channels; the last observed layer with a map unless given.
         data: what to call the images.
         classes: names of the network's classes.
-        progress: is told of each batch.
+        progress: called after each batch.
 
     Raises:
         DataError: no images, or such as have not one class of the network's each, or none of a pair's classes.
@@ -99,7 +99,7 @@ def confused_classes(
     found = []
     for number, (a, b) in enumerate(asked):
         found.append(_pair(replays, images, normalization, chosen, (a, b), predicted, known, data))
-        progress(number + 1, len(asked), "what parts confused classes")
+        progress(number + 1, len(asked), "what separates confused classes")
     return ConfusedClasses(
         network=graph.name, data=data, layer=chosen, classes=known, confusion=confusion, pairs=tuple(found)
     )
@@ -142,7 +142,7 @@ def _numbers(pair: tuple[int | str, int | str], known: Sequence[str]) -> tuple[i
             raise GeometryError(f"there is no class {asked}: there are {len(known)}, 0 to {len(known) - 1}")
         found.append(number)
     if found[0] == found[1]:
-        raise GeometryError(f"{known[found[0]]} twice: what parts two classes needs two")
+        raise GeometryError(f"{known[found[0]]} twice: separating classes takes two")
     return found[0], found[1]
 
 
@@ -169,7 +169,7 @@ def _pair(
     for own in pair:
         rows = np.flatnonzero(images.labels == own)
         if not len(rows):
-            raise DataError(f"{data} has no images of {known[own]}, so nothing is known of what parts it")
+            raise DataError(f"{data} has no images of {known[own]}, so nothing is known of what separates it")
         # Evenly over the class, so that the order of the files does not decide.
         taken = rows[spaced_rows(len(rows), _MOST_OF_A_CLASS)]
         sides.append(_side(replays, images, normalization, layer, pair, taken))

@@ -176,7 +176,7 @@ class ConfusedClasses(Pictured):
             values,
             rows=[self.pair_name(pair) for pair in self.pairs],
             columns=[str(channel) for channel in channels],
-            title=f"{self.layer}: channels that part confused classes",
+            title=f"{self.layer}: channels that separate confused classes",
             scale=ColourScale.of(values, kind="diverging"),
             unit="difference of means, standard deviations (above 0: larger for the first class)",
             column_axis="channel",

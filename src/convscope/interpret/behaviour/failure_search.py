@@ -55,7 +55,7 @@ def failure_search(
         classes: names of the network's classes.
         batch_size: images in a forward pass; by the memory that one takes unless given.
         dtype: that the network computes in; float32 unless given.
-        progress: is told of each batch of images.
+        progress: called after each batch of images.
 
     Raises:
         DataError: no images.

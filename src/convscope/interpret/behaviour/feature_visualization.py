@@ -59,7 +59,7 @@ def feature_visualization(
         patches: of this layer on these images, where they were searched before.
         data: what to call the images.
         seed: of the start and of the movements.
-        progress: is told of each step.
+        progress: called after each step.
 
     Raises:
         DataError: no images.

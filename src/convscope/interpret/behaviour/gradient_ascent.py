@@ -70,7 +70,7 @@ class GradientAscent:
 
         Args:
             steps: at most.
-            progress: is told of each.
+            progress: called after each step.
             what: this is.
         """
         try:

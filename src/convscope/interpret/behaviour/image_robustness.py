@@ -24,7 +24,7 @@ from convscope.report.short_repr import ShortRepr, image_label
 from convscope.report.svg import Drawing
 from convscope.report.table import Cell, Column, Row, Table
 
-_SEVERAL_LABELS = "of several labels the most probable one is followed"
+_SEVERAL_LABELS = "an image may have several labels: the most probable one is compared"
 _AT_ONCE = 64  # distorted copies in a forward pass at most
 
 
@@ -175,8 +175,8 @@ class ImageRobustness(Pictured):
     def document(self) -> Document:
         """Return what is shown: the table and the distorted images."""
         caption = (
-            "The weakest of each kind that changes the prediction; what comes in from outside the image is its nearest "
-            "pixel."
+            "The weakest of each kind that changes the prediction; pixels from outside the image repeat those of its "
+            "edge."
         )
         blocks: tuple[Block, ...] = (
             *(Callout("note", note) for note in self.notes),
@@ -210,7 +210,7 @@ def image_robustness(subject: Subject, *, progress: Progress = no_progress) -> I
     pixels = subject.pixels
     normalization = subject.normalization
     if pixels is None or normalization is None:
-        raise DataError(f"{subject.image_name} is no image of 8 bits, so that no distortion of it is defined")
+        raise DataError(f"{subject.image_name} is no 8-bit image, and distortions are of those only")
     count = subject.replay.class_scores.shape[1]
     names = tuple(subject.class_name(number) for number in range(count))
     image = ImageSet(np.ascontiguousarray(pixels)[None], np.array([SEVERAL]), [subject.image_name])

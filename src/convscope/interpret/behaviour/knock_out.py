@@ -29,7 +29,8 @@ from convscope.interpret.behaviour.labelled_images import (
     require_labels,
 )
 from convscope.interpret.behaviour.network_tail import Tail
-from convscope.interpret.features.observed import AxesOfMaps, MapAxes, checked_channels, observed_of
+from convscope.interpret.features.channel_means import channel_moments
+from convscope.interpret.features.observed import AxesOfMaps, checked_channels, observed_of
 from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, no_progress
 
@@ -63,7 +64,7 @@ def channel_knock_out(
         data: what to call the images.
         classes: names of the network's classes.
         batch_size: images in a forward pass; by the memory that one takes unless given.
-        progress: is told of each batch.
+        progress: called after each batch.
 
     Raises:
         DataError: no images, or such as have not one class of the network's each.
@@ -89,7 +90,9 @@ def channel_knock_out(
     groups = [chosen] if together else [(channel,) for channel in chosen]
     batches = Batches(images, batch_size=batch_size or batch_of(graph, len(images)), device=replays.device,
                       normalization=normalization)  # fmt: skip
-    means, deviations = _moments(replays, batches, layer, AxesOfMaps(names).of(observed.value), progress)
+    means, deviations = channel_moments(
+        replays, batches, layer, AxesOfMaps(names).of(observed.value), progress=progress
+    )
     found = _Counts(len(groups), count)
     try:
         for pixels, labels, _ in batches:
@@ -153,27 +156,6 @@ def _replaced(tail: Tail, means: Floats, groups: Sequence[Sequence[int]]) -> Ite
             at = torch.tensor(group, device=numbers.device)
             numbers.movedim(axis, -1)[..., at] = levels[at]
             yield numbers
-
-
-def _moments(
-    replays: Replays, batches: Batches, layer: str, axes: MapAxes, progress: Progress
-) -> tuple[Floats, Floats]:
-    """Return the mean and standard deviation of each channel over images and positions, (C,) each."""
-    count = 0
-    total: Floats | float = 0.0
-    squares: Floats | float = 0.0
-    done, images = 0, len(batches.image_set)
-    assert axes.channels is not None
-    for pixels, _, _ in batches:
-        for _, values in replays.values_as_they_come(pixels, wanted=[layer]):
-            columns = values.movedim(axes.channels, -1).flatten(0, -2).double()
-            count += len(columns)
-            total = total + columns.sum(0).cpu().numpy()
-            squares = squares + columns.square().sum(0).cpu().numpy()
-        done += len(pixels)
-        progress(done, images, f"means of {layer}")
-    mean = np.asarray(total / count, np.float64)
-    return mean, np.sqrt(np.maximum(squares / count - mean**2, 0.0))
 
 
 def _normalization_after(graph: Graph, value: int) -> str:

@@ -51,7 +51,7 @@ def layer_similarity(
         second_layers: names in the second; as `layers` unless given.
         data: what to call the images.
         batch_size: images in a batch, at least 4; 128, or fewer for large networks, unless given.
-        progress: is told of each batch.
+        progress: called after each batch.
 
     Raises:
         DataError: fewer than 4 images, or such a batch size.

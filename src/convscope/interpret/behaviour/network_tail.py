@@ -58,7 +58,7 @@ class Tail:
     def class_scores(self, numbers: torch.Tensor) -> torch.Tensor:
         """Return the score of each class, (N, classes), with these numbers in the value's place."""
         for value in self._after - {self.index}:
-            self._executor.forget(value)
+            self._executor.free(value)
         self._executor.replace(self.index, numbers)
         return by_class(self._executor.tensor(self._output))
 

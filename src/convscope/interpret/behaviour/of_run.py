@@ -1,4 +1,8 @@
-"""How a run's network behaves over its own images: one public function for each question."""
+"""How a run's network behaves over its own images: one public function for each question.
+
+In the examples `run` is LeNet-5 after an epoch on the built-in digits:
+`convscope.train("digits", convscope.Recipe(model="lenet5", epochs=1))`.
+"""
 
 from __future__ import annotations
 
@@ -53,6 +57,10 @@ def knock_out(
         DataError: its images can't be read, or have several labels each.
         CaptureError: no such layer, or one without channels.
         GeometryError: no such channel.
+
+    >>> found = knock_out(run, "act1", channels=[0, 1])
+    >>> found.right_mean.shape, len(found.knocked)  # right predictions by channel and class
+    ((2, 10), 2)
     """
     with opened_run(run, split, progress) as found:
         return channel_knock_out(
@@ -75,6 +83,10 @@ def robustness(
     Raises:
         RunError: no such run.
         DataError: its images can't be read.
+
+    >>> found = robustness(run, progress=False)
+    >>> [failure.distortion.name for failure in found.failures]
+    ['shift', 'rotation', 'blur', 'brightness', 'crop']
     """
     with opened_run(run, split, progress) as found:
         return failure_search(
@@ -107,6 +119,10 @@ def similarity(
         RunError: no such run.
         DataError: its images can't be read, or are fewer than 4.
         CaptureError: no such layer, or the other network does not take the run's images.
+
+    >>> found = similarity(run, "lenet5", layers=["c1", "c3"], other_layers=["c1"])
+    >>> found.similarity.shape, found.data
+    ((2, 1), 'digits, test')
     """
     second = given_network(load(other), None, 0)
     with opened_run(run, split, progress) as found:
@@ -133,7 +149,7 @@ def confusions(
     split: str | None = None,
     progress: ProgressOption = False,
 ) -> ConfusedClasses:
-    """Find what parts the classes that a run's network confuses most: channels of its last map, and mistaken images.
+    """Find what separates the classes that a run's network confuses most: channels of its last map, mistaken images.
 
     Args:
         run: as of `knock_out`.
@@ -146,6 +162,10 @@ def confusions(
         RunError: no such run.
         DataError: its images can't be read, or have several labels each.
         CaptureError: no such layer, or no layer with a map.
+
+    >>> found = confusions(run, pairs=1)
+    >>> len(found.pairs), len(found.classes)
+    (1, 10)
     """
     with opened_run(run, split, progress) as found:
         return confused_classes(
@@ -166,6 +186,10 @@ def calibration(run: RunLike | Predictor, split: str | None = None, *, progress:
     Raises:
         RunError: no such run.
         DataError: its images can't be read, or have several labels each.
+
+    >>> found = calibration(run)
+    >>> found.images
+    179
     """
     with opened_run(run, split, progress) as found:
         return reliability(
@@ -201,6 +225,10 @@ def visualize(
         DataError: its images can't be read.
         CaptureError: no such layer, or one without channels.
         GeometryError: no such channel.
+
+    >>> found = visualize(run, "act1", channels=[2], steps=8)
+    >>> found.pictures.shape, found.channels
+    ((1, 32, 32, 1), (2,))
     """
     with opened_run(run, split, progress) as found:
         return feature_visualization(

@@ -198,7 +198,7 @@ def reliability(
         objective: how scores become probabilities; a softmax unless given.
         temperature: what scores are divided by, such as the run's.
         data: what to call the images.
-        progress: is told of each batch.
+        progress: called after each batch.
 
     Raises:
         DataError: no images, or 1 where a temperature is fitted, or such as have not one class of the network's each;

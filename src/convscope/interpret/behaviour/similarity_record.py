@@ -139,8 +139,6 @@ class LayerSimilarity(Pictured):
             *(Callout("note", remark) for remark in self.remarks()),
             facts,
             self.table(),
-            Figure(
-                self.figure, "1: equal but for a turn and a scale. Layers that are the same for all images: hatched."
-            ),
+            Figure(self.figure, "1: equal up to rotation and scale. Layers that are the same for all images: hatched."),
         )
         return Document(f"Similarity of layers: {self.first} and {self.second}", blocks)

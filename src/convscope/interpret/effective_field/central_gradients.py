@@ -66,7 +66,7 @@ def gradients_at_initialization(
         sample: an input (1, C, H, W) of the right type, on the right device.
         seeds: draws.
         seed: of the first draw; the others follow.
-        progress: is told of each draw.
+        progress: called after each draw.
     """
     drawn = copy.deepcopy(replays.network)
     kept: tuple[str, ...] = ()

@@ -81,7 +81,7 @@ def linear_probes(
         normalization: of the network's input.
         layers: the names of layers.
         classes: how many.
-        progress: is told of each batch and each fit.
+        progress: called after each batch and each fit.
 
     Raises:
         DataError: no images, or too few to fit.

@@ -106,8 +106,8 @@ class TorchExecutor:
         """Return the values known before execution: inputs, parameters and buffers."""
         return {index: tensor for index, tensor in self._tensors.items() if self.graph.values[index].producer is None}
 
-    def forget(self, value: int) -> None:
-        """Let go of a value's memory; it is computed again where it is asked for."""
+    def free(self, value: int) -> None:
+        """Free a value's memory; it is computed again where it is asked for."""
         if self.graph.values[value].producer is not None:
             self._tensors.pop(value, None)
 

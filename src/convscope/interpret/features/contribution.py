@@ -23,10 +23,19 @@ def gradient_times_activation(subject: Subject, value: int, target: int) -> Floa
     return _by_channel(subject, value, gradient * run.tensor(value))
 
 
-def contributions(subject: Subject, value: int, target: int, *, progress: Progress = no_progress) -> Floats:
-    """Return how far a class's score falls when a channel is 0 everywhere, for each channel in turn, (C,).
+def contributions(
+    subject: Subject, value: int, target: int, *, levels: Floats | None = None, progress: Progress = no_progress
+) -> Floats:
+    """Return how far a class's score falls when a channel has one level everywhere, for each channel in turn, (C,).
 
     Only the operations after the layer are computed again, for some channels at once.
+
+    Args:
+        subject: the network and the image.
+        value: the layer's, by index.
+        target: the class.
+        levels: of each channel, such as its mean over a data set, (C,); 0 unless given.
+        progress: called after each batch of channels.
     """
     run = subject.replay
     axes = AxesOfMaps(run.names).of(value)
@@ -43,7 +52,7 @@ def contributions(subject: Subject, value: int, target: int, *, progress: Progre
             if axes.channels is None:
                 without[row] = 0
             else:
-                without[row].select(axis - 1, channel).zero_()
+                without[row].select(axis - 1, channel).fill_(0.0 if levels is None else float(levels[channel]))
         inputs = subject.tensor.repeat(len(channels), *[1] * (subject.tensor.ndim - 1))
         scores = subject.replays.class_scores_given({name: without}, inputs)
         found.append(score - scores[:, target].double())

@@ -11,6 +11,7 @@ import torch
 
 from convscope.arrays import Array, Floats
 from convscope.errors import GeometryError, did_you_mean
+from convscope.interpret.features.channel_means import ChannelMeans
 from convscope.interpret.features.contribution import contributions, gradient_times_activation
 from convscope.interpret.features.observed import (
     checked_channels,
@@ -21,9 +22,9 @@ from convscope.interpret.features.observed import (
 )
 from convscope.interpret.subject import Subject
 from convscope.report.colour_maps import ColourScale, is_constant, number_text, range_text
-from convscope.report.document import Block, Callout, Document, Fact, Facts
+from convscope.report.document import Block, Callout, Document, Fact, Facts, Figure
 from convscope.report.documented import Pictured
-from convscope.report.image_grid import Tile, grid_figure, image_grid
+from convscope.report.image_grid import Tile, grid_text, image_grid
 from convscope.report.json_values import json_dict
 from convscope.report.progress import Progress, no_progress
 from convscope.report.short_repr import image_label
@@ -37,7 +38,7 @@ PAGE = 24  # maps on a page
 _MEASURES: Mapping[ChannelRanking, str] = {
     "order": "by number",
     "energy": "by energy, the mean square over positions",
-    "contribution": "by contribution: the fall of the score of {} when the channel is 0",
+    "contribution": "by contribution: the fall of the score of {} when the channel is {}",
     "gradient": "by gradient × activation for {}, summed over positions",
 }
 
@@ -53,6 +54,8 @@ class FeatureMaps(Pictured):
         maps: of all channels, (C, *S); of a vector (C,) alone.
         ranking: by which measure channels are ordered.
         measures: of each channel, (C,).
+        at_zero: of a contribution by the mean, the fall of the score when the channel is 0 instead, (C,); else None.
+        means_of: the images over which the mean was taken; "" where there is none.
         target: the class whose score the ranking is about; "" for the others.
         order: all channels, the first in rank first.
         page: which part of them is drawn, from 1.
@@ -72,6 +75,8 @@ class FeatureMaps(Pictured):
     order: tuple[int, ...]
     page: int = 1
     per_page: int = PAGE
+    at_zero: Floats | None = None
+    means_of: str = ""
     target: str = ""
     scale: ScaleOf = "layer"
     network_range: tuple[float, float] | None = None
@@ -100,7 +105,8 @@ class FeatureMaps(Pictured):
 
     def arrays(self) -> dict[str, Array]:
         """Return the numbers that are kept beside a picture: all maps, their measures and the order."""
-        return {"maps": self.maps, "measures": self.measures, "order": np.array(self.order, np.int64)}
+        at_zero = {} if self.at_zero is None else {"measures_at_zero": self.at_zero}
+        return {"maps": self.maps, "measures": self.measures, **at_zero, "order": np.array(self.order, np.int64)}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as JSON's types, without those of the maps, which `arrays` has.
@@ -112,7 +118,9 @@ class FeatureMaps(Pictured):
             shape: channels, then positions.
             ranking: by which measure channels are ordered.
             target: the class whose score the ranking is about; "" where it is about none.
-            channels: those of this page, each with channel, measure, least and largest value, constant, not_finite.
+            means_of: the images whose mean replaces a channel for its contribution; "" where 0 does, or nothing.
+            channels: those of this page, each with channel, measure, measure_at_zero (of a contribution by the mean,
+                else None), least and largest value, constant, not_finite.
             page: which page.
             pages: of how many.
             scale: whether each map, the layer or the network has one colour scale.
@@ -125,6 +133,7 @@ class FeatureMaps(Pictured):
             "shape": self.maps.shape,
             "ranking": self.ranking,
             "target": self.target,
+            "means_of": self.means_of,
             "channels": [self._channel(channel) for channel in self.shown],
             "page": self.page,
             "pages": self.pages,
@@ -151,7 +160,8 @@ class FeatureMaps(Pictured):
             facts.append(Fact("page", f"{self.page} of {self.pages}", self.page))
         caption = "" if self.is_vector else "A larger value is lighter on a scale from 0, orange on one around 0."
         blocks: list[Block] = [Callout("note", note) for note in self.notes]
-        blocks += [Facts(tuple(facts)), grid_figure(self._tiles(), **self._settings(), caption=caption)]
+        text = grid_text(self._tiles(), subtitle=self._settings()["subtitle"])
+        blocks += [Facts(tuple(facts)), Figure(self.figure, caption, text)]
         return Document(f"Feature maps of {self.layer} of {self.network}", tuple(blocks))
 
     def _channel(self, channel: int) -> dict[str, Any]:
@@ -160,6 +170,7 @@ class FeatureMaps(Pictured):
         return {
             "channel": channel,
             "measure": float(self.measures[channel]),
+            "measure_at_zero": None if self.at_zero is None else float(self.at_zero[channel]),
             "least": float(finite.min()) if finite.size else None,
             "largest": float(finite.max()) if finite.size else None,
             "constant": is_constant(values),
@@ -167,7 +178,8 @@ class FeatureMaps(Pictured):
         }
 
     def _ranked(self) -> str:
-        return _MEASURES[self.ranking].format(self.target)
+        level = f"its mean over {self.means_of}" if self.means_of else "0"
+        return _MEASURES[self.ranking].format(self.target, level)
 
     def _image(self) -> str:
         return image_label(self.image_name)
@@ -204,11 +216,19 @@ class FeatureMaps(Pictured):
         own = self.scale == "map"
         for channel in self.shown:
             plane = middle_plane(self.maps[channel])
-            number = number_text(self.measures[channel])
-            signed = f"score {'' if number.startswith('-') else '+'}{number}"
-            note = {"order": "", "energy": f"energy {number}"}.get(self.ranking, signed)
-            tiles.append(Tile(plane, f"channel {channel}", note, ColourScale.of(plane) if own else None))
+            tiles.append(Tile(plane, f"channel {channel}", self._note(channel), ColourScale.of(plane) if own else None))
         return tiles
+
+    def _note(self, channel: int) -> str:
+        """Return the measure of a channel, as it is written below its map."""
+        if self.ranking == "order":
+            return ""
+        measure = self.measures[channel]
+        if self.ranking == "energy":
+            return f"energy {number_text(measure)}"
+        if self.at_zero is None:
+            return f"score {_signed(measure)}"
+        return f"mean {_signed(measure)}, zero {_signed(self.at_zero[channel])}"
 
 
 def feature_maps(
@@ -217,6 +237,7 @@ def feature_maps(
     *,
     ranking: ChannelRanking = "energy",
     target: int | str | None = None,
+    means: ChannelMeans | None = None,
     channels: Sequence[int] = (),
     page: int = 1,
     per_page: int = PAGE,
@@ -228,10 +249,12 @@ def feature_maps(
     Args:
         subject: the network and the image.
         layer: a layer or operation by name; the first layer with weights, after its activation, unless given.
-        ranking: "energy" (mean square), "contribution" (by how much the class's score falls when the channel is 0),
-            "gradient" (gradient times activation, summed), or "order" (by number). The measures of a class's score
-            may be negative; channels are ranked by their absolute value.
+        ranking: "energy" (mean square), "contribution" (by how much the class's score falls when the channel is at
+            its mean over a data set, or 0 where none is given), "gradient" (gradient times activation, summed), or
+            "order" (by number). The measures of a class's score may be negative; channels are ranked by their absolute
+            value.
         target: the class of the score, by number or name; the predicted one unless given.
+        means: of the layer's channels, for their contributions; 0 replaces a channel unless given.
         channels: only these, in this order.
         page: which part of the channels is drawn, from 1.
         per_page: how many are drawn at once.
@@ -258,8 +281,12 @@ def feature_maps(
         maps = maps.reshape(len(maps))
     by_score = ranking in ("contribution", "gradient")
     number = subject.target(target) if by_score or target is not None else 0
+    at_zero = None
     if ranking == "contribution":
         measures = contributions(subject, value, number, progress=progress)
+        if means is not None:
+            at_zero = measures
+            measures = contributions(subject, value, number, levels=means.values, progress=progress)
     elif ranking == "gradient":
         measures = gradient_times_activation(subject, value, number)
     else:
@@ -267,9 +294,7 @@ def feature_maps(
     strength = np.where(np.isnan(measures), np.inf, np.abs(measures))
     order = np.arange(len(maps)) if ranking == "order" else np.argsort(-strength, kind="stable")
     chosen = checked_channels(channels, len(maps), layer) or tuple(int(channel) for channel in order)
-    pages = max(1, -(-len(chosen) // max(1, per_page)))
-    if not 1 <= page <= pages or per_page < 1:
-        raise GeometryError(f"page {page} of {per_page} maps each: {layer} has {plural(pages, 'page')} of them, from 1")
+    _require_page(len(chosen), layer, page, per_page)
     return FeatureMaps(
         network=subject.name,
         image_name=subject.image_name,
@@ -277,6 +302,8 @@ def feature_maps(
         maps=maps,
         ranking=ranking,
         measures=measures,
+        at_zero=at_zero,
+        means_of="" if means is None or at_zero is None else means.data,
         order=chosen,
         page=page,
         per_page=per_page,
@@ -286,6 +313,32 @@ def feature_maps(
         picture=subject.pixels,
         notes=(*subject.notes, *_notes(layer, maps)),
     )
+
+
+def require_page(subject: Subject, layer: str, *, page: int, per_page: int) -> None:
+    """Raise, before any map is ranked, where a layer has no such page of feature maps.
+
+    Args:
+        subject: the network and the image.
+        layer: as of `feature_maps`.
+        page: from 1.
+        per_page: how many maps a page has.
+
+    Raises:
+        CaptureError: there is no such layer, or it has no channels.
+        GeometryError: there is no such page.
+    """
+    layer = layer or first_observed(subject.replay.names)
+    _require_page(len(sample_maps(subject.replay, subject.replay.find(layer), of=layer)), layer, page, per_page)
+
+
+def _require_page(count: int, layer: str, page: int, per_page: int) -> None:
+    pages = max(1, -(-count // max(1, per_page)))
+    if not 1 <= page <= pages or per_page < 1:
+        raise GeometryError(
+            f"there is no page {page} of feature maps: the {plural(count, 'channel')} of {layer} fill "
+            f"{plural(pages, 'page')} of {per_page}"
+        )
 
 
 def _network_range(subject: Subject) -> tuple[float, float]:
@@ -310,6 +363,11 @@ def _notes(layer: str, maps: Floats) -> list[str]:
     if maps.ndim > 3:
         notes.append(f"{layer} has maps of {shape(maps.shape[1:])}: of each the middle slice is drawn")
     return notes
+
+
+def _signed(number: float) -> str:
+    text = number_text(number)
+    return text if text.startswith("-") else f"+{text}"
 
 
 def _require_one_of(name: str, given: str, known: Sequence[str]) -> None:

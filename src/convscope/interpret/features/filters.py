@@ -16,9 +16,9 @@ from convscope.interpret.execution.torch_executor import as_array
 from convscope.interpret.features.observed import middle_plane
 from convscope.interpret.replay.replay import Replay
 from convscope.report.colour_maps import ColourScale, hatched, number_text, range_text
-from convscope.report.document import Block, Callout, Document, Fact, Facts
+from convscope.report.document import Block, Callout, Document, Fact, Facts, Figure
 from convscope.report.documented import Pictured
-from convscope.report.image_grid import Tile, grid_figure, image_grid
+from convscope.report.image_grid import Tile, grid_text, image_grid
 from convscope.report.json_values import json_dict
 from convscope.report.svg import Drawing
 from convscope.report.units import few, plural, shape
@@ -133,7 +133,8 @@ class LayerFilters(Pictured):
         ]
         if self.pages > 1:
             facts.append(Fact("page", f"{self.page} of {self.pages}", self.page))
-        figure = grid_figure(self._tiles(), **self._settings(), caption=_CAPTIONS[self.form])
+        text = grid_text(self._tiles(), subtitle=self._settings()["subtitle"])
+        figure = Figure(self.figure, _CAPTIONS[self.form], text)
         blocks: list[Block] = [*(Callout("note", note) for note in self.notes), Facts(tuple(facts)), figure]
         return Document(f"Filters of {self.layer} of {self.network}", tuple(blocks))
 

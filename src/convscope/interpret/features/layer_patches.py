@@ -13,9 +13,9 @@ from convscope.data.records import Labels, Pixels
 from convscope.interpret.features.cell_boxes import CellBox, CellBoxes, cropped
 from convscope.interpret.features.patch_search import LayerMaxima
 from convscope.report.colour_maps import number_text
-from convscope.report.document import Block, Callout, Document
+from convscope.report.document import Block, Callout, Document, Figure
 from convscope.report.documented import Pictured
-from convscope.report.image_grid import Tile, grid_figure, image_grid
+from convscope.report.image_grid import Tile, grid_text, image_grid
 from convscope.report.json_values import json_dict
 from convscope.report.short_repr import ShortRepr
 from convscope.report.svg import Drawing
@@ -141,9 +141,9 @@ class LayerPatches(Pictured):
         box = self._box(layer.channels - 1, tuple(size // 2 for size in layer.positions))
         if box is not None and not box.exact:
             notes.append(Callout("note", f"the receptive field of {layer.name} is not known exactly"))
-        figure = grid_figure(list(self._tiles()), **self._settings(), caption=(
-            "Each crop is what the cell with the channel's largest value reads of an image; padding is hatched."
-        ))  # fmt: skip
+        caption = "Each crop is what the cell with the channel's largest value reads of an image; padding is hatched."
+        text = grid_text(list(self._tiles()), subtitle=self._settings()["subtitle"])
+        figure = Figure(self.figure, caption, text)
         return Document(f"Top patches of {layer.name} of {self.of.network}", (*notes, figure))
 
     def _settings(self) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def network_health(
         data: what to call the images.
         layers: names of layers or operations; those of all activations unless given, or of all layers with weights
             where there is no activation.
-        progress: is told of each batch.
+        progress: called after each batch.
 
     Raises:
         DataError: no images.

@@ -177,7 +177,7 @@ class ExplainedImages(Pictured):
         if self.method != "Grad-CAM":
             yield f"no layer has a map for Grad-CAM, so this is: {self.method}, {self.images[0].attribution.where()}"
         if self.stopped:
-            yield "fewer images than usual: the time for them was over"
+            yield "fewer images than usual, as the time for them was over"
 
     def _caption(self) -> str:
         return (

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TypeAlias
 
 from convscope.api.annotations import NotNegative, Positive
@@ -18,11 +14,12 @@ from convscope.capture.load import ModelLike
 from convscope.data.memory.source import InMemory
 from convscope.errors import ConvscopeError
 from convscope.interpret.behaviour.other_network import other_network
+from convscope.interpret.interrupts import noted_interrupts
 from convscope.interpret.learned.network_on_data import NetworkOnData, network_on_data
 from convscope.interpret.learned.parts import PARTS, LearnedPart, PartOptions, find_parts, some_inputs
 from convscope.interpret.learned.record import Learned
 from convscope.report.documented import Documented
-from convscope.report.progress import Progress, ProgressOption, progress_of
+from convscope.report.progress import ProgressOption, progress_of
 
 OnLearnedPart: TypeAlias = Callable[[str, Documented], None]
 """What is called with the title of each part, and the part, once it is ready."""
@@ -105,66 +102,28 @@ def learned_of(
             options.layer
         )  # raises where there is no such layer
     refused: ConvscopeError | None = None
-    with _interrupts() as interrupts:
+    missing = [part.name for part in parts]
+    with noted_interrupts() as interrupts:
         for part in parts:
             try:
                 with progress_of(progress) as report:
                     images = given.some(options.images or part.images)
-                    result = part.compute(given, images, options, interrupts.noting(report))
+                    result: Documented | str = part.compute(given, images, options, interrupts.noting(report))
             except ConvscopeError as error:
                 refused = refused or error
-                found = found.with_part(part, f"{part.name} left out: {error}")
-                continue
+                result = f"{part.name} left out: {error}"
             except KeyboardInterrupt:
-                return replace(found, interrupted=True)
+                return replace(found, interrupted=True, missing=tuple(missing))
             found = found.with_part(part, result)
+            missing.remove(part.name)
             try:
-                if on_part is not None:
+                if on_part is not None and not isinstance(result, str):
                     with changes_undone():
                         on_part(part.title, result)
             except KeyboardInterrupt:
                 interrupts.came = True
             if interrupts.came:
-                return replace(found, interrupted=True)
+                return replace(found, interrupted=True, missing=tuple(missing))
     if refused is not None and not found.parts:
         raise refused
     return found
-
-
-@dataclass
-class _Interrupts:
-    """Whether the user interrupted: a part that returns what it has so far does not say so."""
-
-    came: bool = False
-
-    def noting(self, progress: Progress) -> Progress:
-        """Return the progress with a note of the interrupt that it raises."""
-
-        def noted(done: int, total: int, what: str) -> None:
-            try:
-                progress(done, total, what)
-            except KeyboardInterrupt:
-                self.came = True
-                raise
-
-        return noted
-
-
-@contextmanager
-def _interrupts() -> Iterator[_Interrupts]:
-    """Note Ctrl-C inside, beside what the handler of the process does with it."""
-    found = _Interrupts()
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield found
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        found.came = True
-        before(number, frame)
-
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield found
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -106,7 +106,7 @@ def network_on_data(
         data: what `convscope.evaluate` takes: images in class folders, a table, or images in memory.
         split: test, val or train; test, or else val, or else train, unless given.
         seed: of the weights of a model that has none of its own.
-        progress: is told of the decoding.
+        progress: called after each decoded image.
         network: the model, where it is built already.
 
     Raises:

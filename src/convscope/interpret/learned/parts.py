@@ -102,7 +102,7 @@ def find_parts(names: Iterable[str] = (), *, every: bool = False, with_other: bo
     asked = set(names)
     for name in sorted(asked - set(PARTS)):
         hint = did_you_mean(name, PARTS) or f" The parts: {', '.join(PARTS)}."
-        raise ArgumentError(f"there is no part {name!r} of what a network learned.{hint}")
+        raise ArgumentError(f"there is no part {name!r} of a look over a data set.{hint}")
     found = [part for part in PARTS.values() if every or (part.name in asked if asked else part.quick)]
     if with_other and not asked and PARTS["similarity"] not in found:
         found = [part for part in PARTS.values() if part in found or part.name == "similarity"]
@@ -247,7 +247,7 @@ _PARTS = (
         name="patches", title="Top patches", about="the image regions that excite each channel most", compute=_patches
     ),
     LearnedPart(
-        name="confusions", title="Confused classes", about="which classes are confused, and what parts them",
+        name="confusions", title="Confused classes", about="which classes are confused, and what separates them",
         compute=_confusions,
     ),
     LearnedPart(

@@ -19,6 +19,7 @@ from convscope.interpret.equivariance.record import Equivariance
 from convscope.interpret.features.filters import LayerFilters
 from convscope.interpret.features.top_patches import TopPatches
 from convscope.interpret.health.layer_health import NetworkHealth
+from convscope.interpret.interrupts import interrupted_text
 from convscope.interpret.learned.explained_images import ExplainedImages
 from convscope.interpret.learned.page import part_section, shown_layers
 from convscope.interpret.learned.parts import PARTS, LearnedPart
@@ -44,7 +45,7 @@ class Learned(Documented):
         filters: the weights of the first layer.
         examples: what the prediction depends on, for some right and some wrong images.
         patches: the image regions that excite each channel most.
-        confusions: which classes are confused, and what parts them.
+        confusions: which classes are confused, and what separates them.
         calibration: how often predictions of each confidence are right.
         health: dead and saturated units, effective rank.
         norms: of outputs and gradients by layer over the training.
@@ -56,6 +57,7 @@ class Learned(Documented):
         similarity: linear CKA of all layers.
         visualization: pictures that excite channels.
         not_asked: the names of the parts that were not asked for.
+        missing: the names of the parts that were asked for, and were not ready when Ctrl-C ended it.
         left_out: the parts that this network or its data does not have, a sentence each.
         notes: remarks, such as that there are no test images.
         interrupted: whether Ctrl-C ended it before every part was there.
@@ -80,6 +82,7 @@ class Learned(Documented):
     similarity: LayerSimilarity | None = None
     visualization: FeatureVisualization | None = None
     not_asked: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     interrupted: bool = False
@@ -166,6 +169,7 @@ class Learned(Documented):
             similarity: as `LayerSimilarity.to_dict`.
             visualization: as `FeatureVisualization.to_dict`.
             not_asked: the names of the parts that were not asked for.
+            missing: the names of those that were asked for, and were not ready when Ctrl-C ended it.
             left_out: what this network or its data does not have, a sentence each.
             notes: remarks.
             interrupted: whether Ctrl-C ended it before every part was there.
@@ -178,6 +182,7 @@ class Learned(Documented):
             "images": self.images,
             **{name: None if part is None else part.to_dict() for name, part in parts.items()},
             "not_asked": self.not_asked,
+            "missing": self.missing,
             "left_out": self.left_out,
             "notes": self.notes,
             "interrupted": self.interrupted,
@@ -193,4 +198,4 @@ class Learned(Documented):
         yield from (Callout("note", sentence(note)) for note in self.notes)
         yield from (Callout("note", sentence(text)) for text in self.left_out)
         if self.interrupted:
-            yield Callout("warning", "Interrupted: the parts that were ready are shown.")
+            yield Callout("warning", interrupted_text(self.missing))

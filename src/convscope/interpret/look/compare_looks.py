@@ -14,22 +14,25 @@ from convscope.api.torch_state import known_state
 from convscope.arrays import Floats, Integers
 from convscope.capture.load import ModelLike
 from convscope.errors import ArgumentError, ConvscopeError
-from convscope.interpret.attribution.methods import attribute, find_method
+from convscope.interpret.attribution.methods import attribute, find_method, require_method
 from convscope.interpret.attribution.options import AttributionOptions
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.behaviour.layer_similarity import layer_similarity
 from convscope.interpret.behaviour.similarity_record import LayerSimilarity
 from convscope.interpret.explanation.given import Given
-from convscope.interpret.features.feature_maps import ChannelRanking, FeatureMaps, feature_maps
+from convscope.interpret.features.feature_maps import ChannelRanking, FeatureMaps, require_page
+from convscope.interpret.interrupts import noted_interrupts
 from convscope.interpret.look.comparison import ComparedNetwork, LookComparison, Pairing
 from convscope.interpret.look.options import MAPS, LookOptions
 from convscope.interpret.look.prediction import image_prediction
+from convscope.interpret.look.ranked_maps import ranked_maps
 from convscope.interpret.replay.finite import require_finite
 from convscope.interpret.subject import Subject, subject
 from convscope.report.progress import Progress, ProgressOption, progress_of
 from convscope.runs.run_images import own_images
 
 COMPARED_METHODS = ("grad-cam",)
+SIMILARITY = "similarity of layers"
 IMAGES = 256
 """Images of a run on which the likeness of layers is measured."""
 
@@ -53,7 +56,8 @@ def compare_looks(
     """Compare what networks make of one image: feature maps and attributions side by side, on one scale.
 
     Of states of one run, channels of the same number are below one another. Of others, whose channels have no order in
-    common, those are whose maps on this image correlate most.
+    common, those are whose maps on this image correlate most. Ctrl-C ends the work; once the feature maps are there,
+    what is ready is returned.
 
     Args:
         models: two or more, as of `convscope.explain`; a checkpoint of a run, such as
@@ -93,12 +97,16 @@ def compare_looks(
 def compare_subjects(
     given: Sequence[Subject], options: LookOptions, *, similarity: bool = True, progress: ProgressOption = False
 ) -> LookComparison:
-    """Return the comparison of networks that are prepared, each with the image; errors as of `compare_looks`."""
+    """Return the comparison of networks that are prepared, each with the image; errors as of `compare_looks`.
+
+    Raises:
+        KeyboardInterrupt: before the feature maps of every network were there; later, what is ready is returned.
+    """
     if len(given) < 2:
         raise ArgumentError(f"comparing takes two models or more, got {len(given)}: name another")
     with known_state():
         for name in options.methods:
-            find_method(name)
+            require_method(name)
         sides = [replace(one, name=name) for one, name in zip(given, _names(given), strict=True)]
         first = sides[0]
         for one in sides:
@@ -106,34 +114,53 @@ def compare_subjects(
         target = first.target(options.target)
         asked = first.classes[target] if first.classes else target
         targets = [one.target(asked if one.classes else target) for one in sides]
+        if options.page > 1:
+            require_page(first, options.layer or "", page=options.page, per_page=options.maps)
         methods = tuple(dict.fromkeys(options.methods))
         left_out: list[str] = []
-        with progress_of(progress) as report:
-            maps = [_maps(one, number, options, left_out) for one, number in zip(sides, targets, strict=True)]
-            pairing = _pairing(sides, maps)
-            shown = () if maps[0] is None else maps[0].shown
-            pairs = [_paired(maps[0], each, shown, pairing) for each in maps]
-            found = []
-            for number, one in enumerate(sides):
-                report(number, len(sides), f"attributions of {one.name}")
-                attributions = tuple(_attribution(one, name, targets[number], options, left_out) for name in methods)
-                found.append(ComparedNetwork(
-                    name=one.name, target=targets[number], class_name=one.class_name(targets[number]),
-                    prediction=image_prediction(one), maps=maps[number], channels=pairs[number][0],
-                    correlations=pairs[number][1], attributions=attributions,
-                ))  # fmt: skip
-            report(len(sides), len(sides), "attributions")
-            similarities = list(_similarities(sides, left_out, report)) if similarity else []
+        maps = [_maps(one, number, options, left_out) for one, number in zip(sides, targets, strict=True)]
+        pairing = _pairing(sides, maps)
+        shown = () if maps[0] is None else maps[0].shown
+        pairs = [_paired(maps[0], each, shown, pairing) for each in maps]
+        found: dict[tuple[int, str], Attribution | None] = {}
+        similarities: list[LayerSimilarity] = []
+        missing = [SIMILARITY] if similarity else []
+        with progress_of(progress) as report, noted_interrupts() as interrupts:
+            try:
+                for number, one in enumerate(sides):
+                    report(number, len(sides), f"attributions of {one.name}")
+                    for name in methods:
+                        found[number, name] = _attribution(one, name, targets[number], options, left_out)
+                        interrupts.require_none()
+                report(len(sides), len(sides), "attributions")
+                for each in _similarities(sides, left_out, interrupts.noting(report)) if similarity else ():
+                    similarities.append(each)
+                    interrupts.require_none()
+                missing.clear()
+            except KeyboardInterrupt:
+                interrupts.came = True
+        not_explained = [f"{name} of {one.name}" for number, one in enumerate(sides) for name in methods
+                         if (number, name) not in found]  # fmt: skip
         return LookComparison(
             image_name=first.image_name,
             methods=methods,
-            networks=tuple(found),
+            networks=tuple(
+                ComparedNetwork(
+                    name=one.name, target=targets[number], class_name=one.class_name(targets[number]),
+                    prediction=image_prediction(one), maps=maps[number], channels=pairs[number][0],
+                    correlations=pairs[number][1],
+                    attributions=tuple(found.get((number, name)) for name in methods),
+                )
+                for number, one in enumerate(sides)
+            ),
             pairing=pairing,
             picture=first.pixels,
             similarities=tuple(similarities),
             left_out=tuple(dict.fromkeys(left_out)),
+            missing=(*not_explained, *missing),
             notes=_notes(sides),
-        )
+            interrupted=interrupts.came,
+        )  # fmt: skip
 
 
 def _names(given: Sequence[Subject]) -> list[str]:
@@ -157,9 +184,7 @@ def _notes(sides: Sequence[Subject]) -> tuple[str, ...]:
 def _maps(one: Subject, target: int, options: LookOptions, left_out: list[str]) -> FeatureMaps | None:
     asked = options.layer is not None or options.page > 1
     try:
-        return feature_maps(
-            one, options.layer or "", ranking=options.ranking, target=target, page=options.page, per_page=options.maps
-        )
+        return ranked_maps(one, options, target)
     except ConvscopeError as error:
         if asked:
             raise
@@ -234,12 +259,12 @@ def _similarities(sides: Sequence[Subject], left_out: list[str], progress: Progr
     """Yield the likeness of the first network's layers to those of each other, on images of the first run."""
     with_images = next((one for one in sides if one.run is not None and one.preprocessing is not None), None)
     if with_images is None or with_images.run is None or with_images.preprocessing is None:
-        left_out.append("similarity of layers left out: it is measured on a run's images, and none of these is a run")
+        left_out.append(f"{SIMILARITY} left out: it is measured on a run's images, and none of these is a run")
         return
     try:
         split, images = own_images(with_images.run, progress=progress)
     except ConvscopeError as error:
-        left_out.append(f"similarity of layers left out: {error}")
+        left_out.append(f"{SIMILARITY} left out: {error}")
         return
     data = f"{with_images.run.recipe().data}, {split}"
     if len(images) > IMAGES:

@@ -17,6 +17,7 @@ from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.behaviour.similarity_record import LayerSimilarity
 from convscope.interpret.features.feature_maps import FeatureMaps
 from convscope.interpret.features.observed import middle_plane
+from convscope.interpret.interrupts import interrupted_text
 from convscope.interpret.look.saved import save_page
 from convscope.report.colour_maps import ColourScale, ScaleKind, number_text
 from convscope.report.document import Block, Callout, Document, Figure, Section, dated_footer, sentence
@@ -32,7 +33,7 @@ from convscope.runs.predictions import Prediction
 Pairing = Literal["number", "correlation", "rank"]
 _PAIRED: Mapping[Pairing, str] = {
     "number": "below one another: channels of the same number",
-    "correlation": "below each channel of the first network: one whose map on this image is most alike; r: correlation",
+    "correlation": "below each channel of the first network: the one whose map here correlates most with it (r)",
     "rank": "the maps are of different sizes: each network's own channels, in its own order",
 }
 _TILE, _MAP_TILE = 168.0, 88.0
@@ -85,7 +86,9 @@ class LookComparison(Pictured):
         picture: the image as the first network sees it, uint8 (H, W, C); None where the input is no picture.
         similarities: linear CKA of the layers of the first network with those of each other.
         left_out: what could not be compared, a sentence each.
+        missing: the names of what was asked for, and was not ready when Ctrl-C ended it.
         notes: remarks.
+        interrupted: whether Ctrl-C ended it before everything was there.
     """
 
     image_name: str
@@ -95,7 +98,9 @@ class LookComparison(Pictured):
     picture: Array | None = None
     similarities: tuple[LayerSimilarity, ...] = ()
     left_out: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    interrupted: bool = False
 
     def rank_correlations(self, method: str) -> tuple[float | None, ...]:
         """Return Spearman's correlation of each network's map by a method with the first one's; None if unknown.
@@ -131,7 +136,7 @@ class LookComparison(Pictured):
         columns = [
             Column("network"), Column("predicted"), Column("probability", numeric=True),
             Column(f"of {explained}", numeric=True, note="the probability of the class that is explained"),
-            *(Column(f"{method} like the first", numeric=True, note="rank correlation of the maps; 1 is the same order")
+            *(Column(f"{method}, correlation with first", numeric=True, note="rank correlation of the maps")
               for method in self.methods),
         ]  # fmt: skip
         alike = [self.rank_correlations(method) for method in self.methods]
@@ -178,6 +183,8 @@ class LookComparison(Pictured):
     def document(self) -> Document:
         """Return the page: predictions, attributions side by side, feature maps row by row, similarity of layers."""
         blocks: list[Block] = [Callout("note", sentence(text)) for text in (*self.notes, *self.left_out)]
+        if self.interrupted:
+            blocks.append(Callout("warning", interrupted_text(self.missing)))
         blocks.append(Section("Predictions", (self.table(),)))
         for method in self.methods:
             known = [found for found in self._attributions(method) if found is not None]
@@ -231,7 +238,9 @@ class LookComparison(Pictured):
                 network's channels), attributions and rank_correlations (with the first network's), by method.
             similarities: each as `LayerSimilarity.to_dict`.
             left_out: what could not be compared, a sentence each.
+            missing: the names of what was asked for, and was not ready when Ctrl-C ended it.
             notes: remarks.
+            interrupted: whether Ctrl-C ended it before everything was there.
         """
         alike = {method: self.rank_correlations(method) for method in self.methods}
         return json_dict({
@@ -256,7 +265,9 @@ class LookComparison(Pictured):
             ],
             "similarities": [found.to_dict() for found in self.similarities],
             "left_out": self.left_out,
+            "missing": self.missing,
             "notes": self.notes,
+            "interrupted": self.interrupted,
         })  # fmt: skip
 
     def _attributions(self, method: str) -> list[Attribution | None]:

@@ -14,8 +14,9 @@ from convscope.capture.load import ModelLike
 from convscope.hardware.allocator import prepare_memory
 from convscope.interpret.explanation.given import Given
 from convscope.interpret.features.feature_maps import ChannelRanking, ScaleOf
+from convscope.interpret.interrupts import noted_interrupts
 from convscope.interpret.look.options import LOOK_METHODS, MAPS, LookOptions
-from convscope.interpret.look.parts import parts, require_parts
+from convscope.interpret.look.parts import CHECKS, part_names, parts, require_parts
 from convscope.interpret.look.prediction import image_prediction
 from convscope.interpret.look.record import Look, LookPart
 from convscope.interpret.replay.finite import require_finite
@@ -69,8 +70,9 @@ def look(
         checks: compare each map with that of random weights, and delete and insert pixels in its order.
         maps: how many feature maps are shown.
         page: which of them, from 1: page 2 has the ones after the first `maps`.
-        ranking: which maps come first: "energy" (mean square), "contribution" (fall of the score without the channel),
-            "gradient" (gradient times activation) or "order" (by number).
+        ranking: which maps come first: "energy" (mean square), "contribution" (fall of the score when the channel is
+            replaced by its mean over the run's images, with that by 0 beside it; by 0 alone without a run), "gradient"
+            (gradient times activation) or "order" (by number).
         scale: what has one colour scale: each "map", the "layer" or the "network".
         at: a position on the layer's map, (row, column), whose channels are shown together; the one with the largest
             sum of squares unless given.
@@ -136,19 +138,27 @@ def look_at(
             picture=given.pixels,
             notes=(*given.notes, *_label_notes(prediction, options, given.class_name(target))),
         )
-        _hand_on(prediction, on_part)
         options = replace(options, target=target, methods=tuple(dict.fromkeys(options.methods)))
-        try:
-            for part in parts(given, options, progress):
-                found = found.with_part(part)
-                _hand_on(part, on_part)
-        except KeyboardInterrupt:
-            return replace(found, interrupted=True)
+        missing = list(part_names(options))
+        with noted_interrupts() as interrupts:
+            try:
+                _hand_on((prediction,), on_part)
+                for name, ready in parts(given, options, progress, interrupts):
+                    for part in (ready,) if isinstance(ready, str) else ready:
+                        found = found.with_part(part)
+                    missing.remove(name)
+                    _hand_on(ready, on_part)
+            except KeyboardInterrupt:
+                if not found.attributions and set(missing).isdisjoint(options.methods):
+                    missing = [name for name in missing if name != CHECKS]  # there is nothing to check
+                return replace(found, interrupted=True, missing=tuple(missing))
         return found
 
 
-def _hand_on(part: LookPart | str, on_part: OnPart | None) -> None:
-    if on_part is not None and not isinstance(part, str):
+def _hand_on(ready: Sequence[LookPart] | str, on_part: OnPart | None) -> None:
+    if on_part is None or isinstance(ready, str):
+        return
+    for part in ready:
         with changes_undone():
             on_part(part)
 

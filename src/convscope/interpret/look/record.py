@@ -20,6 +20,7 @@ from convscope.interpret.equivariance.record import Equivariance
 from convscope.interpret.features.channels_at import ChannelsAt
 from convscope.interpret.features.feature_maps import FeatureMaps
 from convscope.interpret.features.filters import LayerFilters
+from convscope.interpret.interrupts import interrupted_text
 from convscope.interpret.look.overview import CHECKS_LEGEND, overview_figure, overview_table
 from convscope.interpret.look.page import attribution_section, part_section
 from convscope.interpret.look.saved import save_page
@@ -50,12 +51,10 @@ LookPart: TypeAlias = (
 
 _SUBTITLE = 90  # characters of the remarks in a picture
 _READING = (
-    "Coloured where the class's score depends on the image, grey where it does not: orange or yellow speaks for the "
-    "class, blue against it. A map is worth what its checks say."
+    "Coloured where the class's score depends on the image, grey where it does not: orange or yellow is evidence for "
+    "the class, blue against it. Read a map together with its checks."
 )
-_READING_OF_NUMBERS = (
-    "What is above 0 speaks for the class, what is below against it. A map is worth what its checks say."
-)
+_READING_OF_NUMBERS = "Above 0 is evidence for the class, below 0 against it. Read a map together with its checks."
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -81,6 +80,7 @@ class Look(Pictured):
         visualization: pictures that excite channels, where they were asked for.
         fields: the layers' effective fields, where they were asked for.
         left_out: what this network has no picture of, a sentence each.
+        missing: the names of the parts that were asked for, and were not ready when Ctrl-C ended it.
         notes: remarks, such as that the weights are random.
         interrupted: whether Ctrl-C ended it before every part was there.
     """
@@ -101,6 +101,7 @@ class Look(Pictured):
     visualization: FeatureVisualization | None = None
     fields: EffectiveFields | None = None
     left_out: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     interrupted: bool = False
 
@@ -212,6 +213,7 @@ class Look(Pictured):
             visualization: as `FeatureVisualization.to_dict`; None unless it was asked for.
             fields: as `EffectiveFields.to_dict`; None unless they were asked for.
             left_out: what this network has no picture of, a sentence each.
+            missing: the names of the parts that were asked for, and were not ready when Ctrl-C ended it.
             notes: remarks.
             interrupted: whether Ctrl-C ended it before every part was there.
         """
@@ -231,6 +233,7 @@ class Look(Pictured):
             "visualization": None if self.visualization is None else self.visualization.to_dict(),
             "fields": None if self.fields is None else self.fields.to_dict(),
             "left_out": self.left_out,
+            "missing": self.missing,
             "notes": self.notes,
             "interrupted": self.interrupted,
         })  # fmt: skip
@@ -249,7 +252,7 @@ def _look_document(look: Look) -> Document:
     remarks: list[Block] = [Callout("note", sentence(note)) for note in look.notes]
     remarks += [Callout("note", sentence(text)) for text in look.left_out]
     if look.interrupted:
-        remarks.append(Callout("warning", "Interrupted: the parts that were ready are shown."))
+        remarks.append(Callout("warning", interrupted_text(look.missing)))
     blocks: list[Block] = [*remarks]
     if look.attributions:
         summary = (look.table(), Paragraph(CHECKS_LEGEND)) if look.checks else ()
@@ -272,7 +275,7 @@ def _look_document(look: Look) -> Document:
         ("Effective fields", look.fields),
     )  # fmt: skip
     blocks += [part_section(title, part, said=look.notes) for title, part in parts if part is not None]
-    checked = " Beside each picture is the check that says whether to believe it." if look.checks else ""
+    checked = " Its checks are beside each attribution." if look.checks else ""
     lead = f"Explained: the score of {look.class_name}.{checked}"
     return Document(look.headline(), tuple(blocks), lead=lead, footer=dated_footer())
 

@@ -18,7 +18,7 @@ def scores_value(graph: Graph) -> int:
 
 
 def compute_scores(executor: TorchExecutor) -> None:
-    """Compute the network's scores; each value on the way is let go of after its last use."""
+    """Compute the network's scores; the memory of each value is freed after its last use."""
     graph = executor.graph
     wanted, needed = scores_value(graph), alive_nodes(graph)
     last_use = {value: node.index for node in graph.nodes if node.index in needed for value in node.inputs}
@@ -27,7 +27,7 @@ def compute_scores(executor: TorchExecutor) -> None:
             executor.run(node)
             for value in (*node.inputs, *node.outputs):
                 if last_use.get(value, node.index) == node.index and value != wanted:
-                    executor.forget(value)
+                    executor.free(value)
 
 
 def by_class(scores: torch.Tensor) -> torch.Tensor:

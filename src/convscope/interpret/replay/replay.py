@@ -105,7 +105,7 @@ class Replay:
         self._executor.replace(value, numbers)
 
     def compute_scores(self) -> None:
-        """Compute the scores, and let go of the values on the way; they are computed again where they are asked for."""
+        """Compute the scores, and free the values on the way; they are computed again where they are asked for."""
         compute_scores(self._executor)
 
     def tensor(self, value: int) -> torch.Tensor:
@@ -125,7 +125,7 @@ class Replay:
             score: a number of this run, such as `run.score(3).sum()`, which has each image's own gradient.
             values: as indices into `Graph.values`.
             guided: at each rectifier let only positive gradients through (Springenberg et al. 2015, section 3.4).
-            last: let go of the run's memory on the way: no other gradient is asked of it.
+            last: free the run's memory on the way: no other gradient is computed from it.
 
         Raises:
             CaptureError: torch has no gradient of an operation on the way.

@@ -98,7 +98,7 @@ class Replays:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return a class's score of each image, (N,), and its gradient with respect to the image, (N, C, *S).
 
-        Values are let go of once they are read, but for those that gradients need.
+        Values are freed once they are read, but for those that gradients need.
 
         Raises:
             CaptureError: the network does not run on it, or an operation on the way has no gradient.

@@ -106,11 +106,11 @@ class DeletionInsertion(ShortRepr):
         figures = f"deletion {gains[0]:+.2f}, insertion {gains[1]:+.2f} against random order"
         centre = min(self.deletion_gain_over_centre, self.insertion_gain_over_centre)
         if len(self.better) == 2:
-            beside = "" if centre > 0 else "; the distance from the centre does as well"
-            return f"Its first pixels are those that count: {figures}{beside}"
+            beside = "" if centre > 0 else "; ranked by distance from the centre, pixels matter as much"
+            return f"The pixels that it ranks first matter more than random ones: {figures}{beside}"
         if self.better:
-            return f"Its first pixels count by {self.better[0]} only: {figures}"
-        return f"Its first pixels count no more than random ones: {figures}"
+            return f"The pixels that it ranks first matter by {self.better[0]} only: {figures}"
+        return f"The pixels that it ranks first matter no more than random ones: {figures}"
 
 
 def deletion_insertion(

@@ -121,13 +121,16 @@ class WeightRandomization(ShortRepr):
         if self.cells < FEWEST_CELLS:
             return f"The map has {plural(self.cells, 'cell')}: too few to say whether random weights change it"
         if found is not None and self._stays:
-            return f"The map stays similar with all weights random (rank correlation {found:.2f}): it shows the image"
+            similar = f"rank correlation {found:.2f}"
+            return (
+                f"The map stays similar with all weights random ({similar}): it shows the image, not what was learned"
+            )
         if upper is not None and upper > SIMILAR:
             similar = f"rank correlation {upper:.2f}"
             return f"The map stays similar with the upper layers random ({similar}): it shows the lower ones"
         if found is None:
-            return "The map is constant with all weights random: it shows the network"
-        return f"The map changes with all weights random (rank correlation {found:.2f}): it shows the network"
+            return "The map is constant with all weights random: it depends on what was learned"
+        return f"The map changes with all weights random (rank correlation {found:.2f}): it depends on what was learned"
 
 
 def randomized_weights(

@@ -47,7 +47,7 @@ class AttributionChecks(Pictured):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What speaks against believing the map, a sentence each."""
+        """The reasons to distrust the map, a sentence each."""
         return tuple(self._failures.values())
 
     @property
@@ -85,7 +85,7 @@ class AttributionChecks(Pictured):
         if self.perturbation is None or len(self.perturbation.better) == 2:
             return "passed"
         if not self.perturbation.blurring_matters:
-            return "passed; deletion and insertion say nothing"
+            return "passed; deletion and insertion are inconclusive"
         return f"passed; better than random order by {self.perturbation.better[0]} only"
 
     def headline(self) -> str:
@@ -141,7 +141,7 @@ class AttributionChecks(Pictured):
             class_name: of the class that is explained.
             verdict: what the checks say, in a few words.
             failed: the checks that the map fails, by name.
-            warnings: what speaks against believing the map, a sentence each.
+            warnings: the reasons to distrust the map, a sentence each.
             sentences: what was found, a sentence each.
             deterministic: whether the same input gave the same map; None where it was not tried.
             completeness_gap: how far the map's sum is from the score's change, as a share of it; or None.
