@@ -26,7 +26,7 @@ marks = [("", time.perf_counter())]
 def mark(name): marks.append((name, time.perf_counter()))
 from convscope.hardware.allocator import prepare_memory
 prepare_memory()
-from convscope.runs.run_directory import open_run
+from convscope.runs.run_like import open_run
 mark("convscope without torch")
 import torch
 mark("torch import")

@@ -29,7 +29,6 @@ from convscope.report.table import Column, Table, print_table
 from convscope.report.units import percent
 from convscope.report.units import seconds as in_words
 
-NEEDED = 0.98
 # Outlines of figures that are their own mirror image, upright, in a square of side 1.
 UPRIGHT = (
     ((0.5, 0.0), (0.95, 0.5), (0.65, 0.5), (0.65, 1.0), (0.35, 1.0), (0.35, 0.5), (0.05, 0.5)),  # arrow

@@ -84,7 +84,7 @@ _MODULES: dict[str, str] = {
     "Evaluation": "convscope.runs.evaluate",
     "ExplainedImages": "convscope.interpret.learned.explained_images",
     "Explanation": "convscope.interpret.explanation.record",
-    "FeatureMaps": "convscope.interpret.features.feature_maps",
+    "FeatureMaps": "convscope.interpret.features.feature_maps_record",
     "FeatureVisualization": "convscope.interpret.behaviour.visualization_record",
     "Graph": "convscope.graph.records",
     "ImageRobustness": "convscope.interpret.behaviour.image_robustness",
@@ -189,7 +189,7 @@ if TYPE_CHECKING:
     from convscope.interpret.explanation.explain import explain as explain
     from convscope.interpret.explanation.record import Explanation as Explanation
     from convscope.interpret.features.channels_at import ChannelsAt as ChannelsAt
-    from convscope.interpret.features.feature_maps import FeatureMaps as FeatureMaps
+    from convscope.interpret.features.feature_maps_record import FeatureMaps as FeatureMaps
     from convscope.interpret.features.filters import LayerFilters as LayerFilters
     from convscope.interpret.features.layer_patches import LayerPatches as LayerPatches
     from convscope.interpret.features.top_patches import TopPatches as TopPatches

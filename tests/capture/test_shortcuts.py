@@ -43,9 +43,6 @@ def test_on_networks(both, name, mode):
     both(build_without_memory(loaded.factory), loaded.input_shape, mode=mode, batch_size=2)
 
 
-WINDOWS = [(3, 1, 1, 1, 1), (2, 2, 0, 1, 2), (3, 2, 1, 2, 4), (5, 3, 4, 1, 1)]
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("size", [4, 5, 7, 12])
 def test_on_windows(both, size, dtype):

@@ -21,7 +21,7 @@ from convscope.nets.modules import evaluation_mode
 from convscope.recipe.class_weights import class_weights
 from convscope.recipe.recipe import Recipe
 from convscope.reference import loss as reference
-from convscope.runs.run_directory import open_run
+from convscope.runs.run_like import open_run
 from convscope.scoring.losses import LOSSES
 from convscope.scoring.metrics import score
 from convscope.scoring.objective import Objective

@@ -13,7 +13,8 @@ import pytest
 import convscope
 from commands import run_command
 from convscope.errors import ConvscopeError, RunError
-from convscope.runs.run_directory import Run, run_of
+from convscope.runs.run_directory import Run
+from convscope.runs.run_like import run_of
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,8 @@ from convscope.runs.checkpoint import (
     saved_checkpoints,
 )
 from convscope.runs.lock import locked_early
-from convscope.runs.run_directory import Run, open_run
+from convscope.runs.run_directory import Run
+from convscope.runs.run_like import open_run
 from convscope.runs.run_names import create_run
 from convscope.training.optim.optimizers import OPTIMIZERS, make_optimizer
 from hostile_files import untrained_run
@@ -223,7 +224,7 @@ import sys
 from pathlib import Path
 from convscope.data.pixels.decode import decode_image
 from convscope.runs.image_items import image_items
-from convscope.runs.run_directory import open_run
+from convscope.runs.run_like import open_run
 run = open_run(Path({str(run.path)!r}))
 assert run.recipe().model == run.spec().name == "lenet5" and run.status() is None
 run.log("a line")

@@ -25,18 +25,17 @@ REFUSED: Final[Any] = object()
 
 
 @dataclass(frozen=True)
-class Within:
-    """The limits of a number: `Annotated[int, Within(1)]` is 1 or more, `Annotated[float, Within(0, 1)]` 0 to 1."""
+class AtLeast:
+    """The smallest value of a number: `Annotated[int, AtLeast(1)]` is 1 or more."""
 
     low: float
-    high: float = math.inf
 
     def __str__(self) -> str:
-        return f"of {self.low:g} or more" if self.high == math.inf else f"from {self.low:g} to {self.high:g}"
+        return f"of {self.low:g} or more"
 
 
-Positive: TypeAlias = Annotated[int, Within(1)]
-NotNegative: TypeAlias = Annotated[int, Within(0)]
+Positive: TypeAlias = Annotated[int, AtLeast(1)]
+NotNegative: TypeAlias = Annotated[int, AtLeast(0)]
 
 _PLAIN: dict[Any, str] = {
     bool: "True or False",
@@ -74,8 +73,8 @@ def taken(value: Any, hint: Any) -> Any:
         return None if value is None else REFUSED
     if origin is Annotated:
         found = taken(value, within[0])
-        limits = [limit for limit in within[1:] if isinstance(limit, Within)]
-        return REFUSED if found is REFUSED or any(not one.low <= found <= one.high for one in limits) else found
+        limits = [limit for limit in within[1:] if isinstance(limit, AtLeast)]
+        return REFUSED if found is REFUSED or any(not one.low <= found for one in limits) else found
     if origin in (Union, UnionType):
         return next((found for part in within if (found := taken(value, part)) is not REFUSED), REFUSED)
     if origin is Literal:

@@ -30,7 +30,8 @@ from convscope.report.printable import from_here
 from convscope.report.usage import call_text
 from convscope.runs.checkpoint import epoch_of
 from convscope.runs.predictor import Predictor
-from convscope.runs.run_directory import HasRun, Run, RunLike, names_checkpoint, run_of
+from convscope.runs.run_directory import Run
+from convscope.runs.run_like import HasRun, RunLike, names_checkpoint, run_of
 from convscope.runs.tensor_files import load_weights, require_fit
 
 # A model: what `load` finds by text, a run, an outcome or a predictor; or a module, or a function that makes one.

@@ -48,9 +48,9 @@ def conv_weights(in_channels: int, out_channels: int, kernel: int) -> int:
     return convolution_cost(in_channels, out_channels, (kernel, kernel), (1, 1), bias=False).weights
 
 
-def conv_macs(in_channels: int, out_channels: int, kernel: int, side: int, stride: int = 1) -> int:
+def conv_macs(in_channels: int, out_channels: int, kernel: int, side: int) -> int:
     """Return the MACs of a 2-D convolution with "same" padding on a square image."""
-    places = square(side, kernel, stride, kernel // 2)
+    places = square(side, kernel, 1, kernel // 2)
     return convolution_cost(in_channels, out_channels, (kernel, kernel), places).macs
 
 

@@ -50,12 +50,12 @@ class WrittenLook:
 
     def write(self, found: Documented) -> list[str]:
         """Write a look, a comparison or feature maps; print them where JSON is asked for. Return what to say of it."""
-        from convscope.interpret.look.saved import save_page
+        from convscope.interpret.look.saved import Savable, save_page
         from convscope.report.json_values import json_text
 
         lines = []
         if self.folder is not None:
-            results = getattr(found, "results", lambda: {"random convolution": found})()
+            results = found.results() if isinstance(found, Savable) else {"random convolution": found}
             files = save_page(self.folder, found, results)
             lines.append(f"wrote {plural(len(files), 'file')} into {self.folder}")
         if self.html_path is not None:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
-from convscope.cli.command import Command
 from convscope.cli.deadline import EXIT_INTERRUPTED, tell_interrupted, within
+from convscope.cli.look_asked import AskedOfData, names_in
 from convscope.cli.look_files import WrittenLook
 from convscope.cli.output import echo
 from convscope.cli.own_code import with_code
@@ -22,54 +21,13 @@ if TYPE_CHECKING:
     from convscope.report.documented import Documented
     from convscope.runs.run_directory import Run
 
-NAMES = ("parts", "every", "images", "split", "data")
-"""The options that go with a run and no image, as arguments of the command."""
-
-_EITHER = ("layer", "against", "seed", "code", "trust_code", "deadline", "folder", "html_path", "as_json")
 _TELLING = ("examples", "robustness", "knock-out", "probes")  # what to look at next
-_PARTS = ("robustness", "equivariance")  # options of one image, of which a data set has a part
-
-
-def over_data_options(command: Command) -> Command:
-    """Add the options of a look over a data set to a command."""
-    options = (
-        click.option("--parts", metavar="A,B", help="Show these parts, such as robustness,knock-out."),
-        click.option("--all", "every", is_flag=True, help="Show every part, the slow ones too."),
-        click.option("--images", type=click.IntRange(1), metavar="N", help="Go through N images at most  [1000]"),
-        click.option(
-            "--split",
-            type=click.Choice(["test", "val", "train"]),
-            help="Measure on this split of the run's images  [test, else val]",
-        ),
-        click.option("--data", metavar="DATA", help="Measure on these images, not those of the run."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def require_fitting_options(*, with_image: bool) -> None:
-    """Refuse an option that goes with an image where there is none, and the other way round."""
-    context = click.get_current_context()
-    for parameter in context.command.params:
-        given = parameter.name and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
-        if not given or isinstance(parameter, click.Argument) or parameter.name in _EITHER:
-            continue
-        if with_image and parameter.name in NAMES:
-            raise click.UsageError(f"{parameter.opts[0]} is for all images of a run: leave IMAGE out")
-        if not with_image and parameter.name not in NAMES:
-            instead = f", or --parts {parameter.name} for all images of the run" if parameter.name in _PARTS else ""
-            raise click.UsageError(f"{parameter.opts[0]} needs an IMAGE: give one{instead}")
 
 
 def look_over_data(
     model: str,
+    asked: AskedOfData,
     *,
-    parts: str | None,
-    every: bool,
-    images: int | None,
-    split: str | None,
-    data: str | None,
     against: str | None,
     layer: str | None,
     seed: int,
@@ -95,10 +53,10 @@ def look_over_data(
     from convscope.report.progress import shown_progress
     from convscope.report.terminal import print_document
 
-    names = [name for name in (each.strip() for each in (parts or "").split(",")) if name]
-    if parts is not None and not names:
+    names = names_in(asked.parts)
+    if asked.parts is not None and not names:
         raise click.UsageError("--parts names no part: give some, such as robustness,knock-out, or leave it out")
-    chosen = find_parts(names, every=every, with_other=against is not None)
+    chosen = find_parts(names, every=asked.every, with_other=against is not None)
     given_model = with_code(model, code, trust_code)
     stdout = sys.stdout
 
@@ -109,14 +67,16 @@ def look_over_data(
     with within(deadline, model):
         network = given_network(load(given_model), None, seed)
         options = PartOptions(
-            images=images,
+            images=asked.images,
             layer=layer,
             other=None if against is None else other_network(against, seed),
             seed=seed,
         )
     with redirect_stdout(sys.stderr):
         with shown_progress() as progress:
-            given = network_on_data(given_model, data, split=split, seed=seed, progress=progress, network=network)
+            given = network_on_data(
+                given_model, asked.data, split=asked.split, seed=seed, progress=progress, network=network
+            )
         with within(deadline, model):  # how long the rest takes is the command's own
             given.replays.graph_on(some_inputs(given, given.images))
         found = learned_of(given, chosen, options, None if written.as_json else show, progress=True)

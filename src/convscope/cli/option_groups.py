@@ -1,10 +1,15 @@
-"""Commands whose help sets their options in groups."""
+"""Options in groups: under headings of a command's help, and as records that its function takes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from functools import wraps
+from typing import Any, cast
 
 import click
+
+from convscope.cli.command import Command
 
 
 def grouped(groups: Mapping[str, Sequence[str]]) -> type[click.Command]:
@@ -29,3 +34,22 @@ def grouped(groups: Mapping[str, Sequence[str]]) -> type[click.Command]:
                         formatter.write_dl(records)
 
     return GroupedCommand
+
+
+def gathered(**records: type[Any]) -> Callable[[Command], Command]:
+    """Return a decorator that gives a command's function some options as one record each.
+
+    Args:
+        records: by the function's argument a dataclass, of which each field is an option of the same name.
+    """
+
+    def add(command: Command) -> Command:
+        @wraps(command)
+        def with_records(**given: Any) -> Any:
+            for argument, kind in records.items():
+                given[argument] = kind(**{field.name: given.pop(field.name) for field in fields(kind)})
+            return command(**given)
+
+        return cast(Command, with_records)
+
+    return add

@@ -41,7 +41,7 @@ def with_trusted(given: dict[str, SettingValue], recipe_file: str | None, trust_
     """
     if not trust_code:
         return given
-    from convscope.runs.run_directory import open_run
+    from convscope.runs.run_like import open_run
 
     path = Path(str(given.get("weights", "") or recipe_file or ""))
     folder = path if path.is_dir() else path.parent
@@ -59,7 +59,7 @@ def with_code(model: str, code: str, trust_code: bool) -> str | Run:
     """Return a model as it was given; with either option, the run at this path with its code."""
     if not code and not trust_code:
         return model
-    from convscope.runs.run_directory import open_run
+    from convscope.runs.run_like import open_run
 
     return open_run(Path(model), model=code, trust_code=trust_code)
 
@@ -68,7 +68,7 @@ def each_with_code(models: tuple[str, ...], code: str, trust_code: bool) -> list
     """Return models as they were given, and with either option the runs of own code among them with their code."""
     if not code and not trust_code:
         return list(models)
-    from convscope.runs.run_directory import open_run
+    from convscope.runs.run_like import open_run
 
     own = [name for name in models if Path(name).is_dir() and open_run(Path(name)).spec().source is not None]
     return [with_code(name, code, trust_code) if name in own or not own else name for name in models]

@@ -64,7 +64,7 @@ def command(
     from convscope.hardware.allocator import prepare_memory
     from convscope.hardware.rank import Rank
     from convscope.runs.lock import locked_early
-    from convscope.runs.run_directory import open_run, with_code
+    from convscope.runs.run_like import open_run, with_code
 
     prepare_memory()  # before torch is imported
     began = command_process().began

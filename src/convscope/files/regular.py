@@ -60,7 +60,7 @@ def open_regular(path: Name, *, limit: int | None = FILE_LIMIT) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def require_regular(path: Name, *, limit: int | None = None) -> int:
+def require_regular(path: Name) -> int:
     """Return the size in bytes of a regular file, for a library that opens it by its name.
 
     Raises:
@@ -71,7 +71,7 @@ def require_regular(path: Name, *, limit: int | None = None) -> int:
     ...
     convscope.files.regular.UnreadableError: not a regular file but a folder
     """
-    descriptor, size = _opened(path, os.O_RDONLY, limit)
+    descriptor, size = _opened(path, os.O_RDONLY, None)
     os.close(descriptor)
     return size
 

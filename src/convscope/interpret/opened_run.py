@@ -15,8 +15,8 @@ from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, ProgressOption, progress_of
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.predictor import Predictor
-from convscope.runs.run_directory import RunLike
 from convscope.runs.run_images import own_images
+from convscope.runs.run_like import RunLike
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

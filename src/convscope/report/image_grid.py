@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -131,33 +132,10 @@ def image_grid(
     return Drawing.of(width, y, parts, title=title, description=grid_text(tiles, subtitle=subtitle) or "no tiles")
 
 
-def grid_figure(
-    tiles: Sequence[Tile],
-    *,
-    title: str,
-    subtitle: str = "",
-    scale: ColourScale | None = None,
-    unit: str = "",
-    bars: Sequence[tuple[ColourScale, str]] = (),
-    columns: int = 6,
-    tile_width: float = 112,
-    caption: str = "",
-) -> Figure:
+def grid_figure(tiles: Sequence[Tile], *, title: str, columns: int = 6, tile_width: float = 112) -> Figure:
     """Return a grid as a block of a document: drawn on a page, in a terminal the largest cells of each tile."""
-
-    def draw() -> Drawing:
-        return image_grid(
-            tiles,
-            title=title,
-            subtitle=subtitle,
-            scale=scale,
-            unit=unit,
-            bars=bars,
-            columns=columns,
-            tile_width=tile_width,
-        )
-
-    return Figure(draw, caption, grid_text(tiles, subtitle=subtitle))
+    draw = partial(image_grid, tiles, title=title, columns=columns, tile_width=tile_width)
+    return Figure(draw, "", grid_text(tiles))
 
 
 def grid_text(tiles: Sequence[Tile], *, subtitle: str = "", listed: int = LISTED) -> str:

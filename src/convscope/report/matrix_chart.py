@@ -31,7 +31,6 @@ def matrix_chart(
     unit: str,
     row_axis: str = "",
     column_axis: str = "",
-    description: str = "",
 ) -> Drawing:
     """Draw a matrix (R, C); cells that are not finite are hatched.
 
@@ -44,7 +43,6 @@ def matrix_chart(
         unit: what the numbers are, beside the colour bar.
         row_axis: what the rows are.
         column_axis: what the columns are.
-        description: the picture in words; the range of the numbers unless given.
     """
     assert values.shape == (len(rows), len(columns)), f"{values.shape} for {len(rows)} rows, {len(columns)} columns"
     cell = min(_LARGEST, max(_SMALLEST, _ROOM / max(1, *values.shape)))
@@ -75,7 +73,7 @@ def matrix_chart(
     if cell >= _NUMBERED:
         parts += _numbers(values, scale, left, top, cell)
     width = max(left + wide + 8 + slanted * 0.67, width_of(title, 14), 220 + width_of(unit, 11))
-    return Drawing.of(width, top + high + 6, parts, title=title, description=description or _in_words(values))
+    return Drawing.of(width, top + high + 6, parts, title=title, description=_in_words(values))
 
 
 def _numbers(values: Array, scale: ColourScale, left: float, top: float, cell: float) -> list[Element]:

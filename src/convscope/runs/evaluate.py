@@ -11,7 +11,6 @@ from typing import Any
 from convscope.api.annotations import Positive
 from convscope.api.public import public
 from convscope.data.layout import AUTO
-from convscope.data.listing import WHOLE
 from convscope.data.memory.source import InMemory
 from convscope.data.open import probe_given
 from convscope.data.records import Dataset
@@ -32,8 +31,9 @@ from convscope.runs.checkpoint import epoch_of
 from convscope.runs.measured_csv import measured_csv
 from convscope.runs.model_spec import ModelSpec, with_threshold
 from convscope.runs.predictor import Predictor, predictor_of
-from convscope.runs.run_directory import Run, RunLike
-from convscope.runs.run_images import SPLITS, are_own, choose_split, labelled_by_run, open_images
+from convscope.runs.run_directory import Run
+from convscope.runs.run_images import SPLITS, choose_split, labelled_by_run, open_images, open_split
+from convscope.runs.run_like import RunLike
 from convscope.runs.run_names import short_name
 from convscope.scoring.defect_rule import DefectRule, require_enough, require_good_class
 from convscope.scoring.measured import AnyScores, cautions, measure, one_measure
@@ -197,22 +197,18 @@ def evaluate(
             earlier=spec.classes,
             value_range=spec.decoding.value_range,
         )
-    own = found is None or are_own(found, recipe)
     said = options.of_table() if layout == AUTO else f"layout {layout}"
     if found is None and said:
         raise RunError(f"{said}: the run's own images are read as for its training; name others to say theirs")
     with progress_of(progress) as report:
-        dataset = open_images(opened, found, recipe, spec, cache, report, verify)
-        name, images = choose_split(dataset, split)
-        images = labelled_by_run(images, dataset, spec)
-        if not own and split is None and "train" in dataset.made_splits:
-            name = WHOLE  # one folder of classes, of which nothing was held back
+        taken = open_split(opened, found, recipe, spec, split, cache, report, verify)
+        dataset, images, own = taken.dataset, taken.images, taken.own
         if miss_rate is not None:
             theirs = dataset if own else open_images(opened, None, recipe, spec, cache, report, verify)
             spec = _with_miss_rate(spec, miss_rate, predictor, theirs, report)
-        both = predictor.scores(images, progress=report, what=f"measuring on {name}")
+        both = predictor.scores(images, progress=report, what=f"measuring on {taken.name}")
     scores = measure(
-        both[:, 1], images, classes=spec.classes, split=name, objective=spec.objective, rule=spec.defect_rule
+        both[:, 1], images, classes=spec.classes, split=taken.name, objective=spec.objective, rule=spec.defect_rule
     )
     if predictions is not None:
         text = measured_csv(spec.objective.probabilities_of(both[:, 1]), images, spec)
@@ -223,7 +219,7 @@ def evaluate(
         data=dataset.source,
         scores=scores,
         skipped=len(dataset.problems),
-        notes=(*_checkpoint_notes(opened, spec), *_notes(dataset, spec, name, own_run=opened if own else None)),
+        notes=(*_checkpoint_notes(opened, spec), *_notes(dataset, spec, taken.name, own_run=opened if own else None)),
         one_view=None if spec.tta == ONE else one_measure(both[:, 0], images),
         cautions=cautions(scores, class_weights=recipe.class_weights),
     )

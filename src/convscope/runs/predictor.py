@@ -36,7 +36,8 @@ from convscope.report.usage import setting_name
 from convscope.runs.image_items import image_items
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.predictions import ClassProbability, Prediction, Predictions
-from convscope.runs.run_directory import Run, RunLike, run_of
+from convscope.runs.run_directory import Run
+from convscope.runs.run_like import RunLike, run_of
 from convscope.scoring.answer import scores_of_images
 from convscope.scoring.multi_label import THRESHOLD
 from convscope.scoring.test_time_augmentation import ONE, require_views

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from convscope.api.annotations import REFUSED, described, needed, taken
 from convscope.api.public import checked
@@ -30,7 +30,6 @@ from convscope.nets.own_code import changed_since, is_own, lasting_name, or_trus
 from convscope.nets.source_file import SourceFile
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import read_recipe
-from convscope.recipe.setting import SettingValue
 from convscope.report.csv_table import csv_text
 from convscope.report.printable import from_here, printable
 from convscope.report.short_repr import ShortRepr, short_path
@@ -58,7 +57,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _LOG = logging.getLogger("convscope")
-SHOWN = 5  # runs that an error names
 _RECORDING = threading.Lock()
 CHECKPOINTS = "checkpoint"
 FOLLOW_SECONDS = 0.2  # between two looks at events.jsonl while a training writes it
@@ -263,6 +261,12 @@ class Run(ShortRepr):
         spec = read_spec(self.spec_path)
         return replace(spec, code=self.code_of(spec.name, spec.source))
 
+    def require_spec(self) -> None:
+        """Raise RunError where the directory is no run's: model.json is missing, of another format, or cut off."""
+        if not os.path.lexists(self.spec_path):
+            raise RunError(f"{self} is not a run directory: it has no {NAME}")
+        self.spec()
+
     def code_of(self, name: str, source: SourceFile | None) -> str:
         """Return where the code of a network of this directory is, if this handle says so, else "".
 
@@ -316,7 +320,8 @@ class Run(ShortRepr):
         """Return the call that opens this run with code of the user's."""
         if not self.checkpoint:
             return call_text("Run", self, model=model)
-        return call_text("Run", from_here(self.path), checkpoint=self.checkpoint, model=model)
+        of_run = f"{from_here(self.path)!r}, checkpoint={self.checkpoint!r}"
+        return f"convscope.Run({of_run}, {settings_text(model=model)})"
 
     def spec_of_one(self) -> ModelSpec:
         """Return the spec of a run of one network; raises RunError for an ensemble's."""
@@ -406,7 +411,8 @@ class Run(ShortRepr):
                 lacks = "has no weights" if (self.path / name).is_dir() else "is missing"
                 raise RunError(f"member {name} of the ensemble {self} {lacks}: {on} trains it again")
             try:
-                member = run_of(self.member(name))
+                member = self.member(name)
+                member.require_spec()
                 networks.append(member.network())
             except RunError as error:
                 raise RunError(f"{error}; to mend the ensemble, or train its member again: {on}") from error
@@ -478,95 +484,3 @@ class Run(ShortRepr):
             written = read_bytes(self.events_path)
             if written and not written.endswith(b"\n"):
                 self._append(self.events_path, "\n")
-
-
-@runtime_checkable
-class HasRun(Protocol):
-    """What belongs to a run: the outcome of a training, of an ensemble, an evaluation."""
-
-    @property
-    def run(self) -> Run:
-        """The run directory."""
-        ...
-
-
-# A run as a user has it: its path, itself, or what training it returned.
-RunLike: TypeAlias = str | os.PathLike[str] | Run | HasRun
-
-
-def run_of(given: RunLike, *, model: str = "", trust_code: bool = False) -> Run:
-    """Return the run that is given by its path, as it is, or by an outcome; raises RunError where there is none.
-
-    The path of a checkpoint in a run, `RUN/checkpoint/step-000000042`, is the run with the weights of that checkpoint.
-    `model` and `trust_code` say what code may be run, as `Run` takes them; where neither does, a run's own do.
-    """
-    if model or trust_code:
-        return _opened(replace(run_of(given), model=model, trust_code=trust_code))
-    if isinstance(given, Run):
-        return _opened(given)
-    if isinstance(given, (str, os.PathLike)):
-        path = Path(given)
-        if not names_checkpoint(path):
-            return open_run(path)
-        folder = path.absolute()
-        return _opened(Run(folder.parent.parent, checkpoint=folder.name))
-    found = getattr(given, "run", None)
-    if not isinstance(found, Run):
-        raise RunError(f"a {type(given).__name__} is no run: give its path, or what convscope.train returned")
-    return run_of(found)
-
-
-def run_to_resume(given: RunLike) -> Run:
-    """Return the run that is to be resumed, as `run_of` does; raises RunError for one of its checkpoints.
-
-    A run goes on from its newest checkpoint, and what it wrote after an older one would be lost.
-    """
-    found = run_of(given)
-    if found.checkpoint:
-        newest = replace(found, checkpoint="")
-        raise RunError(f"{found} is a checkpoint: give the run, {newest}, which goes on from its newest one")
-    return found
-
-
-def names_checkpoint(path: Path) -> bool:
-    """Return whether a path has the form RUN/checkpoint/step-N; the folder need not be there."""
-    folder = path.absolute()
-    return folder.parent.name == CHECKPOINTS and folder.name.startswith("step-")
-
-
-def _opened(run: Run) -> Run:
-    """Return a run after the checks of `open_run`, and that its checkpoint is there."""
-    open_run(run.path, model=run.model, trust_code=run.trust_code)
-    if run.checkpoint and not run.opened_path.is_dir():
-        kept = sorted(path.name for path in run.checkpoints.glob("step-*"))
-        there = f"; it has {' and '.join(kept)}" if kept else ", and no other"
-        raise RunError(f"{replace(run, checkpoint='')} has no checkpoint {run.checkpoint}{there}")
-    return run
-
-
-def with_code(run: Run, changes: dict[str, SettingValue]) -> tuple[Run, dict[str, SettingValue]]:
-    """Return the run with the code that its network is to be built from, where a change names it, and the rest."""
-    model = str(changes.get("model", ""))
-    if not is_own(model):
-        return run, changes
-    return replace(run, model=model, trust_code=False), {k: v for k, v in changes.items() if k != "model"}
-
-
-def open_run(path: Path, *, model: str = "", trust_code: bool = False) -> Run:
-    """Return an existing run, with what `Run` takes beside its path.
-
-    Raises:
-        RunError: there is none, and some are named; or it can't be used.
-    """
-    if not path.exists():
-        runs = sorted(folder.parent for folder in Path("runs").glob("*/model.json"))
-        more = f" and {len(runs) - SHOWN:,} more" if len(runs) > SHOWN else ""
-        there = f" Runs here: {', '.join(map(str, runs[:SHOWN]))}{more}"
-        raise RunError(f"there is no run at {path}.{there if runs else ' `convscope train DATA` makes one'}")
-    run = Run(path, model=model, trust_code=trust_code)
-    if names_checkpoint(path):
-        raise RunError(f"{path} is a checkpoint: give the run, {path.parent.parent}")
-    if not os.path.lexists(run.spec_path):
-        raise RunError(f"{path} is not a run directory: it has no {NAME}")
-    run.spec()  # one of another format, or half of one, is refused before anything else of the run is read
-    return run

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from convscope.data.listing import is_in_memory, without_groups
+from convscope.data.listing import WHOLE, is_in_memory, without_groups
 from convscope.data.open import BUILT_IN, Probe, open_dataset, probe
 from convscope.data.pixels.sniff import megapixels_of
 from convscope.data.records import Dataset, ImageSet
@@ -25,25 +25,82 @@ from convscope.runs.run_directory import Run
 SPLITS = ("test", "val", "train")
 
 
-def own_images(
-    run: Run, split: str | None = None, *, cache: Path | None = None, progress: Progress = no_progress
-) -> tuple[str, ImageSet]:
+@dataclass(frozen=True, kw_only=True)
+class OpenedSplit:
+    """A split of images on which a run is measured.
+
+    Args:
+        dataset: all of the data.
+        name: of the split; that of all images for one folder of classes, of which nothing was held back.
+        images: of the split; their labels index the run's classes.
+        own: whether the data are those that the run was trained on.
+    """
+
+    dataset: Dataset
+    name: str
+    images: ImageSet
+    own: bool
+
+
+def own_images(run: Run, split: str | None = None, *, progress: Progress = no_progress) -> tuple[str, ImageSet]:
     """Return a split of the images that a run was trained on, with its name; labels index the run's classes.
 
     Args:
         run: the run.
         split: test, val or train; test, or else val, unless given.
-        cache: where decoded images are kept; the usual folder unless given.
         progress: called after each decoded image.
 
     Raises:
         DataError: the images are gone, were in memory, or there is no such split.
         RunError: the run does not say what it was trained on.
     """
-    spec = run.spec()
-    dataset = open_images(run, None, run.recipe(), spec, cache, progress, False)
+    found = open_split(run, None, run.recipe(), run.spec(), split, None, progress)
+    return found.name, found.images
+
+
+def open_split(
+    run: Run,
+    given: Probe | None,
+    recipe: Recipe,
+    spec: ModelSpec,
+    split: str | None,
+    cache: Path | None,
+    progress: Progress,
+    verify: bool = False,
+    *,
+    on_others: str = "",
+) -> OpenedSplit:
+    """Return a split of the run's own data, or of other data; the first of test, val and train unless one is named.
+
+    Args:
+        run: the run.
+        given: other data, or the run's own in memory; its own unless given.
+        recipe: the run's.
+        spec: the run's.
+        split: test, val or train.
+        cache: where decoded images are kept; the usual folder unless given.
+        progress: called after each decoded image.
+        verify: read every file again whose image is found decoded.
+        on_others: as of `open_images`.
+
+    Raises:
+        DataError: the images are gone, were in memory, there is no such split, or they have other classes.
+        RunError: the run does not say what it was trained on.
+    """
+    dataset = open_images(run, given, recipe, spec, cache, progress, verify, on_others=on_others)
     name, images = choose_split(dataset, split)
-    return name, labelled_by_run(images, dataset, spec)
+    own = given is None or are_own(given, recipe)
+    return OpenedSplit(
+        dataset=dataset,
+        name=name if own or split is not None else name_without_split(dataset, name),
+        images=labelled_by_run(images, dataset, spec),
+        own=own,
+    )
+
+
+def name_without_split(dataset: Dataset, name: str) -> str:
+    """Return the name of a split where none was asked for: one folder of classes is measured as a whole."""
+    return WHOLE if "train" in dataset.made_splits else name
 
 
 def open_images(

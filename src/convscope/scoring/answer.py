@@ -32,24 +32,13 @@ def answer(
     device: str = "cpu",
     views: str = ONE,
     forward: ForwardPass | None = None,
-    progress: Progress = no_progress,
-    what: str = "measuring",
 ) -> npt.NDArray[np.float64]:
     """Return the network's probabilities (N, classes) for images, in evaluation mode; modes are put back after.
 
     `objective` says how scores become probabilities: that by which the network learned. With `views` the scores of
     several views of each image are averaged first. A `forward` computes in another arithmetic than the network's fp32.
     """
-    scores = scores_of_images(
-        network,
-        images,
-        normalization,
-        device=device,
-        views=views,
-        forward=forward,
-        progress=progress,
-        what=what,
-    )
+    scores = scores_of_images(network, images, normalization, device=device, views=views, forward=forward)
     return objective.probabilities_of(scores[:, 1])
 
 

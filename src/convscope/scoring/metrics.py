@@ -124,10 +124,9 @@ def bins_of(probabilities: Floats, labels: Integers, *, ranks: Floats) -> tuple[
     return calibration_bins(probabilities.max(1), ranks.argmax(1) == labels)
 
 
-def calibration_bins(
-    confidence: Floats, right: npt.NDArray[np.bool_], *, bins: int = CALIBRATION_BINS
-) -> tuple[CalibrationBin, ...]:
+def calibration_bins(confidence: Floats, right: npt.NDArray[np.bool_]) -> tuple[CalibrationBin, ...]:
     """Return equal-width bins of confidence with the accuracy in each (Guo et al. 2017, section 2)."""
+    bins = CALIBRATION_BINS
     place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     found = []
     for index in range(bins):

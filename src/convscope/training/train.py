@@ -12,7 +12,7 @@ from convscope.data.memory.source import InMemory
 from convscope.recipe.recipe import Recipe
 from convscope.report.progress import ProgressOption
 from convscope.runs.events import OnEpoch
-from convscope.runs.run_directory import RunLike, run_to_resume
+from convscope.runs.run_like import RunLike, run_to_resume
 
 if TYPE_CHECKING:
     from convscope.runs.events import Listener

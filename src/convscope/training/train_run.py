@@ -14,7 +14,7 @@ from convscope.nets.own_code import is_own
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import SettingValue
 from convscope.runs.events import Listener, OnEpoch, Silent
-from convscope.runs.run_directory import RunLike, open_run, run_to_resume, with_code
+from convscope.runs.run_like import RunLike, open_run, run_to_resume, with_code
 from convscope.training.distributed.launch import joined
 from convscope.training.fit_job import stopping_at_interrupts, train_job
 from convscope.training.interrupt import StopRequest

@@ -65,7 +65,7 @@ def test_numbers_that_are_no_picture_are_not_distorted(shape: tuple[int, ...]) -
     network = nn.Sequential(nn.Conv2d(shape[0], 2, 3), nn.Flatten(), nn.Linear(72, 2))
     given = subject(network, np.random.default_rng(0).normal(size=shape).astype(np.float32))
     assert given.normalization is None
-    with pytest.raises(DataError, match="no image of 8 bits"):
+    with pytest.raises(DataError, match="no 8-bit image"):
         image_robustness(given)
-    with pytest.raises(DataError, match="no image of 8 bits"):
+    with pytest.raises(DataError, match="no 8-bit image"):
         image_robustness(replace(given, pixels=None))

@@ -36,7 +36,8 @@ from convscope.report.units import plural
 from convscope.report.usage import Placeholder, call_text, setting_name, settings_text
 from convscope.runs.atomic_files import write_file
 from convscope.runs.events import Listener, Silent
-from convscope.runs.run_directory import HasRun, Run, RunLike
+from convscope.runs.run_directory import Run
+from convscope.runs.run_like import HasRun, RunLike
 from convscope.runs.training_display import listening
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.given_data import images_again, recipe_on, require_resumable

@@ -32,7 +32,7 @@ class Estimate(ShortRepr):
         return 1 if self.low > 0 else -1
 
 
-def estimate(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Estimate | None:
+def estimate(values: Sequence[float]) -> Estimate | None:
     """Return the mean and its interval, mean ± t(n - 1) · s / √n (Student 1908); None without values.
 
     >>> estimate([1.0, 2.0, 3.0])
@@ -45,7 +45,7 @@ def estimate(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Esti
     if n == 1:
         return Estimate(mean, None, None, 1)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    half = student_t(n - 1, confidence) * deviation / math.sqrt(n)
+    half = student_t(n - 1, CONFIDENCE) * deviation / math.sqrt(n)
     return Estimate(mean, mean - half, mean + half, n)
 
 

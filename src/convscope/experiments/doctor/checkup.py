@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 
-from convscope.api.annotations import Within
+from convscope.api.annotations import AtLeast
 from convscope.api.generators import exclusive
 from convscope.api.public import public
 from convscope.capture.capture import capture
@@ -59,7 +59,7 @@ def doctor(
     model: str = MODEL,
     *,
     input_shape: Sequence[int] | None = None,
-    batch_size: Annotated[int, Within(2)] | None = None,
+    batch_size: Annotated[int, AtLeast(2)] | None = None,
     device: str = "auto",
     progress: ProgressOption = False,
 ) -> Checkup:

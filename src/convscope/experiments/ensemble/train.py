@@ -31,7 +31,8 @@ from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.events import Level, Listener, OnEpoch, Silent, State, Status
 from convscope.runs.model_spec import Members, ModelSpec, fitted_on
 from convscope.runs.predictor import Predictor
-from convscope.runs.run_directory import Run, RunLike, run_to_resume
+from convscope.runs.run_directory import Run
+from convscope.runs.run_like import RunLike, run_to_resume
 from convscope.runs.training_display import listening
 from convscope.scoring.measured import cautions
 from convscope.training.distributed.process_group import ProcessGroup

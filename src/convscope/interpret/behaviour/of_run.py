@@ -27,7 +27,7 @@ from convscope.interpret.opened_run import opened_run
 from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import ProgressOption
 from convscope.runs.predictor import Predictor
-from convscope.runs.run_directory import RunLike
+from convscope.runs.run_like import RunLike
 
 
 @public

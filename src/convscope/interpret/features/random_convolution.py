@@ -13,7 +13,9 @@ from convscope.data.records import Decoding
 from convscope.errors import DataError, GeometryError
 from convscope.files.regular import refused_as
 from convscope.interpret.explanation.given import Given, GivenNetwork, network_input
-from convscope.interpret.features.feature_maps import FeatureMaps, ScaleOf, feature_maps
+from convscope.interpret.features.feature_maps import feature_maps
+from convscope.interpret.features.feature_maps_record import FeatureMaps
+from convscope.interpret.features.map_choices import ScaleOf
 from convscope.interpret.subject import Subject
 
 SIDE = 256  # pixels of the picture's sides, unless given

@@ -19,7 +19,7 @@ from convscope.interpret.opened_run import opened_run
 from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, ProgressOption, no_progress
 from convscope.runs.predictor import Predictor
-from convscope.runs.run_directory import RunLike
+from convscope.runs.run_like import RunLike
 
 _WEIGHTED = ("convolution", "transposed_convolution", "linear")
 _BATCH = 32

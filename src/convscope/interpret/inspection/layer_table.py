@@ -55,7 +55,6 @@ def layer_table(
     wide: bool = False,
     local: LayerFields | None = None,
     kept: Mapping[str, int] | None = None,
-    title: str = "",
 ) -> Table:
     """Return the lines as a table.
 
@@ -68,7 +67,6 @@ def layer_table(
         wide: columns for inputs, kernels, shares of the totals, where fields start, and memory.
         local: each layer's receptive fields apart from gates and normalization; a column if given.
         kept: bytes that autograd keeps of each layer for one sample, by the layer's name; a column if given.
-        title: the heading.
     """
     columns = [
         *_COLUMNS,
@@ -89,7 +87,7 @@ def layer_table(
             cells += [_bytes_cell(sum(kept.get(layer.name, 0) for layer in line.layers))] if kept else []
             cells += [line.last.formula if line.role == "layer" else ""] if formulas else []
         rows.append(Row.of(cells, _ROLES[line.role]))
-    return Table(tuple(columns), tuple(rows), title)
+    return Table(tuple(columns), tuple(rows))
 
 
 def _cells(line: FoldedLine, source: int | None, batch: int) -> list[Cell]:

@@ -36,14 +36,12 @@ class LearnedInTraining(ShortRepr):
         health: of the layers; None where it is left out.
         left_out: what is left out and why, a sentence each.
         seconds: that it took.
-        allowed: seconds that it might take.
     """
 
     examples: ExplainedImages | None = None
     health: NetworkHealth | None = None
     left_out: tuple[str, ...] = ()
     seconds: float = 0.0
-    allowed: float = 0.0
 
 
 def seconds_allowed(trained: float, left: float | None = None) -> float:
@@ -98,7 +96,7 @@ def learned_in_training(
         return clock() - began < share * allowed
 
     if not in_time():
-        return LearnedInTraining(left_out=("no time was left for it",), allowed=allowed)
+        return LearnedInTraining(left_out=("no time was left for it",))
     try:
         examples = explained_images(
             replays,
@@ -118,9 +116,7 @@ def learned_in_training(
         health = _health(replays, images, normalization, data, in_time)
     except (Exception, _TimeIsOverError) as error:
         left_out.append(f"health of the layers left out: {_reason(error)}")
-    return LearnedInTraining(
-        examples=examples, health=health, left_out=tuple(left_out), seconds=clock() - began, allowed=allowed
-    )
+    return LearnedInTraining(examples=examples, health=health, left_out=tuple(left_out), seconds=clock() - began)
 
 
 class _TimeIsOverError(KeyboardInterrupt):

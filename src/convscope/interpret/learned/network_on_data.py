@@ -12,7 +12,6 @@ from torch import nn
 
 from convscope.capture.load import ModelLike, load
 from convscope.data.batches import to_floats
-from convscope.data.listing import WHOLE
 from convscope.data.memory.source import InMemory
 from convscope.data.open import open_dataset, probe_given
 from convscope.data.preprocessing import Normalization, Preprocessing
@@ -27,7 +26,7 @@ from convscope.report.units import few, plural
 from convscope.report.usage import Placeholder, are_options, call_text
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import Run
-from convscope.runs.run_images import are_own, choose_split, labelled_by_run, open_images
+from convscope.runs.run_images import choose_split, labelled_by_run, name_without_split, open_split
 from convscope.scoring.objective import Objective
 
 NO_LABEL = -1
@@ -135,7 +134,7 @@ def network_on_data(
     )
     name, images = choose_split(dataset, split)
     images, classes, notes = _labels(images, dataset, built, prepared)
-    name = WHOLE if split is None and "train" in dataset.made_splits else name
+    name = name_without_split(dataset, name) if split is None else name
     return NetworkOnData(
         network=built.module,
         name=built.name,
@@ -155,26 +154,21 @@ def _of_run(
     found = None
     if data is not None:
         found = probe_given(data, to_learn=False, earlier=spec.classes, value_range=spec.decoding.value_range)
-    own = found is None or are_own(found, recipe)
-    dataset = open_images(run, found, recipe, spec, None, progress, False, on_others=_call(run, "DATA"))
-    name, images = choose_split(dataset, split)
-    images = labelled_by_run(images, dataset, spec)
-    if not own and split is None and "train" in dataset.made_splits:
-        name = WHOLE  # one folder of classes, of which nothing was held back
-    train = dataset.train
-    known = own and train is not None and len(train) > 0 and not isinstance(train.images, Streamed)
+    opened = open_split(run, found, recipe, spec, split, None, progress, on_others=_call(run, "DATA"))
+    dataset, name, train = opened.dataset, opened.name, opened.dataset.train
+    known = opened.own and train is not None and len(train) > 0 and not isinstance(train.images, Streamed)
     return NetworkOnData(
         network=network.module,
         name=network.name,
         data=f"{dataset.source}, {name}",
         split=name,
-        images=images,
+        images=opened.images,
         normalization=spec.normalization,
         classes=spec.classes,
         train=labelled_by_run(train, dataset, spec) if known and train is not None and name != "train" else None,
         spec=spec,
         run=run,
-        notes=tuple(_notes(name, own=own, asked=split)),
+        notes=tuple(_notes(name, own=opened.own, asked=split)),
     )
 
 

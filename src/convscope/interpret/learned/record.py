@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from convscope.interpret.behaviour.confusion_record import ConfusedClasses
@@ -24,7 +23,7 @@ from convscope.interpret.learned.explained_images import ExplainedImages
 from convscope.interpret.learned.page import part_section, shown_layers
 from convscope.interpret.learned.parts import PARTS, LearnedPart
 from convscope.interpret.learned.training_norms import TrainingNorms
-from convscope.interpret.look.saved import save_page
+from convscope.interpret.look.saved import Savable
 from convscope.report.document import Block, Callout, Document, Fact, Facts, Section, dated_footer, sentence
 from convscope.report.documented import Documented
 from convscope.report.json_values import json_dict
@@ -32,7 +31,7 @@ from convscope.report.table import Column, Row, Table
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Learned(Documented):
+class Learned(Savable):
     """What a network learned, measured over a data set: each part is None where it was not measured.
 
     `print(found)` shows the numbers, `found.to_html()` is a page of the pictures, `found.save(folder)` writes them.
@@ -134,17 +133,6 @@ class Learned(Documented):
             for name in shown_layers(self.patches):
                 found[f"patches {name}"] = self.patches.of_layer(name)
         return found
-
-    def save(self, folder: str | Path) -> tuple[Path, ...]:
-        """Write every picture as SVG and PNG, the arrays as .npy and .npz, and the page, into a folder that is made.
-
-        Raises:
-            RunError: one of these files is there already, or can't be written.
-
-        Returns:
-            The files.
-        """
-        return save_page(Path(folder), self, self.results())
 
     def to_dict(self) -> Mapping[str, Any]:
         """Return the numbers as JSON's types; those of pictures are in the arrays that `save` writes.

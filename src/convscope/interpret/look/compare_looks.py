@@ -20,10 +20,12 @@ from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.behaviour.layer_similarity import layer_similarity
 from convscope.interpret.behaviour.similarity_record import LayerSimilarity
 from convscope.interpret.explanation.given import Given
-from convscope.interpret.features.feature_maps import ChannelRanking, FeatureMaps, require_page
+from convscope.interpret.features.feature_maps import require_page
+from convscope.interpret.features.feature_maps_record import FeatureMaps
+from convscope.interpret.features.map_choices import ChannelRanking
 from convscope.interpret.interrupts import noted_interrupts
 from convscope.interpret.look.comparison import ComparedNetwork, LookComparison, Pairing
-from convscope.interpret.look.options import MAPS, LookOptions
+from convscope.interpret.look.options import COMPARED_METHODS, MAPS, LookOptions
 from convscope.interpret.look.prediction import image_prediction
 from convscope.interpret.look.ranked_maps import ranked_maps
 from convscope.interpret.replay.finite import require_finite
@@ -31,7 +33,6 @@ from convscope.interpret.subject import Subject, subject
 from convscope.report.progress import Progress, ProgressOption, progress_of
 from convscope.runs.run_images import own_images
 
-COMPARED_METHODS = ("grad-cam",)
 SIMILARITY = "similarity of layers"
 IMAGES = 256
 """Images of a run on which the likeness of layers is measured."""

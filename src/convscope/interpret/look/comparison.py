@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -15,10 +14,10 @@ from convscope.interpret.attribution.checks.rank_correlation import rank_correla
 from convscope.interpret.attribution.overlay import overlaid
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.behaviour.similarity_record import LayerSimilarity
-from convscope.interpret.features.feature_maps import FeatureMaps
+from convscope.interpret.features.feature_maps_record import FeatureMaps
 from convscope.interpret.features.observed import middle_plane
 from convscope.interpret.interrupts import interrupted_text
-from convscope.interpret.look.saved import save_page
+from convscope.interpret.look.saved import Savable
 from convscope.report.colour_maps import ColourScale, ScaleKind, number_text
 from convscope.report.document import Block, Callout, Document, Figure, Section, dated_footer, sentence
 from convscope.report.documented import Documented, Pictured
@@ -74,7 +73,7 @@ class ComparedNetwork(ShortRepr):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class LookComparison(Pictured):
+class LookComparison(Pictured, Savable):
     """What several networks make of one image, with one scale for what is compared.
 
     Args:
@@ -205,17 +204,6 @@ class LookComparison(Pictured):
             lead=f"Explained: the score of {self.networks[0].class_name}. What is compared has one scale.",
             footer=dated_footer(),
         )
-
-    def save(self, folder: str | Path) -> tuple[Path, ...]:
-        """Write the pictures as SVG and PNG, the arrays as .npy and .npz, and the page, into a folder that is made.
-
-        Raises:
-            RunError: one of these files is there already, or can't be written.
-
-        Returns:
-            The files.
-        """
-        return save_page(Path(folder), self, self.results())
 
     def results(self) -> dict[str, Documented]:
         """Return the parts that are there, by the names of their files."""

@@ -13,7 +13,7 @@ from convscope.api.torch_state import changes_undone, known_state
 from convscope.capture.load import ModelLike
 from convscope.hardware.allocator import prepare_memory
 from convscope.interpret.explanation.given import Given
-from convscope.interpret.features.feature_maps import ChannelRanking, ScaleOf
+from convscope.interpret.features.map_choices import ChannelRanking, ScaleOf
 from convscope.interpret.interrupts import noted_interrupts
 from convscope.interpret.look.options import LOOK_METHODS, MAPS, LookOptions
 from convscope.interpret.look.parts import CHECKS, part_names, parts, require_parts

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from convscope.interpret.features.feature_maps import ChannelRanking, ScaleOf
+from convscope.interpret.features.map_choices import ChannelRanking, ScaleOf
 
 LOOK_METHODS = ("grad-cam", "hires-cam", "integrated-gradients", "occlusion", "guided-backprop")
+COMPARED_METHODS = ("grad-cam",)
 MAPS = 8
 
 

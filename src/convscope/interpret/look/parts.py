@@ -22,7 +22,8 @@ from convscope.interpret.effective_field.record import EffectiveFields
 from convscope.interpret.equivariance.meter import subject_equivariance
 from convscope.interpret.equivariance.record import Equivariance
 from convscope.interpret.features.channels_at import ChannelsAt, channels_at
-from convscope.interpret.features.feature_maps import FeatureMaps, feature_maps, require_page
+from convscope.interpret.features.feature_maps import feature_maps, require_page
+from convscope.interpret.features.feature_maps_record import FeatureMaps
 from convscope.interpret.features.filters import LayerFilters, filters
 from convscope.interpret.features.observed import checked_channels, sample_maps
 from convscope.interpret.interrupts import Interrupts

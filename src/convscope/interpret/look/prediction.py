@@ -13,7 +13,7 @@ from convscope.scoring.objective import Objective
 TOP = 5
 
 
-def image_prediction(subject: Subject, *, top: int = TOP) -> Prediction:
+def image_prediction(subject: Subject) -> Prediction:
     """Return the probabilities of the classes for the image itself, without test-time augmentation.
 
     They are the loss's own at the run's temperature; of a network without a run, the softmax of its scores.
@@ -31,7 +31,7 @@ def image_prediction(subject: Subject, *, top: int = TOP) -> Prediction:
     order = np.argsort(-scores, kind="stable").tolist()
     several = spec is not None and spec.multi_label
     shown = int((probabilities >= THRESHOLD).sum()) if several else 1
-    ranked = tuple(ClassProbability(classes[place], float(probabilities[place])) for place in order[: max(top, shown)])
+    ranked = tuple(ClassProbability(classes[place], float(probabilities[place])) for place in order[: max(TOP, shown)])
     rule = None if spec is None else spec.defect_rule
     defect = None if rule is None else float(rule.scores(probabilities[None], classes)[0])
     return Prediction(

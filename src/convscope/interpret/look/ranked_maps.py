@@ -10,7 +10,8 @@ from convscope.data.batches import Batches
 from convscope.errors import ConvscopeError
 from convscope.interpret.behaviour.labelled_images import batch_of
 from convscope.interpret.features.channel_means import ChannelMeans, channel_moments
-from convscope.interpret.features.feature_maps import FeatureMaps, feature_maps
+from convscope.interpret.features.feature_maps import feature_maps
+from convscope.interpret.features.feature_maps_record import FeatureMaps
 from convscope.interpret.features.observed import AxesOfMaps, first_observed
 from convscope.interpret.look.options import LookOptions
 from convscope.interpret.subject import Subject

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,12 +17,12 @@ from convscope.interpret.behaviour.visualization_record import FeatureVisualizat
 from convscope.interpret.effective_field.record import EffectiveFields
 from convscope.interpret.equivariance.record import Equivariance
 from convscope.interpret.features.channels_at import ChannelsAt
-from convscope.interpret.features.feature_maps import FeatureMaps
+from convscope.interpret.features.feature_maps_record import FeatureMaps
 from convscope.interpret.features.filters import LayerFilters
 from convscope.interpret.interrupts import interrupted_text
 from convscope.interpret.look.overview import CHECKS_LEGEND, overview_figure, overview_table
 from convscope.interpret.look.page import attribution_section, part_section
-from convscope.interpret.look.saved import save_page
+from convscope.interpret.look.saved import Savable
 from convscope.report.document import (
     Block,
     Callout,
@@ -58,7 +57,7 @@ _READING_OF_NUMBERS = "Above 0 is evidence for the class, below 0 against it. Re
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Look(Pictured):
+class Look(Pictured, Savable):
     """What a network makes of one image: pictures, each attribution with its checks.
 
     `print(look)` shows the numbers, `look.to_html()` is a page of the pictures, `look.save(folder)` writes them.
@@ -182,17 +181,6 @@ class Look(Pictured):
         others = {"robustness": self.robustness, "equivariance": self.equivariance, "effective fields": self.fields}
         found |= {name: part for name, part in others.items() if part is not None}
         return found
-
-    def save(self, folder: str | Path) -> tuple[Path, ...]:
-        """Write every picture as SVG and PNG, the arrays as .npy and .npz, and the page, into a folder that is made.
-
-        Raises:
-            RunError: one of these files is there already, or can't be written.
-
-        Returns:
-            The files.
-        """
-        return save_page(Path(folder), self, self.results())
 
     def to_dict(self) -> Mapping[str, Any]:
         """Return the numbers as JSON's types; those of pictures are in the arrays that `save` writes.

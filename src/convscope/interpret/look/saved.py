@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -28,6 +29,27 @@ class WithArrays(Protocol):
     def arrays(self) -> Mapping[str, Array]:
         """Return the arrays by name."""
         ...
+
+
+class Savable(Documented):
+    """A result of several parts, which is saved as a folder of their files and of its page."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def results(self) -> dict[str, Documented]:
+        """Return the parts that are there, by the names of their files."""
+
+    def save(self, folder: str | Path) -> tuple[Path, ...]:
+        """Write every picture as SVG and PNG, the arrays as .npy and .npz, and the page, into a folder that is made.
+
+        Raises:
+            RunError: one of these files is there already, or can't be written.
+
+        Returns:
+            The files.
+        """
+        return save_page(Path(folder), self, self.results())
 
 
 def save_results(folder: Path, results: Mapping[str, Documented], *, scale: float = 2.0) -> tuple[Path, ...]:

@@ -93,9 +93,7 @@ class Replays:
         ((_, scores),) = self._stream(captured, inputs, (scores_value(captured.graph),))
         return by_class(scores)
 
-    def class_gradients(
-        self, target: int, inputs: torch.Tensor, *, guided: bool = False
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def class_gradients(self, target: int, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return a class's score of each image, (N,), and its gradient with respect to the image, (N, C, *S).
 
         Values are freed once they are read, but for those that gradients need.
@@ -112,7 +110,7 @@ class Replays:
         run = self.on(inputs)
         run.compute_scores()
         score = run.score(target)
-        (gradients,) = run.gradients(score.sum(), run.inputs[0], guided=guided, last=True)
+        (gradients,) = run.gradients(score.sum(), run.inputs[0], last=True)
         return score.detach(), gradients
 
     def values_as_they_come(self, *inputs: torch.Tensor, wanted: Sequence[str]) -> Iterator[tuple[str, torch.Tensor]]:

@@ -111,21 +111,7 @@ def fit(
         _measure_statistics(state, batches)
         _share_buffers(state, group)
         accuracy, loss = _measure(state.evaluated, val, settings, group)
-        if loss is not None and not math.isfinite(loss):
-            assert val is not None
-            found = diagnose_validation(
-                state.evaluated,
-                replace(settings.resolved.mode, compile="no").forward_of(state.evaluated),
-                Batches(
-                    val,
-                    batch_size=EVALUATION_BATCH,
-                    device=settings.resolved.device,
-                    normalization=settings.normalization,
-                ),
-            )
-            raise DivergedError.at(
-                "the validation loss", loss, epoch=state.epoch, step=state.step, rate=trained.learning_rate, found=found
-            )
+        _require_finite_loss(state, val, settings, loss, trained.learning_rate)
         _require_finite_weights(state, group, trained.learning_rate)
         state.epoch += 1
         state.seconds += time.perf_counter() - began
@@ -148,6 +134,25 @@ def fit(
         if stop():
             return "done" if state.epoch == state.planned.epochs else "stopped"
     return "done"
+
+
+def _require_finite_loss(
+    state: TrainingState, val: ImageSet | None, settings: Settings, loss: float | None, rate: float
+) -> None:
+    """Raise DivergedError where the validation loss is not finite, with what it comes from."""
+    if val is None or loss is None or math.isfinite(loss):
+        return
+    found = diagnose_validation(
+        state.evaluated,
+        replace(settings.resolved.mode, compile="no").forward_of(state.evaluated),
+        Batches(
+            val,
+            batch_size=EVALUATION_BATCH,
+            device=settings.resolved.device,
+            normalization=settings.normalization,
+        ),
+    )
+    raise DivergedError.at("the validation loss", loss, epoch=state.epoch, step=state.step, rate=rate, found=found)
 
 
 def _norm_meter(state: TrainingState, settings: Settings) -> LayerNormMeter:

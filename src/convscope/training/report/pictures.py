@@ -15,6 +15,7 @@ from convscope.report.svg import Drawing, element, rectangle, text
 
 LARGEST_SIDE = 112  # pictures on the page are scaled down to this, so that it stays a small file
 GAP = 3
+FILTERS_ACROSS = 12
 FILTER_SIDE = 72
 
 
@@ -51,7 +52,7 @@ def largest_weight(weights: Tensor) -> float:
     return max(float(np.abs(_filters(weights)).max()), 1e-12)
 
 
-def filter_sheet(weights: Tensor, largest: float, *, columns: int = 12) -> Pixels:
+def filter_sheet(weights: Tensor, largest: float) -> Pixels:
     """Return the filters side by side: in colour where they read three channels, else the mean over channels in grey.
 
     Black is a weight of -largest, the middle grey 0, white +largest: sign and scale are the same for all filters.
@@ -60,7 +61,7 @@ def filter_sheet(weights: Tensor, largest: float, *, columns: int = 12) -> Pixel
     tiles = np.rint((values / largest + 1) * 127.5).astype(np.uint8)
     scale = max(1, FILTER_SIDE // tiles.shape[1])
     tiles = tiles.repeat(scale, axis=1).repeat(scale, axis=2)
-    return sheet(list(tiles), columns=min(columns, len(tiles)))
+    return sheet(list(tiles), columns=min(FILTERS_ACROSS, len(tiles)))
 
 
 def colour_bar(largest: float) -> Drawing:

@@ -1,0 +1,29 @@
+"""The options on a command line, and which of them go together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import click
+from click.core import ParameterSource
+
+
+def given_options() -> Iterator[click.Parameter]:
+    """Yield the options and arguments of the running command that are on its command line."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        if parameter.name and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE:
+            yield parameter
+
+
+def take_only(why: str, names: Collection[str]) -> None:
+    """Refuse an option or an argument on the command line that is not among those of these names.
+
+    Args:
+        why: what takes no others, the beginning of the message.
+        names: of parameters.
+    """
+    for parameter in given_options():
+        if parameter.name not in names:
+            shown = parameter.opts[-1] if isinstance(parameter, click.Option) else (parameter.name or "").upper()
+            raise click.UsageError(f"{why}: leave {shown} out")
