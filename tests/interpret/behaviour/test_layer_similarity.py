@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from convscope.data.preprocessing import Normalization
+from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.data.records import ImageSet
 from convscope.errors import CaptureError, DataError
 from convscope.interpret.behaviour.layer_similarity import layer_similarity
 from convscope.interpret.behaviour.linear_cka import LinearCka, gram
+from convscope.interpret.behaviour.other_network import OtherNetwork
 from convscope.interpret.replay.replays import Replays
 
 PLAIN = Normalization((0.5,), (0.25,))
@@ -103,3 +104,13 @@ def test_bad_input_is_one_line_and_small_rests_are_left_out() -> None:
     with pytest.raises(CaptureError):
         layer_similarity(replays, replays, images(), PLAIN, layers=("9",))
     assert layer_similarity(replays, replays, images(10), PLAIN, batch_size=8).images == 8
+
+
+def test_a_network_for_another_size_is_named_with_both() -> None:
+    fits, other = (
+        OtherNetwork(replays=Replays(network(), name="other"), preprocessing=Preprocessing.default((1, side, side)))
+        for side in (8, 16)
+    )
+    fits.require_size(images(), data="noise")
+    with pytest.raises(DataError, match=r"other takes images of 1×16×16 .* of noise are 8×8×1"):
+        other.require_size(images(), data="noise")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from convscope.api.annotations import NotNegative, Positive
 from convscope.api.public import public
-from convscope.capture.load import ModelLike, load
+from convscope.capture.load import ModelLike
 from convscope.interpret.behaviour.confused_classes import confused_classes
 from convscope.interpret.behaviour.confusion_record import ConfusedClasses
 from convscope.interpret.behaviour.failure_search import failure_search
@@ -18,13 +18,12 @@ from convscope.interpret.behaviour.feature_visualization import STEPS, feature_v
 from convscope.interpret.behaviour.knock_out import channel_knock_out
 from convscope.interpret.behaviour.knock_out_record import KnockOut
 from convscope.interpret.behaviour.layer_similarity import layer_similarity
+from convscope.interpret.behaviour.other_network import other_network
 from convscope.interpret.behaviour.reliability import Reliability, reliability
 from convscope.interpret.behaviour.robustness_profile import RobustnessProfile
 from convscope.interpret.behaviour.similarity_record import LayerSimilarity
 from convscope.interpret.behaviour.visualization_record import FeatureVisualization
-from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.opened_run import opened_run
-from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import ProgressOption
 from convscope.runs.predictor import Predictor
 from convscope.runs.run_like import RunLike
@@ -117,27 +116,21 @@ def similarity(
 
     Raises:
         RunError: no such run.
-        DataError: its images can't be read, or are fewer than 4.
+        DataError: its images can't be read, are fewer than 4, or the other network takes another size.
         CaptureError: no such layer, or the other network does not take the run's images.
 
     >>> found = similarity(run, "lenet5", layers=["c1", "c3"], other_layers=["c1"])
     >>> found.similarity.shape, found.data
     ((2, 1), 'digits, test')
     """
-    second = given_network(load(other), None, 0)
+    second = other_network(other)
     with opened_run(run, split, progress) as found:
-        prepared = second.preprocessing
+        second.require_size(found.images, data=found.data)
         return layer_similarity(
-            found.replays,
-            Replays(second.module, name=second.name),
-            found.images,
-            found.normalization,
-            second_normalization=None if prepared is None else prepared.normalization,
-            layers=layers,
-            second_layers=other_layers,
-            data=found.data,
+            found.replays, second.replays, found.images, found.normalization,
+            second_normalization=second.normalization, layers=layers, second_layers=other_layers, data=found.data,
             progress=found.progress,
-        )
+        )  # fmt: skip
 
 
 @public
