@@ -240,7 +240,7 @@ def test_a_run_is_compared_with_its_epochs_and_another_network(
         (["RUN", "digits/7", "--visualize", "act1:77"], "77 is none of them"),
         (["RUN", "digits/7", "--against", "lenet6"], "lenet5"),
         (["RUN", "digits/7", "--against", "lenet5", "--robustness"], "leave --robustness out"),
-        (["RUN", "digits/7", "--random-conv", "8x3x3"], "leave IMAGE out"),
+        (["RUN", "digits/7", "--random-conv", "8x3x3"], "takes an image and no model: leave MODEL out"),
         (["digits/7", "--random-conv", "8x3x3", "--maps", "3"], "leave --maps out"),
         (["RUN/checkpoint", "digits/7"], "is not a run directory"),
         (["RUN", "digits/7", "--html", "RUN"], "is a directory"),

@@ -73,13 +73,16 @@ def command(
     images, what excites each channel, confused classes, calibration, health of the layers, norms over the training, and
     with --parts or --all more; the page is written into the run.
 
-    MODEL is a run, a name from `convscope models`, file.py:factory, package.module:factory, model.onnx, or timm/NAME.
-    IMAGE is an image file, digits/0 to digits/1796, a WAV file or an array file. Each part is printed when it is
-    ready. Ctrl-C keeps those that are, lists the others, and exits with 130.
+    MODEL is a run, a checkpoint in it (RUN/checkpoint/step-N), a name from `convscope models`, file.py:factory,
+    package.module:factory, model.onnx, or timm/NAME. IMAGE is an image file, digits/0 to digits/1796, a WAV file or an
+    array file. Each part is printed when it is ready. Ctrl-C keeps those that are, lists the others, and exits with
+    130.
     """
     if random_conv is not None:
         from convscope.cli.look_random import look_random
 
+        if image is not None:
+            raise click.UsageError("--random-conv takes an image and no model: leave MODEL out")
         take_only("--random-conv takes an image and no model", (*_RANDOM, *_RESULTS))
         if model is None:
             raise click.UsageError(f"IMAGE is missing. {EPILOG}")

@@ -45,7 +45,7 @@ class Tile:
     Args:
         values: numbers (H, W), or (N,) for bars; or a picture, uint8 (H, W, 1) or (H, W, 3).
         title: the line above it, such as "channel 12".
-        note: a second line, such as a score.
+        note: further lines, such as a score.
         scale: a colour scale of its own; the grid's unless given.
         boxes: what to frame on it, in its own rows and columns.
         group: the heading of its row, such as a layer; tiles of another group start a new row.
@@ -69,7 +69,7 @@ class Tile:
 
     def lines(self, scales: Sequence[ColourScale]) -> tuple[str, ...]:
         """Return the lines above the tile; its range too where no colour bar has its scale, or it is constant."""
-        lines = [self.title, self.note]
+        lines = [self.title, *self.note.splitlines()]
         own = not scales if self.scale is None else self.scale not in scales
         if not self.is_picture and (own or _unusual(self.values)):
             lines += range_text(self.values).split("; ")
@@ -257,7 +257,7 @@ def _unusual(values: Array) -> bool:
 
 
 def _in_words(tile: Tile, count: int) -> str:
-    named = ", ".join(filter(None, (tile.group, tile.title, tile.note)))
+    named = ", ".join(filter(None, (tile.group, tile.title, *tile.note.splitlines())))
     if tile.is_picture:
         return ": ".join(filter(None, (named, tile.description)))
     cells = [] if is_constant(tile.values) else largest_cells(tile.values, count)

@@ -72,7 +72,7 @@ def test_a_contribution_by_the_mean_puts_the_mean_in_place_of_the_channel(networ
             without = first.clone()
             without[:, channel] = means.values[channel]
             assert found.measures[channel] == pytest.approx(score(first) - score(without), abs=1e-5)
-    assert "when the channel is its mean over noise" in str(found) and "zero " in found._note(0)
+    assert "when the channel is replaced by its mean over noise" in str(found) and "by zero " in str(found)
     assert set(found.arrays()) == {"maps", "measures", "measures_at_zero", "order"}
 
 

@@ -26,7 +26,7 @@ PAGE = 24  # maps on a page
 _MEASURES: Mapping[ChannelRanking, str] = {
     "order": "by number",
     "energy": "by energy, the mean square over positions",
-    "contribution": "by contribution: the fall of the score of {} when the channel is {}",
+    "contribution": "by contribution: the fall of the score of {} when the channel is replaced by {}",
     "gradient": "by gradient × activation for {}, summed over positions",
 }
 
@@ -216,7 +216,7 @@ class FeatureMaps(Pictured):
             return f"energy {number_text(measure)}"
         if self.at_zero is None:
             return f"score {_signed(measure)}"
-        return f"mean {_signed(measure)}, zero {_signed(self.at_zero[channel])}"
+        return f"by mean {_signed(measure)}\nby zero {_signed(self.at_zero[channel])}"
 
 
 def _signed(number: float) -> str:
