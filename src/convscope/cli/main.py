@@ -20,7 +20,7 @@ import click
 from convscope import __version__
 from convscope.aliases import name_of_ours
 from convscope.cli.command_process import CommandProcess
-from convscope.cli.deadline import tell_end
+from convscope.cli.deadline import EXIT_INTERRUPTED, EXIT_USER_ERROR, tell_end
 from convscope.cli.output import finish_output, guard_output
 from convscope.errors import ArgumentError, ConvscopeError, PeerError, did_you_mean
 from convscope.report.printable import printable
@@ -59,8 +59,6 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
 }
 COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
 
-EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
 # What these make lies in a directory, whatever became of the lines that they print.

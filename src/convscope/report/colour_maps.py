@@ -115,7 +115,7 @@ def enlarged(pixels: Array, least: int) -> Array:
 
 
 def reduced(pixels: Rgb, most: int) -> Rgb:
-    """Return a picture (H, W, 3) whose longer side has at most so many pixels: means of square blocks of them.
+    """Return a picture (H, W, 3) whose longer side has at most `most` pixels: means of square blocks of them.
 
     >>> reduced(np.zeros((500, 300, 3), np.uint8), 168).shape
     (166, 100, 3)

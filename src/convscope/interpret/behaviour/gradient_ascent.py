@@ -155,7 +155,7 @@ def _opened(inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor | None, ...
 
 
 def _moved(levels: Tensor, most: int, draw: torch.Generator) -> Tensor:
-    """Return pictures moved by up to so many pixels along either axis, edges reflected; the same for all."""
+    """Return pictures moved by up to `most` pixels along either axis, edges reflected; the same for all."""
     most = min(most, *(side - 1 for side in levels.shape[2:]))
     if most < 1:
         return levels

@@ -13,7 +13,7 @@ from convscope.report.colour_maps import ColourScale
 from convscope.report.image_grid import Tile, image_grid
 from convscope.report.svg import Drawing
 
-# A picture shows this much more than the field's longer side, and at least so many pixels.
+# A picture's side: a multiple of the field's longer side, and a least number of pixels.
 _MARGIN, _LEAST = 1.15, 11
 
 

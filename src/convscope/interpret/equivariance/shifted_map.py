@@ -64,7 +64,7 @@ class ShiftedMap:
 
         Args:
             axis: of the shift.
-            pixels: of the shift, above 0: so many pixels of the shifted image come from its other end.
+            pixels: of the shift, above 0: as many of the shifted image come from its other end.
             size: pixels of the image along the axis.
         """
         first, last = self.first[axis], self.last[axis]
