@@ -4,9 +4,10 @@
 
 JPEG files of ten classes are made, and weights are drawn: what is measured is time, not accuracy. In each round and for
 each kind of views, a fresh process runs `convscope train FILES --recipe probe --weights DRAWN` with decoded images in
-the cache and no features, and another one computes the network's scores of the same images, in the same arithmetic and
-threads, once for each view. Both are whole processes, their start included; so is the same command again, which finds
-its features. The result of each round is kept as it comes, and a call with the same settings goes on from there.
+the cache and no features, and another one computes the network's scores of the same images, in the same arithmetic,
+threads, memory format and with the same settings of the allocator (which halve the time of a pass at this size), once
+for each view. Both are whole processes, their start included; so is the same command again, which finds its features.
+The result of each round is kept as it comes, and a call with the same settings goes on from there.
 """
 
 from __future__ import annotations
@@ -32,9 +33,21 @@ CLASSES = 10
 KEY = ("model", "size", "images", "views", "round")
 PASSES = {"one": 1, "flip": 2, "flip-shift": 6, "ten-crop": 10}
 
+DECODE = """
+import sys
+from pathlib import Path
+from convscope.data.open import open_dataset
+from convscope.data.records import Decoding
+
+side = int(sys.argv[3])
+open_dataset(sys.argv[1], decoding=Decoding(size=(side, side)), cache_directory=Path(sys.argv[2]))
+"""
+
 PASS = """
 import sys
 from pathlib import Path
+from convscope.hardware.allocator import prepare_memory
+prepare_memory()
 import torch
 import convscope
 from convscope.data.open import open_dataset, probe
@@ -53,7 +66,8 @@ dataset = open_dataset(
     cache_directory=cache,
 )
 network = convscope.load(run).network
-mode = ComputeMode(precision="fp32", memory_format=recipe.memory_format, compile="no", threads=recipe.threads)
+precision, memory_format = recipe.precision, recipe.memory_format
+mode = ComputeMode(precision=precision, memory_format=memory_format, compile="no", threads=recipe.threads)
 mode.lay_out(network)
 with computing(mode, "cpu"):
     for images in dataset.splits.values():
@@ -81,7 +95,7 @@ def measure_all(given: argparse.Namespace, folder: Path, results: Path) -> None:
     """Measure what is not in the results yet, and print the medians."""
     data = make_files(folder / "images", given.images, given.size)
     weights = draw_weights(folder, given.model)
-    train(given, data, weights, folder, "warm", "one")  # decodes the images into the cache
+    timed([sys.executable, "-c", DECODE, data, folder / "cache", given.size])
     for number in range(given.rounds):
         for views in given.views.split(","):
             key = dict(zip(KEY, (given.model, given.size, given.images, views, number), strict=True))
