@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
+import tempfile
 import wave
 from collections import defaultdict
 from collections.abc import Callable
@@ -36,13 +37,14 @@ from convscope.nets.weights.read import as_tensor, read_weights
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import load_recipe, to_toml
 from convscope.runs.atomic_files import MANIFEST
-from convscope.runs.checkpoint import STATE, TENSORS, load_checkpoint, load_optimizer
+from convscope.runs.checkpoint import PLAN, STATE, TENSORS, load_checkpoint, load_optimizer, load_plan, save_plan
 from convscope.runs.events import EpochRow, event_line, read_event, read_status
 from convscope.runs.layer_norms import NormSample, norm_line, read_norms
 from convscope.runs.model_spec import ModelSpec, read_spec
 from convscope.runs.progress import RunProgress
 from convscope.runs.run_directory import Run
 from convscope.runs.tensor_files import load_weights, sealed_bytes, tensor_bytes
+from convscope.training.timing.step_plan import StepPlan
 
 SIZE = Decoding(size=(16, 16), channels=3)
 ROW = EpochRow(
@@ -337,6 +339,24 @@ def _states() -> list[bytes]:
     return [*_state(), *_manifest(), _checkpoint_tensors()]
 
 
+def _plans() -> list[bytes]:
+    """Plans of steps as a resume writes them beside its checkpoint: whole, and made again twice."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        plan = StepPlan.of(90, epoch_steps=10)
+        for made in (plan, plan.replanned(at=30, steps=40).replanned(at=35, steps=70)):
+            save_plan(Path(folder), step=3, plan=made.to_dict())
+            found.append((Path(folder) / PLAN).read_bytes())
+    return found
+
+
+def _read_plan(folder: Path, data: bytes) -> object:
+    (folder / PLAN).write_bytes(data)
+    with refused_as(RunError, folder / PLAN):
+        plan = load_plan(folder, step=3)
+        return None if plan is None else StepPlan.from_fields(plan).in_epochs_of(7)
+
+
 def _inputs() -> list[bytes]:
     found = []
     for numbers in (np.arange(12.0).reshape(3, 4), np.ones((2, 3), np.uint8, order="F"), np.array(3, np.float16)):
@@ -429,6 +449,7 @@ TARGETS = {
     "shards": Target(_shards, _read_shard, words=tuple(b".cls .json .png ustar 0000000 \x80 path= /".split())),
     "cards": Target(_classes, _read_card, json=True),
     "state": Target(_states, _read_state, json=True),
+    "plans": Target(_plans, _read_plan, json=True),
     "onnx": Target(
         _onnx_files, _read_onnx, words=tuple(b"Conv Gemm Shape ../w \x08\x80 \xff\xff\xff\xff\x0f x y".split())
     ),
