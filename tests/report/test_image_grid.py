@@ -34,6 +34,15 @@ def test_one_scale_has_one_colour_bar_with_its_ends_in_numbers():
     assert len({(tile.get("width"), tile.get("height")) for tile in tiles}) == 1
 
 
+def test_a_long_title_is_broken_into_lines_and_a_long_word_is_not_cut():
+    tiles = [Tile(m, f"channel {i}") for i, m in enumerate(MAPS)]
+    plain = image_grid(tiles, title="maps", subtitle="by energy")
+    long = image_grid(tiles, title="maps " * 40, subtitle="ranked by the fall of the score " * 20)
+    assert long.width == plain.width and long.height > plain.height
+    assert long.document().count("ranked by") > 20
+    assert image_grid(tiles, title="m" * 200).width > plain.width
+
+
 def test_maps_with_scales_of_their_own_have_their_ranges_below_their_titles():
     drawing = image_grid([Tile(m, f"channel {i}", scale=ColourScale.of(m)) for i, m in enumerate(MAPS)], title="own")
     assert "0 to 11" in words(drawing) and "0 to 55" in words(drawing)

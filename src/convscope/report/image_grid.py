@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from textwrap import wrap
 from typing import Literal
 
 import numpy as np
@@ -31,7 +32,7 @@ from convscope.report.svg import text_width as width_of
 
 LISTED = 12  # tiles that a terminal lists
 _GAP, _ROW_GAP = 12.0, 12.0
-_TITLE, _LINE, _BAR = 24.0, 15.0, 30.0  # heights
+_TITLE, _TITLE_LINE, _LINE, _BAR = 24.0, 18.0, 15.0, 30.0  # heights
 _STRIP = 180.0  # length of the colour bar
 _SMALL = 10.5  # font size
 _NARROWEST = 360.0
@@ -105,12 +106,18 @@ def image_grid(
     across = max(1, min(columns, len(tiles)))
     high = tile_width * min(4.0, max((_aspect(tile) for tile in tiles), default=1.0))
     heading = max((len(tile.lines(scales)) for tile in tiles), default=0) * _LINE
-    width = max(_NARROWEST, across * (tile_width + _GAP) - _GAP, *(width_of(t, 14) for t in (title, subtitle)))
-    parts: list[Element | None] = [text(0, 16, title, size=14, bold=True)]
-    y = _TITLE
-    if subtitle:
-        parts.append(text(0, y + 9, subtitle, size=11, colour="muted"))
-        y += _LINE + 4
+    width = max(_NARROWEST, across * (tile_width + _GAP) - _GAP)
+    titles, subtitles = _in_lines(title, 14, width), _in_lines(subtitle, 11, width)
+    width = max(width, *(width_of(said, 14) for said in titles), *(width_of(said, 11) for said in subtitles), 0)
+    parts: list[Element | None] = []
+    y = _TITLE - _TITLE_LINE
+    for said in titles:
+        parts.append(text(0, y + 10, said, size=14, bold=True))
+        y += _TITLE_LINE
+    for said in subtitles:
+        parts.append(text(0, y + 9, said, size=11, colour="muted"))
+        y += _LINE
+    y += 4 if subtitle else 0
     for bar, named in drawn_bars:
         parts.append(group(*colour_bar(bar, named), y=y + 2))
         y += _BAR
@@ -268,6 +275,11 @@ def _in_words(tile: Tile, count: int) -> str:
 
 def _place(place: tuple[int, ...]) -> str:
     return str(place[0]) if len(place) == 1 else f"({', '.join(map(str, place))})"
+
+
+def _in_lines(content: str, size: float, width: float) -> list[str]:
+    """Return a text broken between words into lines of at most this width; a longer word has a line of its own."""
+    return wrap(content, max(1, int(width / (size * CHARACTER_WIDTH))), break_long_words=False, break_on_hyphens=False)
 
 
 def _fitting(content: str, width: float) -> str:
