@@ -15,7 +15,7 @@ from convscope.arrays import Array
 from convscope.capture.load import ModelLike, load
 from convscope.data.batches import to_floats
 from convscope.data.preprocessing import Normalization, Preprocessing
-from convscope.errors import GeometryError, did_you_mean
+from convscope.errors import DataError, GeometryError, did_you_mean
 from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.explanation.given import Given, in_dtype, network_input
 from convscope.interpret.map_geometry import MapGeometry
@@ -89,6 +89,19 @@ class Subject:
             if torch.equal(floats.to(self.tensor.dtype), self.tensor):
                 return tried
         return None
+
+    def picture(self, what: str) -> tuple[Array, Normalization]:
+        """Return the picture, uint8 (H, W, C), and how it became the input; `what` is made of pictures alone.
+
+        Raises:
+            DataError: the input is no picture of 8 bits, normalised.
+        """
+        if self.pixels is None or self.normalization is None:
+            raise DataError(
+                f"{self.image_name} is no 8-bit image, and {what} are of those only: "
+                "give an image file or an array of uint8"
+            )
+        return self.pixels, self.normalization
 
     @cached_property
     def predicted(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 
 from convscope.errors import DataError
 from convscope.interpret.behaviour.image_robustness import image_robustness
+from convscope.interpret.look.options import LookOptions
+from convscope.interpret.look.parts import require_parts
 from convscope.interpret.subject import Subject, subject
 
 
@@ -60,6 +63,19 @@ def test_a_network_of_fewer_bits_is_distorted_in_its_own_type() -> None:
     assert len(image_robustness(subject(network, np.zeros((8, 8), np.uint8))).smallest) == 5
 
 
+def test_an_interrupt_keeps_the_distortions_that_were_tried() -> None:
+    def interrupt_after(tried: int) -> Callable[[int, int, str], None]:
+        def progress(done: int, total: int, what: str) -> None:
+            if done == tried:
+                raise KeyboardInterrupt
+
+        return progress
+
+    found = image_robustness(column(5), progress=interrupt_after(2))
+    assert [one.distortion.name for one in found.smallest] == ["shift", "rotation"]
+    assert found.notes[-1] == "interrupted before these were tried: blur, brightness, crop"
+
+
 @pytest.mark.parametrize("shape", [(1, 8, 8), (2, 8, 8)])
 def test_numbers_that_are_no_picture_are_not_distorted(shape: tuple[int, ...]) -> None:
     network = nn.Sequential(nn.Conv2d(shape[0], 2, 3), nn.Flatten(), nn.Linear(72, 2))
@@ -69,3 +85,6 @@ def test_numbers_that_are_no_picture_are_not_distorted(shape: tuple[int, ...]) -
         image_robustness(given)
     with pytest.raises(DataError, match="no 8-bit image"):
         image_robustness(replace(given, pixels=None))
+    for asked in (LookOptions(robustness=True), LookOptions(visualize="0")):
+        with pytest.raises(DataError, match="give an image file"):
+            require_parts(given, asked)

@@ -9,7 +9,6 @@ import numpy as np
 
 from convscope.arrays import Array, Rgb
 from convscope.data.records import SEVERAL, ImageSet
-from convscope.errors import DataError
 from convscope.interpret.behaviour.distortions import Distortion, distortions
 from convscope.interpret.behaviour.failure_search import failure_search
 from convscope.interpret.behaviour.labelled_images import batch_of
@@ -191,7 +190,7 @@ def image_robustness(subject: Subject, *, progress: Progress = no_progress) -> I
     """Return for an image the smallest strength of each distortion that changes its prediction.
 
     The strengths are those of `distortions`, from the smallest on, and halves of their steps between. A change that
-    lies wholly between two of them is not found.
+    lies wholly between two of them is not found. Interrupted, it is of the distortions that were tried.
 
     Args:
         subject: the network and the image.
@@ -199,6 +198,7 @@ def image_robustness(subject: Subject, *, progress: Progress = no_progress) -> I
 
     Raises:
         DataError: the input is not a picture of 8 bits, normalised.
+        KeyboardInterrupt: before the first distortion was tried.
 
     >>> from torch import nn
     >>> from convscope.interpret.subject import subject
@@ -207,36 +207,42 @@ def image_robustness(subject: Subject, *, progress: Progress = no_progress) -> I
     >>> [found.distortion.name for found in image_robustness(subject(network, image)).smallest]
     ['shift', 'rotation', 'blur', 'brightness', 'crop']
     """
-    pixels = subject.pixels
-    normalization = subject.normalization
-    if pixels is None or normalization is None:
-        raise DataError(f"{subject.image_name} is no 8-bit image, and distortions are of those only")
+    pixels, normalization = subject.picture("distortions")
     count = subject.replay.class_scores.shape[1]
     names = tuple(subject.class_name(number) for number in range(count))
     image = ImageSet(np.ascontiguousarray(pixels)[None], np.array([SEVERAL]), [subject.image_name])
     smallest, predicted = [], ""
     tried = distortions(*pixels.shape[:2])
-    for number, distortion in enumerate(tried, start=1):
-        profile = failure_search(
-            subject.replays,
-            image,
-            normalization,
-            tried=(distortion,),
-            classes=names,
-            dtype=subject.tensor.dtype,
-            batch_size=batch_of(subject.replay.graph, _AT_ONCE),
-        )
-        smallest.append(_smallest(profile))
-        predicted = profile.class_name(int(profile.predicted[0]))
-        progress(number, len(tried), "distorting the image")
-    several = subject.spec is not None and subject.spec.multi_label
+    try:
+        for number, distortion in enumerate(tried, start=1):
+            profile = failure_search(
+                subject.replays,
+                image,
+                normalization,
+                tried=(distortion,),
+                classes=names,
+                dtype=subject.tensor.dtype,
+                batch_size=batch_of(subject.replay.graph, _AT_ONCE),
+            )
+            smallest.append(_smallest(profile))
+            predicted = profile.class_name(int(profile.predicted[0]))
+            progress(number, len(tried), "distorting the image")
+    except KeyboardInterrupt:
+        if not smallest:
+            raise
+    untried = [distortion.name for distortion in tried[len(smallest) :]]
+    notes = subject.notes
+    if subject.spec is not None and subject.spec.multi_label:
+        notes = (*notes, _SEVERAL_LABELS)
+    if untried:
+        notes = (*notes, f"interrupted before these were tried: {', '.join(untried)}")
     return ImageRobustness(
         network=subject.name,
         image_name=subject.image_name,
         predicted=predicted,
         picture=pixels,
         smallest=tuple(smallest),
-        notes=(*subject.notes, _SEVERAL_LABELS) if several else subject.notes,
+        notes=notes,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from convscope.data.records import SEVERAL, ImageSet
-from convscope.errors import CaptureError, ConvscopeError, DataError
+from convscope.errors import CaptureError, ConvscopeError
 from convscope.interpret.attribution.checks.check import check_attributions
 from convscope.interpret.attribution.methods import attribute, find_method, require_method
 from convscope.interpret.attribution.options import AttributionOptions
@@ -44,6 +44,7 @@ def require_parts(given: Subject, options: LookOptions) -> None:
     Raises:
         ArgumentError: no such method.
         CaptureError: no such layer; the message has the nearest names. Or Captum is asked for and is not installed.
+        DataError: distortions or visualizations of an input that is no picture.
         GeometryError: no such page of feature maps, position or channel.
     """
     for name in options.methods:
@@ -55,9 +56,12 @@ def require_parts(given: Subject, options: LookOptions) -> None:
         require_page(given, layer, page=options.page, per_page=options.maps)
     if options.at is not None:
         channels_at(given, layer, options.at)
+    if options.robustness:
+        given.picture("distortions")
     if options.visualize is not None:
         of, channels = layer_and_channels(options.visualize)
         checked_channels(channels, len(sample_maps(given.replay, given.replay.find(of), of=of)), of)
+        given.picture("visualizations")
 
 
 def part_names(options: LookOptions) -> tuple[str, ...]:
@@ -154,9 +158,7 @@ def _visualization(given: Subject, options: LookOptions, progress: Progress) -> 
     maps = sample_maps(given.replay, given.replay.find(layer), of=layer)
     if not channels:
         channels = feature_maps(given, layer, per_page=CHANNELS).shown
-    normalization = given.normalization
-    if given.pixels is None or normalization is None:
-        raise DataError(f"{given.image_name} is no 8-bit image, and visualizations are of those only")
+    _, normalization = given.picture("visualizations")
     data, images = _images(given, progress)
     single = given.tensor.dtype in (torch.float32, torch.float64)
     replays = given.replays if single else given.replays.computed_in(torch.float32)
