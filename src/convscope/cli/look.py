@@ -119,7 +119,16 @@ def command(
     options = asked.options(compared=bool(against))
     shape = None if input_text is None else parse_shape(input_text)
     if against:
-        return compare((model, *against), image, options, code, trust_code, deadline, shape, written)
+        return compare(
+            (model, *against),
+            image,
+            options=options,
+            code=code,
+            trust_code=trust_code,
+            deadline=deadline,
+            input_shape=shape,
+            written=written,
+        )
     return look_at_image(
         model, image, options, code=code, trust_code=trust_code, deadline=deadline, input_shape=shape, written=written
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def compare(
     models: tuple[str, ...],
     image: str,
+    *,
     options: LookOptions,
     code: str,
     trust_code: bool,

@@ -24,51 +24,23 @@ class Method:
 
     Args:
         name: as it is asked for.
-        about: what it computes, in a few words.
         explain: computes it: the subject, the class, the options.
         takes: the options that it takes.
     """
 
     name: str
-    about: str
     explain: Callable[[Subject, int, AttributionOptions], Attribution]
     takes: tuple[str, ...] = ()
 
 
 _METHODS = (
-    Method(
-        name="grad-cam",
-        about="a layer's channels, weighted by the mean of their gradients",
-        explain=grad_cam,
-        takes=("layer",),
-    ),
-    Method(
-        name="hires-cam",
-        about="a layer's activations times their own gradients, cell by cell",
-        explain=hires_cam,
-        takes=("layer",),
-    ),
-    Method(name="gradient", about="the absolute gradient at the input", explain=gradient),
-    Method(
-        name="integrated-gradients",
-        about="the gradient averaged from a baseline to the image, times their difference",
-        explain=integrated_gradients,
-        takes=("baseline", "steps", "precision"),
-    ),
-    Method(
-        name="occlusion",
-        about="how far the score falls when a window of the image is replaced",
-        explain=occlusion,
-        takes=("baseline", "window", "stride", "precision"),
-    ),
-    Method(
-        name="guided-backprop",
-        about="the gradient at the input, positive at every rectifier",
-        explain=guided_backprop,
-    ),
-    Method(
-        name="gradient-times-input", about="the gradient at the input, times the input", explain=gradient_times_input
-    ),
+    Method(name="grad-cam", explain=grad_cam, takes=("layer",)),
+    Method(name="hires-cam", explain=hires_cam, takes=("layer",)),
+    Method(name="gradient", explain=gradient),
+    Method(name="integrated-gradients", explain=integrated_gradients, takes=("baseline", "steps", "precision")),
+    Method(name="occlusion", explain=occlusion, takes=("baseline", "window", "stride", "precision")),
+    Method(name="guided-backprop", explain=guided_backprop),
+    Method(name="gradient-times-input", explain=gradient_times_input),
 )
 METHODS: Mapping[str, Method] = {method.name: method for method in _METHODS}
 DEFAULT = "grad-cam"
@@ -84,8 +56,7 @@ def find_method(name: str) -> Method:
         return METHODS[name]
     if name.startswith(PREFIX):
         of_captum = name.removeprefix(PREFIX)
-        takes = captum_options(of_captum)
-        return Method(name=name, about=f"Captum's {of_captum}", explain=captum_attribution(of_captum), takes=takes)
+        return Method(name=name, explain=captum_attribution(of_captum), takes=captum_options(of_captum))
     hint = did_you_mean(name, METHODS) or f" The methods: {', '.join(METHODS)}, {PREFIX}NAME."
     raise ArgumentError(f"there is no method of attribution {name!r}.{hint}")
 

@@ -66,7 +66,6 @@ class LearnedPart:
     Args:
         name: as it is asked for; with "_" for "-" the attribute of `Learned`.
         title: of its section.
-        about: what it shows, in a few words.
         compute: computes it.
         quick: whether it is shown unless others are asked for: at most a few forward passes of each image.
         images: that it goes through at most.
@@ -74,7 +73,6 @@ class LearnedPart:
 
     name: str
     title: str
-    about: str
     compute: Compute = field(repr=False)
     quick: bool = True
     images: int = IMAGES
@@ -236,58 +234,19 @@ def _last_map(given: NetworkOnData, images: ImageSet) -> str:
 
 
 _PARTS = (
-    LearnedPart(
-        name="filters", title="Filters", about="the weights of the first layer as pictures", compute=_filters, images=1
-    ),
-    LearnedPart(
-        name="examples", title="Right and wrong images",
-        about="what the score depends on, for some right and some wrong images", compute=_examples,
-    ),
-    LearnedPart(
-        name="patches", title="Top patches", about="the image regions that excite each channel most", compute=_patches
-    ),
-    LearnedPart(
-        name="confusions", title="Confused classes", about="which classes are confused, and what separates them",
-        compute=_confusions,
-    ),
-    LearnedPart(
-        name="calibration", title="Calibration", about="how often predictions of each confidence are right",
-        compute=_calibration,
-    ),
-    LearnedPart(
-        name="health", title="Health of the layers", about="dead and saturated units, effective rank", compute=_health
-    ),
-    LearnedPart(
-        name="norms", title="Norms over the training", about="outputs and gradients by layer, from the first step on",
-        compute=_norms, images=1,
-    ),
-    LearnedPart(
-        name="consistency", title="Consistency", about="how often two crops of an image have the same prediction",
-        compute=_consistency,
-    ),
-    LearnedPart(
-        name="robustness", title="Robustness profile", about="which distortion the network is weakest against",
-        compute=_robustness, quick=False, images=200,
-    ),
-    LearnedPart(
-        name="knock-out", title="Knock-out", about="which channels of a layer matter, and for which classes",
-        compute=_knock_out, quick=False, images=500,
-    ),
-    LearnedPart(
-        name="probes", title="Unproductive layers",
-        about="which layers can add no context, and a linear probe of each", compute=_probes, quick=False,
-    ),
-    LearnedPart(
-        name="equivariance", title="Equivariance", about="which layers keep a map from moving with the image",
-        compute=_equivariance, quick=False, images=_SHIFTED,
-    ),
-    LearnedPart(
-        name="similarity", title="Similarity of layers", about="linear CKA of all layers, or with those of another run",
-        compute=_similarity, quick=False,
-    ),
-    LearnedPart(
-        name="visualization", title="Feature visualization", about="pictures that excite channels, beside the data's",
-        compute=_visualization, quick=False,
-    ),
-)  # fmt: skip
+    LearnedPart(name="filters", title="Filters", compute=_filters, images=1),
+    LearnedPart(name="examples", title="Right and wrong images", compute=_examples),
+    LearnedPart(name="patches", title="Top patches", compute=_patches),
+    LearnedPart(name="confusions", title="Confused classes", compute=_confusions),
+    LearnedPart(name="calibration", title="Calibration", compute=_calibration),
+    LearnedPart(name="health", title="Health of the layers", compute=_health),
+    LearnedPart(name="norms", title="Norms over the training", compute=_norms, images=1),
+    LearnedPart(name="consistency", title="Consistency", compute=_consistency),
+    LearnedPart(name="robustness", title="Robustness profile", compute=_robustness, quick=False, images=200),
+    LearnedPart(name="knock-out", title="Knock-out", compute=_knock_out, quick=False, images=500),
+    LearnedPart(name="probes", title="Unproductive layers", compute=_probes, quick=False),
+    LearnedPart(name="equivariance", title="Equivariance", compute=_equivariance, quick=False, images=_SHIFTED),
+    LearnedPart(name="similarity", title="Similarity of layers", compute=_similarity, quick=False),
+    LearnedPart(name="visualization", title="Feature visualization", compute=_visualization, quick=False),
+)
 PARTS: Mapping[str, LearnedPart] = {part.name: part for part in _PARTS}
