@@ -21,10 +21,11 @@ import torch
 from convscope.data.batches import Batches
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet, Rows
-from convscope.interpret.features.top_patches import batch_of, top_patches
+from convscope.interpret.features.top_patches import top_patches
 from convscope.interpret.replay.replays import Replays
 from convscope.nets.build import build
 from convscope.report.table import Column, Table, print_table
+from convscope.scoring.answer import evaluation_batch
 
 
 def main() -> None:
@@ -40,7 +41,7 @@ def main() -> None:
     torch.manual_seed(0)
     network = build(given.model).eval()
     images = random_images(given.images, given.size)
-    normalization, batch = Normalization.default(3), batch_of(images.images.shape[1:])
+    normalization, batch = Normalization.default(3), evaluation_batch(images.images.shape[1:])
     replays = Replays(network, name=given.model)
     layers = 0
 

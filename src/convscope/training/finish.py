@@ -23,7 +23,7 @@ from convscope.runs.layer_norms import NormSample
 from convscope.runs.model_spec import ModelSpec, fitted_on
 from convscope.runs.run_directory import Run
 from convscope.runs.tensor_files import load_weights
-from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
+from convscope.scoring.answer import evaluation_batch, scores_of_images
 from convscope.scoring.measured import AnyScores, caution_on_validation, cautions, measure, name_of_measure, one_measure
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.interrupt import EXIT_OFFSET, StopRequest
@@ -315,4 +315,4 @@ def _answers(job: Job, images: ImageSet, what: str) -> npt.NDArray[np.float64]:
             what=what,
         )
 
-    return job.group.each_part(images, of_part, EVALUATION_BATCH)
+    return job.group.each_part(images, of_part, evaluation_batch(images.images.shape[1:]))

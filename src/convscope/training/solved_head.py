@@ -21,12 +21,13 @@ from convscope.data.pixels.cache_budget import cache_directory as default_cache_
 from convscope.data.records import ImageSet, Labels
 from convscope.report.units import exact, percent, plural, seconds
 from convscope.runs.events import EpochRow
+from convscope.scoring.answer import evaluation_batch
 from convscope.scoring.linear_penalty import HeadFit, Samples, fit_head
 from convscope.scoring.measured import name_of_measure, one_measure
 from convscope.training.job import Job
 from convscope.training.kept_state import keep_epoch
 from convscope.training.loop.state import Best, copy_weights
-from convscope.training.probe.features import BATCH, Backbone, FeatureSet, StoppedError, compute_features
+from convscope.training.probe.features import Backbone, FeatureSet, StoppedError, compute_features
 from convscope.training.probe.linear_head import TRIED_IMAGES, LinearHead, find_head
 from convscope.training.probe.neighbors import neighbor_scores
 from convscope.training.resolve.head import SOLVE
@@ -113,7 +114,7 @@ def _features(
 
     # A part has its rows' numbers in the place of labels.
     numbered = replace(images, labels=np.arange(len(images)), targets=None)
-    together = group.each_part(numbered, of_part, BATCH)
+    together = group.each_part(numbered, of_part, evaluation_batch(images.images.shape[1:]))
     if group.total(torch.tensor([float(stop())])).item():
         raise StoppedError
     of_all = torch.split(torch.from_numpy(together[:, 1:].astype(np.float32)), own[0].views[0].shape[1], 1)

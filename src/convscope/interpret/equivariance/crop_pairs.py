@@ -19,12 +19,12 @@ from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet, Pixels
 from convscope.errors import DataError
 from convscope.interpret.equivariance.prediction_consistency import PredictionConsistency
-from convscope.interpret.features.top_patches import batch_of
 from convscope.interpret.opened_run import opened_run
 from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, ProgressOption, no_progress
 from convscope.runs.predictor import Predictor
 from convscope.runs.run_like import RunLike
+from convscope.scoring.answer import evaluation_batch
 
 # Of an image of 224 pixels; of smaller ones in proportion.
 FARTHEST, OF_SIDE = 31, 224
@@ -124,7 +124,7 @@ def prediction_consistency(
     most = farthest_of(min(height, width)) if farthest is None else farthest
     margins = _margins(images, (height, width), most, data)
     draws = np.random.default_rng(seed).integers(0, most + 1, (len(images), 2, 2))
-    size = batch_size or max(1, batch_of((height, width, images.images.shape[3])) // 2)
+    size = batch_size or max(1, evaluation_batch((height, width, images.images.shape[3])) // 2)
     predicted: list[Integers] = []
     probabilities: list[Floats] = []
     done = 0

@@ -26,10 +26,9 @@ from convscope.report.json_values import json_dict
 from convscope.report.progress import Progress, no_progress
 from convscope.report.table import Column, Row, Table
 from convscope.report.units import plural, shape
+from convscope.scoring.answer import evaluation_batch
 
 _OF_EACH = 3  # channels that a page of all layers draws of each
-# Numbers of a batch's inputs: enough images for the arithmetic, few enough for the maps to stay near.
-_BATCH_NUMBERS, _SMALLEST_BATCH, _LARGEST_BATCH = 2**22, 16, 256
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -200,7 +199,7 @@ def top_patches(
         raise DataError(f"{data} has no images to search")
     if kept < 1:
         raise GeometryError(f"{kept} patches of a channel: ask for at least 1")
-    size = batch_size or batch_of(images.images.shape[1:])
+    size = batch_size or evaluation_batch(images.images.shape[1:])
     batches = Batches(images, batch_size=size, normalization=normalization)
     maxima, searched = search_maxima(
         replays, ((pixels, rows) for pixels, _, rows in batches), layers=layers, kept=kept, total=len(images),
@@ -217,12 +216,3 @@ def top_patches(
 
 def _pixels_of(images: ImageSet, row: int) -> Pixels:
     return np.asarray(images.images[row])
-
-
-def batch_of(image_shape: Sequence[int]) -> int:
-    """Return how many images a forward pass takes.
-
-    >>> batch_of((224, 224, 3)), batch_of((32, 32, 3))
-    (27, 256)
-    """
-    return int(min(_LARGEST_BATCH, max(_SMALLEST_BATCH, _BATCH_NUMBERS // max(1, int(np.prod(image_shape))))))

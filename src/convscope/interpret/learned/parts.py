@@ -23,7 +23,7 @@ from convscope.interpret.effective_field.productivity import UnproductiveLayers,
 from convscope.interpret.equivariance.crop_pairs import prediction_consistency
 from convscope.interpret.equivariance.meter import equivariance_of
 from convscope.interpret.features.filters import LayerFilters, filters
-from convscope.interpret.features.top_patches import TopPatches, batch_of, top_patches
+from convscope.interpret.features.top_patches import TopPatches, top_patches
 from convscope.interpret.health.network_health import network_health
 from convscope.interpret.learned.examples import class_scores, explained_images
 from convscope.interpret.learned.explained_images import ExplainedImages
@@ -32,6 +32,7 @@ from convscope.interpret.learned.training_norms import TrainingNorms, training_n
 from convscope.report.documented import Documented
 from convscope.report.progress import Progress
 from convscope.report.units import plural
+from convscope.scoring.answer import evaluation_batch
 
 IMAGES = 1000
 """Images that a part goes through unless it takes fewer."""
@@ -112,7 +113,7 @@ def _filters(given: NetworkOnData, images: ImageSet, options: PartOptions, progr
 
 
 def _examples(given: NetworkOnData, images: ImageSet, options: PartOptions, progress: Progress) -> ExplainedImages:
-    size = batch_of(images.images.shape[1:])
+    size = evaluation_batch(images.images.shape[1:])
     scores = class_scores(given.replays, images, given.normalization, batch_size=size, progress=progress)
     return explained_images(
         given.replays, images, given.normalization, scores, objective=given.objective, data=given.data_of(images),

@@ -14,7 +14,7 @@ from convscope.data.records import ImageSet
 from convscope.data.training_batches import TrainingBatch, scaled_down, side_shares
 from convscope.hardware.mode import computing
 from convscope.runs.model_spec import ModelSpec
-from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
+from convscope.scoring.answer import evaluation_batch, scores_of_images
 from convscope.scoring.test_time_augmentation import ONE, view_count
 from convscope.training.autotune.make import work_of
 from convscope.training.autotune.trial import LEAST_STEPS, Work, run_trial
@@ -223,7 +223,8 @@ def _forward_seconds(
 
     with computing(mode, resolved.device):
         few = measure(min(LEAST_IMAGES, len(images)))
-        count = _images_for(effort * FORWARD_SECONDS, few, most=min(EVALUATION_BATCH, len(images)))
+        most = min(evaluation_batch(images.images.shape[1:]), len(images))
+        count = _images_for(effort * FORWARD_SECONDS, few, most=most)
         return few if count <= LEAST_IMAGES else measure(count)
 
 

@@ -26,7 +26,7 @@ from convscope.data.training_batches import TrainingBatches
 from convscope.nets.layer_groups import train_mode
 from convscope.nets.modules import has_batch_norm
 from convscope.runs.events import EpochRow, Listener
-from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
+from convscope.scoring.answer import evaluation_batch, scores_of_images
 from convscope.scoring.measured import one_measure
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.distributed.shared_batch_norm import normalizes_alone, unshared
@@ -147,7 +147,7 @@ def _require_finite_loss(
         replace(settings.resolved.mode, compile="no").forward_of(state.evaluated),
         Batches(
             val,
-            batch_size=EVALUATION_BATCH,
+            batch_size=evaluation_batch(val.images.shape[1:]),
             device=settings.resolved.device,
             normalization=settings.normalization,
         ),
@@ -302,7 +302,7 @@ def _measure(
         )
         return both[:, 0]
 
-    scores = group.each_part(val, scores_of, EVALUATION_BATCH)
+    scores = group.each_part(val, scores_of, evaluation_batch(val.images.shape[1:]))
     return one_measure(scores, val), objective.plain_of_scores(scores, val.answers)
 
 

@@ -22,11 +22,11 @@ from convscope.hardware.mode import ForwardPass
 from convscope.nets.modules import evaluation_mode
 from convscope.report.progress import Progress, no_progress
 from convscope.runs.model_spec import ModelSpec
+from convscope.scoring.answer import evaluation_batch
 from convscope.scoring.test_time_augmentation import VIEWS, view_count
 from convscope.training.probe.feature_store import FeatureStore, digests_of
 from convscope.training.probe.linear_head import LinearHead
 
-BATCH = 256
 # What a process that is killed has to compute again.
 WRITE_SECONDS = 30.0
 
@@ -166,7 +166,8 @@ def _width(head: LinearHead) -> int:
 def _in_order(images: ImageSet) -> Iterator[tuple[Pixels, npt.NDArray[np.int64]]]:
     """Yield pixels (n, H, W, C) and their rows, batch by batch; an unreadable image of a stream is left out."""
     order = np.arange(len(images))
-    parts = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+    size = evaluation_batch(images.images.shape[1:])
+    parts = [order[start : start + size] for start in range(0, len(order), size)]
     if not isinstance(images.images, Streamed):
         yield from ((images.images[part], part) for part in parts)
         return
