@@ -1,5 +1,7 @@
 """The plan of steps: one piece is the steps' own numbers; any changes of it go on to the schedule's end."""
 
+import math
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -9,15 +11,13 @@ from hypothesis import strategies as st
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
 from convscope.training.timing.costs import Costs, Sides
-from convscope.training.timing.step_plan import StepPlan
+from convscope.training.timing.step_plan import MUCH_LONGER, StepPlan
 
 SIDES = Sides(parts=((0.0, 0.5), (0.3, 0.75), (0.65, 1.0)))
 
 
 @given(steps=st.integers(1, 400), epoch_steps=st.integers(1, 50), data=st.data())
-def test_any_changes_are_monotone_and_end_at_the_schedules_end(
-    steps: int, epoch_steps: int, data: st.DataObject
-) -> None:
+def test_any_changes_are_rising_and_end_at_the_schedules_end(steps: int, epoch_steps: int, data: st.DataObject) -> None:
     plan = StepPlan.of(steps, epoch_steps=epoch_steps)
     assert [plan.place(step) for step in range(steps)] == list(range(steps))
     at = 0
@@ -30,14 +30,28 @@ def test_any_changes_are_monotone_and_end_at_the_schedules_end(
         assert [plan.place(step) for step in range(at)] == before, "what is done stays as it was"
     places = [plan.place(step) for step in range(plan.steps)]
     assert places[-1] == steps - 1 and all(0 <= place <= steps - 1 for place in places)
-    assert all(place <= following for place, following in pairwise(places))
+    for first, end in plan.rising:
+        assert all(place <= following for place, following in pairwise(places[first:end]))
     assert StepPlan.from_fields(Fields.of(plan.to_dict())) == plan
     assert sum(plan.steps_of(epoch) for epoch in range(plan.epochs)) == plan.steps
-    for share in (0.0, 0.3, 0.65, 1.0):
-        found = plan.first_from(share * steps)
-        assert [place >= share * steps for place in places] == [step >= found for step in range(plan.steps)]
     since = data.draw(st.integers(0, plan.steps))
-    assert sum(count for _, count in SIDES.counts(plan, since=since)) == plan.steps - since
+    sides = Counter(SIDES.at(place / steps) for place in places[since:])
+    counts = Counter[float]()
+    for side, count in SIDES.counts(plan, since=since):
+        counts[side] += count
+    assert counts == sides
+
+
+@given(steps=st.integers(2, 300), data=st.data())
+def test_a_plan_that_becomes_much_longer_goes_on_as_if_it_had_been_planned_so(steps: int, data: st.DataObject) -> None:
+    at = data.draw(st.integers(1, steps - 1))
+    longer = data.draw(st.integers(math.ceil(MUCH_LONGER * steps), 20 * steps))
+    plan = StepPlan.of(steps, epoch_steps=10).replanned(at=at, steps=longer)
+    whole = StepPlan.of(longer, epoch_steps=10)
+    for step in range(at, longer):
+        share = (plan.place(step) + 1) / plan.schedule_steps
+        assert share == pytest.approx(max((whole.place(step) + 1) / longer, 1 / steps))
+    assert StepPlan.of(steps, epoch_steps=10).replanned(at=at, steps=longer).rising == ((0, at), (at, longer))
 
 
 @given(steps=st.integers(1, 400), at=st.integers(1, 400), more=st.integers(0, 400), factor=st.sampled_from([2, 4]))

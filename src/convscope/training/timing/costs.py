@@ -39,10 +39,11 @@ class Sides:
         >>> list(sides.counts(StepPlan.of(10, epoch_steps=4), since=2))
         [(0.5, 4), (1.0, 4)]
         """
-        starts = [plan.first_from(share * plan.schedule_steps) for share, _ in self.parts]
-        for (_, side), (start, end) in zip(self.parts, pairwise([*starts, plan.steps]), strict=True):
-            if (count := end - max(start, since)) > 0:
-                yield side, count
+        for within in plan.rising:
+            starts = [plan.first_from(share * plan.schedule_steps, within=within) for share, _ in self.parts]
+            for (_, side), (start, end) in zip(self.parts, pairwise([*starts, within[1]]), strict=True):
+                if (count := end - max(start, since)) > 0:
+                    yield side, count
 
 
 @dataclass(frozen=True, kw_only=True)

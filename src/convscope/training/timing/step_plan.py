@@ -2,8 +2,10 @@
 
 The learning rate, progressive resizing and the shares for which parameters learn read `StepPlan.place`. A plan of one
 piece places each step at its own number. Where a run turns out slower or faster than planned, a piece is added: the
-rest of the same schedule in fewer or in more steps. The plan is kept in the checkpoint, so that a resumed run takes
-the same steps at the same learning rates without a look at the clock.
+rest of the same schedule in fewer or in more steps. A plan that becomes much longer goes back in its schedule, to where
+it would be had it been so long from the start: else a run that is planned for one epoch on a busy machine, and then has
+time for ten, takes nine of them at rates near the schedule's end. The plan is kept in the checkpoint, so that a
+resumed run takes the same steps at the same learning rates without a look at the clock.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ from typing import Any
 from convscope.files.fields import Fields, in_short
 from convscope.files.regular import UnreadableError
 from convscope.runs.progress import MOST_STEPS
+
+# A plan that becomes longer by this factor at once goes back in its schedule.
+MUCH_LONGER = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,15 +95,27 @@ class StepPlan:
             if step < after.at:
                 return _place_within(piece, step, before, last)
             before = _place_within(piece, after.at - 1, before, last)
+            if _is_much_longer(piece, after):
+                before = min(before, (last + 1) * after.at / after.steps - 1)
         return _place_within(self.pieces[-1], step, before, last)
 
-    def first_from(self, place: float) -> int:
-        """Return the first step at this place of the schedule or beyond it; `steps` where none is.
+    @property
+    def rising(self) -> tuple[tuple[int, int], ...]:
+        """The ranges of steps (from, to) within which no step is at an earlier place than the one before it.
 
-        >>> StepPlan.of(10, epoch_steps=4).first_from(4.5)
+        >>> StepPlan.of(10, epoch_steps=4).replanned(at=8, steps=40).rising
+        ((0, 8), (8, 40))
+        """
+        backs = [after.at for before, after in pairwise(self.pieces) if _is_much_longer(before, after)]
+        return tuple(pairwise((0, *backs, self.steps)))
+
+    def first_from(self, place: float, *, within: tuple[int, int]) -> int:
+        """Return the first step at this place or beyond it of a range in which places rise; its end where none is.
+
+        >>> StepPlan.of(10, epoch_steps=4).first_from(4.5, within=(0, 10))
         5
         """
-        low, high = 0, self.steps
+        low, high = within
         while low < high:
             middle = (low + high) // 2
             low, high = (low, middle) if self.place(middle) >= place else (middle + 1, high)
@@ -106,6 +123,11 @@ class StepPlan:
 
     def replanned(self, *, at: int, steps: int) -> StepPlan:
         """Return the plan with `steps` steps in all from step `at` on: the rest of the schedule is in those left.
+
+        Where it becomes much longer, the schedule goes back to where it is `at` of `steps`.
+
+        >>> StepPlan.of(10, epoch_steps=4).replanned(at=8, steps=40).place(8)
+        1.25
 
         Both the plan and the change must leave a step: `at` is below the steps before and after.
         """
@@ -158,7 +180,11 @@ class StepPlan:
         return cls(epoch_steps=epoch_steps, pieces=tuple(PlanPiece(at=at, steps=steps) for at, steps in pairs))
 
 
+def _is_much_longer(before: PlanPiece, after: PlanPiece) -> bool:
+    return after.steps >= MUCH_LONGER * before.steps
+
+
 def _place_within(piece: PlanPiece, step: int, before: float, last: float) -> float:
     """Return the place of a step by its piece: from `before`, that of the step ahead of the piece, to `last`."""
     rate = (last - before) / (piece.steps - piece.at)
-    return min(last, before + (step - piece.at + 1) * rate)
+    return max(0.0, min(last, before + (step - piece.at + 1) * rate))
