@@ -19,6 +19,7 @@ import convscope
 from commands import run_command
 from convscope.data.sources.digits import load_digits
 from convscope.runs.run_directory import Run
+from convscope.scoring.answer import evaluation_batch
 from convscope.training.autotune import measured_costs
 from convscope.training.probe import features
 from convscope.training.timing.rates import Rates
@@ -166,7 +167,8 @@ def test_killed_amid_its_features_it_resumes_with_those_it_has(backbone: Path, f
     unbroken = convscope.train(
         "digits", recipe, name="unbroken", runs_directory=folder / "runs", cache_directory=folder / "none"
     ).run.path
-    assert f"{3 * features.BATCH} of " in (run / "log.txt").read_text()
+    of_batch_size = evaluation_batch(convscope.load(run).spec.decoding.image_shape)
+    assert f"{3 * of_batch_size} of " in (run / "log.txt").read_text()
     assert (run / "weights.safetensors").read_bytes() == (unbroken / "weights.safetensors").read_bytes()
 
 
