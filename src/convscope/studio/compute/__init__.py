@@ -1,0 +1,1 @@
+"""The compute process of the studio: torch is imported here alone."""

@@ -1,0 +1,151 @@
+"""The models that the page can open: their keys, and what each names. No torch.
+
+A key is a catalogue name (`resnet18`), `run:NAME` or `run:NAME@step-N` for a run below the runs folder, or `given` for
+what the command line named. The page never names a path: a key is looked up among what is there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from convscope.errors import did_you_mean
+from convscope.nets import catalogue
+from convscope.runs.run_directory import CHECKPOINTS
+from convscope.studio.protocol import StudioError
+
+GIVEN = "given"
+RUN_PREFIX = "run:"
+BEST = "best"
+MOST_RUNS = 1000  # that the page lists, the newest
+
+ModelKind = Literal["catalogue", "run", "given"]
+_CHECKPOINT = re.compile(r"step-\d{1,12}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Openable:
+    """What this studio may open, as the command line said.
+
+    Args:
+        runs: the folder of the runs.
+        given: a model in any form that `convscope.capture.load` takes as text; "" where none was named.
+        code: where the code of a given run's network is, as file.py:factory.
+        trust_code: whether the copy of that code which the given run holds may be run.
+        input_text: the shape of the given model's input, such as "3x224x224"; "" where it says so itself.
+        image: an image file, or the name of a built-in digit, as "digits/7"; "" where none was named.
+        data: folders below which a training's images may be.
+        deadline: seconds that a model may take for one forward pass before it is stopped.
+    """
+
+    runs: Path
+    given: str = ""
+    code: str = ""
+    trust_code: bool = False
+    input_text: str = ""
+    image: str = ""
+    data: tuple[Path, ...] = ()
+    deadline: float = 60.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON's types."""
+        fields = {name: getattr(self, name) for name in ("given", "code", "trust_code", "input_text", "image")}
+        return {**fields, "runs": str(self.runs), "data": [str(root) for root in self.data], "deadline": self.deadline}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Openable:
+        """Return what `to_dict` wrote."""
+        return cls(**{**values, "runs": Path(values["runs"]), "data": tuple(map(Path, values["data"]))})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSource:
+    """A model that the page can open.
+
+    Args:
+        key: names it in requests and links.
+        title: what the page shows; hostile text, as a run's name may be anything.
+        kind: where it is from.
+        load: what `convscope.capture.load` finds it by: a catalogue name, a path, file.py:factory, timm/NAME.
+        trained: whether it has weights from a training, as far as can be said before it is opened.
+    """
+
+    key: str
+    title: str
+    kind: ModelKind
+    load: str
+    trained: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the page is told of it; never a path."""
+        weights = "trained" if self.trained else "random"
+        return {"key": self.key, "title": self.title, "kind": self.kind, "weights": weights}
+
+
+def list_models(openable: Openable) -> list[ModelSource]:
+    """Return the models that the page can open: the given one, the runs, newest first, and the catalogue."""
+    given = [model_source(GIVEN, openable)] if openable.given else []
+    runs = [_of_run(f"{RUN_PREFIX}{name}", name, openable.runs / name) for name in run_folders(openable.runs)]
+    return [*given, *runs, *(_of_catalogue(name) for name in _pictured())]
+
+
+def model_source(key: str, openable: Openable) -> ModelSource:
+    """Return the model of a key.
+
+    Raises:
+        StudioError: there is none; of kind "gone", the nearest keys named.
+    """
+    if key == GIVEN:
+        if not openable.given:
+            raise StudioError("the command named no model: choose one of the list", "gone")
+        path = Path(openable.given)
+        return ModelSource(
+            key=GIVEN, title=path.name or openable.given, kind="given", load=openable.given, trained=path.is_dir()
+        )
+    if key.startswith(RUN_PREFIX):
+        name, _, checkpoint = key.removeprefix(RUN_PREFIX).rpartition("@") if "@" in key else (key[4:], "", "")
+        names = run_folders(openable.runs)
+        if name not in names and key.removeprefix(RUN_PREFIX) in names:  # a run's own name may hold an @
+            name, checkpoint = key.removeprefix(RUN_PREFIX), ""
+        if name not in names:
+            raise StudioError(f"there is no run {name!r} below the runs folder.{did_you_mean(name, names)}", "gone")
+        folder = openable.runs / name
+        if checkpoint in ("", BEST):
+            return _of_run(key, name, folder)
+        if not _CHECKPOINT.fullmatch(checkpoint) or not (folder / CHECKPOINTS / checkpoint).is_dir():
+            raise StudioError(f"run {name!r} has no checkpoint {checkpoint!r}", "gone")
+        return _of_run(key, f"{name} ({checkpoint})", folder / CHECKPOINTS / checkpoint)
+    known = _pictured()
+    if key not in known:
+        near = did_you_mean(key, known)
+        raise StudioError(f"there is no model {key[:80]!r} in the catalogue.{near}", "gone")
+    return _of_catalogue(key)
+
+
+def run_folders(root: Path) -> list[str]:
+    """Return the names of the run directories in a folder, the newest first; links are not followed out of it."""
+    found = []
+    try:
+        with os.scandir(root) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False) and (Path(entry.path) / "model.json").is_file():
+                    found.append((-entry.stat(follow_symlinks=False).st_mtime, entry.name))
+    except OSError:
+        return []
+    return [name for _, name in sorted(found)[:MOST_RUNS]]
+
+
+def _of_run(key: str, title: str, path: Path) -> ModelSource:
+    return ModelSource(key=key, title=title, kind="run", load=str(path), trained=True)
+
+
+def _of_catalogue(name: str) -> ModelSource:
+    return ModelSource(key=name, title=catalogue.find(name).title, kind="catalogue", load=name, trained=False)
+
+
+def _pictured() -> list[str]:
+    """Return the names of the catalogue's networks that take an image, oldest first."""
+    return [entry.name for entry in catalogue.ENTRIES if len(entry.input_shape) == 3]

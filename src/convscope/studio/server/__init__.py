@@ -1,0 +1,1 @@
+"""The HTTP server of the studio; it imports no torch."""
