@@ -1,0 +1,175 @@
+/** Feature maps as pixels: a look-up table of colours over one byte a cell. Colours are those of report/colour_maps.py. */
+
+/** Colours at equal distances, lowest first. @type {Object<string, string[]>} */
+const STOPS = {
+  cividis: ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838"],
+  viridis: ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"],
+  magma: ["#000004", "#180f3e", "#451077", "#721f81", "#9f2f7f", "#cd4071", "#f1605d", "#fd9567", "#feca8d", "#fcfdbf"],
+  grey: ["#000000", "#ffffff"],
+  diverging: ["#0b3a6f", "#2a6aa9", "#6aa3d3", "#b3d0e6", "#f5f5f3", "#f3c69b", "#de8f45", "#ab5a10", "#6b3204"],
+};
+
+/** The colour maps that may be chosen; "" takes cividis, and the diverging one where numbers are below 0. */
+export const COLOURS = ["", "cividis", "viridis", "magma", "grey", "diverging"];
+
+/** @type {Map<string, Uint32Array>} */
+const tables = new Map();
+
+/**
+ * Return 256 colours as pixels of an ImageData's Uint32Array (little endian: ABGR).
+ * @param {string} name
+ */
+export function colourTable(name) {
+  const known = tables.get(name);
+  if (known) return known;
+  const stops = (STOPS[name] ?? STOPS.cividis).map((text) => [1, 3, 5].map((i) => parseInt(text.slice(i, i + 2), 16)));
+  const table = new Uint32Array(256);
+  for (let i = 0; i < 256; i += 1) {
+    const place = (i / 255) * (stops.length - 1);
+    const below = Math.min(Math.floor(place), stops.length - 2);
+    const [r, g, b] = [0, 1, 2].map((k) => Math.round(stops[below][k] + (stops[below + 1][k] - stops[below][k]) * (place - below)));
+    table[i] = (0xff000000 | (b << 16) | (g << 8) | r) >>> 0;
+  }
+  tables.set(name, table);
+  return table;
+}
+
+/**
+ * @typedef {{name: string, low: number, high: number}} Scale
+ */
+
+/**
+ * Return the colours and their ends for numbers between two ends: from 0 where none is negative, else around 0.
+ * @param {number} lo @param {number} hi @param {string} colours as chosen, "" for the fitting ones
+ * @returns {Scale}
+ */
+export function scaleOf(lo, hi, colours) {
+  const name = colours || (lo < 0 ? "diverging" : "cividis");
+  if (name === "diverging") {
+    const end = Math.max(-lo, hi, 0);
+    return { name, low: -end, high: end };
+  }
+  return { name, low: lo < 0 || name === "grey" ? lo : 0, high: hi };
+}
+
+/**
+ * Return the colour of each byte of a channel whose bytes run from `lo` to `hi`.
+ * @param {number} lo @param {number} hi @param {Scale} scale
+ */
+export function channelTable(lo, hi, { name, low, high }) {
+  const colours = colourTable(name);
+  const table = new Uint32Array(256);
+  const spread = high - low;
+  const constant = name === "diverging" ? 0.5 : 0;
+  for (let i = 0; i < 256; i += 1) {
+    const value = lo + ((hi - lo) * i) / 255;
+    const share = spread > 0 ? (value - low) / spread : constant;
+    table[i] = colours[Math.max(0, Math.min(255, Math.round(share * 255)))];
+  }
+  return table;
+}
+
+/**
+ * Return the colour of a number on a scale, as a CSS colour.
+ * @param {number} value @param {Scale} scale
+ */
+export function cssColour(value, { name, low, high }) {
+  const share = high > low ? (value - low) / (high - low) : name === "diverging" ? 0.5 : 0;
+  const pixel = colourTable(name)[Math.max(0, Math.min(255, Math.round((Number.isFinite(share) ? share : 0) * 255)))];
+  return `rgb(${pixel & 255} ${(pixel >> 8) & 255} ${(pixel >> 16) & 255})`;
+}
+
+/** Return black or white, whichever is read on a colour. @param {string} css as `cssColour` returns it */
+export function inkOn(css) {
+  const [r, g, b] = (css.match(/\d+/g) ?? ["0", "0", "0"]).map(Number);
+  return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#10151c" : "#ffffff";
+}
+
+/**
+ * Paint bytes on a canvas of as many pixels as cells.
+ * @param {HTMLCanvasElement} canvas @param {Uint8Array} bytes @param {number} height @param {number} width @param {Uint32Array} table
+ */
+export function paintBytes(canvas, bytes, height, width, table) {
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
+  const context = canvas.getContext("2d");
+  if (!context || !width || !height) return;
+  const picture = context.createImageData(width, height);
+  const pixels = new Uint32Array(picture.data.buffer);
+  for (let i = 0; i < pixels.length; i += 1) pixels[i] = table[bytes[i]];
+  context.putImageData(picture, 0, 0);
+}
+
+/**
+ * Paint exact numbers on a canvas of as many pixels as cells; what is no number stays clear.
+ * @param {HTMLCanvasElement} canvas @param {Float32Array} numbers @param {number} height @param {number} width @param {Scale} scale
+ * @param {(share: number) => number} [opacity] of a number's share of the scale
+ */
+export function paintNumbers(canvas, numbers, height, width, { name, low, high }, opacity) {
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
+  const context = canvas.getContext("2d");
+  if (!context || !width || !height) return;
+  const colours = colourTable(name);
+  const picture = context.createImageData(width, height);
+  const pixels = new Uint32Array(picture.data.buffer);
+  for (let i = 0; i < pixels.length; i += 1) {
+    const share = high > low ? (numbers[i] - low) / (high - low) : name === "diverging" ? 0.5 : 0;
+    if (Number.isNaN(share)) continue;
+    const pixel = colours[Math.max(0, Math.min(255, Math.round(share * 255)))];
+    const alpha = opacity ? Math.round(255 * opacity(Math.max(0, Math.min(1, share)))) : 255;
+    pixels[i] = ((pixel & 0xffffff) | (alpha << 24)) >>> 0;
+  }
+  context.putImageData(picture, 0, 0);
+}
+
+/** Paint a strip of a colour map, from its first to its last colour. @param {HTMLCanvasElement} canvas @param {string} name */
+export function paintStrip(canvas, name) {
+  paintBytes(canvas, Uint8Array.from({ length: 256 }, (_, i) => i), 1, 256, colourTable(name));
+}
+
+/**
+ * A page of feature maps as the server sends it.
+ * @typedef {object} Atlas
+ * @property {string} value
+ * @property {number[]} shape (C, H, W) of the whole value
+ * @property {number[]} channels those of this page
+ * @property {Float64Array|number[]} lo least number of each
+ * @property {Float64Array|number[]} hi largest number of each
+ * @property {{lo: number, hi: number}} layer
+ * @property {{lo: number, hi: number}} network
+ * @property {number} page
+ * @property {number} pages
+ * @property {string} kind map | vector
+ * @property {Uint8Array} bytes
+ */
+
+/** Return the atlas of a packet. @param {import("./packet.js").Packet} packet @returns {Atlas} */
+export function atlasOf({ header, bytes }) {
+  const numbers = (/** @type {any[]} */ list) => list.map(Number);
+  return /** @type {any} */ ({ ...header, lo: numbers(header.lo), hi: numbers(header.hi), bytes });
+}
+
+/**
+ * Return the scale of one map of an atlas.
+ * @param {Atlas} atlas @param {number} index in the page @param {string} of map | layer | network @param {string} colours
+ */
+export function mapScale(atlas, index, of, colours) {
+  const signed = atlas.layer.lo < 0;
+  const whole = of === "network" ? atlas.network : of === "layer" ? atlas.layer : null;
+  const [lo, hi] = whole ? [whole.lo, whole.hi] : [atlas.lo[index], atlas.hi[index]];
+  return scaleOf(lo, hi, colours || (signed ? "diverging" : "cividis"));
+}
+
+/** Return the bytes of one map of an atlas. @param {Atlas} atlas @param {number} index */
+export function mapBytes(atlas, index) {
+  const [, height = 1, width = 1] = atlas.shape;
+  return atlas.bytes.subarray(index * height * width, (index + 1) * height * width);
+}
+
+/** Paint one map of an atlas. @param {HTMLCanvasElement} canvas @param {Atlas} atlas @param {number} index @param {string} of @param {string} colours */
+export function paintMap(canvas, atlas, index, of, colours) {
+  const [, height = 1, width = 1] = atlas.shape;
+  const table = channelTable(atlas.lo[index], atlas.hi[index], mapScale(atlas, index, of, colours));
+  paintBytes(canvas, mapBytes(atlas, index), height, width, table);
+}

@@ -1,0 +1,42 @@
+/** Formulas that Python wrote as MathML, built element by element from a list of permitted names. */
+
+const NAMESPACE = "http://www.w3.org/1998/Math/MathML";
+const ELEMENTS = new Set(
+  "math mrow mi mn mo ms mtext mspace mfrac msqrt mroot msub msup msubsup munder mover munderover mtable mtr mtd mstyle mpadded semantics".split(" "),
+);
+const ATTRIBUTES = new Set(
+  "display displaystyle mathvariant stretchy form fence separator linethickness columnalign rowspacing columnspacing width height depth lspace rspace scriptlevel accent largeop movablelimits".split(" "),
+);
+
+/**
+ * Return a formula's element; its text where the markup is not MathML or not permitted.
+ * @param {{mathml?: string|null, text?: string}} formula
+ * @returns {Element}
+ */
+export function formulaElement({ mathml, text = "" }) {
+  const root = mathml ? new DOMParser().parseFromString(mathml, "application/xml").documentElement : null;
+  const built = root && root.localName === "math" ? copied(root) : null;
+  if (built) {
+    if (text) built.setAttribute("aria-label", text);
+    return built;
+  }
+  const plain = document.createElement("span");
+  plain.textContent = text;
+  return plain;
+}
+
+/** @param {Element} source @returns {Element|null} */
+function copied(source) {
+  if (!ELEMENTS.has(source.localName)) return null;
+  const element = document.createElementNS(NAMESPACE, source.localName);
+  for (const { name, value } of source.attributes) {
+    if (ATTRIBUTES.has(name)) element.setAttribute(name, value);
+  }
+  for (const child of source.childNodes) {
+    if (child.nodeType === Node.TEXT_NODE) element.append(document.createTextNode(child.nodeValue ?? ""));
+    if (child.nodeType !== Node.ELEMENT_NODE) continue;
+    const inner = copied(/** @type {Element} */ (child));
+    if (inner) element.append(inner);
+  }
+  return element;
+}

@@ -1,0 +1,51 @@
+/** Numbers as text, as `report/units.py` writes them. */
+
+const MINUS = "−";
+
+/** Return a count with its thousands apart: 118013952 -> "118,013,952". @param {number} n */
+export const whole = (n) => n.toLocaleString("en-US").replace("-", MINUS);
+
+/** Return a large count short: 118013952 -> "118.0 M". @param {number|null|undefined} n */
+export function short(n) {
+  if (n === null || n === undefined) return "unknown";
+  for (const [size, letter] of /** @type {[number, string][]} */ ([[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e4, "k"]])) {
+    if (Math.abs(n) >= size) return `${(n / (size === 1e4 ? 1e3 : size)).toFixed(1)} ${letter}`;
+  }
+  return whole(n);
+}
+
+/**
+ * Return a number in so many significant digits, without trailing zeros.
+ * @param {number|null|undefined} x @param {number} [digits]
+ */
+export function number(x, digits = 3) {
+  if (x === null || x === undefined) return "–";
+  if (Number.isNaN(x)) return "NaN";
+  if (!Number.isFinite(x)) return x > 0 ? "∞" : `${MINUS}∞`;
+  if (x === 0) return "0";
+  const size = Math.abs(x);
+  const text = size >= 1e5 || size < 1e-4 ? x.toExponential(Math.max(0, digits - 1)).replace("e+", "e") : trimmed(x.toPrecision(digits));
+  return text.replace("-", MINUS).replace("e-", `e${MINUS}`);
+}
+
+/** @param {string} text */
+const trimmed = (text) => (text.includes("e") ? String(Number(text)) : text.includes(".") ? text.replace(/\.?0+$/, "") : text);
+
+/** Return a shape: [64, 56, 56] -> "64 × 56 × 56". @param {number[]|null|undefined} sizes */
+export const shape = (sizes) => (sizes && sizes.length ? sizes.map(whole).join(" × ") : "–");
+
+/** Return two sizes, one where they are equal: [7, 7] -> "7 × 7". @param {number[]|null|undefined} sizes */
+export const size = (sizes) => (sizes && sizes.length ? sizes.map((n) => (n === null ? "?" : whole(n))).join(" × ") : "–");
+
+/** Return a share as percent: 0.0312 -> "3.1 %". @param {number|null|undefined} x */
+export function percent(x) {
+  if (x === null || x === undefined) return "–";
+  const p = 100 * x;
+  return `${p >= 99.95 || p === 0 ? p.toFixed(0) : p >= 0.1 ? p.toFixed(1) : p < 0.01 ? "< 0.01" : p.toFixed(2)} %`;
+}
+
+/** Return a count with its noun: (1, "channel") -> "1 channel". @param {number} n @param {string} noun */
+export const plural = (n, noun) => `${whole(n)} ${noun}${n === 1 ? "" : "s"}`;
+
+/** Return an inclusive range: (3, 29) -> "3–29". @param {number} lo @param {number} hi */
+export const range = (lo, hi) => (lo === hi ? String(lo).replace("-", MINUS) : `${lo}–${hi}`.replace(/-/g, MINUS));

@@ -1,0 +1,91 @@
+/** Long lists: only the rows in view are in the document. */
+
+/**
+ * Return the rows to draw of a list of rows of equal height: those in view and some around them.
+ * @param {{count: number, row: number, top: number, height: number, extra?: number}} list
+ * @returns {{first: number, last: number}} `last` is not drawn
+ */
+export function visible({ count, row, top, height, extra = 8 }) {
+  const first = Math.max(0, Math.min(count, Math.floor(top / row) - extra));
+  const last = Math.min(count, Math.ceil((top + height) / row) + extra);
+  return { first, last: Math.max(first, last) };
+}
+
+/**
+ * Return where a list must be scrolled so that a row is in view; its present place where the row is.
+ * @param {{index: number, row: number, top: number, height: number}} place
+ */
+export function scrolledTo({ index, row, top, height }) {
+  if (index * row < top) return index * row;
+  if ((index + 1) * row > top + height) return (index + 1) * row - height;
+  return top;
+}
+
+/**
+ * A list that keeps the rows in view in the document, and reuses their elements while it is scrolled.
+ */
+export class VirtualList {
+  /**
+   * @param {HTMLElement} scroller the element that scrolls; it becomes the list's box
+   * @param {{row: number, make: () => HTMLElement, fill: (element: HTMLElement, index: number) => void}} options
+   *   the height of a row in px, what makes an empty row, what fills it
+   */
+  constructor(scroller, { row, make, fill }) {
+    this.scroller = scroller;
+    this.row = row;
+    this.make = make;
+    this.fill = fill;
+    this.count = 0;
+    /** @type {Map<number, HTMLElement>} */
+    this.shown = new Map();
+    this.space = document.createElement("div");
+    this.space.className = "virtual-space";
+    this.space.setAttribute("role", "presentation");
+    scroller.append(this.space);
+    scroller.addEventListener("scroll", () => this.draw(), { passive: true });
+    new ResizeObserver(() => this.draw()).observe(scroller);
+  }
+
+  /** Draw a list of so many rows anew. @param {number} count */
+  update(count) {
+    this.count = count;
+    this.space.style.height = `${count * this.row}px`;
+    this.draw(true);
+  }
+
+  /** Put the rows in view into the document. @param {boolean} [again] fill rows that are there already */
+  draw(again = false) {
+    const { scrollTop, clientHeight } = this.scroller;
+    const { first, last } = visible({ count: this.count, row: this.row, top: scrollTop, height: clientHeight || 600 });
+    const free = [];
+    for (const [index, element] of this.shown) {
+      if (index < first || index >= last) {
+        free.push(element);
+        this.shown.delete(index);
+      } else if (again) this.fill(element, index);
+    }
+    for (let index = first; index < last; index += 1) {
+      if (this.shown.has(index)) continue;
+      const element = free.pop() ?? this.space.appendChild(this.make());
+      element.style.transform = `translateY(${index * this.row}px)`;
+      this.fill(element, index);
+      this.shown.set(index, element);
+    }
+    for (const element of free) element.remove();
+  }
+
+  /** Scroll until a row is in view. @param {number} index */
+  show(index) {
+    const { scrollTop: top, clientHeight: height } = this.scroller;
+    const to = scrolledTo({ index, row: this.row, top, height });
+    if (to !== top) {
+      this.scroller.scrollTop = to;
+      this.draw();
+    }
+  }
+
+  /** Return the element of a row, where it is in view. @param {number} index */
+  element(index) {
+    return this.shown.get(index);
+  }
+}
