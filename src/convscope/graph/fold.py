@@ -62,15 +62,27 @@ class FoldedLine:
 
 
 @dataclass(slots=True, eq=False)
-class _TreeItem:
+class TreeItem:
+    """A module with what ran in it, or a layer.
+
+    Args:
+        path: of the module, or the layer's name.
+        kind: the class; "" for functional operations.
+        local: the last part of the path, or the operation.
+        layer: the layer that it is; None for a module.
+        children: of a module, in the order in which they ran.
+        alike: a number that equal items share; an item's own name does not count.
+    """
+
     path: str
     kind: str
     local: str
     layer: Layer | None = None
-    children: list[_TreeItem] = field(default_factory=list)
+    children: list[TreeItem] = field(default_factory=list)
     alike: object = None
 
     def layers(self) -> Iterator[Layer]:
+        """Yield the layers inside, in the order in which they ran."""
         if self.layer is not None:
             yield self.layer
         for child in self.children:
@@ -88,15 +100,33 @@ def fold(
         depth: levels of modules to show, at least 1; None shows all, with repeated blocks folded.
         closed: paths of modules that are shown as one line, whatever their depth.
     """
+    return tuple(_lines(layer_tree(graph, layers).children, 0, depth, closed))
+
+
+def layer_tree(graph: Graph, layers: Iterable[Layer]) -> TreeItem:
+    """Return the module tree down to its layers; the root is the network."""
     kinds = {module.path: module.kind for module in graph.modules}
-    root = _TreeItem("", kinds.get("", ""), "")
-    signatures: dict[object, int] = {}
+    root = TreeItem("", kinds.get("", ""), "")
     _grow(root, layers, kinds)
-    _sign(root, signatures)
-    return tuple(_lines(root.children, 0, depth, closed))
+    _sign(root, {})
+    return root
 
 
-def _grow(root: _TreeItem, layers: Iterable[Layer], kinds: Mapping[str, str]) -> None:
+def alike_runs(items: Sequence[TreeItem]) -> Iterator[Sequence[TreeItem]]:
+    """Yield neighbouring items in order, those that are folded into the first of them together."""
+    start = 0
+    while start < len(items):
+        item = items[start]
+        stop = start + 1
+        while stop < len(items) and items[stop].alike == item.alike and items[stop].local != item.local:
+            stop += 1
+        if stop - start < (2 if item.layer is None else _LEAF_RUN):
+            stop = start + 1
+        yield items[start:stop]
+        start = stop
+
+
+def _grow(root: TreeItem, layers: Iterable[Layer], kinds: Mapping[str, str]) -> None:
     """Build the tree in the order in which layers ran; a module that is come back to stands there again."""
     stack = [root]
     for layer in layers:
@@ -109,14 +139,14 @@ def _grow(root: _TreeItem, layers: Iterable[Layer], kinds: Mapping[str, str]) ->
         del stack[shared + 1 :]
         for i in range(shared, len(containers)):
             path = ".".join(containers[: i + 1])
-            item = _TreeItem(path, kinds.get(path, ""), containers[i])
+            item = TreeItem(path, kinds.get(path, ""), containers[i])
             stack[-1].children.append(item)
             stack.append(item)
         local = parts[-1] if layer.kind and parts else layer.op
-        stack[-1].children.append(_TreeItem(layer.name, layer.kind, local, layer))
+        stack[-1].children.append(TreeItem(layer.name, layer.kind, local, layer))
 
 
-def _sign(item: _TreeItem, signatures: dict[object, int]) -> int:
+def _sign(item: TreeItem, signatures: dict[object, int]) -> int:
     """Return a number for an item that equal items share; the item's own name does not count."""
     layer = item.layer
     key: object
@@ -128,23 +158,14 @@ def _sign(item: _TreeItem, signatures: dict[object, int]) -> int:
     return signatures[key]
 
 
-def _lines(items: Sequence[_TreeItem], depth: int, limit: int | None, closed: Collection[str]) -> Iterator[FoldedLine]:
-    start = 0
-    while start < len(items):
-        item = items[start]
-        stop = start + 1
-        while stop < len(items) and items[stop].alike == item.alike and items[stop].local != item.local:
-            stop += 1
-        if stop - start < (2 if item.layer is None else _LEAF_RUN):
-            stop = start + 1
-        yield from _written(item, depth, limit, closed)
-        if stop - start > 1:
-            rest = items[start + 1 : stop]
-            yield _line("folded", depth, rest, like=item.path)
-        start = stop
+def _lines(items: Sequence[TreeItem], depth: int, limit: int | None, closed: Collection[str]) -> Iterator[FoldedLine]:
+    for run in alike_runs(items):
+        yield from _written(run[0], depth, limit, closed)
+        if len(run) > 1:
+            yield _line("folded", depth, run[1:], like=run[0].path)
 
 
-def _written(item: _TreeItem, depth: int, limit: int | None, closed: Collection[str]) -> Iterator[FoldedLine]:
+def _written(item: TreeItem, depth: int, limit: int | None, closed: Collection[str]) -> Iterator[FoldedLine]:
     if item.layer is not None:
         yield _line("layer", depth, [item])
     elif (limit is not None and depth + 1 >= limit) or item.path in closed:
@@ -155,7 +176,7 @@ def _written(item: _TreeItem, depth: int, limit: int | None, closed: Collection[
 
 
 def _line(
-    role: Literal["layer", "heading", "folded", "collapsed"], depth: int, items: Sequence[_TreeItem], *, like: str = ""
+    role: Literal["layer", "heading", "folded", "collapsed"], depth: int, items: Sequence[TreeItem], *, like: str = ""
 ) -> FoldedLine:
     layers = tuple(layer for item in items for layer in item.layers())
     return FoldedLine(role, depth, items[0].path, items[-1].path, like, len(items), items[0].kind, layers)

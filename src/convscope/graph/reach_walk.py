@@ -138,7 +138,7 @@ def walk_back(graph: Graph, value: int, position: Position | None = None, *, mea
             continue
         for path in node.paths:
             if path.output in walk._arrays:
-                array = _backward(walk._arrays[path.output], path.steps, graph.shape(path.source), measure)
+                array = step_back(walk._arrays[path.output], path.steps, graph.shape(path.source), measure)
                 walk._add(path.source, array, max(path.status, walk.status(path.output)))
     return walk
 
@@ -160,7 +160,7 @@ def walk_on(graph: Graph, value: int, position: Position | None = None, *, measu
             continue
         for path in node.paths:
             if path.source in walk._arrays and path.output != value:
-                array = _forward(walk._arrays[path.source], path.steps, graph.shape(path.source), measure)
+                array = step_on(walk._arrays[path.source], path.steps, graph.shape(path.source), measure)
                 walk._add(path.output, array, max(path.status, walk.status(path.source)))
     return walk
 
@@ -188,11 +188,12 @@ def _shapes(steps: tuple[RelationStep, ...], shape: Shape) -> list[Shape]:
 # --- one step backward --------------------------------------------------------------------------------------------
 
 
-def _backward(array: Field, steps: tuple[RelationStep, ...], source_shape: Shape, measure: Measure) -> Field:
+def step_back(array: Field, steps: tuple[RelationStep, ...], source_shape: Shape, measure: Measure) -> Field:
+    """Return the array of an operation's input from that of its output, which depends on it by these steps."""
     steps = _mixes_last(steps)
     shapes = _shapes(steps, source_shape)
     for step, before, after in zip(reversed(steps), reversed(shapes[:-1]), reversed(shapes[1:]), strict=True):
-        array = _step_back(array, step, before, after, measure)
+        array = _back_through(array, step, before, after, measure)
     return array
 
 
@@ -211,7 +212,7 @@ def _scatter(array: Field, table: TapTable, measure: Measure) -> Field:
     """Map (..., output positions) to (..., input positions): every output position adds to those that it reads."""
     if measure == "share":
         array = array / np.maximum(table.taps_per_row, 1.0)
-    read = np.zeros((*array.shape[:-1], table.input_size + 1))
+    read = np.zeros((*array.shape[:-1], table.input_size + 1), dtype=array.dtype)
     for column, distinct in table.columns:
         if distinct:
             read[..., column] += array
@@ -220,7 +221,7 @@ def _scatter(array: Field, table: TapTable, measure: Measure) -> Field:
     return read[..., :-1]
 
 
-def _step_back(array: Field, step: RelationStep, before: Shape, after: Shape, measure: Measure) -> Field:
+def _back_through(array: Field, step: RelationStep, before: Shape, after: Shape, measure: Measure) -> Field:
     match step:
         case Taps(axis, table):
             if table.identity or (measure == "reads" and array.shape[axis] == 1 and not table.never_read()):
@@ -249,22 +250,23 @@ def _step_back(array: Field, step: RelationStep, before: Shape, after: Shape, me
 # --- one step forward ---------------------------------------------------------------------------------------------
 
 
-def _forward(array: Field, steps: tuple[RelationStep, ...], source_shape: Shape, measure: Measure) -> Field:
+def step_on(array: Field, steps: tuple[RelationStep, ...], source_shape: Shape, measure: Measure) -> Field:
+    """Return the array of an operation's output from that of its input, on which it depends by these steps."""
     for step, before in zip(steps, _shapes(steps, source_shape), strict=False):
-        array = _step_on(array, step, before, measure)
+        array = _on_through(array, step, before, measure)
     return array
 
 
 def _pick(array: Field, table: TapTable) -> Field:
     """Map (..., input positions) to (..., output positions): every output position adds up those that it reads."""
-    padded = np.concatenate([array, np.zeros((*array.shape[:-1], 1))], axis=-1)
-    picked = np.zeros((*array.shape[:-1], table.output_size))
+    padded = np.concatenate([array, np.zeros((*array.shape[:-1], 1), dtype=array.dtype)], axis=-1)
+    picked = np.zeros((*array.shape[:-1], table.output_size), dtype=array.dtype)
     for column, _ in table.columns:
         picked += padded[..., column]
     return picked
 
 
-def _step_on(array: Field, step: RelationStep, before: Shape, measure: Measure) -> Field:
+def _on_through(array: Field, step: RelationStep, before: Shape, measure: Measure) -> Field:
     match step:
         case Taps(axis, table):
             if table.identity:
@@ -280,7 +282,7 @@ def _step_on(array: Field, step: RelationStep, before: Shape, measure: Measure) 
         case Expand(new):
             return array.reshape((1,) * (len(new) - len(before)) + array.shape)
         case Concat(axis, offset, length, size):
-            placed = np.zeros((*array.shape[:axis], size, *array.shape[axis + 1 :]))
+            placed = np.zeros((*array.shape[:axis], size, *array.shape[axis + 1 :]), dtype=array.dtype)
             placed[(slice(None),) * axis + (slice(offset, offset + length),)] = array
             return placed
 

@@ -67,6 +67,7 @@ def _together(units: Sequence[Unit], start: int, stop: int, times: int) -> Unit:
     tip = f"{first} to {until}: {times} iterations of {len(inside) // times} units, like those before"
     found = Unit(start, "block", labels, tip, last.shape, last.side, times)
     found.group, found.enlarges, found.before = last.group, any(unit.enlarges for unit in inside), list(reads.values())
+    found.name, found.outputs = inside[0].name, [value for unit in inside for value in unit.outputs]
     for unit in units[stop:]:
         outer = {before.index: before for before in (found if b in inside else b for b in unit.before)}
         unit.before = list(outer.values())

@@ -90,6 +90,7 @@ def _without_alike(units: Sequence[Unit]) -> list[Unit]:
             first.count = (1 + len(others)) * first.count
             first.family, first.labels = "block", (f"{1 + len(others)}× {name}", *more)
             first.tip = "\n".join(unit.tip for unit in (first, *others))
+            first.outputs = [value for unit in (first, *others) for value in unit.outputs]
             dropped |= {unit.index for unit in others}
     for unit in units:
         unit.before = [before for before in unit.before if before.index not in dropped]
@@ -104,6 +105,7 @@ def _units_of(graph: Graph, lines: Sequence[FoldedLine], features_last: set[int]
         shape = graph.shape(value)[1:]
         tip = f"{graph.values[value].name} {ink.shape(shape)}"
         unit = Unit(len(units), "input", ("input", ink.shape(shape)), tip, shape, _side(shape, rank))
+        unit.name, unit.outputs = graph.values[value].name, [value]
         units.append(unit)
         made[value] = unit
     for line in lines:
@@ -118,7 +120,9 @@ def _units_of(graph: Graph, lines: Sequence[FoldedLine], features_last: set[int]
             unit.tip += f"\n{line.name}: {operation(line.last)}"
         else:
             unit = _unit(graph, line, len(units), before, _shape(line.last, features_last), rank)
+            unit.name = line.name
             units.append(unit)
+        unit.outputs += outputs
         made.update(dict.fromkeys(outputs, unit))
     return units
 

@@ -26,6 +26,8 @@ class Unit:
         skips: connections inside it that lead around some of its layers, as far as they are shown.
         enlarges: whether it makes its map larger.
         before: units that it reads from.
+        name: that of the layer or block that it is; of several, the first.
+        outputs: the values that its operations make, in order, as indices into `Graph.values`.
     """
 
     index: int
@@ -40,6 +42,8 @@ class Unit:
     skips: int = 0
     enlarges: bool = False
     before: list[Unit] = field(default_factory=list)
+    name: str = ""
+    outputs: list[int] = field(default_factory=list)
 
 
 def numbered(units: Iterable[Unit]) -> list[Unit]:
