@@ -42,6 +42,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "field": ("field", "Show the exact receptive field of one cell of a layer."),
         "look": ("look", "See what a network computes of an image and what its prediction depends on."),
         "explain": ("explain", "Work out one number of a network, down to the pixels."),
+        "studio": ("studio", "Open a local page: maps, fields, worked numbers and trainings of any network."),
         "audit": ("audit", "Measure each layer's numerical error in fp32 and bf16."),
     },
     "Learn": {

@@ -12,9 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from convscope.errors import did_you_mean
+from convscope.data.image_item import is_digit
+from convscope.errors import CaptureError, ConvscopeError, DataError, did_you_mean
+from convscope.files.regular import open_regular, refused_as
 from convscope.nets import catalogue
+from convscope.nets.entry import TIMM
+from convscope.nets.own_code import suggested_factories
 from convscope.runs.run_directory import CHECKPOINTS
+from convscope.runs.run_like import names_checkpoint, run_of
 from convscope.studio.protocol import StudioError
 
 GIVEN = "given"
@@ -83,6 +88,31 @@ class ModelSource:
         """Return what the page is told of it; never a path."""
         weights = "trained" if self.trained else "random"
         return {"key": self.key, "title": self.title, "kind": self.kind, "weights": weights}
+
+
+def require_openable(openable: Openable) -> None:
+    """Raise ConvscopeError where the model or the image that the command named can't be opened, without torch.
+
+    What needs torch or runs code to be known shows when the page opens it.
+    """
+    name, path = openable.given, Path(openable.given)
+    if openable.image and not is_digit(openable.image):
+        with refused_as(DataError, openable.image), open_regular(openable.image):
+            pass
+    if (openable.code or openable.trust_code) and not path.is_dir():
+        raise ConvscopeError(f"{name} is no run: --model and --trust-code are for a run of own code")
+    if not name or name.startswith(TIMM):
+        return
+    if names_checkpoint(path) or path.is_dir():
+        run_of(path, model=openable.code, trust_code=openable.trust_code).require_spec()
+    elif ".py:" in name or name.lower().endswith(".onnx"):
+        file = name if name.lower().endswith(".onnx") else f"{name.rpartition('.py:')[0]}.py"
+        with refused_as(CaptureError, file), open_regular(file, limit=None):
+            pass
+    elif path.is_file():
+        raise CaptureError(f"{name} is a file: say what in it makes the model, {suggested_factories(path)}")
+    elif ":" not in name:
+        catalogue.find(name)
 
 
 def list_models(openable: Openable) -> list[ModelSource]:

@@ -123,12 +123,14 @@ class Packet:
         return b"".join((struct.pack("<I", len(text)), text, bytes(-len(text) % 4), self.body))
 
     @classmethod
-    def decoded(cls, data: bytes) -> Packet:
-        """Return the packet of a binary form, as `encoded` wrote it.
+    def decoded(cls, data: bytes, media_type: str = BINARY_TYPE) -> Packet:
+        """Return the packet of a JSON or binary form, as `encoded` wrote it.
 
         >>> Packet.decoded(Packet({"shape": [1, 2]}, b"ab").encoded())
         Packet(header={'shape': [1, 2]}, body=b'ab', media_type='')
         """
+        if media_type == JSON_TYPE:
+            return cls(parse_json(data))
         (length,) = struct.unpack_from("<I", data)
         start = 4 + length
         return cls(parse_json(data[4:start]), data[start + -length % 4 :])

@@ -365,6 +365,15 @@ _WRITTEN: dict[str, Callable[[Any], str]] = {
 _DEFAULTS = {field.name: field.default for field in fields(State)}
 
 
+def parse_interventions(text: str) -> tuple[tuple[Intervention, ...], tuple[str, ...]]:
+    """Return the interventions of a link's `x`, decoded, and a note where they can't be read, or are too many."""
+    notes: list[str] = []
+    try:
+        return _interventions(text, lambda shown: notes.append(_moved("x", text, shown))), tuple(notes)
+    except _Unreadable as reason:
+        return (), (f"x is left out: {reason}",)
+
+
 def read_intervention(value: Any) -> Intervention:
     """Return an intervention of a request as a link would carry it: its fields checked and within range.
 

@@ -1,0 +1,344 @@
+"""The server's side of the compute process: it is started, asked, stopped and started again. No torch.
+
+A question waits in its lane until the one before it is answered. Of some operations (NEWEST_WINS) a tab has one at a
+time. A question that shows no sign of life for `Openable.deadline` seconds, or goes on after it was stopped, ends the
+process: all that it was asked is answered with an error, and it is started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any, BinaryIO, Literal
+
+from convscope.studio.models import Openable
+from convscope.studio.protocol import (
+    NEWEST_WINS,
+    OPERATIONS,
+    ErrorKind,
+    Lane,
+    StoppedError,
+    StudioError,
+    read_frame,
+    write_frame,
+)
+
+Stage = Literal["starting", "importing torch", "ready", "failed"]
+
+MODULE = "convscope.studio.compute.process"
+STOP_GRACE = 3.0  # seconds that stopped work has to end before the process is ended
+MOST_WAITING = 256  # questions in a lane
+MOST_OF_TAB = 64
+MOST_PARTS_BYTES = 256 * 2**20  # of one question
+QUICK_ENDS = 3  # of processes that were never ready, after which none is started
+
+
+@dataclass
+class Answer:
+    """What one question was answered: its bytes and their media type."""
+
+    payload: bytes
+    type: str
+
+
+@dataclass(eq=False)
+class Question:
+    """One question to the compute process, and its answer when that is there."""
+
+    number: int
+    tab: str
+    operation: str
+    values: Mapping[str, Any]
+    body: bytes
+    answer: asyncio.Future[Answer]
+    parts: list[Answer] = field(default_factory=list)
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+    alive: float = 0.0
+    stop_by: float | None = None
+    sent: bool = False
+
+    @property
+    def lane(self) -> Lane:
+        """The thread that answers it."""
+        return OPERATIONS[self.operation]
+
+    def fail(self, error: StudioError) -> None:
+        """Answer with an error, unless it is answered."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+            self.answer.exception()  # nobody may be left to read it
+        self.told.set()
+
+
+class ComputeClient:
+    """Starts the compute process and asks it; all methods belong to the event loop."""
+
+    def __init__(self, openable: Openable, *, command: list[str] | None = None) -> None:
+        self._openable = openable
+        self._command = [sys.executable, "-P", "-m", MODULE] if command is None else command
+        self._numbers = itertools.count(1)
+        self._waiting: dict[Lane, deque[Question]] = {"fast": deque(), "slow": deque()}
+        self._running: dict[Lane, Question | None] = {"fast": None, "slow": None}
+        self._child: _Child | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._unready_ends = 0
+        self.stage: Stage = "starting"
+        self.text = ""  # what there is to say of the stage
+
+    def start(self) -> None:
+        """Start the process; returns at once."""
+        self._set_stage("starting", self.text)
+        self._child = _Child(self._command, self._openable, asyncio.get_running_loop(), self._hear, self._ended)
+        if self._watch is None:
+            self._watch = asyncio.create_task(self._watched())
+
+    async def close(self) -> None:
+        """End the process."""
+        if self._watch is not None:
+            self._watch.cancel()
+        child, self._child = self._child, None
+        if child is not None:
+            await asyncio.to_thread(child.end)
+        self._fail_all(StudioError("the studio was ended in the terminal", "stopped"))
+
+    async def ask(self, operation: str, values: Mapping[str, Any], *, tab: str, body: bytes = b"") -> Answer:
+        """Return the answer to a question.
+
+        Raises:
+            StudioError: what the compute process said, that it was stopped, replaced, or that the process ended.
+        """
+        question = self.submit(operation, values, tab=tab, body=body)
+        try:
+            return await question.answer
+        except asyncio.CancelledError:
+            self.stop_question(question)
+            raise
+
+    def submit(self, operation: str, values: Mapping[str, Any], *, tab: str, body: bytes = b"") -> Question:
+        """Put a question into its lane and return it.
+
+        Raises:
+            StudioError: of kind "busy": too many wait; of kind "internal": there is no compute process.
+        """
+        if self.stage == "failed":
+            raise StudioError(self.text, "internal")
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        question = Question(next(self._numbers), tab, operation, values, body, answer)
+        waiting = self._waiting[question.lane]
+        if operation in NEWEST_WINS:
+            for older in self._of_tab(tab):
+                if older.operation == operation:
+                    self.stop_question(older, StoppedError())
+        if len(waiting) >= MOST_WAITING or sum(other.tab == tab for other in waiting) >= MOST_OF_TAB:
+            raise StudioError(f"{len(waiting)} questions wait already: wait until they are answered", "busy")
+        waiting.append(question)
+        self._next(question.lane)
+        return question
+
+    def stop_tab(self, tab: str) -> int:
+        """Stop all that a tab has asked; return how many questions that were."""
+        found = self._of_tab(tab)
+        for question in found:
+            self.stop_question(question, StoppedError("stopped"), grace=STOP_GRACE)
+        return len(found)
+
+    def stop_question(
+        self, question: Question, error: StudioError | None = None, *, grace: float | None = None
+    ) -> None:
+        """Stop one question: it is answered at once; after `grace` seconds the process ends, should it go on."""
+        waiting = self._waiting[question.lane]
+        if question in waiting:
+            waiting.remove(question)
+        elif self._running[question.lane] is question and self._child is not None:
+            self._child.send({"stop": [question.number]})
+            if grace is not None:
+                question.stop_by = time.monotonic() + grace
+        question.fail(error or StoppedError("stopped"))
+
+    async def stages(self) -> AsyncIterator[tuple[Stage, str]]:
+        """Yield the stage now, and each that follows."""
+        last = None
+        while True:
+            changed = self._changed
+            if (self.stage, self.text) != last:
+                last = (self.stage, self.text)
+                yield last
+            await changed.wait()
+
+    def _of_tab(self, tab: str) -> list[Question]:
+        """Return the questions of a tab; of a tab's second network, "ID.b", too where the whole tab is meant."""
+        every = [*self._waiting["fast"], *self._waiting["slow"], *filter(None, self._running.values())]
+        return [question for question in every if question.tab == tab or question.tab.startswith(f"{tab}.")]
+
+    def _next(self, lane: Lane) -> None:
+        """Send the next question of a lane, where none is being answered."""
+        if self.stage != "ready" or self._running[lane] is not None or not self._waiting[lane]:
+            return
+        assert self._child is not None
+        question = self._running[lane] = self._waiting[lane].popleft()
+        question.alive = time.monotonic()
+        self._child.send(
+            {"id": question.number, "operation": question.operation, "values": question.values}, question.body
+        )
+        question.body = b""
+
+    def _hear(self, child: _Child, envelope: dict[str, Any], payload: bytes) -> None:
+        if child is not self._child:
+            return
+        if "stage" in envelope:
+            kept = "" if envelope["stage"] == "ready" else self.text
+            self._set_stage(envelope["stage"], envelope.get("error", kept))
+            if self.stage == "ready":
+                self._unready_ends = 0
+                for lane in self._waiting:
+                    self._next(lane)
+            elif self.stage == "failed":
+                self._fail_all(StudioError(self.text, "internal"))
+            return
+        question = next((found for found in self._running.values() if found and found.number == envelope["id"]), None)
+        if question is None:
+            return
+        lane = question.lane
+        question.alive = time.monotonic()
+        if "alive" in envelope:
+            return
+        if envelope.get("part"):
+            if sum(len(part.payload) for part in question.parts) + len(payload) <= MOST_PARTS_BYTES:
+                question.parts.append(Answer(payload, envelope["type"]))
+            question.told.set()
+            return
+        self._running[lane] = None
+        if "error" in envelope:
+            question.fail(StudioError(envelope["error"], envelope["kind"]))
+        elif not question.answer.done():
+            question.answer.set_result(Answer(payload, envelope["type"]))
+        question.told.set()
+        self._next(lane)
+
+    def _ended(self, child: _Child, code: int) -> None:
+        if child is not self._child:
+            return
+        self._restart(_why_ended(code), "internal")
+
+    def _restart(self, why: str, kind: ErrorKind) -> None:
+        """Answer what the process was asked with an error, and start it again; what waits is kept."""
+        was_ready = self.stage == "ready"
+        for lane, question in self._running.items():
+            self._running[lane] = None
+            if question is not None:
+                question.fail(StudioError(why, kind))
+        self._unready_ends = 0 if was_ready else self._unready_ends + 1
+        if self._unready_ends >= QUICK_ENDS:
+            self._child = None
+            self._set_stage("failed", f"{why}; it was started {QUICK_ENDS} times: see the terminal")
+            self._fail_all(StudioError(self.text, "internal"))
+            return
+        self.text = f"{why}: it was started again"
+        self.start()
+
+    async def _watched(self) -> None:
+        """End the process where a question goes on too long."""
+        while True:
+            await asyncio.sleep(0.2)
+            now = time.monotonic()
+            for question in filter(None, self._running.values()):
+                if question.stop_by is not None and now > question.stop_by:
+                    why = "the work did not stop by itself, so the compute process was ended"
+                elif now > question.alive + self._openable.deadline:
+                    why = (
+                        f"no step of it ended in {self._openable.deadline:g} s, so the compute process was ended: "
+                        "it may never end; --deadline allows more"
+                    )
+                else:
+                    continue
+                child, self._child = self._child, None
+                if child is not None:
+                    threading.Thread(target=child.end, daemon=True).start()
+                self._restart(why, "internal")
+                break
+
+    def _fail_all(self, error: StudioError) -> None:
+        for lane in self._waiting:
+            for question in (*self._waiting[lane], self._running[lane]):
+                if question is not None:
+                    question.fail(error)
+            self._waiting[lane].clear()
+            self._running[lane] = None
+
+    def _set_stage(self, stage: Stage, text: str) -> None:
+        self.stage, self.text = stage, text
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def _why_ended(code: int) -> str:
+    if code >= 0:
+        return f"the compute process ended (exit {code})"
+    memory = ": memory may be short" if code == -signal.SIGKILL else ""
+    with suppress(ValueError):
+        return f"the compute process was ended by {signal.Signals(-code).name}{memory}"
+    return f"the compute process was ended by signal {-code}"
+
+
+class _Child:
+    """One compute process with a thread that reads from it and one that writes to it."""
+
+    def __init__(self, command: list[str], openable: Openable, loop: asyncio.AbstractEventLoop, hear: Any, ended: Any):
+        questions, to_child = os.pipe()
+        from_child, answers = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [*command, str(questions), str(answers)],
+                pass_fds=(questions, answers),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is the server's
+            )
+        finally:
+            os.close(questions)
+            os.close(answers)
+        self._loop, self._hear, self._on_end = loop, hear, ended
+        self._frames: SimpleQueue[tuple[Mapping[str, Any], bytes] | None] = SimpleQueue()
+        self.send(openable.to_dict())
+        threading.Thread(target=self._write, args=(os.fdopen(to_child, "wb"),), daemon=True).start()
+        threading.Thread(target=self._read, args=(os.fdopen(from_child, "rb"),), daemon=True).start()
+
+    def send(self, envelope: Mapping[str, Any], body: bytes = b"") -> None:
+        """Send a frame, after those before it."""
+        self._frames.put((envelope, body))
+
+    def end(self) -> None:
+        """Kill the process and wait for its end."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # and what a model has started
+        self._process.wait()
+        self._frames.put(None)
+
+    def _write(self, stream: BinaryIO) -> None:
+        with suppress(OSError), stream:
+            while (frame := self._frames.get()) is not None:
+                write_frame(stream, *frame)
+
+    def _read(self, stream: BinaryIO) -> None:
+        with suppress(EOFError, OSError), stream:
+            while True:
+                self._tell(self._hear, *read_frame(stream))
+        with suppress(ProcessLookupError):  # it closed its pipe, and may be there still
+            self._process.kill()
+        self._tell(self._on_end, self._process.wait())
+        self._frames.put(None)
+
+    def _tell(self, heard: Any, *what: Any) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(heard, self, *what)
