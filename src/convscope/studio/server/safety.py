@@ -18,7 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from convscope.studio.protocol import BODY_LIMIT, JSON_TYPE, QUESTION_LIMIT, StudioError
+from convscope.studio.protocol import BODY_LIMIT, JSON_TYPE, QUESTION_LIMIT, StudioError, json_bytes
 
 UPLOAD_PATH = "/api/image"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -131,7 +131,10 @@ class Safety:
                 return response
         if _same(_cookie(headers, self._rules.cookie), token):
             return None
-        return _refused(401, "open the link that convscope studio printed in the terminal: this page needs its token")
+        why = "open the link that convscope studio printed in the terminal: it holds the token that this page needs"
+        if scope["path"].startswith("/api/"):
+            return _refused(401, why)
+        return PlainTextResponse(f"convscope studio: {why}\n", status_code=401)
 
     def _with_headers(self, send: Send) -> Send:
         async def guarded(message: Message) -> None:
@@ -183,7 +186,7 @@ def _same(given: str, token: str) -> bool:
 
 
 def _refused(status: int, why: str) -> Response:
-    return PlainTextResponse(why + "\n", status_code=status, headers={"x-convscope-refused": "1"})
+    return Response(json_bytes({"error": why, "kind": "data"}), status_code=status, media_type=JSON_TYPE)
 
 
 def _too_large(limit: int) -> str:
