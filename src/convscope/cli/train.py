@@ -10,7 +10,7 @@ import click
 
 from convscope.cli.command_process import command_process
 from convscope.cli.ensembles import is_ensemble, resume_members, train_members
-from convscope.cli.output import echo
+from convscope.cli.output import echo, echo_json
 from convscope.cli.own_code import trust_option, with_trusted
 from convscope.cli.progress import log_lines, training_progress
 from convscope.cli.settings import RecipeCommand, from_recipe, given_settings, recipe_for, recipe_options
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from convscope.recipe.setting import SettingValue
     from convscope.runs.run_directory import Run
     from convscope.training.outcome import Outcome
+    from convscope.training.training_forecast import TrainingForecast
 
 
 @click.command(
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 )
 @trust_option
 @click.option("--ensemble", type=int, metavar="N", help="Train N networks from N seeds, and average their predictions.")
+@click.option("--forecast", is_flag=True, help="Print what the training would take, and do not train.")
 @click.option("--name", metavar="NAME", help="Name of the run directory  [DATA-MODEL]")
 @click.option("--runs", "runs_directory", metavar="FOLDER", default="runs", help="Folder of run directories  [runs]")
 @click.option("--cache", metavar="FOLDER", help="Folder of the cache of decoded images.")
@@ -49,6 +51,7 @@ def command(
     resume: str | None,
     trust_code: bool,
     ensemble: int | None,
+    forecast: bool,
     name: str | None,
     runs_directory: str,
     cache: str | None,
@@ -70,6 +73,9 @@ def command(
     began = command_process().began
     settings = given_settings(context)
     first = Rank.of().first
+    if forecast and (resume is not None or ensemble is not None):
+        other = "--resume" if resume is not None else "--ensemble"
+        raise RunError(f"--forecast and {other}: only the training of one new network is forecast alone")
     if resume is not None:
         if data is not None or recipe_file is not None or name is not None:
             raise RunError(
@@ -83,18 +89,32 @@ def command(
         return train_members(
             recipe, ensemble, name=name, runs_directory=runs_directory, cache=cache, as_json=as_json, began=began
         )
-    from convscope.training.train_run import train_new
+    from convscope.training.train_run import forecast_new, train_new
 
+    cache_directory = None if cache is None else Path(cache)
     with training_progress(quiet=as_json or not first) as listener:
+        if forecast:
+            found = forecast_new(recipe, listener=listener, name=name, cache_directory=cache_directory, began=began)
+            return _show_forecast(found, as_json=as_json, first=first)
         outcome = train_new(
             recipe,
             listener=listener,
             name=name,
             runs_directory=Path(runs_directory),
-            cache_directory=None if cache is None else Path(cache),
+            cache_directory=cache_directory,
             began=began,
         )
     return _show(outcome, as_json=as_json, first=first)
+
+
+def _show_forecast(found: TrainingForecast, *, as_json: bool, first: bool) -> int:
+    """Print what a training would take; of several processes the first does."""
+    if first and as_json:
+        echo_json(found.to_dict())
+    elif first:
+        for line in found.lines():
+            echo(line)
+    return 0
 
 
 def _go_on(

@@ -40,6 +40,22 @@ def write_file(path: Path, content: bytes | str) -> None:
         raise WriteError(f"{path} can't be written: {error.strerror or error}") from error
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file that is whole or as it was before, without waiting for the disk: a power cut may lose it.
+
+    It is for what is written anew within a second. Raises WriteError if the disk refuses.
+    """
+    beside = _beside(path)
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+        beside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
+        raise WriteError(f"{path} can't be written: {error.strerror or error}") from error
+
+
 def write_folder(path: Path, files: Mapping[str, bytes | str]) -> None:
     """Write a folder of files with a manifest of their sizes and hashes, so that it appears whole or not at all.
 

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
@@ -23,6 +23,7 @@ from convscope.report.units import plural
 
 NormKind = Literal["outputs", "gradients"]
 Norms = Mapping[str, float | None]
+Spread = TypeVar("Spread")
 VANISHED = 1000.0
 """A `gradient_ratio` from which on the first layers hardly learn."""
 
@@ -163,7 +164,7 @@ def compared_norms(runs: Mapping[str, Sequence[NormSample]]) -> Drawing:
     return below(*rows, title="Norms by layer")
 
 
-def spread(names: Sequence[str], most: int = CURVES) -> list[str]:
+def spread(names: Sequence[Spread], most: int = CURVES) -> list[Spread]:
     """Return some of the names, the first and the last among them, evenly spaced.
 
     >>> spread(["a", "b", "c", "d", "e"], most=3)

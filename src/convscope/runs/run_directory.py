@@ -1,7 +1,7 @@
 """The run directory: all that predict, explain, export and serve need, and all that a reader wants to see.
 
     recipe.toml  model.json  weights.safetensors  checkpoint/  metrics.csv  report.html  log.txt  events.jsonl
-    status.json  live/norms.jsonl  [split.csv]  [code/]
+    status.json  live/  scores.json  [split.csv]  [code/]
 
 It is never overwritten: a new run takes the next free name. Opening and listing one imports no torch; its weights do.
 """
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from convscope.api.annotations import REFUSED, described, needed, taken
 from convscope.api.public import checked
 from convscope.errors import ArgumentError, RunError
-from convscope.files.checked import parse_json
+from convscope.files.checked import parse_json, read_json
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError, append_bytes, read_bytes, read_part, refused_as
 from convscope.nets.own_code import changed_since, is_own, lasting_name, or_trust, without_folders
@@ -31,6 +31,7 @@ from convscope.nets.source_file import SourceFile
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import read_recipe
 from convscope.report.csv_table import csv_text
+from convscope.report.json_values import json_dict, json_text
 from convscope.report.printable import from_here, printable
 from convscope.report.short_repr import ShortRepr, short_path
 from convscope.report.units import plural
@@ -49,6 +50,7 @@ from convscope.runs.events import (
 )
 from convscope.runs.kept_code import require_as_kept, write_code
 from convscope.runs.layer_norms import NormSample, norm_line, read_norms
+from convscope.runs.live_files import LiveFiles
 from convscope.runs.lock import is_held, locked
 from convscope.runs.model_spec import NAME, Members, ModelSpec, read_spec
 from convscope.runs.progress import measures
@@ -59,9 +61,12 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("convscope")
 _RECORDING = threading.Lock()
 CHECKPOINTS = "checkpoint"
+SCORES_FORMAT = 1
 FOLLOW_SECONDS = 0.2  # between two looks at events.jsonl while a training writes it
 # Names of files and checkpoints while they are written or removed.
-LEFT_OVER = re.compile(r"\.(?:tmp|old)-(?:[a-z]+\.(?:toml|json|csv|html|py|safetensors)|step-\d{9})-\d+")
+LEFT_OVER = re.compile(
+    r"\.(?:tmp|old)-(?:[a-z]+\.(?:toml|json|jsonl|csv|html|py|bin|safetensors)|pause|stop|watched|step-\d{9})-\d+"
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -161,9 +166,19 @@ class Run(ShortRepr):
         return self.path / "events.jsonl"
 
     @property
+    def scores_path(self) -> Path:
+        """The scores of the best weights, by class, once they were measured."""
+        return self.path / "scores.json"
+
+    @property
+    def live(self) -> LiveFiles:
+        """What a training shows of itself while it runs, and what it is asked for."""
+        return LiveFiles(self.path)
+
+    @property
     def norms_path(self) -> Path:
         """The norms of each layer's outputs and gradients at some steps, a JSON record a line."""
-        return self.path / "live" / "norms.jsonl"
+        return self.live.folder / "norms.jsonl"
 
     def norms(self) -> tuple[NormSample, ...]:
         """Return the norms of each layer at some steps of the training, oldest first; empty where there are none.
@@ -434,6 +449,27 @@ class Run(ShortRepr):
 
         write_file(self.weights, sealed_bytes(weights, note=json.dumps(measures)))
 
+    def write_scores(self, scores: Mapping[str, Any] | None) -> None:
+        """Write the scores of the best weights, or remove those of earlier weights; raises WriteError."""
+        if scores is None:
+            with suppress(OSError):
+                self.scores_path.unlink(missing_ok=True)
+            return
+        write_file(self.scores_path, json_text(json_dict({"format": SCORES_FORMAT, **scores})) + "\n")
+
+    def scores(self) -> Fields | None:
+        """Return the scores as `write_scores` wrote them; None where nothing was measured yet.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        if not os.path.lexists(self.scores_path):
+            return None
+        with refused_as(RunError, self.scores_path):
+            fields = read_json(self.scores_path)
+            fields.require_format(SCORES_FORMAT, remedy="train again")
+            return fields
+
     def measures_of_weights(self) -> dict[str, Any] | None:
         """Return how good the best weights are, as `write_weights` wrote it; None where that is not known."""
         from convscope.runs.tensor_files import read_note
@@ -473,7 +509,7 @@ class Run(ShortRepr):
         """
         with locked(self.path) as held:
             if held:
-                for folder in (self.path, self.checkpoints):
+                for folder in (self.path, self.checkpoints, self.live.folder):
                     remove_left_over(folder, LEFT_OVER)
                 self._end_last_event()
             yield

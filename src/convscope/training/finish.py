@@ -93,6 +93,7 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         # After the weights that its temperature and threshold are for. Where nothing was measured, what it says stays.
         if measured.spec != job.spec:
             run.write_spec(measured.spec)
+        run.write_scores(None if measured.scores is None else _kept(measured.scores))
         write_report(
             _report(
                 job,
@@ -231,6 +232,12 @@ def _report(
         norms=_norms(job.run),
         learned=found.learned,
     )
+
+
+def _kept(scores: AnyScores) -> dict[str, object]:
+    """Return the scores that runs are compared by: by class, without the mistakes, the curves and the matrix."""
+    left_out = ("confusion_matrix", "worst_mistakes", "curves")
+    return {name: value for name, value in scores.to_dict(mistakes=0).items() if name not in left_out}
 
 
 def _norms(run: Run) -> tuple[NormSample, ...]:

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 from convscope.api.generators import OwnGenerators
+from convscope.data.batches import Batches
+from convscope.data.streamed import Streamed
 from convscope.errors import DataError, RunError
 from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import AUTO
@@ -25,6 +27,8 @@ from convscope.training.finish import finish, finish_unwritten
 from convscope.training.interrupt import SAME_REQUEST_SECONDS, StopRequest, handling_interrupts
 from convscope.training.job import Job
 from convscope.training.kept_state import keep_epoch, keep_reached
+from convscope.training.live.live_run import LiveRun
+from convscope.training.live.view_taker import ViewTaker
 from convscope.training.loop.loop import fit
 from convscope.training.loop.nonfinite import DivergedError, advice_for
 from convscope.training.outcome import Outcome
@@ -39,6 +43,8 @@ NOTHING_KEPT = "no epoch was complete, so there are no weights to keep"
 
 def train_job(job: Job, request: StopRequest) -> Outcome:
     """Train, and keep status.json true: it says "training" from here on, and how that ended."""
+    if job.group.first:
+        job.run.live.clear()
     job.write_status("training")
     try:
         return _fit_and_finish(job, request)
@@ -49,6 +55,9 @@ def train_job(job: Job, request: StopRequest) -> Outcome:
                 ended: State = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
                 job.write_status(ended, reason=str(error))
         raise
+    finally:
+        if job.group.first:
+            job.run.live.clear()
 
 
 def _fit_and_finish(job: Job, request: StopRequest) -> Outcome:
@@ -125,24 +134,29 @@ def _fit(job: Job, request: StopRequest) -> str:
     """Solve the head where that is the start, and run the loop; returns how it ended."""
     settings = job.settings
     _synchronize(job)
+    live = live_run(job, request) if job.group.first else None
     try:
         if is_to_solve(job):
             if not solve_head(job, lambda: bool(request), job.cache_directory):
                 return "stopped"
             if job.group.first:
                 request.call(job.on_epoch, job.state.rows[-1])
-        return fit(
+        ending = fit(
             job.state,
             settings,
             job.session.train,
             job.dataset.val,
-            listener=job.listener,
+            listener=job.listener if live is None else live.listener(job.listener),
             keep=lambda state: _keep_and_call(job, request),
             stop=lambda: bool(request),
             group=job.group,
             pacer=job.session.pacer(),
             notify=job.notify,
+            between_steps=lambda step: _between_steps(job, live, step),
         )
+        if live is not None:
+            live.finishing(job.state.step)
+        return ending
     except PeersLostError as error:
         _log(job, line := f"{error}: go on with {call_text('train', resume=job.run)}")
         finish(job, "lost", request)
@@ -162,6 +176,45 @@ def _fit(job: Job, request: StopRequest) -> str:
         _log(job, line := "; ".join(filter(None, (reason, advice))))
         finish(job, "diverged", request, reason=reason, advice=advice)
         raise DivergedError(line, of_data=error.of_data, of_class_weights=error.of_class_weights) from None
+
+
+def live_run(job: Job, request: StopRequest) -> LiveRun:
+    """Return what a job does between its steps for whoever looks at it."""
+
+    def make_view() -> ViewTaker | None:
+        parts = [part for part in (job.dataset.val, job.session.train) if part is not None and len(part)]
+        shown = next((part for part in parts if not isinstance(part.images, Streamed)), None)
+        if shown is None:
+            return None
+        one = Batches(shown.part(slice(0, 1)), batch_size=1)
+        (image, _, _), (pixels, _, _) = (
+            next(iter(batch))
+            for batch in (
+                one,
+                replace(one, device=job.resolved.device, normalization=job.settings.normalization),
+            )
+        )
+        uncompiled = replace(job.resolved.mode, compile="no").forward_of(job.state.network)
+        as_bytes = image[0].mul(255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
+        return ViewTaker(job.state.network, uncompiled, pixels, as_bytes)
+
+    return LiveRun(
+        job.run.live,
+        request,
+        make_view=make_view,
+        notify=job.notify,
+        epoch_steps=job.epoch_steps,
+        batch_size=job.resolved.batch_size,
+        pausable=job.group.size == 1,
+    )
+
+
+def _between_steps(job: Job, live: LiveRun | None, step: int) -> float:
+    """Return the seconds for which the training was paused before a step; they are left out of the job's times."""
+    paused = 0.0 if live is None else live.between_steps(step)
+    if paused:
+        job.leave_out(paused)
+    return paused
 
 
 def _keep_and_call(job: Job, request: StopRequest) -> None:

@@ -145,6 +145,13 @@ class Job:
         """The seconds since the command began."""
         return None if self.began is None else time.monotonic() - self.began
 
+    def leave_out(self, seconds: float) -> None:
+        """Leave out seconds in which the training was paused, of the command's time and of its budget."""
+        if self.began is not None:
+            self.began += seconds
+        if self.session.budget is not None:
+            self.session = replace(self.session, budget=self.session.budget.later(seconds))
+
     @property
     def steps_done(self) -> int:
         """How many of the planned steps the complete epochs have."""

@@ -23,6 +23,7 @@ from convscope.training.opening import Opening
 from convscope.training.outcome import Outcome
 from convscope.training.resumed_run import resume_run
 from convscope.training.session import new_run, prepare
+from convscope.training.training_forecast import TrainingForecast
 
 # The name under which torchrun's processes keep their run beyond a restart.
 THE_RUN = "run"
@@ -86,6 +87,35 @@ def train_new(
             for line in (*of_weights, f"run: {run}"):
                 job.notify(line)
             return train_job(job, request)
+
+
+def forecast_new(
+    recipe: Recipe,
+    *,
+    listener: Listener,
+    name: str | None = None,
+    cache_directory: Path | None,
+    given: Probe | None = None,
+    began: float,
+) -> TrainingForecast:
+    """Open a training as `train_new` does, and return what it would take, without training and without a run directory.
+
+    Images are decoded into the cache, and the costs of a training's parts are measured here.
+    """
+    with joined() as group:
+        session = prepare(
+            recipe,
+            Opening(
+                listener=listener if group.first else Silent(),
+                cache_directory=cache_directory,
+                name=name,
+                group=group,
+                given=given,
+                solves=True,
+                began=began,
+            ),
+        )
+        return TrainingForecast.of(session)
 
 
 def train_on(

@@ -74,13 +74,15 @@ def fit(
     group: ProcessGroup | None = None,
     pacer: Pacer | None = None,
     notify: Callable[[str], None] = lambda line: None,
+    between_steps: Callable[[int], float] = lambda step: 0.0,
 ) -> str:
     """Train until the planned steps are done, patience has run out, or `stop()`; return "done", "early" or "stopped".
 
     `keep(state)` is called at the end of each epoch. A stop in the middle of an epoch skips the rest of it; if no
     epoch was complete before, the weights as they are then are measured and kept; so they are where no step is
     planned. With a `group`, this process trains on its share of every batch. A `pacer` may change the plan, and each
-    change is passed to `notify`.
+    change is passed to `notify`. `between_steps` is called before each step, and returns for how many seconds the
+    training was paused: they are left out of all times.
 
     Raises:
         DivergedError: the loss became NaN or infinite; `state.best` still holds the best weights before that.
@@ -102,7 +104,7 @@ def fit(
     while state.epoch < state.planned.epochs:
         if _patience_is_over(state, settings.resolved.patience):
             return "early"
-        trained = _train_epoch(state, settings, batches, listener, stop, group, pace)
+        trained = _train_epoch(state, settings, batches, listener, stop, group, pace, between_steps)
         if trained is None:
             if state.best is None:
                 _keep_as_is(state, val, settings, group)
@@ -210,6 +212,7 @@ def _train_epoch(
     stop: Callable[[], bool],
     group: ProcessGroup,
     pace: Pace,
+    between_steps: Callable[[int], float],
 ) -> EpochRow | None:
     """Take an epoch's steps and return what they measured, or None if it was stopped before its end."""
     meter = EpochMeter(epoch=state.epoch, seconds=state.seconds)
@@ -222,13 +225,16 @@ def _train_epoch(
     number = 0
     with closing(batches.epoch(state.epoch)) as source:  # ends the threads that decode, however the epoch ends
         while number < state.planned.steps_of(state.epoch):
+            # Steps are counted by place: a resumed run with more epochs goes on at its place in the new schedule.
+            step = state.epoch * len(batches) + number
+            if paused := between_steps(step):
+                meter.leave_out(paused)
+                pace.leave_out(paused)
             if stop():
                 if deferred is not None:
                     read_held(state, settings, deferred)
                 state.seconds += meter.elapsed
                 return None
-            # Steps are counted by place: a resumed run with more epochs goes on at its place in the new schedule.
-            step = state.epoch * len(batches) + number
             pace.before_step(step)
             with meter.waiting():
                 batch = next(source)

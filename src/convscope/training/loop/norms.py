@@ -36,7 +36,7 @@ class LayerNormMeter:
 
     def __init__(self, network: nn.Module, *, steps: int, uncompiled: ForwardPass | None = None) -> None:
         self._network = network
-        self._layers = {name: module for name, module in network.named_modules() if _has_weights(module)}
+        self._layers = layers_with_weights(network)
         self._every = max(LEAST_STEPS, -(-steps // MOST_SAMPLES))
         self._uncompiled = uncompiled
         self._outputs: dict[str, Tensor] = {}
@@ -99,6 +99,11 @@ class LayerNormMeter:
         return look
 
 
+def layers_with_weights(network: nn.Module) -> dict[str, nn.Module]:
+    """Return the layers with weights of two axes and more, by name; normalizations have none."""
+    return {name: module for name, module in network.named_modules() if _weight(module) is not None}
+
+
 def root_mean_square(numbers: Tensor) -> Tensor:
     """Return the root mean square of a tensor's numbers, float32, on its device.
 
@@ -112,11 +117,6 @@ def root_mean_square(numbers: Tensor) -> Tensor:
 def _weight(module: nn.Module) -> nn.Parameter | None:
     weight = module._parameters.get("weight")
     return weight if weight is not None and weight.ndim >= 2 else None
-
-
-def _has_weights(module: nn.Module) -> bool:
-    """Return whether a module is a layer with weights: of two axes and more, which a normalization has not."""
-    return _weight(module) is not None
 
 
 def _read(norms: dict[str, Tensor]) -> dict[str, float | None]:

@@ -45,6 +45,11 @@ class Pace:
         if self._pacer is not None:
             self._pacer.epoch_began()
 
+    def leave_out(self, seconds: float) -> None:
+        """Leave out seconds in which the training was paused."""
+        if self._pacer is not None:
+            self._pacer.leave_out(seconds)
+
     def step_ended(self, step: int) -> None:
         """Observe the time that a step took."""
         if self._pacer is not None:

@@ -188,6 +188,11 @@ class EpochMeter:
         """Return the seconds since the epoch began."""
         return time.perf_counter() - self._began
 
+    def leave_out(self, seconds: float) -> None:
+        """Leave out seconds in which the training was paused."""
+        self._began += seconds
+        self._shown += seconds
+
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """Count the time spent inside as waiting for data."""

@@ -278,7 +278,8 @@ def _files(report: TrainingReport) -> Section:
         ("log.txt", "every message, with the time"),
         ("events.jsonl", "the same as JSON, an event a line"),
         ("status.json", "the state of the run: its epoch, and how it ended"),
-        *([("live/", "norms of each layer's outputs and gradients, a step a line")] if report.norms else []),
+        *([("scores.json", "the scores of the best weights, by class")] if report.scores is not None else []),
+        *([("live/", "norms of each layer's outputs and gradients; a last view")] if report.norms else []),
         *(
             [("code/", f"a copy of the code of {spec.name}: not run unless you name it or trust it")]
             if spec.source

@@ -95,6 +95,13 @@ class Pacer:
         """Whether the plan may be changed: whether there is a deadline."""
         return self._deadline is not None
 
+    def leave_out(self, seconds: float) -> None:
+        """Leave out seconds in which the training was paused: they count neither for a step nor for the budget."""
+        self._mark += seconds
+        self._look_at += seconds
+        if self._deadline is not None:
+            self._deadline += seconds
+
     def epoch_began(self) -> None:
         """Count the time of the next step from now on; that until now belongs to the end of the epoch before."""
         seconds = self._since_mark()

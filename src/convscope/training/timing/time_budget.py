@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
@@ -49,6 +49,10 @@ class TimeBudget:
     def deadline(self) -> float:
         """When the command must have ended, on the monotonic clock."""
         return self.began + self.seconds
+
+    def later(self, seconds: float) -> TimeBudget:
+        """Return the same budget of a command that began later, by seconds in which it was paused."""
+        return replace(self, began=self.began + seconds)
 
     @property
     def text(self) -> str:
