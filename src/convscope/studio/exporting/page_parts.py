@@ -1,0 +1,156 @@
+"""The studio's page as one file: the same modules through an import map of data: URLs, the styles inside. No torch.
+
+A page at file:// can't load module files, and a relative import has no base in a data: URL. The modules therefore import
+each other by the names of the import map (`convscope/atlas`), and the map alone says where they are.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from importlib import resources
+from urllib.parse import quote
+
+from convscope.files.checked import parse_json
+from convscope.studio.protocol import StudioError
+
+TRANSPORT = "convscope/transport"  # the module that asks the server; `offline.js` replaces it
+_IMPORTED = re.compile(r"""(?:\bfrom|\bimport)\s*["']([^"'\n]+)["']""")
+_MAP = re.compile(r'<script\b[^>]*type="importmap"[^>]*>(.*?)</script>', re.DOTALL)
+_ENTRY = re.compile(r'<script\b(?=[^>]*type="module")[^>]*\bsrc="([^"]+)"[^>]*>\s*</script>')
+_LINK = re.compile(r"[ \t]*<link\b[^>]*>\n?")
+_HREF = re.compile(r'\bhref="([^"]+)"')
+_CHARSET = re.compile(r'<meta charset="[^"]*"\s*/?>', re.IGNORECASE)
+_TITLE = re.compile(r"<title>.*?</title>", re.DOTALL)
+_POLICY = re.compile(r'[ \t]*<meta http-equiv="Content-Security-Policy"[^>]*>\n?')
+# What a data: URL may hold as it is, in a JSON string in a script element; spaces stay legible.
+_PLAIN = " !$&'()*+,-./:;=?@_~[]{}|^`"
+
+POLICY = (
+    "default-src 'none'; script-src {scripts} data:; style-src {styles}; img-src data: blob:; connect-src 'none'; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+@dataclass(frozen=True)
+class PageParts:
+    """The studio's page: its markup, its style sheets, and its modules by the names that they import each other by."""
+
+    markup: str
+    styles: str
+    modules: Mapping[str, str]
+    entry: str
+
+    def as_one_file(self, *, title: str, about: Mapping[str, object], answers: bytes) -> str:
+        """Return the page as one file that asks nobody: `answers` and what is said `about` them are inside."""
+        styles = self.styles.replace("</", "<\\/")
+        addresses = {name: data_url(source) for name, source in self.modules.items()}
+        imports = json.dumps({"imports": addresses}, separators=(",", ":"))
+        policy = POLICY.format(scripts=_hashed(imports), styles=_hashed(styles))
+        # The transport is evaluated before every module that asks for something.
+        start = f'import "{TRANSPORT}";import "{self.entry}";'
+        told = json.dumps(dict(about), ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
+        inside = "\n".join(
+            (
+                f'<script type="application/json" id="offline-page">{told}</script>',
+                f'<script type="text/plain" id="offline-answers">{base64.b64encode(answers).decode()}</script>',
+                f'<script type="module" src="{data_url(start)}"></script>',
+            )
+        )
+        page = _POLICY.sub("", self.markup)
+        head = f'<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        for pattern, put in (
+            (_CHARSET, head),
+            (_TITLE, f"<title>{escape(title)}</title>\n<style>{styles}</style>"),
+            (_MAP, f'<script type="importmap">{imports}</script>'),
+            (_ENTRY, ""),
+        ):
+            page, found = pattern.subn(lambda _, put=put: put, page, count=1)
+            assert found, f"index.html has nothing like {pattern.pattern}"
+        before, body, after = _LINK.sub("", page).rpartition("</body>")
+        assert body, "index.html has no </body>"
+        return f"{before}{inside}\n{body}{after}"
+
+
+@cache
+def page_parts() -> PageParts:
+    """Return the parts of the studio's page that Explore is made of, read from the package.
+
+    Raises:
+        StudioError: the package's files of the page are not whole.
+    """
+    return parts_of({place.name: place.read_bytes() for place in _static_files()})
+
+
+def parts_of(files: Mapping[str, bytes]) -> PageParts:
+    """Return the parts of a page whose files are given by name, `index.html` among them.
+
+    A module that is imported only when it is needed (`import("convscope/train")`) stays out: it is of another room.
+
+    Raises:
+        StudioError: a file is missing, or a module imports another by a path.
+    """
+    markup = _text(files, "index.html")
+    found_map, found_entry = _MAP.search(markup), _ENTRY.search(markup)
+    if found_map is None or found_entry is None:
+        raise StudioError("index.html has no import map or no module: install convscope again", "internal")
+    names = {name: _file_name(address) for name, address in parse_json(found_map[1])["imports"].items()}
+    entry = next((name for name, file in names.items() if file == _file_name(found_entry[1])), None)
+    if entry is None:
+        raise StudioError(f"the import map does not name {found_entry[1]}: install convscope again", "internal")
+    sheets = [
+        _text(files, _file_name(found[1]))
+        for link in _LINK.findall(markup)
+        if 'rel="stylesheet"' in link and (found := _HREF.search(link))
+    ]
+    modules: dict[str, str] = {}
+    wanted = [entry]
+    while wanted:
+        name = wanted.pop()
+        if name in modules:
+            continue
+        modules[name] = _text(files, "offline.js" if name == TRANSPORT else names[name])
+        for imported in _IMPORTED.findall(modules[name]):
+            if imported.startswith("."):
+                raise StudioError(f"{names[name]} imports {imported} by a path: import it by its name", "internal")
+            if imported in names:
+                wanted.append(imported)
+    return PageParts(markup=markup, styles="\n".join(sheets), modules=modules, entry=entry)
+
+
+def data_url(source: str) -> str:
+    """Return a module as a data: URL that can stand in JSON and in an attribute.
+
+    >>> data_url('export const half = "50 %";')
+    'data:text/javascript;charset=utf-8,export const half = %2250 %25%22;'
+    """
+    return "data:text/javascript;charset=utf-8," + quote(source, safe=_PLAIN)
+
+
+def _static_files() -> list[resources.abc.Traversable]:
+    room = resources.files("convscope.studio").joinpath("static")
+    vendored = room.joinpath("vendor")
+    places = [*room.iterdir(), *(vendored.iterdir() if vendored.is_dir() else ())]
+    return [place for place in places if place.is_file()]
+
+
+def _file_name(address: str) -> str:
+    return address.rpartition("/")[2]
+
+
+def _text(files: Mapping[str, bytes], name: str) -> str:
+    try:
+        # A newline is one character for the hash that the browser takes of what it has parsed.
+        return files[name].decode("utf-8").replace("\r\n", "\n")
+    except KeyError:
+        raise StudioError(f"the page's file {name} is missing: install convscope again", "internal") from None
+
+
+def _hashed(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
