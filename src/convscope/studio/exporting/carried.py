@@ -1,12 +1,12 @@
 """What an offline page carries of a state: a rule, within a number of bytes and a number of seconds. No torch.
 
-Always: the graph, the image, the prediction, the page of feature maps that is shown, the fields of the selected value, and
-the selected cell worked out, by its largest operands down to the pixels, with its exact mask. Then, as far as there is room, in this
-order and at most these shares of the room that is left:
+Always: the graph, the image, the prediction, the page of feature maps that is shown, the fields of the selected value,
+and the selected cell worked out, by its largest operands down to the pixels, with its exact field. Then, as far as
+there is room, in this order and at most these shares of the room that is left:
 
 1. a quarter: more worked cells; first those around the selected one, then the three largest operands of each
-2. a quarter: fields on hover for every other value, the nearest layers first
-3. a tenth: exact masks of more cells of the selected value, the nearest first; elsewhere there is the hull
+2. a tenth: the exact fields of more cells of the selected value, the nearest first; elsewhere there is the hull
+3. a quarter: fields on hover for every other value, the nearest layers first
 4. all of it: feature maps of the other values, the same share for each, the first channels in the order that is shown
 """
 
@@ -193,8 +193,8 @@ class Carrying:
                 break
             waiting += found[place]
         self.carried.contains.append(
-            f"{_counted(len(found), 'worked number')}: the selected one in {_counted(steps, 'step')} down to the pixels, "
-            "those around it, and their largest operands"
+            f"{_counted(len(found), 'worked number')}: the selected one in {_counted(steps, 'step')} down to the "
+            "pixels, those around it, and their largest operands"
         )
 
     def _mask(self, run: str, place: Place, *, room: int | None = None) -> bool:
@@ -287,15 +287,15 @@ class Carrying:
     def _say_what_is_missing(self) -> None:
         self.carried.missing += [
             "what is not listed above: it is shown as not carried",
-            "other images, other networks, changes of the image or of the network, other orders of the maps, trainings: "
-            "they need `convscope studio`",
+            "other images and networks, changes of the image or of the network, other orders of the maps, trainings: "
+            "`convscope studio` has them",
         ]
 
 
 def _map_shape(unit: Mapping[str, Any]) -> tuple[int, int, int]:
     """Return a unit's shape as (channels, rows, columns): a vector's are (C, 1, 1)."""
     shape = [int(size) for size in unit["shape"]]
-    return shape[0], *((shape[1], math.prod(shape[2:])) if len(shape) > 1 else (1, 1))  # type: ignore[return-value]
+    return shape[0], *((shape[1], math.prod(shape[2:])) if len(shape) > 1 else (1, 1))
 
 
 def _nearest(cell: Place, height: int, width: int) -> Iterator[Place]:

@@ -69,5 +69,5 @@ def file_name(*names: str) -> str:
     >>> file_name("run:shapes/../x", "layer1.0:relu#2")
     'convscope-run-shapes-x-layer1.0-relu-2.html'
     """
-    plain = re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(filter(None, names)))
-    return f"convscope-{re.sub(r'-*[.]{2,}-*', '-', plain).strip('-.')[:100]}.html"
+    plain = re.sub(r"[^A-Za-z0-9.]+|[.]{2,}", "-", "-".join(filter(None, names)))
+    return f"convscope-{re.sub(r'-+', '-', plain).strip('-.')[:100]}.html"

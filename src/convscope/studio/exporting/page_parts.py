@@ -1,7 +1,7 @@
 """The studio's page as one file: the same modules through an import map of data: URLs, the styles inside. No torch.
 
-A page at file:// can't load module files, and a relative import has no base in a data: URL. The modules therefore import
-each other by the names of the import map (`convscope/atlas`), and the map alone says where they are.
+A page at file:// can't load module files, and a relative import has no base in a data: URL. The modules therefore
+import each other by the names of the import map (`convscope/atlas`), and the map alone says where they are.
 """
 
 from __future__ import annotations
@@ -71,8 +71,9 @@ class PageParts:
             (_MAP, f'<script type="importmap">{imports}</script>'),
             (_ENTRY, ""),
         ):
-            page, found = pattern.subn(lambda _, put=put: put, page, count=1)
-            assert found, f"index.html has nothing like {pattern.pattern}"
+            found = pattern.search(page)
+            assert found is not None, f"index.html has nothing like {pattern.pattern}"
+            page = page[: found.start()] + put + page[found.end() :]
         before, body, after = _LINK.sub("", page).rpartition("</body>")
         assert body, "index.html has no </body>"
         return f"{before}{inside}\n{body}{after}"
