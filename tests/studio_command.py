@@ -27,12 +27,14 @@ class StudioCommand:
 
     Args:
         process: of the command, the first of its process group.
+        folder: where it was started.
         address: as the command printed it, with the token.
         lines: what it has printed on either stream.
         started_in: seconds from the start of the process to the printed address.
     """
 
     process: subprocess.Popen[str]
+    folder: Path
     address: str
     lines: list[str]
     started_in: float
@@ -82,23 +84,18 @@ class StudioCommand:
 def start_studio(
     *arguments: str | Path,
     folder: Path,
-    port: int | None = None,
+    port: int = 0,
     environment: dict[str, str] | None = None,
     limits: Sequence[str] = (),
 ) -> StudioCommand:
-    """Start the command with these arguments, its runs in `folder/runs`, and wait for the address that it prints.
+    """Start the command with these arguments in a folder, and wait for the address that it prints.
 
-    `limits` are words of a shell that run before the command, such as "ulimit -f 100".
+    Its runs are in `folder/runs`. `limits` are lines of a shell that run before the command, as "ulimit -f 100".
 
     Raises:
         AssertionError: it ended, or printed no address in time; with all that it printed.
     """
-    words = [sys.executable, "-m", "convscope", "studio", *map(str, arguments), "--no-browser"]
-    if "--runs" not in words:
-        words += ["--runs", str(folder / "runs")]
-    if port is not None:
-        words += ["--port", str(port)]
-    (folder / "runs").mkdir(parents=True, exist_ok=True)
+    words = [sys.executable, "-m", "convscope", "studio", *map(str, arguments), "--no-browser", "--port", str(port)]
     if limits:
         words = ["bash", "-c", "; ".join([*limits, 'exec "$@"']), "bash", *words]
     began = time.monotonic()
@@ -130,7 +127,12 @@ def start_studio(
             raise AssertionError(f"convscope studio printed no address:\n{''.join(lines)}")
     address = next(match[0] for line in lines if (match := _ADDRESS.search(line)))
     return StudioCommand(
-        process=process, address=address, lines=lines, started_in=time.monotonic() - began, reader=reader
+        process=process,
+        folder=folder,
+        address=address,
+        lines=lines,
+        started_in=time.monotonic() - began,
+        reader=reader,
     )
 
 

@@ -44,7 +44,7 @@ def start(tmp_path: Path, browser: Browser) -> Iterator[Start]:
 def studio(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[StudioCommand]:
     """A studio with a stranger's network, shared by the tests that leave it as it was."""
     folder = tmp_path_factory.mktemp("studio")
-    found = start_studio(stranger_file(folder), "--trust-code", folder=folder)
+    found = start_studio(stranger_file(folder), "--input", "3x32x32", folder=folder)
     yield found
     found.stop()
 
