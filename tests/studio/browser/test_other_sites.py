@@ -1,10 +1,11 @@
-"""What another page in the same browser can do to a studio: nothing. Two studios side by side leave each other alone."""
+"""What another page in the same browser can do to a studio: nothing. Two studios leave each other alone."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,42 +16,7 @@ from studio_command import StudioCommand
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-# All that a page can send without asking first, and what it could read of the answers.
-ATTACK = """
-async (studio) => {
-  const read = [];
-  const note = (name) => (answer) => { if (answer) read.push(name + ": " + answer); };
-  const tries = {
-    "read": () => fetch(studio + "/api/session").then((r) => r.text()),
-    "with cookies": () => fetch(studio + "/api/session", {credentials: "include"}).then((r) => r.text()),
-    "simple post": () => fetch(studio + "/api/stop", {method: "POST", mode: "no-cors", credentials: "include",
-        headers: {"content-type": "text/plain"}, body: '{"tab":"x"}'}).then((r) => r.text()),
-    "post as json": () => fetch(studio + "/api/run", {method: "POST", credentials: "include",
-        headers: {"content-type": "application/json"}, body: '{"model":"lenet5","image":"sample:0"}'}).then((r) => r.text()),
-    "upload": () => fetch(studio + "/api/image", {method: "POST", mode: "no-cors", credentials: "include",
-        body: new Blob(["x"], {type: "text/plain"})}).then((r) => r.text()),
-    "script": () => new Promise((done) => { const s = document.createElement("script"); s.src = studio + "/static/app.js";
-        s.onload = () => done("loaded"); s.onerror = () => done(""); document.head.append(s); }),
-    "picture": () => new Promise((done) => { const i = new Image(); i.onload = () => done("loaded"); i.onerror = () => done("");
-        i.src = studio + "/api/image/sample:0"; }),
-    "style": () => new Promise((done) => { const l = document.createElement("link"); l.rel = "stylesheet";
-        l.href = studio + "/static/base.css"; l.onload = () => done("loaded"); l.onerror = () => done(""); document.head.append(l); }),
-    "events": () => new Promise((done) => { const e = new EventSource(studio + "/api/session/events", {withCredentials: true});
-        e.onopen = () => done("open"); e.onerror = () => { e.close(); done(""); }; }),
-    "socket": () => new Promise((done) => { const w = new WebSocket(studio.replace("http", "ws") + "/api/session/events");
-        w.onopen = () => done("open"); w.onerror = () => done(""); }),
-    "frame": () => new Promise((done) => { const f = document.createElement("iframe"); f.src = studio + "/";
-        f.onload = () => { let inside = ""; try { inside = f.contentDocument ? f.contentDocument.body.textContent : ""; } catch {}
-          done(inside); }; document.body.append(f); }),
-    "form": () => new Promise((done) => { const f = document.createElement("form"); f.method = "POST"; f.enctype = "text/plain";
-        f.action = studio + "/api/stop"; f.target = "sink"; const s = document.createElement("iframe"); s.name = "sink";
-        s.onload = () => { let inside = ""; try { inside = s.contentDocument ? s.contentDocument.body.textContent : ""; } catch {}
-          done(inside); }; document.body.append(s, f); f.submit(); }),
-  };
-  for (const [name, attempt] of Object.entries(tries)) await attempt().then(note(name), () => {});
-  return read;
-}
-"""
+ATTACK = Path(__file__).with_name("other_site.js").read_text(encoding="utf-8")
 
 
 class _Plain(BaseHTTPRequestHandler):
