@@ -9,7 +9,6 @@ import json
 import re
 import struct
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from convscope.studio.exporting import offline_page as room
 from convscope.studio.exporting.carried import Carried, Carrying
 from convscope.studio.exporting.offline_page import file_name, offline_page
 from convscope.studio.exporting.page_parts import PageParts, parts_of
-from convscope.studio.protocol import Packet, StoppedError, StudioError
+from convscope.studio.protocol import Ask, Packet, StoppedError, StudioError
 from convscope.studio.state import parse_state
 
 LINK = "#/explore?v=1&m=net&i=sample:3&l=conv2&c=1&at=2,2&order=energy"
@@ -55,7 +54,9 @@ class Asked:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.noise, self.missing, self.wait = noise, missing, wait
 
-    def __call__(self, operation: str, values: Mapping[str, Any]) -> Packet:
+    def __call__(self, ask: Ask) -> Packet:
+        operation, values = ask.operation, ask.values
+        ask.check()
         self.asked.append((operation, dict(values)))
         time.sleep(self.wait)
         if operation in self.missing:
@@ -72,6 +73,8 @@ class Asked:
             case "maps":
                 count = min(shape[0], values["size"])
                 return Packet({"value": value, "channels": list(range(count))}, self._bytes(count * 64))
+            case "attribution":
+                ask.tell(Packet({"part": 1}, b"1234"))
             case "cell":
                 y, x = values["at"]
                 inner = {"conv2": "relu1", "relu1": "conv1"}.get(value, "input")
@@ -88,7 +91,11 @@ class Asked:
 
 def carried(asked: Asked, link: str = LINK, *, size: int = 2_000_000, seconds: float = 20.0) -> Carried:
     state, _ = parse_state(link)
-    return Carrying(state, asked, room=size, seconds=seconds, check=lambda: None).all_of_it()
+    return Carrying(state, asked, export(link), room=size, seconds=seconds).all_of_it()
+
+
+def export(link: str) -> Ask:
+    return Ask("export", {"state": link})
 
 
 def parts() -> PageParts:
@@ -151,12 +158,12 @@ def test_stopped_work_stops() -> None:
         raise StoppedError
 
     with pytest.raises(StoppedError):
-        Carrying(parse_state(LINK)[0], Asked(), room=1000, seconds=1, check=stopped).all_of_it()
+        Carrying(parse_state(LINK)[0], Asked(), Ask("export", check=stopped), room=1000, seconds=1).all_of_it()
 
 
 def test_a_page_is_its_modules_by_name_with_the_answers_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "page_parts", parts)
-    packet = offline_page(LINK, Asked())
+    packet = offline_page(export(LINK), Asked())
     page = bytes(packet.body or b"").decode()
     assert packet.header["name"] == "convscope-net-conv2.html" and len(page) < room.LIMIT
     about = json.loads(inside(page, "offline-page"))
@@ -199,7 +206,7 @@ def test_a_module_that_imports_by_a_path_is_refused() -> None:
 @pytest.mark.parametrize("link", ["#/train?v=1&run=a", "#/explore?v=1&m=net", ""])
 def test_only_an_open_state_can_be_written(link: str) -> None:
     with pytest.raises(StudioError, match="open a model and an image first"):
-        offline_page(link, Asked())
+        offline_page(export(link), Asked())
 
 
 def test_file_names_are_plain() -> None:

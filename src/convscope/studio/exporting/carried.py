@@ -21,11 +21,11 @@ from typing import Any, TypeAlias
 from convscope.errors import ConvscopeError
 from convscope.studio.exporting.answer_archive import AnswerArchive, Question
 from convscope.studio.exporting.worked_cells import Place, largest_operands, neighbours
-from convscope.studio.protocol import Packet, StoppedError
+from convscope.studio.protocol import Ask, Packet, StoppedError, joined
 from convscope.studio.state import State
 
-Answering: TypeAlias = Callable[[str, Mapping[str, Any]], Packet]
-"""An operation of the protocol and its values become an answer, as the compute process gives it."""
+Answering: TypeAlias = Callable[[Ask], Packet]
+"""A question of the protocol becomes an answer, as the compute process gives it."""
 
 CELLS_SHARE, REACH_SHARE, MASKS_SHARE = 0.25, 0.25, 0.1
 PAGE_SIZE = 64  # feature maps of a page
@@ -47,13 +47,11 @@ class Carried:
 class Carrying:
     """Asks what a page of a state needs, and keeps the answers that there is room and time for."""
 
-    def __init__(
-        self, state: State, answer: Answering, *, room: int, seconds: float, check: Callable[[], None]
-    ) -> None:
+    def __init__(self, state: State, answering: Answering, ask: Ask, *, room: int, seconds: float) -> None:
         self.state = state
         self.carried = Carried()
-        self._answer = answer
-        self._check = check
+        self._answering = answering
+        self._ask = ask
         self._room = room
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
@@ -242,8 +240,17 @@ class Carrying:
         asked = {"model": model, "value": value, "channel": channel, "direction": direction}
         return self._tried(("reach", model, value, direction, channel), "reach", asked, room=room) is not None
 
+    def _answer(self, operation: str, values: Mapping[str, Any]) -> Packet:
+        """Return the answer to a question; of an attribution its parts, as the page reads them when it has ended."""
+        self._ask.check()
+        parts: list[Packet] = []
+        body = self._ask.body if operation in ("run", "image_png") else b""
+        answer = self._answering(Ask(operation, values, body, self._ask.check, parts.append))
+        if operation != "attribution":
+            return answer
+        return joined([*parts, answer], done=True, error=None, next=len(parts))
+
     def _kept(self, question: Question, operation: str, values: Mapping[str, Any]) -> Packet:
-        self._check()
         answer = self._answer(operation, values)
         self.carried.archive.add(question, answer)
         return answer
@@ -252,7 +259,6 @@ class Carrying:
         self, question: Question, operation: str, values: Mapping[str, Any], *, room: int | None = None
     ) -> Packet | None:
         """Return an answer that is carried, or None where there is none or no room for it."""
-        self._check()
         if room is not None and room <= 0:
             return None
         try:
@@ -278,7 +284,9 @@ class Carrying:
         return {
             "ready": True,
             "stage": "ready",
+            "text": "",
             "given": None,
+            "given_image": None,
             "models": self._models,
             "images": list(self._images.values()),
             "limits": {},
