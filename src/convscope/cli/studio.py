@@ -17,7 +17,7 @@ DEFAULT_PORT = 8421
 EPILOG = "Examples: convscope studio resnet18 --image photo.jpg; convscope studio runs/digits-lenet5"
 GROUPS = {
     "What the page may open": ("image", "input_text", "code", "trust_code", "runs", "data", "deadline"),
-    "The server": ("port", "host", "i_know", "no_browser"),
+    "The server": ("port", "host", "i_know", "state", "no_browser"),
 }
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -39,6 +39,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
               help="The port; if it is taken, the next free one. 0 takes any.")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen to.")
 @click.option("--i-know", is_flag=True, help="Let other machines reach the page, with --host; its link is a password.")
+@click.option("--state", default="", metavar="LINK", help="Open this state: a link of the page, from its # on.")
 @click.option("--no-browser", is_flag=True, help="Print the link, and open no browser.")
 def command(
     model: str | None,
@@ -52,6 +53,7 @@ def command(
     port: int,
     host: str,
     i_know: bool,
+    state: str,
     no_browser: bool,
 ) -> None:
     """Open a local page on MODEL: its layers, feature maps, fields and worked numbers; train and compare runs.
@@ -76,6 +78,7 @@ def command(
         raise click.UsageError(f"--runs {runs} is a file: give a folder")
     from convscope.studio.models import Openable, require_openable
     from convscope.studio.server.launch import serve
+    from convscope.studio.state import format_state, parse_state
 
     openable = Openable(
         runs=runs.absolute(),
@@ -88,4 +91,5 @@ def command(
         deadline=deadline,
     )
     require_openable(openable)
-    serve(openable, host=host, port=port, open_browser=not no_browser, say=echo)
+    fragment = format_state(parse_state(state.partition("#")[2] or state)[0]) if state else ""
+    serve(openable, host=host, port=port, open_browser=not no_browser, say=echo, fragment=fragment)

@@ -24,7 +24,15 @@ _LOOPBACK_NAMES = {"127.0.0.1", "localhost", "::1"}
 _EVERY_ADDRESS = {"0.0.0.0", "::", ""}
 
 
-def serve(openable: Openable, *, host: str, port: int, open_browser: bool, say: Callable[[str], None]) -> None:
+def serve(
+    openable: Openable,
+    *,
+    host: str,
+    port: int,
+    open_browser: bool,
+    say: Callable[[str], None],
+    fragment: str = "",
+) -> None:
     """Serve the page until Ctrl-C or SIGTERM; the link is said before anything heavy is imported.
 
     Args:
@@ -33,6 +41,7 @@ def serve(openable: Openable, *, host: str, port: int, open_browser: bool, say: 
         port: the first port to try; where it is taken, the next free one is used, and that is said.
         open_browser: whether to open the link in a browser.
         say: prints a line.
+        fragment: of the link: the state that the page opens.
 
     Raises:
         ConvscopeError: the address can't be used, or no port is free.
@@ -45,7 +54,7 @@ def serve(openable: Openable, *, host: str, port: int, open_browser: bool, say: 
     closing = asyncio.Event()
     app, rules = make_app(openable, hosts=allowed_hosts(got, others), cookie=f"convscope_studio_{got}", closing=closing)
     shown = others[0] if others else "127.0.0.1"
-    link = f"http://{f'[{shown}]' if ':' in shown else shown}:{got}/?t={rules.token}"
+    link = f"http://{f'[{shown}]' if ':' in shown else shown}:{got}/?t={rules.token}{fragment}"
 
     def started() -> None:
         say(f"convscope studio: {link}")
