@@ -1,0 +1,392 @@
+"""The rows of the studio's table: how each is measured. `bench/studio.py` prints them."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from kit.studio_times import counted_requests, event_time, instrument
+from studio_browser import new_context
+from studio_command import StudioCommand, start_studio
+from studio_networks import odd_file
+from studio_page import StudioPage
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+STARTS, EXPORTS, IMAGES = 5, 3, 20
+SOURCE = Path(__file__).parents[2] / "src" / "convscope"
+EXPORT_LIMIT, WHEEL_LIMIT, MEMORY_LIMIT = 3.0, 1.0, 150.0
+LAYER = "layer2.0.conv2"  # of ResNet-50: 128 maps of 28x28
+LARGE = ("layer1.0.conv3", "layer1.1.conv3", "layer1.2.conv3", "conv1", "layer1.0.conv1", "layer1.1.conv1")
+
+
+@dataclass(kw_only=True)
+class Measured:
+    """A row of the table.
+
+    Args:
+        name: what is measured.
+        asked: the most that it may be, None where nothing is asked.
+        numbers: what was measured.
+        unit: of the numbers and of what is asked.
+        by: which of "p50", "p95" and "max" is compared with what is asked.
+        note: a remark.
+        forward: milliseconds of a forward pass of the network in this run.
+    """
+
+    name: str
+    asked: float | None
+    numbers: Sequence[float] = ()
+    unit: str = "ms"
+    by: str = "p95"
+    note: str = ""
+    forward: float | None = field(default=None)
+
+    @property
+    def p50(self) -> float | None:
+        """The median."""
+        return statistics.median(self.numbers) if self.numbers else None
+
+    @property
+    def p95(self) -> float | None:
+        """The 95th percentile: of fewer than 20 numbers the largest."""
+        if not self.numbers:
+            return None
+        ordered = sorted(self.numbers)
+        return ordered[min(int(0.95 * len(ordered)), len(ordered) - 1)]
+
+    @property
+    def met(self) -> bool | None:
+        """Whether it is as asked; None where nothing is asked or measured."""
+        judged = {"p50": self.p50, "p95": self.p95, "max": max(self.numbers, default=None)}[self.by]
+        return None if judged is None or self.asked is None else judged <= self.asked
+
+    def said(self) -> str:
+        """Return the row as one line."""
+        if not self.numbers:
+            return self.note or "not measured"
+        return f"p50 {self.p50:,.1f}, p95 {self.p95:,.1f} {self.unit}, asked {self.asked} {self.note}"
+
+    def to_row(self) -> dict[str, object]:
+        """Return the row as studio.csv has it."""
+        return {
+            "row": self.name, "asked": self.asked, "unit": self.unit, "p50": self.p50, "p95": self.p95,
+            "events": len(self.numbers), "met": self.met, "forward_ms": self.forward, "note": self.note,
+        }  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class StudioBench:
+    """A browser, a folder for what the studio writes, and how many events a row takes."""
+
+    browser: Browser
+    folder: Path
+    events: int
+    forward: float | None = None
+
+    @contextmanager
+    def studio(self, *arguments: str) -> Iterator[StudioCommand]:
+        """Run the command."""
+        found = start_studio(*arguments, folder=self.folder)
+        try:
+            yield found
+        finally:
+            found.stop()
+
+    @contextmanager
+    def page(self, studio: StudioCommand, **settings: Any) -> Iterator[StudioPage]:
+        """Open its page, with the instruments in it."""
+        with new_context(self.browser, studio.origin, **settings) as (context, faults):
+            context.set_default_timeout(60_000)
+            instrument(context)
+            faults.expect(".*")  # a bench measures; the tests find faults
+            yield StudioPage(context.new_page(), studio, faults)
+
+    @contextmanager
+    def opened(self, model: str, **state: object) -> Iterator[StudioPage]:
+        """Run the command and open a state of a network."""
+        with self.studio() as studio, self.page(studio) as page:
+            page.explore(m=model, i="sample:0", **state)
+            yield page
+
+
+def starts(bench: StudioBench) -> Iterator[Measured]:
+    """Measure from the command to the shell of the page, and to a page that can be used."""
+    shells, usable, early = [], [], True
+    for _ in range(STARTS):
+        began = time.monotonic()
+        with bench.studio() as studio, bench.page(studio) as page:
+            page.page.goto(studio.address + "#/explore?v=1&m=resnet18&i=sample:0", wait_until="commit")
+            page.page.wait_for_function("() => document.querySelector('#app')?.childElementCount > 0")
+            shells.append(1000 * (time.monotonic() - began))
+            early &= page.page.evaluate("() => document.body.dataset.stage") != "ready"
+            page.rest()
+            usable.append(1000 * (time.monotonic() - began))
+    note = "before torch is imported" if early else "torch was there first"
+    yield Measured(name="command to shell of the page", asked=1000, numbers=shells, note=note)
+    yield Measured(name="command to usable, ResNet-18", asked=4000, numbers=usable)
+
+
+def images(bench: StudioBench) -> Iterator[Measured]:
+    """Measure a new image: the prediction with the first layer's maps, and all layers' maps."""
+    for model, title, asked in (
+        ("resnet50", "ResNet-50 224", 400),
+        ("vgg16", "VGG-16 224", 1000),
+        ("unet", "U-Net 512", 1500),
+    ):
+        with bench.opened(model) as page:
+            found = page.page.evaluate(
+                """async ([model, count]) => {
+                  const graph = bench.json(await bench.ask(`/api/graph/${encodeURIComponent(model)}`));
+                  const values = graph.units.filter((unit) => unit.value).map((unit) => unit.value);
+                  const first = [], all = [];
+                  for (let number = 0; number <= count; number += 1) {
+                    const interventions = [{ op: "shift", dy: number + 1, dx: -number }];
+                    const began = performance.now();
+                    const asked = { model, image: "sample:1", interventions };
+                    const { run } = bench.json(await bench.ask("/api/run", asked));
+                    const maps = (value) => bench.ask(`/api/run/${run}/maps/${encodeURIComponent(value)}?size=64`);
+                    await maps(values[0]);
+                    const shown = performance.now() - began;
+                    await Promise.all(values.map(maps));
+                    if (number) { first.push(shown); all.push(performance.now() - began); }
+                  }
+                  return { first, all, layers: values.length, input: graph.input };
+                }""",
+                [model, IMAGES],
+            )
+        note = f"{found['layers']} values, input {'×'.join(map(str, found['input']))}"
+        if model == "resnet50":
+            name = f"{title}: new image to prediction and first layer"
+            yield Measured(name=name, asked=150, numbers=found["first"], note=note)
+        yield Measured(name=f"{title}: new image to all layers ready", asked=asked, numbers=found["all"], note=note)
+
+
+def layers(bench: StudioBench) -> Iterator[Measured]:
+    """Measure how a layer of a run that is there opens, and how its colours and its scale change."""
+    with bench.opened("resnet50", l=LAYER) as page:
+
+        def change(**state: object) -> float | None:
+            kept = {**page.state, **state}
+            link = "#/explore?" + "&".join(f"{key}={quote(str(value), safe=':,;/@')}" for key, value in kept.items())
+            go = "(link) => { location.hash = link; }"
+            return event_time(page.page, "hashchange", "rest", lambda: page.page.evaluate(go, link))
+
+        opened = [change(l=LARGE[number % len(LARGE)], page=number % 4) for number in range(bench.events)]
+        page.explore(m="resnet50", i="sample:0", l=LAYER)
+        with counted_requests(page.page) as requests:
+            ways = [{"map": "viridis"}, {"scale": "network"}, {"map": "grey"}, {"scale": "layer"}, {"scale": "map"}]
+            changed = [change(**ways[number % len(ways)]) for number in range(bench.events)]
+    yield Measured(name="open a loaded layer to painted", asked=60, numbers=kept(opened), note="64 maps, up to 0.2 MB")
+    note = f"{len(requests)} requests"
+    yield Measured(name="change of colour or scale", asked=16, numbers=kept(changed), note=note)
+
+
+def hovers(bench: StudioBench) -> Iterator[Measured]:
+    """Measure moves of the pointer over a map until the hull is lit, without a request; then the exact field."""
+    with bench.opened("resnet50", l=LAYER, at="14,14", c=0) as page:
+        times, requests = hover_times(page, bench.events)
+    note = f"{requests} requests"
+    yield Measured(name="hover to hull lit", asked=20, numbers=times, note=note)
+    for model, title in (("resnet50", "ResNet-50"), ("googlenet", "GoogLeNet"), ("densenet121", "DenseNet-121")):
+        with bench.opened(model) as page:
+            found = cells_of_all(page, model, bench.events, "field")
+        yield Measured(name=f"exact field of a cell, {title}", asked=150, numbers=found, note="any layer")
+
+
+def hover_times(page: StudioPage, events: int, side: int = 28) -> tuple[list[float], int]:
+    """Return the times of moves of the pointer over the first map, and how many requests they caused."""
+    box = page.page.locator("canvas[data-channel]").first.bounding_box()
+    assert box is not None, "no map is shown"
+    draw = random.Random(0)
+    times = []
+    with counted_requests(page.page) as requests:
+        for number in range(events):
+            y, x = (number * 5) % side, draw.randrange(side)
+            at = box["x"] + (x + 0.5) * box["width"] / side, box["y"] + (y + 0.5) * box["height"] / side
+            times.append(event_time(page.page, "pointermove", "lit", lambda at=at: page.page.mouse.move(*at)))
+    return kept(times), len([url for url in requests if "/field/" not in url])
+
+
+def cells_of_all(page: StudioPage, model: str, events: int, operation: str) -> list[float]:
+    """Return the times of a question about random cells of every value in turn."""
+    found: list[float] = page.page.evaluate(
+        """async ([model, events, operation]) => {
+          const graph = bench.json(await bench.ask(`/api/graph/${encodeURIComponent(model)}`));
+          const run = bench.json(await bench.ask("/api/run", { model, image: "sample:0", interventions: [] })).run;
+          const units = graph.units.filter((unit) => unit.value && unit.shape);
+          const times = [];
+          for (let number = 0; number < events + 10; number += 1) {
+            const unit = units[(number * 7) % units.length];
+            const place = (size, factor) => (number * factor) % Math.max(size ?? 1, 1);
+            const at = `${place(unit.shape[1], 13)},${place(unit.shape[2], 29)}`;
+            const path = `/api/run/${run}/${operation}/${encodeURIComponent(unit.value)}`;
+            const taken = await bench.timed(`${path}?c=${place(unit.shape[0], 31)}&at=${at}`);
+            if (number >= 10) times.push(taken);
+          }
+          return times;
+        }""",
+        [model, events, operation],
+    )
+    return found
+
+
+def numbers(bench: StudioBench) -> Iterator[Measured]:
+    """Measure a click on a cell until its arithmetic is shown, and one step into an operand."""
+    with bench.opened("resnet50", l=LAYER) as page:
+        yield Measured(name="click to worked arithmetic", asked=100, numbers=click_times(page, bench.events))
+        steps = []
+        for number in range(bench.events):
+            operands = page.operands()
+            if not operands:
+                page.explore(m="resnet50", i="sample:0", l=LAYER, c=number % 64, at=f"{number % 28},{number % 28}")
+                operands = page.operands()
+            operand = page.page.locator("[data-operand]").first
+            steps.append(event_time(page.page, "click", "cell", operand.click))
+            page.rest()
+        yield Measured(name="one step into an operand", asked=50, numbers=kept(steps))
+        found = cells_of_all(page, "resnet50", bench.events, "cell")
+    yield Measured(name="worked arithmetic, every layer in turn", asked=100, numbers=found, note="conv1 among them")
+
+
+def click_times(page: StudioPage, events: int, side: int = 28) -> list[float]:
+    """Return the times of clicks on cells of the first map until their arithmetic is shown."""
+    canvas = page.page.locator("canvas[data-channel]").first
+    times = []
+    for number in range(events):
+        box = canvas.bounding_box()
+        assert box is not None, "no map is shown"
+        y, x = (number * 5 + 3) % side, (number * 11) % side
+        at = box["x"] + (x + 0.5) * box["width"] / side, box["y"] + (y + 0.5) * box["height"] / side
+        times.append(event_time(page.page, "click", "cell", lambda at=at: page.page.mouse.click(*at)))
+        page.rest()
+    return kept(times)
+
+
+def beside_training(bench: StudioBench) -> Iterator[Measured]:
+    """Measure hover and click while a training runs on all cores, against the same without it."""
+    count = max(bench.events // 2, 20)
+    with bench.opened("resnet50", l=LAYER, at="14,14", c=0) as page:
+        alone = hover_times(page, count)[0], click_times(page, count)
+        training = subprocess.Popen(
+            [sys.executable, "-m", "convscope", "train", "digits", "--model", "lenet5", "--epochs", "100000",
+             "--runs", str(bench.folder / "runs"), "--name", "beside"],
+            cwd=bench.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            metrics = bench.folder / "runs" / "beside" / "metrics.csv"
+            until = time.monotonic() + 60
+            while not metrics.is_file() and time.monotonic() < until and training.poll() is None:
+                time.sleep(0.2)
+            assert training.poll() is None, "the training ended"
+            page.explore(m="resnet50", i="sample:0", l=LAYER, at="14,14", c=0)
+            beside = hover_times(page, count)[0], click_times(page, count)
+        finally:
+            training.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                training.wait(10)
+            training.kill()
+    for name, before, after in zip(("hover", "click to arithmetic"), alone, beside, strict=True):
+        row = Measured(name=f"{name} beside a training, times as long", asked=2.5, unit="×", by="max")
+        slow, fast = Measured(name="", asked=None, numbers=after).p95, Measured(name="", asked=None, numbers=before).p95
+        row.numbers = [slow / fast] if slow and fast else []
+        row.note = f"p95 {fast or 0:.0f} and {slow or 0:.0f} ms"
+        yield row
+
+
+def large(bench: StudioBench) -> Iterator[Measured]:
+    """Measure networks of 1,000 layers, 2,048 channels and 10,000 nodes: longest task, frames of scrolling, memory."""
+    source = Path(bench.folder / "odd.py")
+    for factory, title, selector in (
+        ("Deep", "1,000 layers", "[role=tree]"),
+        ("Thick", "2,048 channels", "[role=tree]"),
+        ("Huge", "10,000 nodes", "[role=tree]"),
+    ):
+        odd_file(bench.folder, "Deep")
+        with source.open("a", encoding="utf-8") as file:
+            file.write("\n\nclass Huge(Deep):\n    def __init__(self):\n        super().__init__(5000)\n")
+        with bench.studio(f"odd.py:{factory}", "--input", "3x16x16") as studio, bench.page(studio) as page:
+            page.page.set_default_timeout(180_000)
+            page.explore(m="given", i="sample:0", **({"l": "conv"} if factory == "Thick" else {}))
+            built = page.page.evaluate("() => bench.longest")
+            frames = page.page.evaluate("([selector]) => bench.scroll(selector, 120)", [selector])
+            page.page.evaluate("() => globalThis.gc?.()")
+            session = page.page.context.new_cdp_session(page.page)
+            session.send("Performance.enable")
+            used = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+        note = "the longest task of the page's thread (0: none over 50 ms)"
+        yield Measured(name=f"{title}: build", asked=50, numbers=[built], by="max", note=note)
+        yield Measured(name=f"{title}: frames while the tree scrolls", asked=20, numbers=frames)
+        heap = used["JSHeapUsedSize"] / 1e6
+        yield Measured(name=f"{title}: memory of the page", asked=MEMORY_LIMIT, numbers=[heap], unit="MB", by="max")
+
+
+def exports(bench: StudioBench) -> Iterator[Measured]:
+    """Measure one state as one file: its size, what it asks for, hover and a step in it at file://."""
+    link = "#/explore?v=1&m=resnet18&i=sample:0&l=layer2.0.conv2&c=0&at=14,14&order=energy"
+    sizes, times, path = [], [], bench.folder / "offline.html"
+    with bench.opened("resnet18") as page:
+        for _ in range(EXPORTS):
+            began = time.monotonic()
+            body = {"data": {"state": link}, "headers": {"x-convscope-tab": "bench", "origin": page.studio.origin}}
+            response = page.page.context.request.post(f"{page.studio.origin}/api/export", **body, timeout=120_000)
+            assert response.ok, response.text()[:200]
+            path.write_bytes(response.body())
+            times.append(1000 * (time.monotonic() - began))
+            sizes.append(path.stat().st_size / 1e6)
+        with bench.page(page.studio, offline=True) as alone:
+            asked: list[str] = []
+            alone.page.on("request", lambda request: asked.append(request.url))
+            began = time.monotonic()
+            alone.page.goto(path.as_uri())
+            alone.rest()
+            opened = 1000 * (time.monotonic() - began)
+            hover = hover_times(alone, bench.events)[0]
+            operand = alone.page.locator("[data-operand]").first
+            step = event_time(alone.page, "click", "cell", operand.click)
+    outside = [url for url in asked if not url.startswith(("file:", "data:", "blob:"))]
+    yield Measured(name="export of one state: size", asked=EXPORT_LIMIT, numbers=sizes, unit="MB", by="max")
+    yield Measured(name="export of one state: time", asked=None, numbers=times)
+    note = f"{len(outside)} requests left it"
+    yield Measured(name="offline page to usable", asked=None, numbers=[opened], note=note)
+    yield Measured(name="offline page: hover to hull lit", asked=20, numbers=hover)
+    note = "it steps into an operand" if step is not None else "it does not step"
+    yield Measured(name="offline page: one step", asked=50, numbers=kept([step]), by="max", note=note)
+
+
+def wheel(bench: StudioBench) -> Iterator[Measured]:
+    """Measure what the studio adds to a wheel."""
+    files = [*SOURCE.joinpath("studio").rglob("*"), SOURCE / "cli" / "studio.py"]
+    sizes = [
+        len(zlib.compress(one.read_bytes(), 6)) for one in files if one.is_file() and "__pycache__" not in str(one)
+    ]
+    yield Measured(name="the studio in the wheel", asked=WHEEL_LIMIT, numbers=[sum(sizes) / 1e6], unit="MB", by="max")
+
+
+def kept(times: Sequence[float | None]) -> list[float]:
+    """Return the times of events that were followed by what was waited for."""
+    return [one for one in times if one is not None]
+
+
+ROWS: tuple[tuple[str, Callable[[StudioBench], Iterator[Measured]]], ...] = (
+    ("starts", starts),
+    ("images", images),
+    ("layers", layers),
+    ("hovers", hovers),
+    ("numbers", numbers),
+    ("beside a training", beside_training),
+    ("large networks", large),
+    ("exports", exports),
+    ("wheel", wheel),
+)

@@ -1,0 +1,105 @@
+"""What the page of `convscope studio` takes, in a real Chromium: every row of its table, asked and measured.
+
+    python bench/studio.py [--events 200] [--only TEXT] [--results FOLDER]
+
+Each row starts the real command, opens its page, and measures in the page: from the time that the browser gives an
+event to the frame that shows what follows. p50 and p95 are of that many events; of a start or an export, of a few. What
+is asked is for a quiet Zen 5 machine with two cores; so that another machine can be judged, the last columns have the
+same in forward passes of ResNet-50, measured before the row in a process of its own. Nothing is written unless --results
+names a folder; then it is `studio.csv` there. Run it in an otherwise idle container.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from convscope.report.table import Column, Table, print_table
+from kit.results import add_rows, where_and_when
+from kit.studio_rows import ROWS, Measured, StudioBench
+from studio_browser import running_browser
+
+# One forward pass of ResNet-50 at 224 pixels on the machine for which the milliseconds are asked.
+ASKED_FORWARD = 70.0
+FORWARD = """
+import statistics, sys, time, torch
+from convscope.nets.build import build
+torch.manual_seed(0)
+network, image = build(sys.argv[1]).eval(), torch.zeros(1, 3, 224, 224)
+times = []
+with torch.inference_mode():
+    for _ in range(12):
+        began = time.perf_counter()
+        network(image)
+        times.append(time.perf_counter() - began)
+print(1000 * statistics.median(times[2:]))
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--events", type=int, default=200)
+    parser.add_argument("--only", default="", help="rows that contain this")
+    parser.add_argument("--results", type=Path, help="folder in which studio.csv is written")
+    given = parser.parse_args()
+    found: list[Measured] = []
+    with running_browser() as browser, tempfile.TemporaryDirectory() as folder:
+        bench = StudioBench(browser=browser, folder=Path(folder), events=given.events)
+        for name, measure in ROWS:
+            if given.only not in name:
+                continue
+            bench.forward = forward_ms("resnet50")
+            try:
+                rows = list(measure(bench))
+            except Exception as problem:  # the other rows are measured all the same
+                rows = [Measured(name=name, asked=None, note=f"failed: {' '.join(str(problem).split())[:160]}")]
+            for row in rows:
+                row.forward = bench.forward
+                print(f"{row.name}: {row.said()}", flush=True)
+            found += rows
+    print_table(table(found))
+    if given.results:
+        kept = [{**row.to_row(), **where_and_when()} for row in found if row.numbers]
+        add_rows(given.results / "studio.csv", kept, key=("row",))
+
+
+def forward_ms(model: str) -> float:
+    """Return the median time of a forward pass in a process of its own, with all threads, in milliseconds."""
+    words = [sys.executable, "-c", FORWARD, model]
+    return float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+
+
+def table(rows: list[Measured]) -> Table:
+    """Return the table: asked, measured, and in forward passes of the run."""
+    columns = [
+        Column("what"),
+        *(Column(name, numeric=True) for name in ("asked", "p50", "p95", "events")),
+        Column("met"),
+        *(Column(name, numeric=True) for name in ("asked, forwards", "p95, forwards")),
+        Column("remark"),
+    ]
+    lines = []
+    for row in rows:
+        in_forwards = row.unit == "ms" and row.forward is not None
+        lines.append(
+            [
+                row.name,
+                "" if row.asked is None else f"{row.asked:,g} {row.unit}",
+                "" if row.p50 is None else f"{row.p50:,.1f}",
+                "" if row.p95 is None else f"{row.p95:,.1f}",
+                str(len(row.numbers) or ""),
+                "" if row.met is None else ("yes" if row.met else "no"),
+                f"{row.asked / ASKED_FORWARD:.1f}" if in_forwards and row.asked is not None else "",
+                f"{row.p95 / row.forward:.1f}" if in_forwards and row.p95 is not None and row.forward else "",
+                row.note,
+            ]
+        )
+    return Table.of(columns, lines)
+
+
+if __name__ == "__main__":
+    main()
