@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -14,26 +14,12 @@ if TYPE_CHECKING:
     from studio_browser import PageFaults
     from studio_command import StudioCommand
 
-# The page is at rest: the compute process is up, and every answer asked for is painted.
-_AT_REST = "() => document.body.dataset.stage === 'ready' && document.body.dataset.busy === '0'"
+# A room is drawn, nothing is asked for, and what was answered is painted.
+_AT_REST = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(
+  Boolean(document.querySelector(".explore, .train-room > *")) &&
+  !document.querySelector(".status .busy, .starting, [aria-busy=true]")))))"""
+_SAFE = "-_.!~*'():,;/@"
 Box = tuple[int, int, int, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Number:
-    """A number that the page works out: where it is and what it is.
-
-    Args:
-        value: the name of its layer or operation, or "input".
-        channel: its channel.
-        at: its row and column.
-        number: as the page states it in full.
-    """
-
-    value: str
-    channel: int
-    at: tuple[int, int]
-    number: float
 
 
 class StudioPage:
@@ -51,14 +37,15 @@ class StudioPage:
 
     # Where it is
 
-    def go(self, link: str = "") -> None:
+    def go(self, link: str = "", *, rest: bool = True) -> None:
         """Open a link, "#/explore?m=lenet5" or "" for the start, and wait until the page is at rest."""
         if not self._entered:
             self.page.goto(self.studio.address + link)
             self._entered = True
         else:
-            self.page.goto(f"{self.studio.origin}/{link}")
-        self.rest()
+            self.page.evaluate("link => { location.hash = link; }", link)
+        if rest:
+            self.rest()
 
     def explore(self, **state: object) -> None:
         """Open a state of the Explore room, given by the keys of the link."""
@@ -78,6 +65,11 @@ class StudioPage:
         """The keys and values of the link."""
         return dict(parse_qsl(self.link.partition("?")[2], keep_blank_values=True))
 
+    def press(self, *keys: str) -> None:
+        """Press keys, one after the other."""
+        for key in keys:
+            self.page.keyboard.press(key)
+
     # What it says
 
     @property
@@ -85,104 +77,154 @@ class StudioPage:
         """All text that is visible."""
         return self.page.locator("body").inner_text()
 
-    def messages(self) -> list[str]:
-        """What the page says has happened."""
-        said = self.page.locator("[role=alert], [role=status]").all_inner_texts()
-        return [text.strip() for text in said if text.strip()]
-
     def says(self, pattern: str) -> str:
         """Wait for a message that matches, and return it."""
         found = self.page.locator("[role=alert], [role=status]").filter(has_text=re.compile(pattern, re.IGNORECASE))
         found.first.wait_for()
         return found.first.inner_text()
 
+    def ask(self, path: str) -> Any:
+        """Return the JSON of an address, as the page would get it."""
+        asked = "path => fetch(path, {headers: {'x-convscope-tab': 'test'}}).then(answer => answer.json())"
+        return self.page.evaluate(asked, path)
+
     # The tree
 
-    def units(self) -> list[str]:
-        """The units of the tree that are shown."""
-        found = self.page.locator("[role=treeitem]").evaluate_all("rows => rows.map(row => row.dataset.unit)")
-        return [str(one) for one in found]
+    @cached_property
+    def tree(self) -> Locator:
+        """The tree of blocks."""
+        return self.page.get_by_role("tree")
 
-    def unit(self, name: str) -> Locator:
-        """A row of the tree."""
-        return self.page.locator(f"[role=treeitem][data-unit={quoted(name)}]")
+    def rows(self) -> list[str]:
+        """The rows of the tree that are drawn, by their first word."""
+        return [text.strip() for text in self.page.locator("[role=treeitem] .label").all_inner_texts()]
 
-    def select(self, name: str) -> None:
+    def row(self, label: str) -> Locator:
+        """The row of the tree with this label."""
+        return self.page.locator("[role=treeitem]").filter(
+            has=self.page.locator(".label", has_text=re.compile(f"^{re.escape(label)}$"))
+        )
+
+    def select(self, label: str) -> None:
         """Choose a unit of the tree."""
-        self.unit(name).click()
+        self.row(label).first.click()
         self.rest()
-
-    def search(self, words: str) -> None:
-        """Type into the search of layers."""
-        self.page.get_by_role("searchbox").fill(words)
 
     # Maps, field, number
 
-    def maps(self) -> list[int]:
+    @property
+    def channels(self) -> list[int]:
         """The channels whose maps are shown, in the page's order."""
-        found = self.page.locator("canvas[data-channel]").evaluate_all("all => all.map(map => +map.dataset.channel)")
+        found = self.page.locator(".map-tile:visible .tag").all_inner_texts()
         return [int(one) for one in found]
 
     def map(self, channel: int) -> Locator:
         """The map of a channel."""
-        return self.page.locator(f"canvas[data-channel='{channel}']").first
+        tag = self.page.locator(".tag", has_text=re.compile(f"^{channel}$"))
+        return self.page.locator(".map-tile:visible").filter(has=tag).locator(".picture")
 
     def hover(self, channel: int, at: tuple[int, int], shape: tuple[int, int]) -> None:
         """Move the pointer over a cell (row, column) of a map of shape (rows, columns)."""
-        self.map(channel).hover(position=self._place(self.map(channel), at, shape))
+        self.map(channel).hover(position=_place(self.map(channel), at, shape))
 
     def click(self, channel: int, at: tuple[int, int], shape: tuple[int, int]) -> None:
         """Click a cell of a map and wait for what it opens."""
-        self.map(channel).click(position=self._place(self.map(channel), at, shape))
+        self.map(channel).click(position=_place(self.map(channel), at, shape))
         self.rest()
 
-    def lit(self) -> Box:
+    @property
+    def lit(self) -> Box | None:
         """The box that is lit on the image, half open: first row, first column, row and column after the last."""
-        found = self.page.locator("[data-image][data-lit]").first.get_attribute("data-lit")
-        assert found, "nothing is lit on the image"
-        top, left, bottom, right = map(int, found.split(","))
-        return top, left, bottom, right
+        return self.page.evaluate("""() => {
+          const svg = document.querySelector("#stage svg.lit");
+          if (!svg || getComputedStyle(svg).visibility === "hidden") return null;
+          const [x, y, width, height] = ["x", "y", "width", "height"].map(
+            (name) => Number(svg.querySelector(".edge-line").getAttribute(name)));
+          return [y, x, y + height, x + width];
+        }""")
 
-    def number(self) -> Number:
+    def painted(self, selector: str) -> bool:
+        """Whether a canvas shows more than one colour."""
+        return bool(
+            self.page.locator(selector).first.evaluate("""(canvas) => {
+          const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          return new Set(new Uint32Array(data.buffer)).size > 1;
+        }""")
+        )
+
+    # Images and files
+
+    def send_image(self, file: Any) -> None:
+        """Choose a file, a path or {name, mimeType, buffer}, in the dialog of images."""
+        self.dialog("Image").locator("input[type=file]").set_input_files(file)
+
+    def draw_digit(self, strokes: Sequence[tuple[float, float]]) -> None:
+        """Draw a line through points (x, y), each a share of the pad's side, and use it."""
+        self.dialog("Image").get_by_role("button", name="Draw a digit").click()
+        box = self.page.locator("canvas.pad").bounding_box()
+        assert box is not None
+        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in strokes]
+        self.page.mouse.move(*places[0])
+        self.page.mouse.down()
+        for place in places[1:]:
+            self.page.mouse.move(*place, steps=8)
+        self.page.mouse.up()
+        self.page.locator("dialog button.primary").click()
+
+    def dialog(self, title: str) -> Locator:
+        """Open the dialog of a picker in the bar, "Model" or "Image", and return it."""
+        shown = self.page.locator("dialog[open]")
+        if not shown.count():
+            self.page.locator(".picker").nth(("Model", "Image").index(title)).click()
+        shown.wait_for()
+        return shown
+
+    def share(self, item: str) -> None:
+        """Choose an item of the menu that hands a state on."""
+        self.page.locator(".menu > button").click()
+        self.page.locator(".sheet").get_by_role("button", name=item).click()
+
+    # The number
+
+    @property
+    def cell(self) -> str:
+        """The cell that is worked out, VALUE:c:y,x."""
+        return self._of_number("data-cell")
+
+    @property
+    def number(self) -> float:
         """The number that is worked out."""
-        panel = self.page.locator("[data-cell]").first
-        where = panel.get_attribute("data-cell")
-        number = panel.get_attribute("data-number")
-        assert where is not None and number is not None
-        return _number(where, float(number))
+        return float(self._of_number("data-number"))
 
     def operands(self) -> list[str]:
-        """The operands of the number that can be stepped into, as VALUE:c:y,x."""
-        found = self.page.locator("[data-operand]").evaluate_all("all => all.map(one => one.dataset.operand)")
+        """The operands that can be stepped into, as VALUE:c:y,x."""
+        found = self.page.locator("[data-operand]:visible").evaluate_all("all => all.map(one => one.dataset.operand)")
         return [str(one) for one in found]
 
     def step_into(self, operand: str) -> None:
         """Step into an operand."""
-        self.page.locator(f"[data-operand={quoted(operand)}]").first.click()
+        self.page.locator(f"[data-operand={quoted(operand)}]:visible").first.click()
         self.rest()
 
-    @staticmethod
-    def _place(canvas: Locator, at: tuple[int, int], shape: tuple[int, int]) -> Any:
-        box = canvas.bounding_box()
-        assert box is not None, "the map is not shown"
-        return {"x": (at[1] + 0.5) * box["width"] / shape[1], "y": (at[0] + 0.5) * box["height"] / shape[0]}
+    def _of_number(self, name: str) -> str:
+        found = self.page.locator("[data-cell]").first.get_attribute(name)
+        assert found is not None, f"the number pane has no {name}"
+        return found
 
 
 def link_of(room: str, state: Mapping[str, object]) -> str:
-    """Return the link of a state."""
-    return f"#/{room}?{urlencode({'v': 1, **state}, safe=':,;@/')}"
+    """Return the link of a state, as `convscope.studio.state` writes it."""
+    pairs = {"v": 1, **state}.items()
+    return f"#/{room}?{'&'.join(f'{key}={quote(str(value), safe=_SAFE)}' for key, value in pairs)}"
 
 
 def quoted(text: str) -> str:
-    """Return a text as a string of CSS.
-
-    >>> quoted('a"b')
-    '"a\\\\"b"'
-    """
+    """Return a text as a string of CSS."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _number(where: str, number: float) -> Number:
-    value, channel, at = where.rsplit(":", 2)
-    row, column = at.split(",")
-    return Number(value=value, channel=int(channel), at=(int(row), int(column)), number=number)
+def _place(element: Locator, at: tuple[int, int], shape: tuple[int, int]) -> Any:
+    element.scroll_into_view_if_needed()
+    box = element.bounding_box()
+    assert box is not None, "the map is not shown"
+    return {"x": (at[1] + 0.5) * box["width"] / shape[1], "y": (at[0] + 0.5) * box["height"] / shape[0]}

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hostile_files import untrained_run
 from studio_browser import PageFaults, new_context, running_browser
 from studio_command import StudioCommand, start_studio
-from studio_networks import stranger_file
+from studio_networks import HOSTILE, HOSTILE_RUN, stranger_file
 from studio_page import StudioPage
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ def start(tmp_path: Path, browser: Browser) -> Iterator[Start]:
 
 @pytest.fixture(scope="session")
 def studio(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[StudioCommand]:
-    """A studio with a stranger's network, shared by the tests that leave it as it was."""
+    """A studio with a stranger's network and a run, shared by the tests that leave it as it was."""
     folder = tmp_path_factory.mktemp("studio")
+    untrained_run(folder / "runs" / HOSTILE_RUN, "digits", (HOSTILE, "b\u202egnp.exe", "c" * 300, *map(str, range(7))))
     found = start_studio(stranger_file(folder), "--input", "3x32x32", folder=folder)
     yield found
     found.stop()
@@ -54,10 +56,10 @@ def open_page(browser: Browser) -> Iterator[Open]:
     """Open the page of a studio in a context of its own, `link` behind its address."""
     with ExitStack() as stack:
 
-        def opened(studio: StudioCommand, link: str = "", **settings: Any) -> StudioPage:
+        def opened(studio: StudioCommand, link: str = "", *, rest: bool = True, **settings: Any) -> StudioPage:
             context, faults = stack.enter_context(new_context(browser, studio.origin, **settings))
             page = StudioPage(context.new_page(), studio, faults)
-            page.go(link)
+            page.go(link, rest=rest)
             return page
 
         yield opened

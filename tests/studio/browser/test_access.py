@@ -1,0 +1,138 @@
+"""The page for everybody: the keyboard alone, screen readers, both themes, any width, large text, less motion."""
+
+from __future__ import annotations
+
+import pytest
+
+from studio_browser import SIZES, screenshot, violations, widest
+from studio_command import StudioCommand
+from studio_page import StudioPage
+
+EXPLORE = "#/explore?v=1&m=given&i=sample:0&l=again&c=2&at=3,4"
+ROOMS = {"explore": EXPLORE, "train": "#/train?v=1", "new": "#/train?v=1&new=1"}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing(open_page, studio: StudioCommand, theme: str) -> None:
+    page = open_page(studio, color_scheme=theme)
+    for name, link in ROOMS.items():
+        page.go(link)
+        screenshot(page.page, f"axe-{name}-{theme}")
+        assert not violations(page.page), f"{name}, {theme}"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("dialog", ["model", "image", "search", "keys", "digit", "share"])
+def test_axe_finds_nothing_in_dialogs(open_page, studio: StudioCommand, theme: str, dialog: str) -> None:
+    page = open_page(studio, EXPLORE, color_scheme=theme)
+    match dialog:
+        case "model" | "image":
+            page.dialog(dialog.capitalize())
+        case "digit":
+            page.dialog("Image").get_by_role("button", name="Draw a digit").click()
+        case "share":
+            page.page.locator(".menu > button").click()
+        case _:
+            page.press({"search": "/", "keys": "?"}[dialog])
+    screenshot(page.page, f"dialog-{dialog}-{theme}")
+    assert not violations(page.page)
+
+
+def test_no_width_scrolls_sideways(page: StudioPage) -> None:
+    for room, link in ROOMS.items():
+        page.go(link)
+        for name, (width, height) in SIZES.items():
+            page.page.set_viewport_size({"width": width, "height": height})
+            page.rest()
+            screenshot(page.page, f"size-{room}-{name}")
+            content, window = widest(page.page)
+            assert content <= window, f"{room} at {width} px is {content} px wide"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scale", [2.0, 4.0])
+def test_large_text(open_page, studio: StudioCommand, scale: float) -> None:
+    # A window of 1280 px at 400 % has 320 px of the page's.
+    for name, link in ROOMS.items():
+        page = open_page(studio, link, viewport={"width": int(1280 / scale), "height": int(1024 / scale)})
+        screenshot(page.page, f"zoom-{name}-{scale:g}")
+        content, window = widest(page.page)
+        assert content <= window
+
+
+@pytest.mark.long
+def test_colours_that_the_system_forces(open_page, studio: StudioCommand) -> None:
+    page = open_page(studio, EXPLORE, forced_colors="active")
+    screenshot(page.page, "forced-colours")
+    assert page.channels
+
+
+FOCUSED = """() => {
+  const at = document.activeElement;
+  return at === document.body ? "" : (at.getAttribute("aria-label") || at.textContent || at.tagName).trim();
+}"""
+IN_DIALOG = "document.activeElement.closest('dialog') !== null || document.activeElement === document.body"
+
+
+def focused(page: StudioPage) -> str:
+    return str(page.page.evaluate(FOCUSED))[:60]
+
+
+def tab_to(page: StudioPage, selector: str, *, most: int = 60) -> None:
+    """Press Tab until an element, or one inside it, has the focus, and the focus can be seen."""
+    inside = f"document.activeElement.closest({selector!r}) !== null"
+    for _ in range(most):
+        page.press("Tab")
+        if page.page.evaluate(inside):
+            assert page.page.evaluate("document.activeElement.matches(':focus-visible')")
+            return
+    raise AssertionError(f"{most} times Tab did not reach {selector}; at {focused(page)!r}")
+
+
+def test_the_keyboard_alone(page: StudioPage) -> None:
+    page.go("#/explore?v=1&m=given&i=sample:0")
+    # The tree: down to another layer.
+    tab_to(page, "[role=tree]")
+    before = page.state.get("l")
+    page.press("End", "Enter")
+    page.rest()
+    assert page.state["l"] != before
+    # Search: to the first convolution.
+    page.press("/")
+    page.page.keyboard.type("stem")
+    page.press("Enter")
+    page.rest()
+    assert page.state["l"].startswith("stem")
+    # A map, its cursor, a field, and the number.
+    tab_to(page, "#focus-map")
+    page.press("ArrowRight", "ArrowDown")
+    assert page.lit is not None, "the cursor of the map lights no field"
+    page.press("Enter")
+    page.rest()
+    value, channel, at = page.cell.rsplit(":", 2)
+    assert at == page.state["at"]
+    # Into an operand and back.
+    operand = page.operands()[0]
+    tab_to(page, "[data-operand]")
+    page.press("Enter")
+    page.rest()
+    assert page.cell == operand
+    page.press("Alt+ArrowLeft")
+    page.rest()
+    assert page.cell == f"{value}:{channel}:{at}"
+
+
+def test_a_dialog_keeps_and_returns_the_focus(page: StudioPage) -> None:
+    page.go("#/explore?v=1&m=given&i=sample:0")
+    tab_to(page, ".picker")
+    name = focused(page)
+    page.press("Enter")
+    page.page.locator("dialog[open]").wait_for()
+    for _ in range(40):
+        page.press("Tab")
+        assert page.page.evaluate(
+            "document.activeElement.closest('dialog') || document.activeElement === document.body"
+        )
+    page.press("Escape")
+    assert focused(page) == name

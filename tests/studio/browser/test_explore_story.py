@@ -1,0 +1,154 @@
+"""From a block to a pixel: open a network, choose a layer, light a cell's field, follow a number down to the image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import convscope
+from convscope.interpret.inspection.record import Inspection
+from studio_browser import screenshot
+from studio_command import StudioCommand
+from studio_networks import HOSTILE, odd_file, onnx_file
+from studio_page import StudioPage
+
+CATALOGUE = ("lenet5", "resnet18", "googlenet", "unet", "densenet121")
+MOST_STEPS = 12  # into operands by the page; from there on a link leads to an earlier layer
+
+
+def lit_box(record: Inspection, layer: str, channel: int, at: tuple[int, int]) -> list[int] | None:
+    """Return the pixels that a cell reads: first row and column, row and column after the last."""
+    rows, columns = convscope.field(record, layer, at, channel=channel).spans
+    return None if rows is None or columns is None else [rows[0], columns[0], rows[1] + 1, columns[1] + 1]
+
+
+def maps_of(page: StudioPage, model: str) -> list[tuple[str, tuple[int, int, int]]]:
+    """Return the values of a network that are maps, in order, with their shapes (C, H, W)."""
+    units = page.ask(f"/api/graph/{model}")["units"]
+    shapes = {unit["value"]: unit["shape"] for unit in units if unit["value"] and len(unit["shape"] or ()) == 3}
+    return [(value, tuple(shape)) for value, shape in shapes.items() if shape[1] * shape[2] > 1]
+
+
+def check_layer(page: StudioPage, record: Inspection, value: str, shape: tuple[int, int, int]) -> None:
+    """Open a layer, light the fields of its corner and its middle, and work out the middle cell."""
+    _, rows, columns = shape
+    channel = page.channels[0]
+    for at in {(0, 0), (rows // 2, columns // 2), (rows - 1, columns - 1)}:
+        page.hover(channel, at, (rows, columns))
+        assert page.lit == lit_box(record, value, channel, at), f"{value}, channel {channel}, cell {at}"
+    page.click(channel, (rows // 2, columns // 2), (rows, columns))
+    assert page.cell == f"{value}:{channel}:{rows // 2},{columns // 2}"
+
+
+def down_to_a_pixel(page: StudioPage) -> list[str]:
+    """Step into the first operand again and again until it is a pixel; return the cells on the way."""
+    trail = [page.cell]
+    while not trail[-1].startswith("input:"):
+        assert len(trail) < 400, f"no pixel after 400 steps: {trail[-3:]}"
+        operands = [one for one in page.operands() if one not in trail]
+        assert operands, f"nothing to step into at {trail[-1]}"
+        page.step_into(operands[0])
+        assert page.cell == operands[0]
+        trail.append(page.cell)
+    return trail
+
+
+def block_to_pixel(page: StudioPage, model: str, record: Inspection, *, every: int = 1) -> None:
+    """Look at the maps of a network: every so many layers the lit fields, and from the last one down to a pixel."""
+    page.explore(m=model, i="sample:0")
+    assert page.page.locator(".map-tile:visible").count()
+    maps = maps_of(page, model)
+    for value, shape in maps[:: max(1, every)]:
+        page.explore(m=model, i="sample:0", l=value)
+        check_layer(page, record, value, shape)
+    screenshot(page.page, f"{model.replace(':', '-')}-number")
+    trail = down_to_a_pixel(page)
+    assert trail[-1].startswith("input:")
+    page.page.go_back()
+    page.rest()
+    assert page.cell == trail[-2]
+
+
+def test_a_strangers_network(page: StudioPage, studio: StudioCommand) -> None:
+    record = convscope.inspect(str(studio.folder / "stranger.py:make"), input_shape=(3, 32, 32))
+    page.explore(m="given", i="sample:0")
+    assert HOSTILE in page.rows(), "the blocks are not listed by their names"
+    page.select("again")
+    assert page.state["l"].startswith("again")
+    assert page.painted(".map-tile canvas")
+    value, shape = next(one for one in maps_of(page, "given") if one[0] == page.state["l"])
+    check_layer(page, record, value, shape)
+    assert down_to_a_pixel(page)[-1].startswith("input:")
+
+
+def test_what_a_pixel_reaches(page: StudioPage) -> None:
+    page.explore(m="given", i="sample:0", l="stem")
+    stage = page.page.locator("#stage")
+    box = stage.bounding_box()
+    assert box is not None
+    stage.hover(position={"x": box["width"] / 2, "y": box["height"] / 2})
+    page.page.wait_for_function("() => [...document.querySelectorAll('.thumb .mark')].some(m => m.dataset.on)")
+    assert page.lit == [16, 16, 17, 17]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("model", CATALOGUE)
+def test_networks_of_the_catalogue(open_page, studio: StudioCommand, model: str) -> None:
+    page = open_page(studio)
+    page.page.context.set_default_timeout(60_000)
+    record = convscope.inspect(model)
+    block_to_pixel(page, model, record, every={"lenet5": 1, "resnet18": 6, "googlenet": 20, "unet": 8}.get(model, 50))
+
+
+@pytest.mark.long
+def test_an_onnx_file(start, open_page, tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="needs the extra onnx")
+    page = open_page(start(onnx_file(tmp_path)))
+    block_to_pixel(page, "given", convscope.inspect(str(tmp_path / "stranger.onnx")), every=3)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("factory", "shape"),
+    [
+        ("Flat", (3, 12, 12)),
+        ("Wide", (2, 10, 40)),
+        ("Deep", (3, 16, 16)),
+        ("Thick", (3, 8, 8)),
+        ("OnePixel", (1, 20, 20)),
+        ("Pair", (3, 16, 16)),
+    ],
+)
+def test_networks_of_unusual_shapes(start, open_page, tmp_path: Path, factory: str, shape: tuple[int, ...]) -> None:
+    studio = start(odd_file(tmp_path, factory), "--input", "x".join(map(str, shape)))
+    page = open_page(studio, "#/explore?v=1&m=given&i=sample:0")
+    screenshot(page.page, f"odd-{factory}")
+    assert page.page.locator("[role=treeitem]").count()
+    maps = maps_of(page, "given")
+    record = convscope.inspect(str(tmp_path / f"odd.py:{factory}"), input_shape=shape)
+    for value, size in maps[:3]:
+        page.explore(m="given", i="sample:0", l=value)
+        check_layer(page, record, value, size)
+    if not maps:  # vectors alone: a bar for each number, and a click works one out
+        page.page.locator(".vector button").first.click()
+        page.rest()
+        assert page.cell
+
+
+@pytest.mark.long
+def test_layers_are_opened_one_after_the_other_in_haste(open_page, studio: StudioCommand) -> None:
+    page = open_page(studio, "#/explore?v=1&m=resnet18&i=sample:0")
+    values = [value for value, _ in maps_of(page, "resnet18")]
+    for value in (values * 2)[:60]:
+        page.page.evaluate(
+            "value => { location.hash = `#/explore?v=1&m=resnet18&i=sample:0&l=${encodeURIComponent(value)}`; }", value
+        )
+        page.page.wait_for_timeout(15)
+    last = (values * 2)[59]
+    page.rest()
+    assert page.state["l"] == last
+    assert last in page.page.locator(".value-title").inner_text()
+    shape = dict(maps_of(page, "resnet18"))[last]
+    canvas = page.page.locator(".map-tile canvas").first
+    assert canvas.evaluate("c => [c.height, c.width]") == list(shape[1:]), "the maps of another layer are shown"

@@ -1,0 +1,164 @@
+"""What goes wrong around a page: tabs, the server, the compute process, the model, the disk. It says so and goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from studio_browser import new_context
+from studio_command import StudioCommand
+from studio_networks import broken_file
+from studio_page import StudioPage
+
+STEM = "#/explore?v=1&m=given&i=sample:0&l=stem"
+LOADING = "Failed to load resource"
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time of a process and its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_the_page_is_up_before_torch(start, open_page, tmp_path: Path) -> None:
+    studio = start()
+    page = open_page(studio, rest=False)
+    assert page.page.locator("header.bar").is_visible()
+    page.rest()
+    assert page.channels, "the page did not open a network by itself"
+    assert studio.compute_processes()
+
+
+def test_two_tabs_and_one_closed_in_the_middle(browser, studio: StudioCommand) -> None:
+    with new_context(browser, studio.origin) as (context, faults):
+        first, second = (StudioPage(context.new_page(), studio, faults) for _ in range(2))
+        first.go(STEM)
+        second.go("#/explore?v=1&m=lenet5&i=sample:8")
+        third = StudioPage(context.new_page(), studio, faults)
+        third.go("#/explore?v=1&m=given&i=sample:3&l=again", rest=False)
+        third.page.wait_for_timeout(30)
+        third.page.close()
+        first.explore(m="given", i="sample:1", l="stem")
+        assert first.channels and second.channels
+        assert second.state["m"] == "lenet5", "one tab has changed the other"
+
+
+@pytest.mark.long
+def test_eight_tabs(browser, studio: StudioCommand) -> None:
+    # A browser opens six connections to one server; streams of events must not take them all.
+    with new_context(browser, studio.origin) as (context, faults):
+        pages = [StudioPage(context.new_page(), studio, faults) for _ in range(8)]
+        for page in pages:
+            page.page.bring_to_front()
+            page.go(STEM)
+            assert page.channels
+        pages[0].page.bring_to_front()
+        pages[0].explore(m="given", i="sample:1", l="again")
+        assert pages[0].channels
+
+
+@pytest.mark.long
+def test_a_closed_tab_stops_its_work(browser, studio: StudioCommand) -> None:
+    with new_context(browser, studio.origin) as (context, faults):
+        page = StudioPage(context.new_page(), studio, faults)
+        page.go(STEM)
+        (compute,) = studio.compute_processes()
+        page.go("#/explore?v=1&m=densenet121&i=sample:0&a=occlusion", rest=False)
+        page.page.wait_for_timeout(1500)
+        page.page.close()
+        time.sleep(4)
+        before = cpu_seconds(compute)
+        time.sleep(2)
+        assert cpu_seconds(compute) - before < 0.5, "the compute process works for a tab that is closed"
+
+
+def test_the_compute_process_is_killed(page: StudioPage, studio: StudioCommand) -> None:
+    page.faults.expect(LOADING)
+    page.go(STEM)
+    (compute,) = studio.compute_processes()
+    os.kill(compute, signal.SIGKILL)
+    page.says("compute process|SIGKILL|started again")
+    page.page.wait_for_function("() => fetch('/api/session').then(a => a.json()).then(s => s.ready)", timeout=30_000)
+    page.explore(m="given", i="sample:1", l="again", c=1, at="2,2")
+    assert page.channels and page.cell.startswith("again")
+
+
+@pytest.mark.long
+def test_the_server_is_killed_and_started_again(start, open_page) -> None:
+    first: StudioCommand = start()
+    page = open_page(first, "#/explore?v=1&m=lenet5&i=sample:8&l=conv1")
+    page.faults.expect(LOADING, "ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING")
+    first.kill()
+    page.says("does not answer|start `?convscope studio")
+    page.go("#/explore?v=1&m=lenet5&i=sample:9&l=conv2", rest=False)
+    page.says("does not answer|start `?convscope studio")
+    second: StudioCommand = start(port=first.port)
+    assert second.port == first.port
+    page.says("link that it printed|started again")
+    link = page.link
+    page.page.goto(second.address + link)
+    page.rest()
+    assert page.channels and page.state["i"] == "sample:9"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("factory", "said"), [("Raises", "not what this network takes"), ("Ends", "ended"), ("missing", "missing")]
+)
+def test_a_model_that_fails(start, open_page, tmp_path: Path, factory: str, said: str) -> None:
+    studio = start(broken_file(tmp_path, factory), "--input", "3x16x16")
+    page = open_page(studio, "#/explore?v=1&m=given&i=sample:0", rest=False)
+    page.faults.expect(LOADING)
+    page.says(said)
+    assert "<b>" not in page.page.locator("[role=status]").first.inner_html().replace("&lt;b&gt;", "")
+    page.go("#/explore?v=1&m=lenet5&i=sample:8")
+    assert page.channels, "the page does not go on to another model"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("factory", ["Hangs", "never"])
+def test_a_model_that_hangs_can_be_stopped(start, open_page, tmp_path: Path, factory: str) -> None:
+    studio = start(broken_file(tmp_path, factory), "--input", "3x16x16")
+    page = open_page(studio, "#/explore?v=1&m=given&i=sample:0", rest=False)
+    page.faults.expect(LOADING)
+    page.page.locator(".status .busy button").click()
+    page.says("stopped")
+    page.page.wait_for_timeout(5000)
+    assert not page.page.locator(".status .busy").count(), "the work that was stopped was started again by itself"
+    page.page.wait_for_function("() => fetch('/api/session').then(a => a.json()).then(s => s.ready)", timeout=30_000)
+    page.go("#/explore?v=1&m=lenet5&i=sample:8")
+    assert page.channels
+
+
+@pytest.mark.long
+def test_a_model_that_hangs_meets_its_deadline(start, open_page, tmp_path: Path) -> None:
+    studio = start(broken_file(tmp_path, "Hangs"), "--input", "3x16x16", "--deadline", "2")
+    page = open_page(studio, "#/explore?v=1&m=given&i=sample:0", rest=False)
+    page.faults.expect(LOADING)
+    page.says(r"2 s|deadline")
+    page.go("#/explore?v=1&m=lenet5&i=sample:8")
+    assert page.channels
+
+
+@pytest.mark.long
+def test_numbers_that_are_not_finite(start, open_page, tmp_path: Path) -> None:
+    studio = start(broken_file(tmp_path, "NaN"), "--input", "3x16x16")
+    page = open_page(studio, "#/explore?v=1&m=given&i=sample:0&l=conv&c=0&at=2,2")
+    assert page.channels
+    assert "NaN" not in page.page.locator(".prediction").inner_text()
+
+
+@pytest.mark.long
+def test_no_room_on_the_disk(start, open_page) -> None:
+    # Every write to a file fails, in the server and in what it starts.
+    studio = start(limits=["ulimit -f 0"])
+    page = open_page(studio, "#/explore?v=1&m=lenet5&i=sample:8&l=conv1")
+    page.faults.expect(LOADING)
+    assert page.channels, "Explore needs no disk"
+    with page.page.expect_download() as download:
+        page.share("offline")
+    assert download.value.path().stat().st_size > 10_000

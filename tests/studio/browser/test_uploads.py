@@ -1,0 +1,83 @@
+"""Images that people send: good ones are shown and run, any other is one line, and the page goes on."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hostile_images import DECODED, KEPT_OUT, J, encode, picture
+from studio_networks import HOSTILE
+from studio_page import StudioPage
+
+GOOD = {
+    "grey of 16 bits": encode(Image.fromarray(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)), "PNG"),
+    "with transparency": encode(picture().convert("RGBA"), "PNG"),
+    "CMYK": encode(picture().convert("CMYK"), "JPEG"),
+    "1x1": encode(Image.new("RGB", (1, 1), "red"), "PNG"),
+    "4000x3": encode(Image.new("RGB", (4000, 3), "blue"), "PNG"),
+    **{name: DECODED[name]() for name in ("jpeg", "webp", "tiff", "bmp", "gif", "jpeg with a loop in its exif")},
+}
+FEW = ("empty", "jpeg first half", "png 9000x9000 in ten bytes", "web page", "svg", "heic", "zeros")
+
+
+def send(page: StudioPage, name: str, content: bytes, kind: str = "image/png") -> None:
+    page.send_image({"name": name, "mimeType": kind, "buffer": content})
+
+
+def test_a_good_image_and_then_hostile_ones(page: StudioPage) -> None:
+    page.faults.expect("Failed to load resource.*status of 4")
+    page.explore(m="given", i="sample:0", l="stem")
+    send(page, f"{HOSTILE}.jpg", J, "image/jpeg")
+    page.rest()
+    key = page.state["i"]
+    assert key.startswith("upload:")
+    assert page.page.locator("#stage img").evaluate("i => i.complete && i.naturalWidth > 0")
+    for name in FEW:
+        make, reason = KEPT_OUT[name]
+        send(page, f"{name}.png", make())
+        page.says(reason)
+        assert page.state["i"] == key, "an image that can't be used has replaced the one before"
+    assert page.channels
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", KEPT_OUT)
+def test_every_hostile_image(page: StudioPage, name: str) -> None:
+    page.faults.expect("Failed to load resource.*status of 4")
+    page.explore(m="given", i="sample:0", l="stem")
+    make, reason = KEPT_OUT[name]
+    send(page, f"{name}.png", make())
+    page.says(reason)
+    assert page.state["i"] == "sample:0"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", GOOD)
+def test_every_good_image(page: StudioPage, name: str) -> None:
+    page.explore(m="given", i="sample:0", l="stem")
+    send(page, name, GOOD[name])
+    page.page.wait_for_function("() => location.hash.includes('upload:')")
+    page.rest()
+    assert page.channels
+
+
+def test_an_image_above_the_limit(page: StudioPage) -> None:
+    page.explore(m="given", i="sample:0", l="stem")
+    noise = np.random.default_rng(0).integers(0, 256, (2700, 2700, 3), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(noise).save(stream, "BMP")
+    send(page, "large.bmp", stream.getvalue(), "image/bmp")
+    page.says(r"20(\.0)? MB")
+    assert page.channels
+
+
+@pytest.mark.long
+def test_the_webcam_and_a_drawn_digit(page: StudioPage) -> None:
+    page.explore(m="lenet5", i="sample:8")
+    page.draw_digit([(0.5, 0.2), (0.5, 0.8)])
+    page.page.wait_for_function("() => location.hash.includes('upload:')")
+    page.rest()
+    assert page.channels
