@@ -73,8 +73,15 @@ never wait for a forward pass, an attribution or a model that is being opened. T
     export       {state}: the fragment of the page's link
 """
 
-NEWEST_WINS = frozenset({"run", "image_png", "field", "cell", "attribution", "export"})
-"""Operations of which one tab has one at a time: a newer question of the same tab stops the older one."""
+NEWEST_WINS: dict[str, tuple[str, ...]] = {
+    "run": ("model",),
+    "field": ("run",),
+    "cell": ("run", "page"),
+    "attribution": ("run",),
+    "export": (),
+}
+"""Operations of which one tab has one at a time: a newer question of the same tab stops an older one in which these
+values are the same. Two networks side by side so have one each."""
 
 
 class StudioError(ConvscopeError):
@@ -113,9 +120,14 @@ class Packet:
         """Return the media type: as given, else JSON without a body and binary with one."""
         return self.media_type or (JSON_TYPE if self.body is None else BINARY_TYPE)
 
+    @property
+    def is_file(self) -> bool:
+        """Whether the answer is the body alone; the header then says its `name`, and is not sent."""
+        return self.media_type not in ("", JSON_TYPE, BINARY_TYPE)
+
     def encoded(self) -> bytes:
         """Return the bytes that the page gets. NaN and the infinities of the header become texts."""
-        if self.media_type not in ("", JSON_TYPE, BINARY_TYPE):
+        if self.is_file:
             return bytes(self.body or b"")
         text = json_bytes(self.header)
         if self.body is None:

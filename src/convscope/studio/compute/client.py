@@ -46,10 +46,11 @@ QUICK_ENDS = 3  # of processes that were never ready, after which none is starte
 
 @dataclass
 class Answer:
-    """What one question was answered: its bytes and their media type."""
+    """What one question was answered: its bytes, their media type, and for a file its name."""
 
     payload: bytes
     type: str
+    name: str = ""
 
 
 @dataclass(eq=False)
@@ -72,6 +73,13 @@ class Question:
     def lane(self) -> Lane:
         """The thread that answers it."""
         return OPERATIONS[self.operation]
+
+    def is_replaced_by(self, newer: Question) -> bool:
+        """Return whether nothing waits for this question any more, now that there is a newer one of the same tab."""
+        same = NEWEST_WINS.get(newer.operation)
+        if same is None or (self.tab, self.operation) != (newer.tab, newer.operation):
+            return False
+        return all(self.values.get(name) == newer.values.get(name) for name in same)
 
     def fail(self, error: StudioError) -> None:
         """Answer with an error, unless it is answered."""
@@ -137,10 +145,9 @@ class ComputeClient:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         question = Question(next(self._numbers), tab, operation, values, body, answer)
         waiting = self._waiting[question.lane]
-        if operation in NEWEST_WINS:
-            for older in self._of_tab(tab):
-                if older.operation == operation:
-                    self.stop_question(older, StoppedError())
+        for older in self._of_tab(tab):
+            if older.is_replaced_by(question):
+                self.stop_question(older, StoppedError())
         if len(waiting) >= MOST_WAITING or sum(other.tab == tab for other in waiting) >= MOST_OF_TAB:
             raise StudioError(f"{len(waiting)} questions wait already: wait until they are answered", "busy")
         waiting.append(question)
@@ -223,7 +230,7 @@ class ComputeClient:
         if "error" in envelope:
             question.fail(StudioError(envelope["error"], envelope["kind"]))
         elif not question.answer.done():
-            question.answer.set_result(Answer(payload, envelope["type"]))
+            question.answer.set_result(Answer(payload, envelope["type"], envelope.get("name", "")))
         question.told.set()
         self._next(lane)
 

@@ -122,7 +122,8 @@ class Answerer:
         try:
             check()
             packet = handler(session, Ask(operation, values, body, check, tell))
-            self._send({"id": number, "part": False, "type": packet.type}, packet.encoded())
+            file = {"name": str(packet.header["name"])} if packet.is_file and "name" in packet.header else {}
+            self._send({"id": number, "part": False, "type": packet.type, **file}, packet.encoded())
         except StudioError as error:
             self._send({"id": number, "error": str(error), "kind": error.kind})
         except (ConvscopeError, UnreadableError) as error:

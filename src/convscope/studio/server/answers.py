@@ -28,6 +28,7 @@ EVENT_TYPE = "text/event-stream"
 KEEP_ALIVE_SECONDS = 15.0
 Endpoint = Callable[[Request], Awaitable[Response]]
 _TAB = re.compile(r"[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,8})?")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")  # in the name of a file that a header holds
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
 
 
@@ -54,7 +55,11 @@ def packet_response(packet: Packet, status: int = 200) -> Response:
 
 def answer_response(answer: Answer) -> Response:
     """Return what the compute process answered, without reading it."""
-    return Response(answer.payload, media_type=answer.type)
+    response = Response(answer.payload, media_type=answer.type)
+    if answer.name:
+        name = _UNSAFE.sub("-", answer.name)
+        response.headers["content-disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
 def error_response(error: StudioError) -> Response:
@@ -63,8 +68,11 @@ def error_response(error: StudioError) -> Response:
 
 
 def tab_of(request: Request) -> str:
-    """Return the tab that asks; raises StudioError where the request names none."""
-    tab = request.headers.get(TAB_HEADER, "")
+    """Return the tab that asks; raises StudioError where the request names none, or it is no name.
+
+    A picture may be asked for by an element of the page, which sends no header.
+    """
+    tab = request.headers.get(TAB_HEADER, "-" if request.method == "GET" else "")
     if not _TAB.fullmatch(tab):
         raise StudioError(f"the header {TAB_HEADER} must name the tab: letters, digits, - and _, at most 64")
     return tab

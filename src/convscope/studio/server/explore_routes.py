@@ -13,9 +13,10 @@ from starlette.routing import BaseRoute, Route
 
 from convscope.files.fields import Fields
 from convscope.studio.compute.client import ComputeClient, Question
+from convscope.studio.exporting.copy_as import as_command, as_python
 from convscope.studio.images import Uploads, image_source
 from convscope.studio.models import Openable, model_source
-from convscope.studio.protocol import HTML_TYPE, Packet, StudioError, joined
+from convscope.studio.protocol import Packet, StudioError, joined
 from convscope.studio.server.answers import (
     answer_response,
     answered,
@@ -202,15 +203,11 @@ class ExploreRoutes:
         state, _ = parse_state((await json_fields(request)).text("state"))
         image = self._image(state.image) if state.image else ""
         response = await self._ask(request, "export", {"state": format_state(state)}, self._uploads.content(image))
-        if response.media_type == HTML_TYPE:
-            response.headers["content-disposition"] = 'attachment; filename="convscope-studio.html"'
-            response.headers["content-security-policy"] = "sandbox"
+        response.headers["content-security-policy"] = "sandbox"
         return response
 
     async def copy(self, request: Request) -> Response:
         """Return a state as Python, and as a command."""
-        from convscope.studio.exporting.copy_as import as_command, as_python
-
         state, _ = parse_state((await json_fields(request)).text("state"))
         found = {"python": as_python(state, self._openable), "command": as_command(state, self._openable)}
         return packet_response(Packet(found))

@@ -18,9 +18,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from convscope.studio.protocol import BODY_LIMIT, JSON_TYPE, QUESTION_LIMIT, StudioError, json_bytes
+from convscope.studio.protocol import BODY_LIMIT, JSON_TYPE, QUESTION_LIMIT, ErrorKind, StudioError, json_bytes
 
 UPLOAD_PATH = "/api/image"
+READ_AWAY = 8 * BODY_LIMIT  # bytes of a body that is too large
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 _POLICY = (
@@ -92,6 +93,8 @@ class Safety:
         guarded_send = self._with_headers(send)
         refusal = self._refusal(scope)
         if refusal is not None:
+            if refusal.status_code == 413:
+                await _read_away(receive, READ_AWAY)
             await refusal(scope, receive, guarded_send)
             return
         limit = BODY_LIMIT if scope["path"] == UPLOAD_PATH else QUESTION_LIMIT
@@ -107,6 +110,8 @@ class Safety:
         if method not in METHODS:
             return _refused(405, f"{method[:20]} is not answered")
         if (site := headers.get("sec-fetch-site", "same-origin")) not in ("same-origin", "none"):
+            if headers.get("sec-fetch-mode") == "navigate":
+                return _in_words(403, "paste the link into the address bar: it can't be followed from another site")
             return _refused(403, f"a {site[:20]} request: only this server's own page may ask")
         if method not in SAFE_METHODS:
             if headers.get("origin", "").lower() not in self._rules.origins:
@@ -133,8 +138,8 @@ class Safety:
             return None
         why = "open the link that convscope studio printed in the terminal: it holds the token that this page needs"
         if scope["path"].startswith("/api/"):
-            return _refused(401, why)
-        return PlainTextResponse(f"convscope studio: {why}\n", status_code=401)
+            return _refused(401, why, kind="gone")
+        return _in_words(401, why)
 
     def _with_headers(self, send: Send) -> Send:
         async def guarded(message: Message) -> None:
@@ -185,8 +190,19 @@ def _same(given: str, token: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())
 
 
-def _refused(status: int, why: str) -> Response:
-    return Response(json_bytes({"error": why, "kind": "data"}), status_code=status, media_type=JSON_TYPE)
+def _refused(status: int, why: str, *, kind: ErrorKind = "data") -> Response:
+    return Response(json_bytes({"error": why, "kind": kind}), status_code=status, media_type=JSON_TYPE)
+
+
+def _in_words(status: int, why: str) -> Response:
+    """Return a refusal that a browser shows by itself."""
+    return PlainTextResponse(f"convscope studio: {why}\n", status_code=status)
+
+
+async def _read_away(receive: Receive, most: int) -> None:
+    """Read a body that is refused: a browser that is still sending shows a broken connection, and not the answer."""
+    while (message := await receive())["type"] == "http.request" and message.get("more_body") and most > 0:
+        most -= len(message.get("body", b""))
 
 
 def _too_large(limit: int) -> str:
