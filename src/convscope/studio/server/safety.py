@@ -121,7 +121,7 @@ class Safety:
                 return _refused(415, f"the type of the body must be {needed}")
             length = headers.get("content-length", "0")
             limit = BODY_LIMIT if path == UPLOAD_PATH else QUESTION_LIMIT
-            if not length.isdigit() or len(length) > 15 or int(length) > limit:
+            if not (length.isascii() and length.isdigit()) or len(length) > 15 or int(length) > limit:
                 return _refused(413, _too_large(limit))
         return self._admitted(scope, headers)
 

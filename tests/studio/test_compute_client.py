@@ -1,0 +1,247 @@
+"""The compute process seen from the server: questions that wait, are replaced, stopped, raise, hang or end the process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("starlette")
+pytest.importorskip("httpx")
+
+import anyio
+
+from convscope.studio.compute import client as client_module
+from convscope.studio.protocol import Packet, StudioError, read_frame, write_frame
+from studio_server import story, until_ready
+
+
+def graph(model: str = "lenet5") -> dict[str, str]:
+    return {"model": model}
+
+
+def test_each_question_gets_its_own_answer(tmp_path: Path) -> None:
+    async def tell(page, compute) -> None:
+        session = (await page.get("/api/session")).json()  # before the process has started
+        assert session["stage"] == "starting" and not session["ready"]
+        answers = {}
+
+        async def ask(number: int) -> None:
+            path = f"/api/run/{number}/values/conv1:relu%232?channel={number}&box=0,0,4,4"
+            answers[number] = (await page.get(path)).json()["asked"]
+
+        async with anyio.create_task_group() as group:
+            for number in range(20):
+                group.start_soon(ask, number)
+        for number, asked in answers.items():
+            assert asked == {"run": str(number), "value": "conv1:relu#2", "channel": number, "box": [0, 0, 4, 4]}
+        assert (await page.get("/api/session")).json()["ready"]
+
+    story(tmp_path, tell)
+
+
+def test_errors_are_one_line_with_their_kind(tmp_path: Path) -> None:
+    async def tell(page, compute) -> None:
+        expected = {
+            "resnet18": (400, "data", "this model can't be opened"),
+            "resnet34": (400, "range", "channel 9 is out of range: there are 0 to 8"),
+            "resnet50": (500, "internal", "SystemExit: 3"),
+        }
+        for model, (status, kind, text) in expected.items():
+            answer = await page.get(f"/api/graph/{model}")
+            assert (answer.status_code, answer.json()) == (status, {"error": text, "kind": kind})
+        assert (await page.get("/api/graph/lenet5")).status_code == 200  # the process is the same, and answers
+
+    story(tmp_path, tell)
+
+
+def test_a_process_that_ends_is_started_again(tmp_path: Path) -> None:
+    async def tell(page, compute) -> None:
+        seen = []
+
+        async def watch() -> None:
+            async for stage in compute.stages():
+                seen.append(stage)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch)
+            await until_ready(compute)
+            ended = await page.get("/api/graph/vgg11")
+            assert ended.status_code == 500 and "the compute process ended (exit 7)" in ended.json()["error"]
+            assert (await page.get("/api/graph/lenet5")).status_code == 200
+            group.cancel_scope.cancel()
+        again = [text for stage, text in seen if "started again" in text]
+        assert again and seen[-1] == ("ready", "")
+
+    story(tmp_path, tell)
+
+
+def test_a_model_that_hangs_is_ended_after_the_deadline(tmp_path: Path) -> None:
+    async def tell(page, compute) -> None:
+        await until_ready(compute)
+        hanging = await page.get("/api/graph/vgg13")
+        assert hanging.status_code == 500
+        assert "0.5 s" in hanging.json()["error"] and "--deadline" in hanging.json()["error"]
+        assert (await page.get("/api/graph/lenet5")).status_code == 200
+
+    story(tmp_path, tell, deadline=0.5)
+
+
+def test_signs_of_life_keep_long_work_going(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def tell(page, compute) -> None:
+        await until_ready(compute)
+        question = compute.submit("graph", graph("vgg16"), tab="tab")
+        await anyio.sleep(2.2)
+        assert not question.answer.done()
+        # The fast lane answers beside it.
+        assert (await page.get("/api/run/1/values/a?channel=0")).status_code == 200
+        assert (await page.post("/api/stop", json={})).json() == {"stopped": 1}
+        with pytest.raises(StudioError, match="stopped"):
+            await question.answer
+        assert (await page.get("/api/graph/lenet5")).status_code == 200
+
+    story(tmp_path, tell, deadline=1.8)
+
+
+def test_stopped_work_that_goes_on_ends_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "STOP_GRACE", 0.2)
+
+    async def tell(page, compute) -> None:
+        await until_ready(compute)
+        question = compute.submit("graph", graph("vgg13"), tab="tab.b")
+        await anyio.sleep(0.1)
+        assert (await page.post("/api/stop", json={})).json() == {"stopped": 1}
+        with pytest.raises(StudioError, match="stopped"):
+            await question.answer
+        assert (await page.get("/api/graph/lenet5")).status_code == 200
+
+    story(tmp_path, tell)
+
+
+def test_the_newest_question_of_a_tab_wins(tmp_path: Path) -> None:
+    async def tell(page, compute) -> None:
+        busy = compute.submit("graph", graph("vgg16"), tab="other")
+        asked = {"model": "lenet5", "image": "sample:0", "interventions": []}
+        older = compute.submit("run", asked, tab="tab")
+        beside = compute.submit("run", {**asked, "model": "vgg19"}, tab="tab")
+        elsewhere = compute.submit("run", asked, tab="elsewhere")
+        newer = compute.submit("run", asked, tab="tab")
+        with pytest.raises(StudioError) as stopped:
+            await older.answer
+        assert stopped.value.kind == "stopped"
+        compute.stop_question(busy)
+        for question in (beside, elsewhere, newer):
+            await question.answer
+
+    story(tmp_path, tell)
+
+
+def test_a_full_lane_is_busy(tmp_path: Path) -> None:
+    async def tell(page, compute) -> None:
+        for _ in range(client_module.MOST_OF_TAB):
+            compute.submit("values", {}, tab="tab")
+        answer = await page.get("/api/run/1/values/a?channel=0")
+        assert (answer.status_code, answer.json()["kind"]) == (503, "busy")
+        assert (await page.get("/api/run/1/values/a?channel=0", headers={"x-convscope-tab": "b"})).status_code == 200
+
+    story(tmp_path, tell)
+
+
+def test_a_request_that_is_taken_back_stops_its_question(tmp_path: Path) -> None:
+    async def tell(page, compute) -> None:
+        await until_ready(compute)
+        with anyio.move_on_after(0.3):
+            await page.get("/api/graph/vgg16")
+        assert (await page.get("/api/graph/lenet5")).status_code == 200
+
+    story(tmp_path, tell)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"), [("fails.py:make", "torch can't be imported"), ("ends.py:make", "(exit 9)")]
+)
+def test_a_process_that_can_not_start_is_said(tmp_path: Path, given: str, text: str) -> None:
+    async def tell(page, compute) -> None:
+        async for stage, said in compute.stages():
+            if stage == "failed":
+                assert text in said
+                break
+        answer = await page.get("/api/graph/lenet5")
+        assert answer.status_code == 500 and text in answer.json()["error"]
+        assert (await page.get("/api/session")).json()["stage"] == "failed"
+
+    story(tmp_path, tell, given=given)
+
+
+def test_parts_of_an_attribution_come_as_they_are_ready(tmp_path: Path) -> None:
+    async def tell(page, compute) -> None:
+        asked = {"method": "grad-cam", "class": None, "layer": None, "checks": True}
+        number = (await page.post("/api/run/1/attribution", json=asked)).json()["id"]
+        parts, done, after = [], False, 0
+        while not done:
+            packet = Packet.decoded((await page.get(f"/api/run/1/attribution/{number}?after={after}")).content)
+            for part in packet.header["parts"]:
+                start, length = part.pop("bytes")
+                assert packet.body is not None and len(packet.body) >= start + length
+                parts.append(part)
+            done, after = packet.header["done"], packet.header["next"]
+        assert parts == [{"part": 0}, {"part": 1}, {"part": 2}, {"verdict": "it passes"}]
+        failed = (await page.post("/api/run/1/attribution", json={**asked, "method": "occlusion"})).json()["id"]
+        while not (
+            packet := Packet.decoded((await page.get(f"/api/run/1/attribution/{failed}?after=3")).content)
+        ).header["done"]:
+            pass
+        assert packet.header["error"] == {"error": "there is no such method", "kind": "data"}
+        assert (await page.delete(f"/api/run/1/attribution/{failed}")).status_code == 200
+        assert (await page.get("/api/run/1/attribution/99")).status_code == 404
+
+    story(tmp_path, tell)
+
+
+def test_the_process_ends_with_the_server(tmp_path: Path) -> None:
+    async def tell(page, compute) -> None:
+        await until_ready(compute)
+        pids.append(compute._child._process.pid)
+
+    pids: list[int] = []
+    story(tmp_path, tell)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
+
+
+def test_a_killed_process_says_that_memory_may_be_short(tmp_path: Path) -> None:
+    async def tell(page, compute) -> None:
+        await until_ready(compute)
+        question = compute.submit("graph", graph("vgg16"), tab="tab")
+        await anyio.sleep(0.05)
+        os.kill(compute._child._process.pid, signal.SIGKILL)
+        with pytest.raises(StudioError, match="SIGKILL: memory may be short"):
+            await question.answer
+
+    story(tmp_path, tell)
+
+
+def test_frames_that_are_none_end_the_stream() -> None:
+    import io
+
+    for data in (b"", b"\x01", b"\xff" * 12, b"\x02\x00\x00\x00" + bytes(8) + b"{"):
+        with pytest.raises(EOFError):
+            read_frame(io.BytesIO(data))
+    stream = io.BytesIO()
+    write_frame(stream, {"x": float("nan")}, memoryview(b"ab"))
+    stream.seek(0)
+    assert read_frame(stream) == ({"x": "nan"}, b"ab")
+
+
+def test_time_is_not_lost_between_questions(tmp_path: Path) -> None:
+    async def tell(page, compute) -> None:
+        await until_ready(compute)
+        began = time.perf_counter()
+        for _ in range(50):
+            await compute.ask("values", {"run": "1"}, tab="tab")
+        assert (time.perf_counter() - began) / 50 < 0.05
+
+    story(tmp_path, tell)
