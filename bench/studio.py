@@ -5,8 +5,8 @@
 Each row starts the real command, opens its page, and measures in the page: from the time that the browser gives an
 event to the frame that shows what follows. p50 and p95 are of that many events; of a start or an export, of a few. What
 is asked is for a quiet Zen 5 machine with two cores; so that another machine can be judged, the last columns have the
-same in forward passes of ResNet-50, measured before the row in a process of its own. Nothing is written unless --results
-names a folder; then it is `studio.csv` there. Run it in an otherwise idle container.
+same in forward passes of ResNet-50, measured before the row in a process of its own. Nothing is written unless
+--results names a folder; then it is `studio.csv` there. Run it in an otherwise idle container.
 """
 
 from __future__ import annotations
