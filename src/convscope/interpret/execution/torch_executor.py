@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from convscope.errors import CaptureError
 from convscope.graph.records import Argument, Graph, Node, Ref, Value
 from convscope.interpret.execution.network_head import read_by_head_alone
 from convscope.interpret.execution.torch_operation import torch_operation, without_writing
+
+ZeroedPart: TypeAlias = tuple[int, tuple[int, ...]]
+"""An axis, and indices along it."""
 
 _USUAL = (torch.float32, torch.float64)
 _TORCH_WORDS = {"dtype": torch, "layout": torch, "memory_format": torch}
@@ -39,6 +42,7 @@ class TorchExecutor:
             gradient of any number with respect to any value; weights get none.
         weights: numbers in place of the model's parameters and buffers, by name and of the same shape.
         in_float32: operations that are computed in float32 whatever `dtype` is, by their indices.
+        zeroed: parts of values that are 0 whatever the operations make: by value an axis and indices along it.
 
     Raises:
         CaptureError: inputs that are not those of the graph, or weights without numbers.
@@ -55,9 +59,11 @@ class TorchExecutor:
         gradients: bool = False,
         weights: Mapping[str, torch.Tensor] | None = None,
         in_float32: frozenset[int] = frozenset(),
+        zeroed: Mapping[int, ZeroedPart] | None = None,
     ) -> None:
         self.graph = graph
         self._in_float32 = in_float32
+        self._zeroed = dict(zeroed or {})
         self._dtype, self._channels_last, self._gradients = dtype, channels_last, gradients
         shapes = [graph.shape(value) for value in graph.inputs]
         if [tuple(tensor.shape) for tensor in inputs] != shapes:
@@ -155,9 +161,18 @@ class TorchExecutor:
             outputs = self._call(node, tensors, overwrite=overwrite)
         except (AttributeError, KeyError) as missing:
             raise CaptureError(f"{node.module or 'the model'}: {node.target} can't be run again: {missing}") from None
+        if self._zeroed:
+            outputs = [self._without(value, made) for value, made in zip(node.outputs, outputs, strict=True)]
         if tensors is self._tensors:
             self._tensors.update(zip(node.outputs, outputs, strict=True))
         return outputs
+
+    def _without(self, value: int, made: torch.Tensor) -> torch.Tensor:
+        """Return a value's numbers, 0 in the parts that are zeroed."""
+        if value not in self._zeroed:
+            return made
+        axis, places = self._zeroed[value]
+        return made.index_fill(axis, torch.tensor(places, device=made.device), 0)
 
     @contextmanager
     def _autograd(self) -> Iterator[None]:

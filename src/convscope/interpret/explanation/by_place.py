@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from convscope.arrays import Array
+from convscope.arrays import Array, Shape
 from convscope.errors import CaptureError
+from convscope.geometry.relation import (
+    Concat,
+    Expand,
+    Mix,
+    Permute,
+    ReachStatus,
+    RelationStep,
+    Reshape,
+    Taps,
+    shape_after,
+)
 from convscope.graph.records import Argument, Graph, Node, Ref
 from convscope.interpret.execution.numpy_executor import NUMPY_OPERATORS, aten_name, resolved
 from convscope.interpret.explanation.worked import Coordinates, NumberAt, Operands, Worked, WorkedLine, one, ref
@@ -74,6 +85,7 @@ SPOKEN: Mapping[str, str] = {
 }  # fmt: skip
 
 
+UNCHANGED = "the same number, from another place"
 STEERING = ("index", "indices")  # names of arguments that hold places
 
 
@@ -100,6 +112,9 @@ def _spoken(node: Node) -> str:
 
 def move(graph: Graph, node: Node, position: Coordinates, numbers: NumberAt, *, which: int = 0) -> Worked:
     """Run the operation on the places themselves: what comes out at the cell is where its number came from."""
+    if aten_name(node) in _BY_SHAPE and (only := moved_from(graph, node, position, which=which)) is not None:
+        operand = one(only[0], numbers(only[0]), only[1])
+        return Worked("move", (operand,), (WorkedLine(UNCHANGED, float(operand.numbers)),))
     # What says which places are read is no number that moves.
     steering = {value for name in STEERING for value in references(node.arguments.get(name))}
     codes: dict[int, Array] = {value: numbers(value) for value in steering}
@@ -124,8 +139,56 @@ def move(graph: Graph, node: Node, position: Coordinates, numbers: NumberAt, *, 
     start, value = max(pair for pair in starts if pair[0] <= code)
     source = tuple(int(i) for i in np.unravel_index(code - start, graph.shape(value)))
     operand = one(value, numbers(value), source)
-    return Worked("move", (operand,), (WorkedLine("the same number, from another place", float(operand.numbers)),))
+    return Worked("move", (operand,), (WorkedLine(UNCHANGED, float(operand.numbers)),))
 
+
+def moved_from(graph: Graph, node: Node, position: Coordinates, *, which: int = 0) -> tuple[int, Coordinates] | None:
+    """Return the one number that a cell depends on, by the shapes alone; None where there are several or none."""
+    found = []
+    for path in node.paths or ():
+        if path.output == node.outputs[which]:
+            if path.status is not ReachStatus.EXACT:
+                return None
+            place = _place_before(path.steps, graph.shape(path.source), position)
+            found += [] if place is None else [(path.source, place)]
+    return found[0] if len(found) == 1 else None
+
+
+def _place_before(steps: Sequence[RelationStep], shape: Shape, position: Coordinates) -> Coordinates | None:
+    """Return the one place that a place after some steps reads; None where it reads several or none."""
+    shapes = [shape]
+    for step in steps:
+        shapes.append(shape_after(step, shapes[-1]))
+    at = position
+    for step, before, after in zip(reversed(steps), reversed(shapes[:-1]), reversed(shapes[1:]), strict=True):
+        match step:
+            case Taps(axis, table):
+                read = table.clipped[at[axis]]
+                inside = read[read < table.input_size]
+                if inside.size != 1:
+                    return None
+                at = (*at[:axis], int(inside[0]), *at[axis + 1 :])
+            case Concat(axis, offset, length, _):
+                if not 0 <= at[axis] - offset < length:
+                    return None
+                at = (*at[:axis], at[axis] - offset, *at[axis + 1 :])
+            case Permute(order):
+                at = tuple(at[order.index(axis)] for axis in range(len(order)))
+            case Reshape():
+                at = tuple(int(n) for n in np.unravel_index(int(np.ravel_multi_index(at, after)), before))
+            case Expand():
+                own = at[len(after) - len(before) :]
+                at = tuple(0 if size == 1 else n for n, size in zip(own, before, strict=True))
+            case Mix():
+                return None
+    return at
+
+
+_BY_SHAPE = frozenset({
+    "cat", "stack", "view", "_unsafe_view", "reshape", "permute", "transpose", "t", "slice", "select", "split",
+    "split_with_sizes", "unbind", "squeeze", "unsqueeze", "expand", "clone", "contiguous", "_to_copy", "pixel_shuffle",
+})  # fmt: skip
+"""Moves of whose cells the shapes alone say where they are from."""
 
 MOVES = frozenset({
     "cat", "stack", "constant_pad_nd", "view", "_unsafe_view", "reshape", "permute", "transpose", "t", "slice",

@@ -20,6 +20,7 @@ from convscope.interpret.cell_position import cell_position
 from convscope.interpret.execution.torch_executor import TorchExecutor
 from convscope.interpret.explanation.cell import worked
 from convscope.interpret.explanation.input_box import PixelBox
+from convscope.interpret.explanation.read_numbers import read_as_float64
 from convscope.interpret.explanation.record import Explanation
 from convscope.interpret.explanation.through import as_the_layer_reads, main_position
 from convscope.interpret.explanation.worked import Coordinates, Worked, WorkedLine
@@ -57,21 +58,30 @@ class Lens:
         pixels: Array | None = None,
         notes: Sequence[str] = (),
     ) -> None:
-        self.graph: Graph = capture(model, list(inputs), name=name)
-        if self.graph.error is not None:
-            raise CaptureError(f"{self.graph.name} does not run on this input: {self.graph.error}")
-        self.executor = TorchExecutor(self.graph, model, inputs)
-        self.names = LayerNames(self.graph)
+        graph = capture(model, list(inputs), name=name)
+        if graph.error is not None:
+            raise CaptureError(f"{graph.name} does not run on this input: {graph.error}")
+        self._begin(TorchExecutor(graph, model, inputs), LayerNames(graph), pixels, notes)
+
+    @classmethod
+    def on(
+        cls, executor: TorchExecutor, names: LayerNames, *, pixels: Array | None = None, notes: Sequence[str] = ()
+    ) -> Lens:
+        """Return the lens on a run whose numbers are there already; other arguments as above."""
+        found = cls.__new__(cls)
+        found._begin(executor, names, pixels, notes)
+        return found
+
+    def _begin(self, executor: TorchExecutor, names: LayerNames, pixels: Array | None, notes: Sequence[str]) -> None:
+        self.graph: Graph = executor.graph
+        self.executor, self.names = executor, names
         self.pixels = pixels
         self.notes = tuple(notes)
-        self._arrays: dict[int, Array] = {}
         self._axes: dict[int, ValueAxes] = {}
 
     def numbers(self, value: int) -> Array:
-        """Return a value's numbers as torch computed them, as float64."""
-        if value not in self._arrays:
-            self._arrays[value] = self.executor.array(value)
-        return self._arrays[value]
+        """Return a value's numbers as torch computed them; what is indexed of them is float64."""
+        return read_as_float64(self.executor.tensor(value))
 
     def cell(self, layer: str, *, channel: int = 0, at: Sequence[int] = ()) -> Explanation:
         """Explain one number of a layer's output.

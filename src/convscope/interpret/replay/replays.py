@@ -13,7 +13,7 @@ from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph
 from convscope.interpret.execution.network_head import read_by_head_alone
 from convscope.interpret.execution.streaming import values_as_they_come
-from convscope.interpret.execution.torch_executor import TorchExecutor, laid_out
+from convscope.interpret.execution.torch_executor import TorchExecutor, ZeroedPart, laid_out
 from convscope.interpret.replay.captures import CapturedGraph, Captures
 from convscope.interpret.replay.class_scores import by_class, scores_value
 from convscope.interpret.replay.replay import Replay
@@ -29,6 +29,7 @@ class Replays:
         channels_last: lay four-dimensional inputs and weights out channels-last.
         weights: numbers in place of the network's parameters and buffers, by name.
         float32_head: compute what costs little at the network's end in float32, see `network_head`.
+        zeroed: parts that are 0 whatever the network makes, by layer's or operation's name: an axis, indices along it.
     """
 
     def __init__(
@@ -40,7 +41,9 @@ class Replays:
         channels_last: bool = False,
         weights: Mapping[str, torch.Tensor] | None = None,
         float32_head: bool = False,
+        zeroed: Mapping[str, ZeroedPart] | None = None,
     ) -> None:
+        self._zeroed = dict(zeroed or {})
         self.network, self.name = network, name
         self._dtype, self._channels_last, self._weights = dtype, channels_last, weights
         self._float32_head = float32_head
@@ -163,6 +166,17 @@ class Replays:
             float32_head=self._float32_head,
         )
 
+    def with_zeros(self, zeroed: Mapping[str, ZeroedPart]) -> Replays:
+        """Return the same network with parts of some layers' or operations' outputs, by name, that are 0.
+
+        >>> network = nn.Sequential(nn.Conv2d(1, 2, 1, bias=False), nn.Flatten())
+        >>> Replays(network).with_zeros({"0": (1, (1,))}).on(torch.ones(1, 1, 1, 1)).scores[0, 1].item()
+        0.0
+        """
+        found = self.with_weights({})
+        found._zeroed = {**self._zeroed, **zeroed}
+        return found
+
     def computed_in(self, dtype: torch.dtype | None, *, channels_last: bool = False) -> Replays:
         """Return the same network in another floating-point type and memory format."""
         return self._alike(dtype, channels_last=channels_last, weights=self._weights)
@@ -187,6 +201,7 @@ class Replays:
             channels_last=channels_last,
             weights=weights,
             float32_head=float32_head,
+            zeroed=self._zeroed,
         )
         found._captures = self._captures
         return found
@@ -204,6 +219,7 @@ class Replays:
             gradients=gradients,
             weights=self._weights_of(captured.graph, head),
             in_float32=head,
+            zeroed={captured.names.find(name): part for name, part in self._zeroed.items()},
         )
 
     def _stream(

@@ -1,0 +1,193 @@
+"""A network as the page shows it: a tree of blocks and layers with sizes, costs, fields and warnings, and its drawing.
+
+Everything is read from the inspection; nothing is computed here. Runs of blocks that are alike are marked, so that the
+page folds them: `repeat` of the first says how many there are and which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+from convscope.graph.fold import TreeItem, alike_runs, layer_tree
+from convscope.graph.receptive_field import ReceptiveField
+from convscope.graph.summary import Layer
+from convscope.interpret.inspection.layer_table import operation
+from convscope.interpret.inspection.network_drawing import placed_units
+from convscope.interpret.inspection.network_layout import Edge
+from convscope.interpret.inspection.network_places import Places, Point
+from convscope.studio.compute.opened_model import OpenedModel, drawn_shape, key_of
+
+
+def graph_record(opened: OpenedModel) -> dict[str, Any]:
+    """Return a network's record, as JSON's types."""
+    inspection, graph = opened.inspection, opened.graph
+    tree = _Tree(opened)
+    return {
+        "key": opened.key,
+        "title": opened.title,
+        "weights": "random" if opened.random else "trained",
+        "weights_note": "; ".join(opened.notes),
+        "input": list(opened.network.input_shape or ()),
+        "classes": list(opened.classes) or None,
+        "multi_label": opened.multi_label,
+        "totals": {
+            "parameters": inspection.parameters,
+            "macs": inspection.macs,
+            "values": inspection.activation_bytes // 4,
+            "layers": len(inspection.layers),
+        },
+        "notes": list(graph.notes),
+        "warnings": [
+            {
+                "text": found.message,
+                "advice": found.remedy,
+                "evidence": found.evidence,
+                "severity": found.severity,
+                "unit": tree.ids.get(found.layer),
+            }
+            for found in inspection.warnings
+        ],
+        "units": tree.units,
+        "drawing": _drawing(opened, tree),
+    }
+
+
+class _Tree:
+    """The units of the tree, and their numbers by name."""
+
+    def __init__(self, opened: OpenedModel) -> None:
+        self.opened = opened
+        self.units: list[dict[str, Any]] = []
+        self.ids: dict[str, int] = {}
+        self._warned: dict[str, list[int]] = {}
+        for number, found in enumerate(opened.inspection.warnings):
+            self._warned.setdefault(found.layer, []).append(number)
+        self._batch = opened.inspection.batch
+        self._macs = max(1, opened.inspection.macs)
+        graph = opened.graph
+        for value in graph.inputs:
+            name, shape = graph.values[value].name, list(drawn_shape(opened, value))
+            self._add(None, 0, name, "input", name, "input", shape, 0, 0, key_of(opened, value), None)
+        self._grow(layer_tree(graph, opened.inspection.layers).children, None, 0)
+
+    def _grow(self, items: Sequence[TreeItem], parent: int | None, depth: int) -> None:
+        for run in alike_runs(items):
+            members = [self._one(item, parent, depth) for item in run]
+            if len(run) > 1:
+                first = self.units[members[0]]
+                first["repeat"] = {"count": len(run), "first": members[0], "ids": members}
+                for number in members[1:]:
+                    self.units[number]["repeat"] = {"count": len(run), "first": members[0]}
+
+    def _one(self, item: TreeItem, parent: int | None, depth: int) -> int:
+        layers = tuple(item.layers())
+        last = layers[-1] if layers else None
+        parameters = sum(layer.parameters for layer in layers)
+        known = [layer.macs for layer in layers]
+        macs = None if None in known else sum(found or 0 for found in known) // self._batch
+        kind = "block" if item.layer is None else "layer" if item.layer.kind else "operation"
+        type_ = item.kind if item.layer is None else operation(item.layer)
+        shape = [] if last is None or last.output is None else list(drawn_shape(self.opened, last.output))
+        value = None if last is None or last.output is None else key_of(self.opened, last.output)
+        number = self._add(
+            parent, depth, item.path, kind, item.local, type_, shape, parameters, macs, value, self._field(last)
+        )
+        self._grow(item.children, number, depth + 1)
+        return number
+
+    def _add(
+        self,
+        parent: int | None,
+        depth: int,
+        name: str,
+        kind: str,
+        label: str,
+        type_: str,
+        shape: list[int],
+        parameters: int,
+        macs: int | None,
+        value: str | None,
+        field: dict[str, Any] | None,
+    ) -> int:
+        number = len(self.units)
+        self.ids.setdefault(name, number)
+        self.units.append({
+            "id": number,
+            "parent": parent,
+            "depth": depth,
+            "name": name,
+            "kind": kind,
+            "label": label,
+            "type": type_,
+            "shape": shape,
+            "parameters": parameters,
+            "macs": macs,
+            "share": None if macs is None else round(macs / self._macs, 5),
+            "value": value,
+            "field": field,
+            "repeat": None,
+            "warnings": self._warned.get(name, []),
+        })  # fmt: skip
+        return number
+
+    def _field(self, layer: Layer | None) -> dict[str, Any] | None:
+        source = self.opened.inspection.source
+        along = () if layer is None or source is None else layer.field_along(source)
+        return _field_record(along) if along else None
+
+
+def _field_record(along: Sequence[ReceptiveField]) -> dict[str, Any]:
+    worst = max(along, key=lambda field: field.status)
+    return {
+        "size": [field.size for field in along],
+        "stride": [_number(field.stride) for field in along],
+        "start": [field.start for field in along],
+        "status": worst.status.label,
+    }
+
+
+def _number(stride: Fraction | None) -> int | float | None:
+    return None if stride is None else int(stride) if stride.denominator == 1 else round(float(stride), 4)
+
+
+def _drawing(opened: OpenedModel, tree: _Tree) -> dict[str, Any]:
+    _, places = placed_units(opened.graph, opened.inspection.layers)
+    nodes, numbers = [], {}
+    for spot in places.layout.spots.values():
+        unit, extent = spot.unit, places.extent(spot)
+        x, y = places.centre(spot)
+        numbers[unit.index] = len(nodes)
+        nodes.append({
+            "unit": tree.ids.get(unit.name),
+            "x": round(x - extent.width / 2, 1),
+            "y": round(y - extent.height / 2, 1),
+            "w": round(extent.width, 1),
+            "h": round(extent.height, 1),
+            "family": unit.family,
+            "labels": list(unit.labels),
+            "count": unit.count,
+            "value": key_of(opened, unit.outputs[-1]) if unit.outputs else None,
+        })  # fmt: skip
+    edges = [drawn for edge in places.layout.edges for drawn in _edges(edge, places, numbers, nodes)]
+    return {"width": round(places.width, 1), "height": round(places.height, 1), "nodes": nodes, "edges": edges}
+
+
+def _edges(
+    edge: Edge, places: Places, numbers: dict[int, int], nodes: Sequence[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Yield the stretches of a connection: two of them where it leads from one row to the next."""
+    source, target = numbers[edge.source.unit.index], numbers[edge.target.unit.index]
+    for corners in places.corners(edge):
+        yield {
+            "from": nodes[source]["unit"],
+            "to": nodes[target]["unit"],
+            "nodes": [source, target],
+            "points": [_rounded(point) for point in corners],
+            "skip": edge.target.rank - edge.source.rank > 1,
+        }
+
+
+def _rounded(point: Point) -> list[float]:
+    return [round(point[0], 1), round(point[1], 1)]

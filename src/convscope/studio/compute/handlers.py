@@ -1,0 +1,165 @@
+"""What the compute process can be asked, by name: each reads its question's values and returns a packet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from convscope.api.torch_state import known_state
+from convscope.errors import GeometryError
+from convscope.files.regular import UnreadableError
+from convscope.studio.compute.attribution import attribution_packet
+from convscope.studio.compute.cell import cell_packet
+from convscope.studio.compute.field import field_packet
+from convscope.studio.compute.image_run import ImageRun
+from convscope.studio.compute.maps import maps_packet, values_packet
+from convscope.studio.compute.session import Session, interventions_of
+from convscope.studio.models import Openable
+from convscope.studio.protocol import Ask, Handler, Packet, StudioError
+
+PAGE = 64
+
+
+def open_session(openable: Openable) -> Session:
+    """Return what answers questions about models that may be opened."""
+    return Session(openable)
+
+
+def _graph(session: Session, ask: Ask) -> Packet:
+    return session.graph(ask.fields.text("model"), ask.check)
+
+
+def _image(session: Session, ask: Ask) -> Packet:
+    return session.check_image(ask.body, ask.fields.text("title", default=""))
+
+
+def _image_png(session: Session, ask: Ask) -> Packet:
+    model = ask.values.get("model")
+    return session.image_png(ask.fields.text("image"), model, interventions_of(ask.values), ask.body)
+
+
+def _run(session: Session, ask: Ask) -> Packet:
+    fields = ask.fields
+    run = session.run(
+        fields.text("model"), fields.text("image"), interventions_of(ask.values), body=ask.body, check=ask.check
+    )
+    return session.run_packet(run)
+
+
+def _maps(session: Session, ask: Ask) -> Packet:
+    run, fields = _run_of(session, ask), ask.fields
+    name, order = fields.text("value"), fields.text("order", default="index")
+    page, size = _whole(ask, "page", 0), _whole(ask, "size", PAGE)
+    target, at = _maybe(ask, "class"), _maybe(ask, "slice")
+
+    def progress(done: int, total: int, what: str) -> None:
+        ask.check()
+
+    key = ("maps", run.number, name, order, page, size, target, at)
+    packet = session.packets.get(key)
+    if packet is None:
+        packet = maps_packet(run, name, order=order, page=page, size=size, target=target, at=at, progress=progress)
+        session.packets.put(key, packet)
+    return packet
+
+
+def _values(session: Session, ask: Ask) -> Packet:
+    box = ask.values.get("box")
+    found = None if box is None else _numbers(box, "box", 4)
+    return values_packet(
+        _run_of(session, ask), ask.fields.text("value"), _whole(ask, "channel", 0), found, _maybe(ask, "slice")
+    )
+
+
+def _reach(session: Session, ask: Ask) -> Packet:
+    fields = ask.fields
+    direction = ask.values.get("direction") or "backward"
+    return session.reach(
+        fields.text("model"), fields.text("value"), channel=_maybe(ask, "channel"), direction=str(direction)
+    )
+
+
+def _field(session: Session, ask: Ask) -> Packet:
+    return field_packet(
+        _run_of(session, ask),
+        ask.fields.text("value"),
+        _whole(ask, "c", 0),
+        _numbers(ask.values.get("at") or (), "at", None),
+        weights=str(ask.values.get("weights") or "share"),
+        of=str(ask.values.get("of") or "input"),
+    )
+
+
+def _cell(session: Session, ask: Ask) -> Packet:
+    at = _numbers(ask.values.get("at") or (), "at", None)
+    return cell_packet(
+        _run_of(session, ask), ask.fields.text("value"), _whole(ask, "c", 0), at, page=_whole(ask, "page", 0)
+    )
+
+
+def _attribution(session: Session, ask: Ask) -> Packet:
+    layer = ask.values.get("layer")
+    return attribution_packet(
+        _run_of(session, ask),
+        ask.fields.text("method"),
+        target=_maybe(ask, "class"),
+        layer=None if layer is None else ask.fields.text("layer"),
+        checks=bool(ask.values.get("checks", True)),
+        check=ask.check,
+        tell=ask.tell,
+    )
+
+
+def _run_of(session: Session, ask: Ask) -> ImageRun:
+    return session.run_of(ask.fields.text("run"))
+
+
+def _whole(ask: Ask, name: str, default: int) -> int:
+    """Return a whole number of 0 or more; a negative one is out of range."""
+    return default if ask.values.get(name) is None else ask.fields.integer(name, at_least=0)
+
+
+def _maybe(ask: Ask, name: str) -> int | None:
+    return None if ask.values.get(name) is None else ask.fields.integer(name, at_least=0)
+
+
+def _numbers(found: Any, name: str, count: int | None) -> Sequence[int]:
+    whole = isinstance(found, list | tuple) and all(type(number) is int for number in found)
+    if not whole or (count is not None and len(found) != count):
+        raise UnreadableError(f"{name} must be {count or 'a few'} whole numbers with commas between them")
+    return tuple(found)
+
+
+def _ranged(handler: Handler[Session]) -> Handler[Session]:
+    """Return the same handler in torch's known state; a number out of range is told as such."""
+
+    def ranged(session: Session, ask: Ask) -> Packet:
+        try:
+            with known_state():
+                return handler(session, ask)
+        except StudioError:
+            raise
+        except GeometryError as error:
+            raise StudioError(str(error), "range") from error
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise StudioError("there is too little memory for this: choose a smaller network or image") from error
+
+    return ranged
+
+
+def _export(session: Session, ask: Ask) -> Packet:
+    from convscope.studio.exporting.page import export_packet
+
+    return export_packet(session, ask)
+
+
+HANDLERS: Mapping[str, Handler[Session]] = {
+    name: _ranged(handler)
+    for name, handler in {
+        "graph": _graph, "image": _image, "image_png": _image_png, "run": _run, "maps": _maps, "values": _values,
+        "reach": _reach, "field": _field, "cell": _cell, "attribution": _attribution, "export": _export,
+    }.items()
+}  # fmt: skip
+"""One function for each name in `protocol.OPERATIONS`."""

@@ -1,0 +1,64 @@
+"""The small images that the page offers, drawn by our own code: shapes, bars, rings, a gradient, one bright pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from convscope.arrays import Floats
+from convscope.data.known_answer import known_answers
+from convscope.data.records import Pixels
+from convscope.errors import DataError, did_you_mean
+
+SIDE = 224
+PERIOD = 16  # pixels of a bar and a gap, of two rings, of two fields of the checkerboard
+
+
+def drawn_sample(name: str, side: int = SIDE) -> Pixels:
+    """Return a sample by name as uint8 (side, side, 3).
+
+    Raises:
+        DataError: there is no such sample.
+
+    >>> drawn_sample("pixel", 5)[:, :, 0].max(axis=0).tolist()
+    [0, 0, 255, 0, 0]
+    """
+    if name in _LEVELS:
+        down, right = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
+        levels = np.rint(255 * np.clip(_LEVELS[name](down.astype(float), right.astype(float), side), 0, 1))
+        return np.repeat(levels.astype(np.uint8)[:, :, None], 3, axis=2)
+    if name in _SHAPES:
+        number, variant, textured = _SHAPES[name]
+        made = known_answers(number + 1, size=side, variant=variant, textured=textured, seed=3)  # type: ignore[arg-type]
+        return made.images[number]
+    raise DataError(f"there is no sample {name!r}.{did_you_mean(name, (*_LEVELS, *_SHAPES))}")
+
+
+def _bars(down: Floats, right: Floats, side: int) -> Floats:
+    return ((right // (PERIOD / 2)) % 2).astype(np.float64)
+
+
+def _rings(down: Floats, right: Floats, side: int) -> Floats:
+    found: Floats = 0.5 + 0.5 * np.cos(np.hypot(down - side / 2, right - side / 2) * (2 * np.pi / PERIOD))
+    return found
+
+
+def _gradient(down: Floats, right: Floats, side: int) -> Floats:
+    return right / max(1, side - 1)
+
+
+def _checkerboard(down: Floats, right: Floats, side: int) -> Floats:
+    return ((down // (PERIOD / 2) + right // (PERIOD / 2)) % 2).astype(np.float64)
+
+
+def _pixel(down: Floats, right: Floats, side: int) -> Floats:
+    return ((down == side // 2) & (right == side // 2)).astype(np.float64)
+
+
+_LEVELS: Mapping[str, Callable[[Floats, Floats, int], Floats]] = {
+    "bars": _bars, "rings": _rings, "gradient": _gradient, "checkerboard": _checkerboard, "pixel": _pixel,
+}  # fmt: skip
+_SHAPES: Mapping[str, tuple[int, str, bool]] = {
+    "0": (0, "plain", False), "1": (1, "plain", True), "2": (2, "distractor", False),
+}  # fmt: skip
