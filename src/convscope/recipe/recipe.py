@@ -539,6 +539,11 @@ def names() -> tuple[str, ...]:
     return tuple(item.name for item in fields(Recipe))
 
 
+def kinds(name: str) -> Kinds:
+    """Return what the values of a setting may be."""
+    return _KINDS[name]
+
+
 def choices(name: str) -> tuple[str, ...]:
     """Return the words that a setting is limited to; empty where it is a number, a switch or free text."""
     return _KINDS[name].choices

@@ -78,20 +78,23 @@ class LiveProgress(ShortRepr):
     @classmethod
     def from_fields(cls, fields: Fields) -> LiveProgress:
         """Return the progress that `asdict` made; raises UnreadableError where it is none."""
-        counts = {name: fields.integer(name, at_least=0) for name in _COUNTS}
-        numbers = {name: fields.number(name, at_least=0) for name in _NUMBERS}
         return cls(
+            time=fields.number("time", at_least=0),
             phase=cast(Phase, fields.text("phase", one_of=get_args(Phase))),
+            epoch=fields.integer("epoch", at_least=0),
+            epochs=fields.integer("epochs", at_least=0),
+            batch=fields.integer("batch", at_least=0),
+            batches=fields.integer("batches", at_least=0),
+            step=fields.integer("step", at_least=0),
+            steps=fields.integer("steps", at_least=0),
             loss=fields.optional_number("loss"),
+            accuracy=fields.number("accuracy", at_least=0),
+            learning_rate=fields.number("learning_rate", at_least=0),
+            images_per_second=fields.number("images_per_second", at_least=0),
+            seconds_left=fields.number("seconds_left", at_least=0),
             paused=fields.flag("paused"),
             can_pause=fields.flag("can_pause"),
-            **counts,
-            **numbers,
         )
-
-
-_COUNTS = ("epoch", "epochs", "batch", "batches", "step", "steps")
-_NUMBERS = ("time", "accuracy", "learning_rate", "images_per_second", "seconds_left")
 
 
 @dataclass(frozen=True)
