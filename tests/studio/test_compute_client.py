@@ -1,4 +1,4 @@
-"""The compute process seen from the server: questions that wait, are replaced, stopped, raise, hang or end the process."""
+"""The compute process seen from the server: questions that wait, are replaced or stopped, raise, hang or end it."""
 
 from __future__ import annotations
 
