@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _AT_REST = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(
   Boolean(document.querySelector(".explore, .train-room > *")) &&
   !document.querySelector(".status .busy, .starting, [aria-busy=true]")))))"""
+# What a number is computed from: each can be stepped into.
+OPERANDS = ".groups button.term, .groups .term-line button:enabled"
 _SAFE = "-_.!~*'():,;/@"
 Box = tuple[int, int, int, int]
 
@@ -188,28 +190,25 @@ class StudioPage:
 
     @property
     def cell(self) -> str:
-        """The cell that is worked out, VALUE:c:y,x."""
-        return self._of_number("data-cell")
+        """The cell that is worked out, VALUE:c:y,x; the link names it, and the pane shows its number."""
+        self.page.locator(".number-head .result:not(:has(.spinner))").wait_for()
+        state = self.state
+        return f"{state['l']}:{state['c']}:{state['at']}"
 
     @property
     def number(self) -> float:
-        """The number that is worked out."""
-        return float(self._of_number("data-number"))
+        """The number that is worked out, with the digits that are shown."""
+        return _float(self.page.locator(".number-head .result").inner_text())
 
-    def operands(self) -> list[str]:
-        """The operands that can be stepped into, as VALUE:c:y,x."""
-        found = self.page.locator("[data-operand]:visible").evaluate_all("all => all.map(one => one.dataset.operand)")
-        return [str(one) for one in found]
+    def operands(self) -> list[float]:
+        """The operands that can be stepped into, as numbers, in the order of the pane."""
+        texts = self.page.locator(OPERANDS).evaluate_all("all => all.map((one) => one.getAttribute('aria-label'))")
+        return [_float(text.rpartition(": ")[2].split()[0]) for text in texts]
 
-    def step_into(self, operand: str) -> None:
+    def step_into(self, index: int = 0) -> None:
         """Step into an operand."""
-        self.page.locator(f"[data-operand={quoted(operand)}]:visible").first.click()
+        self.page.locator(OPERANDS).nth(index).click()
         self.rest()
-
-    def _of_number(self, name: str) -> str:
-        found = self.page.locator("[data-cell]").first.get_attribute(name)
-        assert found is not None, f"the number pane has no {name}"
-        return found
 
 
 def link_of(room: str, state: Mapping[str, object]) -> str:
@@ -228,3 +227,8 @@ def _place(element: Locator, at: tuple[int, int], shape: tuple[int, int]) -> Any
     box = element.bounding_box()
     assert box is not None, "the map is not shown"
     return {"x": (at[1] + 0.5) * box["width"] / shape[1], "y": (at[0] + 0.5) * box["height"] / shape[0]}
+
+
+def _float(text: str) -> float:
+    """Return a number as the page writes it."""
+    return float(text.replace("\u2212", "-").replace("\u221e", "inf").replace(",", ""))
