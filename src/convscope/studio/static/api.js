@@ -1,15 +1,10 @@
 /**
- * The one file that asks the server. An offline page has another file of the same name with the same functions.
+ * The questions that the page asks, each a function. The way to the server is `transport.js`.
  *
  * A newer question of a kind ends the older one; what the server refuses is an `ApiError` with one line and its kind.
  */
 import { decode } from "convscope/packet";
-
-/** Names this tab: the newest question of a tab and a kind is answered first. */
-const TAB = `${Date.now().toString(36)}${Math.random().toString(36).slice(2, 10)}`;
-
-/** What kind of page this is: a live one asks a server. */
-export const LIVE = true;
+import { listen, send } from "convscope/transport";
 
 /** What the server, or the way to it, answered instead. */
 export class ApiError extends Error {
@@ -24,7 +19,7 @@ export class ApiError extends Error {
 const running = new Map();
 
 /**
- * @param {string} path @param {RequestInit} [init] @param {string} [only] a kind of which one question runs at a time
+ * @param {string} path @param {any} [init] as `send` takes it @param {string} [only] a kind of which one question runs at a time
  * @returns {Promise<Response>}
  */
 async function ask(path, init = {}, only = "") {
@@ -33,11 +28,9 @@ async function ask(path, init = {}, only = "") {
     running.get(only)?.abort();
     running.set(only, controller);
   }
-  const headers = new Headers(init.headers);
-  headers.set("x-convscope-tab", TAB);
   let response;
   try {
-    response = await fetch(path, { ...init, headers, signal: controller.signal, credentials: "same-origin" });
+    response = await send(path, { ...init, signal: controller.signal });
   } catch (problem) {
     if (controller.signal.aborted) throw new ApiError("stopped: a newer question replaced it", "stopped");
     throw new ApiError("the server does not answer: start `convscope studio` again, then reload this page", "away");
@@ -49,16 +42,16 @@ async function ask(path, init = {}, only = "") {
   throw new ApiError(told.error ?? `the server answered with status ${response.status}`, told.kind ?? "internal");
 }
 
-/** @param {string} path @param {string} [only] @param {RequestInit} [init] */
+/** @param {string} path @param {string} [only] @param {any} [init] */
 const json = async (path, only, init) => (await ask(path, init, only)).json();
 
-/** @param {string} path @param {string} [only] */
-const packet = async (path, only) => decode(await (await ask(path, {}, only)).arrayBuffer());
+/** @param {string} path @param {string} [only] @param {any} [init] */
+const packet = async (path, only, init) => decode(await (await ask(path, init, only)).arrayBuffer());
 
-/** @param {any} body @returns {RequestInit} */
-const posted = (body) => ({ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+/** @param {any} body @param {string} [part] */
+const posted = (body, part = "") => ({ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), part });
 
-const part = encodeURIComponent;
+const encoded = encodeURIComponent;
 const query = (/** @type {Object<string, any>} */ values) =>
   new URLSearchParams(Object.entries(values).filter(([, v]) => v !== null && v !== undefined).map(([k, v]) => [k, String(v)])).toString();
 
@@ -70,63 +63,76 @@ export const session = () => json("/api/session", "session");
  * @param {(event: Object<string, any>) => void} told @returns {() => void} ends it
  */
 export function sessionEvents(told) {
-  const source = new EventSource("/api/session/events");
-  const hear = (/** @type {MessageEvent} */ event) => {
-    try {
-      told(JSON.parse(event.data));
-    } catch { /* a line that is no JSON says nothing */ }
-  };
-  source.onmessage = hear;
-  for (const name of ["stage", "crash", "restart", "session"]) source.addEventListener(name, hear);
-  source.onerror = () => told({ stage: "away" });
+  const source = listen("/api/session/events", {
+    names: ["stage"], event: (_, data) => told(data), error: () => told({ stage: "away" }),
+  });
   return () => source.close();
 }
 
-/** Blocks, shapes, costs, fields, warnings, drawing. @param {string} model @param {string} [only] */
-export const graph = (model, only = "graph") => json(`/api/graph/${part(model)}`, only);
+/** Listen to any stream of events; for the Train room. */
+export const events = listen;
 
-/** Send an image file. @param {Blob} blob */
-export const uploadImage = (blob) =>
-  json("/api/image", "image", { method: "POST", headers: { "content-type": blob.type.startsWith("image/") ? blob.type : "image/png" }, body: blob });
+/** Blocks, shapes, costs, fields, warnings, drawing. @param {string} model @param {string} [part] of the page */
+export const graph = (model, part = "") => json(`/api/graph/${encoded(model)}`, `graph${part}`, { part });
+
+/** Send an image file. @param {Blob} blob @param {string} title */
+export const uploadImage = (blob, title) =>
+  json(`/api/image?${query({ title })}`, "image", { method: "POST", headers: { "content-type": blob.type.startsWith("image/") ? blob.type : "image/png" }, body: blob });
+
+/** Addresses of pictures that were fetched, by what they are of. @type {Map<string, Promise<string>>} */
+const pictures = new Map();
 
 /**
- * Return the address of an image as a network is given it.
- * @param {string} image @param {string} [model] @param {string} [changes] as a link's `x`
+ * Return the address of an image as a network is given it; the same picture is fetched once.
+ * @param {string} image @param {string} [model] @param {string} [changes] as a link's `x` @param {string} [part] of the page
+ * @returns {Promise<string>}
  */
-export const imageUrl = (image, model, changes) =>
-  `/api/image/${part(image)}?${query({ model: model || null, x: changes || null })}`;
+export function picture(image, model, changes, part = "") {
+  const path = `/api/image/${encoded(image)}?${query({ model: model || null, x: changes || null })}`;
+  const known = pictures.get(path);
+  if (known) return known;
+  const found = ask(path, { part }, part ? "" : "picture").then(async (response) => URL.createObjectURL(await response.blob()));
+  pictures.set(path, found);
+  found.catch(() => pictures.delete(path));
+  if (pictures.size > 200) {
+    const [oldest, address] = /** @type {[string, Promise<string>]} */ (pictures.entries().next().value);
+    pictures.delete(oldest);
+    address.then(URL.revokeObjectURL, () => {});
+  }
+  return found;
+}
 
-/** Run a network on an image. @param {{model: string, image: string, interventions: any[]}} asked @param {string} [only] */
-export const run = (asked, only = "run") => json("/api/run", only, posted(asked));
+/** Run a network on an image. @param {{model: string, image: string, interventions: any[]}} asked @param {string} [part] of the page */
+export const run = (asked, part = "") => json("/api/run", `run${part}`, posted(asked, part));
 
-/** A page of feature maps, uint8. @param {string} runId @param {string} value @param {{order?: string, page?: number, size?: number}} how @param {string} [only] */
-export const maps = (runId, value, how, only = "") => packet(`/api/run/${part(runId)}/maps/${part(value)}?${query(how)}`, only);
+/** A page of feature maps, uint8. @param {string} runId @param {string} value @param {{order?: string, page?: number, size?: number}} how */
+export const maps = (runId, value, how) => packet(`/api/run/${encoded(runId)}/maps/${encoded(value)}?${query(how)}`);
 
 /** Exact numbers of one channel. @param {string} runId @param {string} value @param {number} channel @param {number[]} [box] */
 export const values = (runId, value, channel, box) =>
-  packet(`/api/run/${part(runId)}/values/${part(value)}?${query({ channel, box: box ? box.join(",") : null })}`);
+  packet(`/api/run/${encoded(runId)}/values/${encoded(value)}?${query({ channel, box: box ? box.join(",") : null })}`);
 
 /** Tables of receptive fields. @param {string} model @param {string} value @param {{channel?: number|null, direction?: string}} how */
-export const reach = (model, value, how = {}) => packet(`/api/reach/${part(model)}/${part(value)}?${query(how)}`);
+export const reach = (model, value, how = {}) => packet(`/api/reach/${encoded(model)}/${encoded(value)}?${query(how)}`);
 
 /** The exact pixels of one cell. @param {string} runId @param {string} value @param {number} c @param {number[]} at */
-export const field = (runId, value, c, at) => packet(`/api/run/${part(runId)}/field/${part(value)}?${query({ c, at: at.join(",") })}`, "field");
+export const field = (runId, value, c, at) => packet(`/api/run/${encoded(runId)}/field/${encoded(value)}?${query({ c, at: at.join(",") })}`, "field");
 
-/** One number, worked out. @param {string} runId @param {string} value @param {number} c @param {number[]} at @param {number} [page] */
-export const cell = (runId, value, c, at, page = 0) =>
-  json(`/api/run/${part(runId)}/cell/${part(value)}?${query({ c, at: at.join(","), page })}`, `cell${page}`);
+/** One number, worked out. @param {string} runId @param {string} value @param {number} c @param {number[]} at @param {number} [page] @param {string} [part] of the page */
+export const cell = (runId, value, c, at, page = 0, part = "") =>
+  json(`/api/run/${encoded(runId)}/cell/${encoded(value)}?${query({ c, at: at.join(","), page })}`, `cell${page}${part}`, { part: part || (page ? `p${page}` : "") });
 
 /** Begin an attribution; its id comes back. @param {string} runId @param {Object<string, any>} asked */
-export const attribute = (runId, asked) => json(`/api/run/${part(runId)}/attribution`, "attribution", posted(asked));
+export const attribute = (runId, asked) => json(`/api/run/${encoded(runId)}/attribution`, "attribution", posted(asked));
 
-/** The parts of an attribution that are ready. @param {string} runId @param {string} id */
-export const attributionParts = (runId, id) => packet(`/api/run/${part(runId)}/attribution/${part(id)}`);
+/** The parts of an attribution from number `after` on, as soon as there is one. @param {string} runId @param {string} id @param {number} after */
+export const attributionParts = (runId, id, after) => packet(`/api/run/${encoded(runId)}/attribution/${encoded(id)}?${query({ after })}`);
 
 /** End an attribution. @param {string} runId @param {string} id */
-export const endAttribution = (runId, id) => ask(`/api/run/${part(runId)}/attribution/${part(id)}`, { method: "DELETE" });
+export const endAttribution = (runId, id) => ask(`/api/run/${encoded(runId)}/attribution/${encoded(id)}`, { method: "DELETE" });
 
 /** Stop what is being computed for this tab. */
-export const stop = () => json("/api/stop", "stop", posted({ tab: TAB }));
+export const stop = () => json("/api/stop", "stop", posted({}));
 
 /** Python and command that show the same. @param {string} state a link's fragment */
 export const copyAs = (state) => json("/api/copy", "copy", posted({ state }));

@@ -1,0 +1,186 @@
+/** The shell: the bar at the top, one room below it, one line at the bottom. */
+import { html, nothing, render } from "lit-html";
+import * as api from "convscope/api";
+import { dialogs } from "convscope/dialogs";
+import { mountExplore } from "convscope/explore";
+import * as icons from "convscope/icons";
+import { shortcuts } from "convscope/keys";
+import { forgetMasks } from "convscope/light";
+import { forgetAll, load, ready } from "convscope/loading";
+import { shareMenu } from "convscope/share";
+import { formatState } from "convscope/state";
+import { changed, followLink, go, link, loaded, pending, say, show, subscribe, view } from "convscope/store";
+import { TEXT } from "convscope/strings";
+import { imageInto } from "convscope/stage";
+
+/** Whether a server answers: an offline page says what it is of in its session. */
+const live = () => !loaded.session?.offline;
+
+const app = /** @type {HTMLElement} */ (document.getElementById("app"));
+const pickerImage = document.createElement("img");
+pickerImage.alt = "";
+const rooms = { explore: document.createElement("div"), train: document.createElement("div") };
+rooms.explore.style.height = "100%";
+rooms.train.className = "train-room";
+/** @type {{update: () => void}|null} */
+let explore = null;
+/** @type {Promise<void>|null} */
+let training = null;
+let lastRun = "";
+
+/** What the Train room is given. */
+const context = {
+  api, link, go, say, show, subscribe, html, render, nothing,
+  /** Show a saved epoch of a run in Explore. @param {string} model a model key, as run:NAME@step-N */
+  explore: (model) => go({ room: "explore", model, value: "", channel: null, at: null, page: 0, interventions: [], run: "", new: false, compare: [] }),
+};
+
+function bar() {
+  const at = link();
+  const model = loaded.session?.models?.find((/** @type {any} */ m) => m.key === at.model);
+  const title = loaded.graph?.title ?? model?.title ?? at.model;
+  const weights = loaded.graph?.weights ?? model?.weights;
+  const image = loaded.session?.images?.find((/** @type {any} */ i) => i.key === at.image);
+  const room = (/** @type {"explore"|"train"} */ name) => html`<a href=${formatState({ ...at, room: name })} aria-current=${at.room === name ? "page" : nothing}
+    @click=${(/** @type {Event} */ e) => { e.preventDefault(); go({ room: name }); }}>${TEXT.rooms[name]}</a>`;
+  return html`<header class="bar">
+    <a class="brand" href="#/explore" @click=${(/** @type {Event} */ e) => e.preventDefault()} aria-label="convscope studio">${icons.brand}<span>convscope</span></a>
+    <nav aria-label=${TEXT.roomsLabel}>${room("explore")}${live() ? room("train") : nothing}</nav>
+    ${at.room !== "explore" ? html`<span class="spread"></span>` : html`
+      <span class="rule"></span>
+      <button class="picker" @click=${() => show({ dialog: "model" })} aria-haspopup="dialog" aria-label=${TEXT.modelIs(title)} ?disabled=${!live()}>${icons.model}<span>${title || TEXT.model}</span>${weights === "random" ? html`<span class="kind">${TEXT.randomWeights}</span>` : nothing}</button>
+      <button class="picker" @click=${() => show({ dialog: "image" })} aria-haspopup="dialog" aria-label=${TEXT.imageIs(image?.title ?? at.image)} ?disabled=${!live()}>
+        ${at.image && ready() ? html`${imageInto(pickerImage, at.model, at.image, [])}` : nothing}<span>${image?.title ?? view.imageTitles?.get(at.image) ?? TEXT.image}</span></button>
+      ${live() ? html`<button class="optional" aria-pressed=${String(Boolean(at.other))} @click=${() => (at.other ? go({ other: "" }) : show({ dialog: "other" }))} title=${TEXT.compareHelp}>${icons.compare}${TEXT.compare}</button>` : nothing}
+      <span class="spread"></span>
+      <button class="finder" @click=${() => show({ dialog: "search" })} aria-haspopup="dialog" aria-label=${TEXT.searchLabel}>${icons.search}<span>${TEXT.search}</span><kbd>/</kbd></button>
+      ${shareMenu()}`}
+    <button class="icon quiet optional" @click=${() => show({ dialog: "keys" })} aria-label=${TEXT.keysLabel} title=${TEXT.keysLabel}>${icons.keys}</button>
+    <button class="icon quiet" @click=${nextTheme} aria-label=${TEXT.themeLabel(theme())} title=${TEXT.themeLabel(theme())}>${icons.theme}</button>
+  </header>`;
+}
+
+function status() {
+  const { said } = view;
+  const work = [...pending.values()];
+  const note = loaded.graph?.weights_note && link().room === "explore" ? loaded.graph.weights_note : "";
+  return html`<footer class="status">
+    <div class=${`said ${said?.kind ?? ""}`} role="status" aria-live="polite">
+      ${said ? html`<span>${said.text}</span>${said.action ? html`<button @click=${said.action.act}>${said.action.label}</button>` : nothing}<button class="quiet" @click=${() => say("")} aria-label=${TEXT.dismiss}>${icons.close}</button>` : html`<span class="muted">${note}</span>`}
+    </div>
+    <span class="spread"></span>
+    ${work.length ? html`<span class="busy"><span class="spinner"></span>${work[0]}${live() ? html`<button @click=${stopWork}>${TEXT.stop}</button>` : nothing}</span>` : nothing}
+  </footer>`;
+}
+
+function stopWork() {
+  api.stop().then(() => say(TEXT.stopped), (problem) => say(problem.message, "error"));
+}
+
+/** What is shown until the compute process answers. */
+function starting() {
+  const stage = loaded.session?.stage ?? "starting";
+  const order = ["starting", "importing torch", "ready"];
+  const at = order.indexOf(stage);
+  const steps = order.map((name, i) => html`<li data-done=${String(at > i)}><span class="mark">${at > i ? "✓" : at === i && stage !== "failed" ? html`<span class="spinner"></span>` : "·"}</span>${TEXT.stages[/** @type {"ready"} */ (name)]}</li>`);
+  return html`<div class="starting">${icons.brand}<ol aria-label=${TEXT.startingLabel}>${steps}</ol>
+    ${stage === "failed" ? html`<p>${loaded.session?.text || TEXT.failed}</p>` : nothing}</div>`;
+}
+
+const THEMES = ["", "light", "dark"];
+const theme = () => document.documentElement.dataset.theme ?? "";
+
+function nextTheme() {
+  const to = THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length];
+  if (to) document.documentElement.dataset.theme = to;
+  else delete document.documentElement.dataset.theme;
+  try {
+    localStorage.setItem("convscope-theme", to);
+  } catch { /* a page without storage forgets it */ }
+  changed();
+}
+
+function mountTraining() {
+  training ??= import("convscope/train").then(
+    ({ mountTrain }) => mountTrain(rooms.train, context),
+    () => { render(html`<p class="empty">${TEXT.noTrain}</p>`, rooms.train); },
+  );
+}
+
+function draw() {
+  load();
+  const { room } = link();
+  if (room === "train") mountTraining();
+  else if ((ready() || loaded.graph) && !explore) explore = mountExplore(rooms.explore);
+  document.title = [room === "explore" ? loaded.graph?.title : TEXT.rooms.train, "convscope studio"].filter(Boolean).join(" · ");
+  render(html`${bar()}<main>${room === "train" ? rooms.train : explore ? rooms.explore : starting()}</main>${status()}${dialogs()}`, app);
+  if (loaded.run?.run !== lastRun) {
+    lastRun = loaded.run?.run;
+    forgetMasks();
+  }
+  if (room === "explore") explore?.update();
+}
+
+async function askSession() {
+  try {
+    loaded.session = await api.session();
+    if (view.said?.kind === "error" && view.said.away) say("");
+  } catch (problem) {
+    const { message, kind } = /** @type {any} */ (problem);
+    if (kind !== "stopped") {
+      say(message, "error");
+      if (view.said) view.said.away = true;
+    }
+  }
+  changed();
+}
+
+/** @param {Object<string, any>} event */
+function told(event) {
+  if (event.stage === "away") {
+    // The browser asks again by itself; the session tells whether the server is there.
+    setTimeout(askSession, 1000);
+    return;
+  }
+  const was = ready();
+  if (event.text || event.error) say(event.text ?? event.error, event.error || event.kind === "crash" ? "error" : "note");
+  if (event.stage && loaded.session) {
+    loaded.session = { ...loaded.session, ...event, ready: event.ready ?? event.stage === "ready" };
+    if (event.stage === "ready" && !was) {
+      forgetAll();
+      askSession();
+    }
+  }
+  changed();
+}
+
+try {
+  const kept = localStorage.getItem("convscope-theme");
+  if (kept) document.documentElement.dataset.theme = kept;
+} catch { /* a page without storage has the system's */ }
+addEventListener("resize", changed);
+subscribe(draw);
+shortcuts();
+followLink();
+draw();
+askSession();
+/** @type {(() => void)|null} */
+let endEvents = null;
+
+/** Listen while the page is seen: a browser has few connections to one server, and all tabs share them. */
+function listenWhileSeen() {
+  if (document.hidden || loaded.session?.offline) {
+    endEvents?.();
+    endEvents = null;
+  } else if (!endEvents) {
+    endEvents = api.sessionEvents(told);
+    if (loaded.session) askSession();
+  }
+}
+document.addEventListener("visibilitychange", listenWhileSeen);
+listenWhileSeen();
+// Should no event come, the question is asked again until there is an answer.
+const again = setInterval(() => {
+  if (ready()) clearInterval(again);
+  else askSession();
+}, 1500);

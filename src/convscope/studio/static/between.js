@@ -1,0 +1,138 @@
+/** One map of every layer between the image and the selected one, each with the cells that are lit. */
+import { channelTable, mapBytes, mapScale, paintBytes, paintMap } from "convscope/atlas";
+import { cellAt, selectCell } from "convscope/focus";
+import { frame, light, register } from "convscope/light";
+import { atlas } from "convscope/loading";
+import { onTables, targets } from "convscope/reach";
+import { changed, link, loaded } from "convscope/store";
+import { TEXT } from "convscope/strings";
+
+export function createBetween() {
+  const element = document.createElement("div");
+  element.className = "between";
+  element.setAttribute("role", "group");
+  element.setAttribute("aria-label", TEXT.between);
+  /** @type {Map<string, ReturnType<typeof make>>} */
+  const thumbs = new Map();
+  let drawn = "";
+  let run = "";
+
+  const watcher = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) {
+      const thumb = thumbs.get(/** @type {HTMLElement} */ (target).dataset.value ?? "");
+      if (thumb) {
+        thumb.seen = isIntersecting;
+        if (isIntersecting) fetchMap(thumb);
+      }
+    }
+  }, { root: element, rootMargin: "200px" });
+  onTables(() => changed());
+
+  /** @param {string} value @param {any} unit */
+  function make(value, unit) {
+    const button = document.createElement("button");
+    button.className = "thumb";
+    button.dataset.value = value;
+    const picture = document.createElement("span");
+    picture.className = "picture";
+    const canvas = document.createElement("canvas");
+    const mark = document.createElement("span");
+    mark.className = "mark dim";
+    picture.append(canvas, mark);
+    const name = document.createElement("span");
+    name.className = "name";
+    name.textContent = unit.name || unit.label;
+    button.append(picture, name);
+    const [, height = 1, width = 1] = unit.shape ?? [];
+    if (unit.shape?.length === 3) picture.style.aspectRatio = `${Math.max(0.4, Math.min(2.5, width / height))}`;
+    const thumb = { value, unit, button, canvas, mark, channel: 0, seen: false, asked: "", height, width, end: () => {} };
+    picture.addEventListener("pointermove", (event) => {
+      const [y, x] = cellAt(event, picture, height, width);
+      light({ kind: "cell", value, c: thumb.channel, y, x });
+    });
+    picture.addEventListener("pointerleave", () => light(null));
+    button.addEventListener("click", (event) => {
+      if (event.detail > 0) selectCell(value, thumb.channel, cellAt(event, picture, height, width));
+      else selectCell(value, thumb.channel, [Math.floor(height / 2), Math.floor(width / 2)]);
+    });
+    thumb.end = register({
+      value,
+      light(box, now) {
+        const own = now?.kind === "cell" && now.value === value;
+        frame(mark, own ? /** @type {any} */ ({ y0: now.y, y1: now.y, x0: now.x, x1: now.x, hull: false }) : box, height, width);
+      },
+    });
+    return thumb;
+  }
+
+  /** Paint the strongest map of a layer. @param {ReturnType<typeof make>} thumb */
+  async function fetchMap(thumb) {
+    const id = loaded.run?.run;
+    const asked = `${id}|${link().order}`;
+    if (!id || thumb.asked === asked) return;
+    thumb.asked = asked;
+    try {
+      const vector = thumb.height * thumb.width === 1;
+      const found = await atlas(id, thumb.value, link().order, 0, vector ? 256 : 1);
+      if (thumb.asked !== asked) return;
+      thumb.channel = found.channels[0] ?? 0;
+      if (vector) paintVector(thumb.canvas, found);
+      else paintMap(thumb.canvas, found, 0, "map", link().colours);
+      thumb.button.setAttribute("aria-label", TEXT.thumb(thumb.unit.name || thumb.unit.label, thumb.channel));
+    } catch {
+      thumb.asked = ""; // it stays empty; the pane of maps says why where it is opened
+    }
+  }
+
+  return {
+    element,
+    update() {
+      const { value } = link();
+      const values = targets().filter((name) => loaded.byValue.has(name));
+      if (value && loaded.byValue.has(value) && !values.includes(value)) values.push(value);
+      const order = new Map([...loaded.byValue.keys()].map((name, i) => [name, i]));
+      values.sort((a, b) => (order.get(a) ?? 0) - (order.get(b) ?? 0));
+      const key = `${link().model}\n${values.join("\n")}`;
+      if (key !== drawn) {
+        drawn = key;
+        for (const [name, thumb] of thumbs) {
+          if (values.includes(name) && thumb.unit === loaded.byValue.get(name)) continue;
+          watcher.unobserve(thumb.button);
+          thumb.end();
+          thumb.button.remove();
+          thumbs.delete(name);
+        }
+        for (const name of values) {
+          const known = thumbs.get(name) ?? make(name, loaded.byValue.get(name));
+          if (!thumbs.has(name)) {
+            thumbs.set(name, known);
+            watcher.observe(known.button);
+          }
+          element.append(known.button);
+        }
+      }
+      for (const [name, { button }] of thumbs) button.setAttribute("aria-current", String(name === value));
+      const now = `${loaded.run?.run}|${link().colours}|${link().order}`;
+      if (now !== run) {
+        run = now;
+        for (const thumb of thumbs.values()) {
+          thumb.asked = "";
+          if (thumb.seen) fetchMap(thumb);
+        }
+      }
+    },
+  };
+}
+
+/** Paint a vector's numbers as a square of cells. @param {HTMLCanvasElement} canvas @param {import("./atlas.js").Atlas} found */
+function paintVector(canvas, found) {
+  const count = found.channels.length;
+  const side = Math.ceil(Math.sqrt(count));
+  const scale = mapScale(found, 0, "layer", link().colours);
+  const { lo, hi } = found.layer;
+  const bytes = new Uint8Array(side * side);
+  for (let i = 0; i < count; i += 1) bytes[i] = hi > lo ? Math.round(((found.lo[i] - lo) / (hi - lo)) * 255) : 0;
+  paintBytes(canvas, bytes, side, side, channelTable(lo, hi, scale));
+}
+
+export { mapBytes };

@@ -1,0 +1,119 @@
+/** Two networks, or two epochs of one run, side by side: the same channel, cell and colours in both. */
+import { html, nothing, render } from "lit-html";
+import { mapScale, paintMap } from "convscope/atlas";
+import { cellAt, legend, selectCell } from "convscope/focus";
+import { frame, light, register } from "convscope/light";
+import { otherValue } from "convscope/loading";
+import { go, link, loaded, pending } from "convscope/store";
+import { TEXT } from "convscope/strings";
+import { number, percent, shape } from "convscope/units";
+
+/** One side's maps. */
+function createSide() {
+  const element = document.createElement("div");
+  element.className = "map-grid";
+  element.setAttribute("role", "group");
+  /** @type {{button: HTMLButtonElement, canvas: HTMLCanvasElement, tag: HTMLElement, mark: HTMLElement, channel: number}[]} */
+  const tiles = [];
+  let size = { height: 1, width: 1 };
+  let first = true;
+
+  function make() {
+    const button = document.createElement("button");
+    button.className = "map-tile";
+    const picture = document.createElement("span");
+    picture.className = "picture";
+    const [canvas, tag, mark] = [document.createElement("canvas"), document.createElement("span"), document.createElement("span")];
+    tag.className = "tag";
+    mark.className = "mark";
+    picture.append(canvas, tag, mark);
+    button.append(picture);
+    element.append(button);
+    const tile = { button, canvas, tag, mark, channel: 0 };
+    picture.addEventListener("pointermove", (event) => {
+      const [y, x] = cellAt(event, picture, size.height, size.width);
+      light(first ? { kind: "cell", value: link().value, c: tile.channel, y, x } : null);
+      shared(y / size.height, x / size.width, tile.channel);
+    });
+    picture.addEventListener("pointerleave", () => { light(null); shared(null, null, null); });
+    button.addEventListener("click", (event) => {
+      if (!first) go({ channel: tile.channel });
+      else if (event.detail > 0) selectCell(link().value, tile.channel, cellAt(event, picture, size.height, size.width));
+      else go({ channel: tile.channel, at: null, step: null });
+    });
+    tiles.push(tile);
+    return tile;
+  }
+  let shared = (/** @type {number|null} */ _y, /** @type {number|null} */ _x, /** @type {number|null} */ _c) => {};
+
+  return {
+    element,
+    /** @param {(y: number|null, x: number|null, c: number|null) => void} hear */
+    onShared(hear) { shared = hear; },
+    /** Mark a place of every map. @param {number|null} y @param {number|null} x share of the height and the width */
+    mark(y, x) {
+      for (const { mark } of tiles) {
+        const at = y === null || x === null ? null : { y: Math.floor(y * size.height), x: Math.floor(x * size.width) };
+        frame(mark, at && /** @type {any} */ ({ y0: at.y, y1: at.y, x0: at.x, x1: at.x, hull: false }), size.height, size.width);
+      }
+    },
+    /** @param {import("./atlas.js").Atlas|null} atlas @param {boolean} isFirst */
+    update(atlas, isFirst) {
+      first = isFirst;
+      const at = link();
+      element.hidden = !atlas;
+      if (!atlas) return;
+      const [, height = 1, width = 1] = atlas.shape;
+      size = { height, width };
+      while (tiles.length < atlas.channels.length) make();
+      tiles.forEach((tile, index) => {
+        tile.button.hidden = index >= atlas.channels.length;
+        if (tile.button.hidden) return;
+        tile.channel = atlas.channels[index];
+        tile.tag.textContent = String(tile.channel);
+        tile.button.setAttribute("aria-label", TEXT.mapTile(tile.channel, number(atlas.lo[index]), number(atlas.hi[index])));
+        tile.button.setAttribute("aria-current", String(tile.channel === at.channel));
+        tile.canvas.style.aspectRatio = `${width} / ${height}`;
+        paintMap(tile.canvas, atlas, index, at.scale, at.colours);
+      });
+    },
+  };
+}
+
+export function createCompare() {
+  const element = document.createElement("div");
+  element.className = "sides";
+  const [left, right] = [createSide(), createSide()];
+  const both = (/** @type {number|null} */ y, /** @type {number|null} */ x) => { left.mark(y, x); right.mark(y, x); };
+  left.onShared(both);
+  right.onShared(both);
+  register({
+    get value() { return link().value; },
+    light(_, now) {
+      const [, height = 1, width = 1] = loaded.atlas?.shape ?? [];
+      if (now?.kind === "cell" && now.value === link().value) both((now.y + 0.5) / height, (now.x + 0.5) / width);
+    },
+  });
+
+  /** @param {any} graph @param {any} run @param {any} atlas @param {string|null} value @param {any} side @param {boolean} first */
+  function half(graph, run, atlas, value, side, first) {
+    const at = link();
+    const top = run?.prediction?.top ?? [];
+    return html`<section aria-label=${graph?.title ?? ""}>
+      <div class="side-title"><span>${graph?.title ?? (first ? at.model : at.other)}</span><span class="spread"></span>
+        ${first ? nothing : html`<button class="quiet" @click=${() => go({ model: at.other, other: at.model, at: null, step: null, value: value ?? "" })}>${TEXT.swap}</button><button class="quiet" @click=${() => go({ other: "" })}>${TEXT.endCompare}</button>`}</div>
+      <div class="value-facts"><span>${value ?? ""}</span><span class="number">${atlas ? shape(atlas.shape) : ""}</span></div>
+      <ol class="prediction pad">${top.slice(0, 3).map((/** @type {any} */ entry) => html`<li><span class="entry"><span class="meter" .style=${`width:${100 * Number(entry.probability) || 0}%`}></span><span class="name">${entry.name}</span><span class="number">${percent(Number(entry.probability))}</span></span></li>`)}</ol>
+      ${atlas ? html`<div class="note-line">${legend(mapScale(atlas, Math.max(0, atlas.channels.indexOf(at.channel ?? 0)), at.scale, at.colours), at.scale === "map" ? TEXT.legendMap(at.channel ?? 0) : TEXT.legendOf[/** @type {"layer"} */ (at.scale)])}</div>` : html`<p class="empty">${pending.size ? html`<span class="spinner"></span>` : TEXT.noMaps}</p>`}
+      ${side.element}</section>`;
+  }
+
+  return {
+    element,
+    update() {
+      left.update(loaded.atlas, true);
+      right.update(loaded.otherAtlas, false);
+      render(html`${half(loaded.graph, loaded.run, loaded.atlas, link().value, left, true)}${half(loaded.otherGraph, loaded.otherRun, loaded.otherAtlas, otherValue(), right, false)}`, element);
+    },
+  };
+}

@@ -1,0 +1,146 @@
+/** Changes to the image and to the network; maps and prediction follow. */
+import { html, nothing } from "lit-html";
+import * as icons from "convscope/icons";
+import * as api from "convscope/api";
+import { groupsOf } from "convscope/arithmetic";
+import { changed, go, link, loaded, say, show, view } from "convscope/store";
+import { TEXT } from "convscope/strings";
+import { number } from "convscope/units";
+
+/** @param {Object<string, any>} change */
+const add = (change) => go({ interventions: [...link().interventions, change] });
+
+/** Change the last one of its kind, or add it; one that changes nothing goes. @param {Object<string, any>} change @param {boolean} nothingLeft */
+function put(change, nothingLeft) {
+  const list = link().interventions;
+  const at = list.findLastIndex((other) => other.op === change.op);
+  const kept = at < 0 ? [...list, change] : list.map((other, i) => (i === at ? change : other));
+  go({ interventions: nothingLeft ? list.filter((_, i) => i !== at) : kept }, { replace: at >= 0 });
+}
+
+/** @param {string} op */
+const last = (op) => link().interventions.findLast((change) => change.op === op);
+
+/** Return a change in words. @param {Object<string, any>} change */
+export function changeText(change) {
+  switch (change.op) {
+    case "shift": return TEXT.shiftedBy(change.dy, change.dx);
+    case "rotate": return TEXT.rotatedBy(number(change.degrees));
+    case "blur": return TEXT.blurredBy(number(change.sigma));
+    case "crop": return TEXT.croppedTo(change.box);
+    case "occlude": return TEXT.occluded(change.box);
+    case "channel_off": return TEXT.offText(change.value, change.channel);
+    default: return TEXT.kernelText(change.module, change.out, change.in);
+  }
+}
+
+export function interventionsPanel() {
+  const list = link().interventions;
+  const shift = last("shift") ?? { dy: 0, dx: 0 };
+  const rotate = last("rotate")?.degrees ?? 0;
+  const blur = last("blur")?.sigma ?? 0;
+  const move = (/** @type {number} */ dy, /** @type {number} */ dx) => () => put({ op: "shift", dy: shift.dy + dy, dx: shift.dx + dx }, shift.dy + dy === 0 && shift.dx + dx === 0);
+  const live = !loaded.session?.offline;
+  if (!live) return nothing;
+  return html`<details class="sub" ?open=${list.length > 0 || view.changesOpen} @toggle=${(/** @type {any} */ e) => { view.changesOpen = e.target.open; }}>
+    <summary><h2>${TEXT.change}</h2>${list.length ? html`<span class="muted small">${TEXT.changesMade(list.length)}</span>` : nothing}</summary>
+    <div class="inside">
+      ${list.length ? html`<div class="changes">${list.map((change, index) => html`<span class="change">${changeText(change)}<button @click=${() => go({ interventions: list.filter((_, i) => i !== index) })} aria-label=${TEXT.undoChange(changeText(change))}>${icons.close}</button></span>`)}
+        <button class="quiet" @click=${() => go({ interventions: [] })}>${TEXT.undoAll}</button></div>` : nothing}
+      <div class="row">
+        <span class="row nudge" role="group" aria-label=${TEXT.shift}><span class="muted small">${TEXT.shift}</span>
+          ${/** @type {[string, number, number, string][]} */ ([["←", 0, -1, TEXT.left], ["→", 0, 1, TEXT.right], ["↑", -1, 0, TEXT.upward], ["↓", 1, 0, TEXT.downward]]).map(([sign, dy, dx, says]) => html`<button class="icon" @click=${move(dy, dx)} aria-label=${says}>${sign}</button>`)}
+          <span class="number small">${number(shift.dy)}, ${number(shift.dx)}</span></span>
+        <label class="field"><span>${TEXT.rotate}</span><input type="range" min="-45" max="45" step="1" .value=${String(rotate)} @change=${(/** @type {any} */ e) => put({ op: "rotate", degrees: Number(e.target.value) }, Number(e.target.value) === 0)}><span class="number small">${number(rotate)}°</span></label>
+        <label class="field"><span>${TEXT.blur}</span><input type="range" min="0" max="8" step="0.25" .value=${String(blur)} @change=${(/** @type {any} */ e) => put({ op: "blur", sigma: Number(e.target.value) }, Number(e.target.value) === 0)}><span class="number small">${number(blur)}</span></label>
+        ${/** @type {("crop"|"occlude")[]} */ (["crop", "occlude"]).map((tool) => html`<button aria-pressed=${String(view.tool === tool)} @click=${() => show({ tool: view.tool === tool ? "" : tool })} title=${TEXT.dragHelp}>${TEXT[tool]}</button>`)}
+        <button @click=${boxByKeys} title=${TEXT.boxByKeysHelp}>${TEXT.boxByKeys}</button>
+      </div>
+      ${view.tool ? html`<p class="muted small" role="status">${TEXT.dragHelp}</p>` : nothing}
+      ${view.box ? boxForm() : nothing}
+      ${kernelEditor()}
+    </div></details>`;
+}
+
+/** A box by its four numbers, for the keyboard. */
+function boxByKeys() {
+  const [, height = 1, width = 1] = loaded.graph?.input?.slice(-3) ?? [];
+  show({ box: view.box ? null : [Math.floor(height / 4), Math.floor(width / 4), Math.floor((3 * height) / 4), Math.floor((3 * width) / 4)] });
+}
+
+function boxForm() {
+  const take = (/** @type {any} */ e, /** @type {string} */ op) => {
+    const box = [0, 1, 2, 3].map((i) => Math.round(Number(e.target.form.elements[`box${i}`].value)));
+    if (!(box[0] < box[2] && box[1] < box[3])) say(TEXT.emptyBox, "error");
+    else {
+      show({ box: null });
+      add({ op, box });
+    }
+  };
+  return html`<form class="row" @submit=${(/** @type {Event} */ e) => e.preventDefault()}>
+    ${TEXT.boxSides.map((side, i) => html`<label class="field"><span>${side}</span><input name=${`box${i}`} type="number" min="0" step="1" .value=${String(view.box[i])}></label>`)}
+    <button type="button" @click=${(/** @type {any} */ e) => take(e, "crop")}>${TEXT.crop}</button><button type="button" @click=${(/** @type {any} */ e) => take(e, "occlude")}>${TEXT.occlude}</button></form>`;
+}
+
+/** The kernels of the selected channel, number by number. */
+function kernelEditor() {
+  const { value, channel } = link();
+  const unit = loaded.byValue.get(value);
+  if (!/conv/i.test(unit?.type ?? "") || channel === null) return nothing;
+  const now = view.kernel;
+  const here = now && now.value === value && now.out === channel ? now : null;
+  const rows = here?.weights;
+  return html`<div class="row"><button @click=${() => openKernel(unit, channel)}>${TEXT.replaceKernel(channel)}</button>
+    ${here ? html`<label class="field"><span>${TEXT.inputChannel}</span><select @change=${(/** @type {any} */ e) => { view.kernel = { ...now, in: Number(e.target.value), weights: now.all.get(Number(e.target.value)) }; changed(); }}>
+      ${[...here.all.keys()].map((/** @type {number} */ into) => html`<option value=${into} ?selected=${into === here.in}>${into}</option>`)}</select></label>` : nothing}</div>
+    ${rows ? html`<form @submit=${(/** @type {Event} */ e) => { e.preventDefault(); takeKernel(e.target); }}>
+      <div class="kernel-edit" .style=${`grid-template-columns:repeat(${rows[0].length},max-content)`}>
+      ${rows.map((/** @type {number[]} */ row, /** @type {number} */ y) => row.map((weight, x) => html`<input type="text" name=${`w${y}-${x}`} inputmode="decimal" aria-label=${TEXT.weightAt(y, x)} .value=${String(Number(weight.toPrecision(5)))}>`))}
+      </div><div class="row"><button class="primary">${TEXT.use}</button>${Object.entries(TEXT.kernels).map(([name, label]) => html`<button type="button" @click=${() => { view.kernel = { ...now, weights: made(name, rows) }; changed(); }}>${label}</button>`)}</div></form>` : nothing}`;
+}
+
+/** Read the kernels of a channel from the arithmetic of its middle cell. @param {any} unit @param {number} out */
+async function openKernel(unit, out) {
+  const [, height = 1, width = 1] = unit.shape;
+  try {
+    const all = new Map();
+    const found = await api.cell(loaded.run.run, unit.value, out, [height >> 1, width >> 1], 0, "kernel");
+    for (const group of groupsOf(found)) {
+      if (group.channel === null || group.terms.some((term) => term.weight === null)) continue;
+      const rows = Array.from({ length: group.rows }, () => new Array(group.columns).fill(0));
+      group.terms.forEach((term, i) => { rows[group.places[i][0]][group.places[i][1]] = term.weight; });
+      all.set(group.channel, rows);
+    }
+    if (!all.size) throw new Error(TEXT.noKernel(unit.name));
+    const [into] = all.keys();
+    view.kernel = { value: unit.value, module: unit.name, out, in: into, all, weights: all.get(into) };
+    changed();
+  } catch (problem) {
+    say(/** @type {any} */ (problem).message, "error");
+  }
+}
+
+/** @param {any} form */
+function takeKernel(form) {
+  const { module, out, in: into, weights } = view.kernel;
+  const rows = weights.map((/** @type {number[]} */ row, /** @type {number} */ y) => row.map((_, x) => Number(form.elements[`w${y}-${x}`].value.replace("−", "-"))));
+  if (!rows.flat().every(Number.isFinite)) {
+    say(TEXT.noNumber, "error");
+    return;
+  }
+  const kept = link().interventions.filter((c) => !(c.op === "kernel" && c.module === module && c.out === out && c.in === into));
+  go({ interventions: [...kept, { op: "kernel", module, out, in: into, weights: rows }] });
+}
+
+/** Return a well-known kernel of the same size. @param {string} name @param {number[][]} rows */
+function made(name, rows) {
+  const [height, width] = [rows.length, rows[0].length];
+  const [cy, cx] = [(height - 1) / 2, (width - 1) / 2];
+  return rows.map((row, y) => row.map((_, x) => {
+    if (name === "zero") return 0;
+    if (name === "identity") return y === Math.floor(cy) && x === Math.floor(cx) ? 1 : 0;
+    if (name === "mean") return 1 / (height * width);
+    if (name === "vertical") return Math.sign(x - cx);
+    return Math.sign(y - cy);
+  }));
+}

@@ -1,0 +1,208 @@
+/** Asks for what the state needs and is not there: each thing once, the newest need first, errors as one line. */
+import * as api from "convscope/api";
+import { atlasOf } from "convscope/atlas";
+import { floats } from "convscope/packet";
+import { clamped } from "convscope/state";
+import { go, link, loaded, pending, say, view, changed } from "convscope/store";
+import { TEXT } from "convscope/strings";
+import { forgetReach } from "convscope/reach";
+
+/** Which need each loaded thing answers. @type {Map<string, string>} */
+const keys = new Map();
+/** Atlases that are kept, the least recently used first. @type {Map<string, any>} */
+const atlases = new Map();
+const ATLASES_KEPT = 24;
+export const PAGE = 64;
+
+/**
+ * Load a thing unless it is there or on its way.
+ * @param {string} name @param {string|null} key what it is of; null where it is not needed
+ * @param {() => Promise<any>} ask @param {(answer: any) => void} [then]
+ */
+function need(name, key, ask, then = () => {}) {
+  if (keys.get(name) === (key ?? "")) return;
+  keys.set(name, key ?? "");
+  if (key === null) {
+    pending.delete(name);
+    if (loaded[name] !== null) {
+      loaded[name] = null;
+      then(null);
+    }
+    return;
+  }
+  pending.set(name, TEXT.loading[/** @type {keyof typeof TEXT.loading} */ (name)] ?? name);
+  ask().then(
+    (answer) => {
+      if (keys.get(name) !== key) return;
+      pending.delete(name);
+      loaded[name] = answer;
+      then(answer);
+      changed();
+    },
+    (problem) => {
+      if (keys.get(name) !== key) return;
+      pending.delete(name);
+      // Once it is stopped it is asked again only where the reader says so.
+      failed(name, problem);
+    },
+  );
+}
+
+/** @param {string} name @param {Error & {kind?: string}} problem */
+function failed(name, problem) {
+  loaded[name] = null;
+  const retry = { label: TEXT.retry, act: () => { say(""); forget(name); } };
+  if (name === "run" && problem.kind === "gone" && link().image.startsWith("upload:")) {
+    say(problem.message, "error", { label: TEXT.samples, act: () => { say(""); view.dialog = "image"; changed(); } });
+  } else if (name === "graph" && problem.kind === "gone") {
+    say(problem.message, "error", { label: TEXT.models, act: () => { say(""); view.dialog = "model"; changed(); } });
+  } else if (problem.kind === "stopped") say(TEXT.stopped, "note", retry);
+  else say(problem.message, "error", retry);
+  changed();
+}
+
+/** Load a thing again. @param {string} name */
+export function forget(name) {
+  keys.delete(name);
+  if (name === "run") for (const other of ["atlas", "numbers", "cell"]) keys.delete(other);
+  changed();
+}
+
+/** Load all again, as after a restart of the compute process. */
+export function forgetAll() {
+  keys.clear();
+  atlases.clear();
+  forgetReach();
+  changed();
+}
+
+/** Return the atlas of a page of a value, from those kept or from the server. */
+export async function atlas(/** @type {string} */ runId, /** @type {string} */ value, /** @type {string} */ order, /** @type {number} */ page, size = PAGE) {
+  const key = [runId, value, order, page, size].join("\n");
+  const kept = atlases.get(key);
+  if (kept) {
+    atlases.delete(key);
+    atlases.set(key, kept);
+    return kept;
+  }
+  const found = atlasOf(await api.maps(runId, value, { order, page, size }));
+  atlases.set(key, found);
+  // One map of a layer is small: only whole pages count.
+  if (size === PAGE) {
+    const pages = [...atlases.keys()].filter((name) => name.endsWith(`\n${PAGE}`));
+    if (pages.length > ATLASES_KEPT) atlases.delete(pages[0]);
+  } else if (atlases.size > 1500) atlases.delete(/** @type {string} */ (atlases.keys().next().value));
+  return found;
+}
+
+/** Return whether the compute process can answer. */
+export const ready = () => loaded.session?.ready === true;
+
+/** Ask for what the state needs; called after every change. */
+export function load() {
+  const at = link();
+  if (at.room !== "explore" || !loaded.session) return;
+  const { model, image } = settled();
+  if (at.model !== model || at.image !== image) {
+    go({ model, image }, { replace: true });
+    return;
+  }
+  if (!ready()) return;
+  need("graph", model, () => api.graph(model), tookGraph);
+  const changes = JSON.stringify(at.interventions);
+  need("run", `${model}\n${image}\n${changes}`, () => api.run({ model, image, interventions: at.interventions }), () => {});
+  const unit = at.value ? loaded.byValue.get(at.value) : null;
+  const runId = loaded.run?.run ?? null;
+  const fresh = runId && loaded.graph && keys.get("run") && !pending.has("run");
+  const of = unit && fresh ? `${runId}\n${at.value}` : null;
+  need("atlas", of && `${of}\n${at.order}\n${at.page}`, () => atlas(runId, at.value, at.order, at.page), tookAtlas);
+  const channel = at.channel;
+  need("numbers", of && channel !== null ? `${of}\n${channel}` : null, async () => {
+    const packet = await api.values(runId, at.value, /** @type {number} */ (channel));
+    return { channel, value: at.value, numbers: floats(packet), header: packet.header };
+  });
+  need("cell", of && channel !== null && at.at ? `${of}\n${channel}\n${at.at}` : null, () =>
+    api.cell(runId, at.value, /** @type {number} */ (channel), /** @type {number[]} */ (at.at)));
+  loadOther(at, changes);
+}
+
+/** @param {import("./state.js").State} at @param {string} changes */
+function loadOther(at, changes) {
+  const other = at.other || null;
+  need("otherGraph", other, () => api.graph(/** @type {string} */ (other), "b"), (graph) => {
+    loaded.otherByValue = new Map((graph?.units ?? []).filter((/** @type {any} */ u) => u.value).map((/** @type {any} */ u) => [u.value, u]));
+  });
+  const image = other && changes.includes('"kernel"') ? JSON.stringify(at.interventions.filter((c) => !["kernel", "channel_off"].includes(c.op))) : changes;
+  need("otherRun", other && `${other}\n${at.image}\n${image}`, () =>
+    api.run({ model: /** @type {string} */ (other), image: at.image, interventions: JSON.parse(image) }, "b"));
+  const value = loaded.otherGraph ? otherValue() : null;
+  const runId = loaded.otherRun?.run;
+  // The same channels in the same order are compared: those of the first network, by number.
+  need("otherAtlas", runId && value && !pending.has("otherRun") ? `${runId}\n${value}\n${at.order}\n${at.page}` : null, () =>
+    atlas(runId, /** @type {string} */ (value), at.order === "index" ? "index" : at.order, at.page));
+}
+
+/** Return the value of the second network beside the first one's: of the same name, else as far along. @returns {string|null} */
+export function otherValue() {
+  const { value } = link();
+  if (loaded.otherByValue.has(value)) return value;
+  const [mine, theirs] = [[...loaded.byValue.keys()], [...loaded.otherByValue.keys()]];
+  if (!theirs.length) return null;
+  const share = Math.max(0, mine.indexOf(value)) / Math.max(1, mine.length - 1);
+  return theirs[Math.round(share * (theirs.length - 1))];
+}
+
+/** Return the model and the image of the state, or those to begin with. */
+function settled() {
+  const { session } = loaded;
+  const at = link();
+  const models = session.models ?? [];
+  const first = models.find((/** @type {any} */ m) => m.kind === "given") ?? models.find((/** @type {any} */ m) => m.kind === "run") ??
+    models.find((/** @type {any} */ m) => m.key === "lenet5") ?? models[0];
+  const images = session.images ?? [];
+  return { model: at.model || session.given || first?.key || "", image: at.image || images[0]?.key || "" };
+}
+
+/** @param {any} graph */
+function tookGraph(graph) {
+  forgetReach();
+  const units = graph?.units ?? [];
+  loaded.byId = new Map(units.map((/** @type {any} */ unit) => [unit.id, unit]));
+  // A block has the value of its last layer: the layer is what is selected.
+  loaded.byValue = new Map();
+  for (const unit of units) if (unit.value && (unit.kind !== "block" || !loaded.byValue.has(unit.value))) loaded.byValue.set(unit.value, unit);
+  if (!graph) return;
+  view.folded = new Set(units.filter((/** @type {any} */ u) => u.kind === "block" && u.depth >= (units.length > 60 ? 1 : 2)).map((/** @type {any} */ u) => u.id));
+  const at = link();
+  if (at.value && !loaded.byValue.has(at.value)) {
+    say(TEXT.noValue(at.value, graph.title));
+    go({ value: firstValue(), channel: null, at: null, page: 0, step: null }, { replace: true });
+    return;
+  }
+  if (!at.value) {
+    go({ value: firstValue(), channel: null, at: null, page: 0 }, { replace: true });
+    return;
+  }
+  const { state, notes } = clamped(at, loaded.byValue.get(at.value).shape, graph.classes?.length ?? null);
+  if (notes.length) {
+    say(notes.join("; "));
+    go(state, { replace: true });
+  }
+}
+
+/** Return the value to begin with: the first map of several channels. */
+function firstValue() {
+  const units = [...loaded.byValue.values()];
+  const maps = units.filter((unit) => unit.shape?.length === 3 && unit.kind !== "block");
+  return (maps.find((unit) => /conv/i.test(unit.type ?? "")) ?? maps[0] ?? units[0])?.value ?? "";
+}
+
+/** @param {import("./atlas.js").Atlas|null} found */
+function tookAtlas(found) {
+  const at = link();
+  if (!found) return;
+  if (at.page >= found.pages && found.pages > 0) {
+    say(TEXT.noPage(at.page, found.pages));
+    go({ page: found.pages - 1 }, { replace: true });
+  } else if (at.channel === null && found.channels.length) go({ channel: found.channels[0] }, { replace: true });
+}

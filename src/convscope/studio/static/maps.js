@@ -1,0 +1,209 @@
+/** The feature maps of the selected value: ranked, paged, one scale per map, layer or network, one click from a cell. */
+import { html, nothing, render } from "lit-html";
+import { COLOURS, mapScale, paintMap } from "convscope/atlas";
+import { frame, light, register } from "convscope/light";
+import { cellAt, createFocus, legend, pointable, selectCell } from "convscope/focus";
+import { ORDERS, SCALES } from "convscope/state";
+import { go, link, loaded, pending } from "convscope/store";
+import { TEXT } from "convscope/strings";
+import { number, percent, shape, short, size } from "convscope/units";
+
+/** The controls over the maps. */
+export function mapTools() {
+  const at = link();
+  const { atlas } = loaded;
+  const maps = atlas?.kind !== "vector";
+  const pages = atlas?.pages ?? 1;
+  return html`<div class="tools">
+    <label class="field"><span>${TEXT.order}</span>
+      <select @change=${(/** @type {any} */ e) => go({ order: e.target.value, page: 0 })} .value=${at.order}>
+        ${ORDERS.map((order) => html`<option value=${order} ?selected=${order === at.order}>${TEXT.orders[/** @type {"index"} */ (order)]}</option>`)}
+      </select></label>
+    ${maps ? html`
+      <div class="segments" role="group" aria-label=${TEXT.scaleLabel}>
+        ${SCALES.map((of) => html`<button aria-pressed=${String(of === at.scale)} @click=${() => go({ scale: of }, { replace: true })} title=${TEXT.scaleHelp[/** @type {"map"} */ (of)]}>${TEXT.scales[/** @type {"map"} */ (of)]}</button>`)}
+      </div>
+      <label class="field"><span>${TEXT.colours}</span>
+        <select @change=${(/** @type {any} */ e) => go({ colours: e.target.value }, { replace: true })}>
+          ${COLOURS.map((name) => html`<option value=${name} ?selected=${name === at.colours}>${TEXT.colourNames[/** @type {"cividis"} */ (name)]}</option>`)}
+        </select></label>` : nothing}
+    <span class="spread"></span>
+    ${pages > 1 ? html`<div class="row" role="group" aria-label=${TEXT.pages}>
+      <button class="icon" ?disabled=${at.page === 0} @click=${() => go({ page: at.page - 1 })} aria-label=${TEXT.pageBack}>‹</button>
+      <span class="number small">${TEXT.pageOf(at.page + 1, pages)}</span>
+      <button class="icon" ?disabled=${at.page >= pages - 1} @click=${() => go({ page: at.page + 1 })} aria-label=${TEXT.pageOn}>›</button></div>` : nothing}
+  </div>`;
+}
+
+/** What the selected value is: name, type, shape, parameters, MACs, field. @param {any} unit */
+export function valueHead(unit) {
+  if (!unit) return nothing;
+  const { field } = unit;
+  return html`<div class="value-title"><h3>${unit.name || unit.label}</h3><span class="type">${unit.type ?? ""}</span></div>
+    <div class="value-facts">
+      <span><b class="number">${shape(unit.shape)}</b></span>
+      ${unit.parameters ? html`<span><b class="number">${short(unit.parameters)}</b> ${TEXT.parameters}</span>` : nothing}
+      ${unit.macs ? html`<span><b class="number">${short(unit.macs)}</b> ${TEXT.macs}${unit.share ? html` <span class="number">(${percent(unit.share)})</span>` : nothing}</span>` : nothing}
+      ${field ? html`<span title=${TEXT.fieldHelp}>${TEXT.field} <b class="number">${size(field.size)}</b>${field.stride ? html`, ${TEXT.stride} <b class="number">${size([...new Set(field.stride)])}</b>` : nothing}${field.status && field.status !== "exact" ? html` <span>(${field.status})</span>` : nothing}</span>` : nothing}
+    </div>
+    ${(unit.warnings ?? []).map((/** @type {number} */ i) => loaded.graph.warnings[i]).filter(Boolean).map((/** @type {any} */ warning) => html`<p class="note-line"><strong>${warning.text}</strong> ${warning.advice ?? ""}</p>`)}`;
+}
+
+export function createMaps() {
+  const element = document.createElement("div");
+  element.className = "maps-body";
+  const focus = createFocus();
+  const grid = document.createElement("div");
+  grid.className = "map-grid";
+  grid.setAttribute("role", "listbox");
+  grid.setAttribute("aria-label", TEXT.mapsLabel);
+  const vector = document.createElement("div");
+  vector.className = "vector";
+  const key = document.createElement("div");
+  key.className = "note-line legend-line";
+  element.append(focus.element, key, grid, vector);
+  /** @type {{button: HTMLButtonElement, canvas: HTMLCanvasElement, tag: HTMLElement, mark: HTMLElement, channel: number}[]} */
+  const tiles = [];
+  /** @type {any} */
+  let painted = null;
+  let paintedHow = "";
+
+  const dimensions = () => {
+    const [, height = 1, width = 1] = loaded.atlas?.shape ?? [];
+    return { height, width };
+  };
+
+  function makeTile() {
+    const button = document.createElement("button");
+    button.className = "map-tile";
+    button.setAttribute("role", "option");
+    const picture = document.createElement("span");
+    picture.className = "picture";
+    const canvas = document.createElement("canvas");
+    const tag = document.createElement("span");
+    tag.className = "tag";
+    const mark = document.createElement("span");
+    mark.className = "mark";
+    picture.append(canvas, tag, mark);
+    button.append(picture);
+    const tile = { button, canvas, tag, mark, channel: 0 };
+    picture.addEventListener("pointermove", (event) => {
+      const { height, width } = dimensions();
+      const [y, x] = cellAt(event, picture, height, width);
+      light({ kind: "cell", value: link().value, c: tile.channel, y, x });
+    });
+    picture.addEventListener("pointerleave", () => light(null));
+    button.addEventListener("click", (event) => {
+      const { height, width } = dimensions();
+      // A click of the pointer works out the cell; Enter selects the map.
+      if (event.detail > 0) selectCell(link().value, tile.channel, cellAt(event, picture, height, width));
+      else go({ channel: tile.channel, at: null, step: null });
+    });
+    button.addEventListener("keydown", (event) => onKey(event, tiles.indexOf(tile)));
+    return tile;
+  }
+
+  /** @param {KeyboardEvent} event @param {number} index */
+  function onKey(event, index) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const shown = tiles.filter((tile) => !tile.button.hidden);
+    const columns = Math.max(1, shown.findIndex((tile) => tile.button.offsetTop > shown[0].button.offsetTop));
+    const to = /** @type {Object<string, number>} */ ({
+      ArrowRight: index + 1, ArrowLeft: index - 1, ArrowDown: index + columns, ArrowUp: index - columns, Home: 0, End: shown.length - 1,
+    })[event.key];
+    if (to === undefined) return;
+    const tile = shown[Math.max(0, Math.min(shown.length - 1, to))];
+    tile.button.focus();
+    go({ channel: tile.channel, at: null, step: null }, { replace: true });
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  register({
+    get value() { return link().value; },
+    light(box, now) {
+      const { height, width } = dimensions();
+      const own = now?.kind === "cell" && now.value === link().value;
+      const at = own ? { value: now.value, y0: now.y, y1: now.y, x0: now.x, x1: now.x, hull: false, status: "" } : now?.kind === "pixel" ? box : null;
+      for (const tile of tiles) if (!tile.button.hidden) frame(tile.mark, at && (!own || height * width > 1) ? at : null, height, width);
+    },
+  });
+
+  function paint() {
+    const at = link();
+    const { atlas } = loaded;
+    const how = `${at.scale}|${at.colours}`;
+    const { height, width } = dimensions();
+    if (atlas !== painted || how !== paintedHow) {
+      painted = atlas;
+      paintedHow = how;
+      while (tiles.length < atlas.channels.length) {
+        const tile = makeTile();
+        tiles.push(tile);
+        grid.append(tile.button);
+      }
+      tiles.forEach((tile, index) => {
+        tile.button.hidden = index >= atlas.channels.length;
+        if (tile.button.hidden) return;
+        tile.channel = atlas.channels[index];
+        tile.tag.textContent = String(tile.channel);
+        tile.canvas.style.aspectRatio = `${width} / ${height}`;
+        tile.button.setAttribute("aria-label", TEXT.mapTile(tile.channel, number(atlas.lo[index]), number(atlas.hi[index])));
+        paintMap(tile.canvas, atlas, index, at.scale, at.colours);
+      });
+    }
+    const off = new Set(at.interventions.filter((c) => c.op === "channel_off" && c.value === at.value).map((c) => c.channel));
+    let current = false;
+    for (const tile of tiles) {
+      const on = tile.channel === at.channel && !tile.button.hidden;
+      current ||= on;
+      tile.button.setAttribute("aria-current", String(on));
+      tile.button.setAttribute("aria-selected", String(on));
+      tile.button.tabIndex = on ? 0 : -1;
+      tile.button.dataset.off = String(off.has(tile.channel));
+    }
+    if (!current && tiles[0]) tiles[0].button.tabIndex = 0;
+  }
+
+  return {
+    element,
+    update() {
+      const { atlas } = loaded;
+      const at = link();
+      const here = atlas && atlas.value === at.value;
+      const isVector = here && atlas.shape.slice(1).every((/** @type {number} */ n) => n === 1);
+      grid.hidden = !here || isVector;
+      vector.hidden = !here || !isVector;
+      element.setAttribute("aria-busy", String(pending.has("atlas")));
+      focus.update();
+      if (here && !isVector) paint();
+      if (here && isVector) render(bars(atlas), vector);
+      const index = here ? Math.max(0, atlas.channels.indexOf(at.channel)) : 0;
+      key.hidden = !here || isVector;
+      if (here && !isVector) {
+        const says = at.scale === "map" ? TEXT.legendMap(at.channel ?? 0) : TEXT.legendOf[/** @type {"layer"} */ (at.scale)];
+        render(html`${legend(mapScale(atlas, index, at.scale, at.colours), says)}`, key);
+      }
+    },
+  };
+}
+
+/** The numbers of a vector as bars; a click works one out. @param {import("./atlas.js").Atlas} atlas */
+function bars(atlas) {
+  const at = link();
+  const end = Math.max(Math.abs(atlas.layer.lo), Math.abs(atlas.layer.hi)) || 1;
+  const signed = atlas.layer.lo < 0;
+  const names = loaded.graph?.classes && loaded.graph.classes.length === atlas.shape[0] ? loaded.graph.classes : null;
+  return atlas.channels.map((channel, index) => {
+    const value = atlas.lo[index];
+    const share = (50 * Math.abs(value)) / end;
+    const [left, wide] = signed ? [value < 0 ? 50 - share : 50, share] : [0, 2 * share];
+    return html`<button aria-current=${String(channel === at.channel)} @click=${() => selectCell(at.value, channel, [0, 0])}
+      @pointerenter=${() => light({ kind: "cell", value: at.value, c: channel, y: 0, x: 0 })} @pointerleave=${() => light(null)}>
+      <span class="name">${names ? names[channel] : TEXT.channel(channel)}</span>
+      <span class="track"><span class=${value < 0 ? "fill negative" : "fill"} .style=${`left:${left}%;width:${wide}%`}></span></span>
+      <span class="number">${number(value, 4)}</span></button>`;
+  });
+}
+
+export { pointable };

@@ -1,0 +1,154 @@
+/** Choosing a model or an image: lists, samples, an upload, a drop, a paste, the camera, a drawn digit. */
+import { html, nothing } from "lit-html";
+import * as api from "convscope/api";
+import * as icons from "convscope/icons";
+import { imageInto } from "convscope/stage";
+import { changed, go, link, loaded, say, show, view } from "convscope/store";
+import { TEXT } from "convscope/strings";
+
+/** @param {"model"|"other"} takes which of the two networks */
+export function modelBody(takes) {
+  const words = view.query.toLowerCase().split(/\s+/).filter(Boolean);
+  const models = (loaded.session?.models ?? []).filter((/** @type {any} */ m) => words.every((/** @type {string} */ word) => `${m.key} ${m.title}`.toLowerCase().includes(word)));
+  const kinds = /** @type {("given"|"run"|"catalogue")[]} */ (["given", "run", "catalogue"]);
+  const current = link()[takes];
+  return html`${takes === "other" ? epochs() : nothing}<div class="choices">${kinds.map((kind) => {
+    const some = models.filter((/** @type {any} */ m) => m.kind === kind);
+    return some.length ? html`<h3>${TEXT.modelKinds[kind]}</h3>${some.map((/** @type {any} */ m) => html`
+      <button class="option" aria-current=${String(m.key === current)} @click=${() => takeModel(takes, m.key)}><span>${m.title}</span><span class="note">${m.title === m.key ? "" : m.key} ${m.weights === "random" ? TEXT.randomWeights : ""}</span></button>`)}` : nothing;
+  })}</div>${models.length ? nothing : html`<p class="empty">${TEXT.noModel(view.query)}</p>`}`;
+}
+
+/** A saved epoch of the run that is shown, to compare with. */
+function epochs() {
+  const { model } = link();
+  const kept = loaded.graph?.checkpoints ?? [];
+  if (!model.startsWith("run:") || !kept.length) return nothing;
+  return html`<div class="choices"><h3>${TEXT.epochsOfRun}</h3>${kept.map((/** @type {any} */ point) => html`
+    <button class="option" @click=${() => takeModel("other", point.key)}><span>${point.title}</span></button>`)}</div>`;
+}
+
+/** @param {"model"|"other"} takes @param {string} key */
+export function takeModel(takes, key) {
+  show({ dialog: "", query: "" });
+  if (takes === "other") go({ other: key });
+  else if (key !== link().model) {
+    const changes = link().interventions.filter((change) => !["channel_off", "kernel"].includes(change.op));
+    go({ model: key, value: "", channel: null, at: null, page: 0, step: null, target: null, interventions: changes });
+  }
+}
+
+/** @type {Map<string, HTMLImageElement>} */
+const icon = new Map();
+
+/** @param {any} image @param {number} index */
+function sampleImage(image, index) {
+  let element = icon.get(image.key);
+  if (!element) {
+    element = document.createElement("img");
+    element.alt = "";
+    element.loading = "lazy";
+    icon.set(image.key, element);
+  }
+  return imageInto(element, link().model, image.key, [], `i${index % 1000}`);
+}
+
+export function imageBody() {
+  const { image } = link();
+  const images = [...(view.uploads ?? []), ...(loaded.session?.images ?? [])];
+  return html`
+    <div class="row">
+      <label class="button primary-file">${icons.up}${TEXT.chooseFile}<input class="hidden-text" type="file" accept="image/*" @change=${(/** @type {any} */ e) => { if (e.target.files[0]) upload(e.target.files[0], e.target.files[0].name); }}></label>
+      <button @click=${paste}>${TEXT.paste}</button>
+      <button @click=${() => show({ dialog: "camera" })}>${icons.camera}${TEXT.camera}</button>
+      <button @click=${() => show({ dialog: "digit" })}>${icons.pencil}${TEXT.drawDigit}</button>
+    </div>
+    <p class="drop">${TEXT.dropHere}</p>
+    <div class="gallery" role="group" aria-label=${TEXT.samplesLabel}>
+      ${images.map((entry, index) => html`<button aria-current=${String(entry.key === image)} @click=${() => takeImage(entry.key)}>${sampleImage(entry, index)}<span>${entry.title}</span></button>`)}
+    </div>
+    ${runImages()}`;
+}
+
+/** Images of the run that is shown, by number. */
+function runImages() {
+  const { model, image } = link();
+  if (!model.startsWith("run:")) return nothing;
+  const name = model.slice(4).split("@")[0];
+  const at = /^run:.*\/(\d+)$/.exec(image)?.[1] ?? "0";
+  return html`<form class="row sub" @submit=${(/** @type {any} */ e) => { e.preventDefault(); takeImage(`run:${name}/${e.target.elements.number.value || 0}`); }}>
+    <label class="field"><span>${TEXT.runImage}</span><input name="number" type="number" min="0" step="1" value=${at}></label><button>${TEXT.open}</button></form>`;
+}
+
+/** @param {string} key */
+function takeImage(key) {
+  show({ dialog: "" });
+  const changes = link().interventions.filter((change) => ["channel_off", "kernel"].includes(change.op));
+  go({ image: key, interventions: changes });
+}
+
+/**
+ * Send an image and show it.
+ * @param {Blob} blob @param {string} title
+ */
+export async function upload(blob, title) {
+  const limit = loaded.session?.limits?.upload_bytes;
+  if (limit && blob.size > limit) {
+    say(TEXT.tooLarge(blob.size, limit), "error");
+    return;
+  }
+  view.uploading = true;
+  say(TEXT.uploading(title));
+  try {
+    const found = await api.uploadImage(blob, title);
+    const entry = { key: found.key, title: found.title || title };
+    view.uploads = [entry, ...(view.uploads ?? []).filter((/** @type {any} */ other) => other.key !== entry.key)];
+    view.imageTitles ??= new Map();
+    view.imageTitles.set(entry.key, entry.title);
+    say((found.notes ?? []).join("; "));
+    takeImage(found.key);
+  } catch (problem) {
+    const { message, kind } = /** @type {any} */ (problem);
+    if (kind !== "stopped") say(message, "error");
+  }
+  view.uploading = false;
+  changed();
+}
+
+async function paste() {
+  try {
+    for (const item of await navigator.clipboard.read()) {
+      const type = item.types.find((name) => name.startsWith("image/"));
+      if (type) {
+        await upload(await item.getType(type), TEXT.pasted);
+        return;
+      }
+    }
+    say(TEXT.nothingToPaste);
+  } catch {
+    say(TEXT.pasteKey);
+  }
+}
+
+addEventListener("paste", (event) => {
+  if (link().room !== "explore" || loaded.session?.offline) return;
+  const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
+  if (file) {
+    event.preventDefault();
+    upload(file, TEXT.pasted);
+  }
+});
+addEventListener("dragover", (event) => {
+  if (link().room !== "explore" || !event.dataTransfer?.types.includes("Files")) return;
+  event.preventDefault();
+  document.querySelector(".drop")?.classList.add("over");
+});
+addEventListener("dragleave", () => document.querySelector(".drop")?.classList.remove("over"));
+addEventListener("drop", (event) => {
+  if (link().room !== "explore" || loaded.session?.offline) return;
+  const file = event.dataTransfer?.files[0];
+  if (!file) return;
+  event.preventDefault();
+  document.querySelector(".drop")?.classList.remove("over");
+  upload(file, file.name);
+});

@@ -1,0 +1,63 @@
+/** Steps that play by themselves, at a chosen speed, and stop at the end. */
+
+export const SPEEDS = [0.5, 1, 2, 4, 8];
+const STEP = 620; // ms at speed 1
+const LONGEST = 24_000; // ms for all steps at speed 1
+
+/** Return how long a step lasts, in ms. @param {number} count @param {number} speed */
+export const stepTime = (count, speed) => Math.min(STEP, LONGEST / Math.max(1, count)) / speed;
+
+export class Playback {
+  /** @param {(index: number, playing: boolean) => void} drawn called after each change */
+  constructor(drawn) {
+    this.drawn = drawn;
+    this.count = 0;
+    this.index = 0;
+    this.speed = 1;
+    this.playing = false;
+    this.last = 0;
+    this.frame = 0;
+  }
+
+  /** Begin anew with so many steps. @param {number} count @param {number} index */
+  reset(count, index) {
+    this.pause();
+    this.count = count;
+    this.index = Math.max(0, Math.min(count - 1, index));
+  }
+
+  /** @param {number} index */
+  seek(index) {
+    this.index = Math.max(0, Math.min(this.count - 1, index));
+    this.drawn(this.index, this.playing);
+  }
+
+  play() {
+    if (this.playing || this.count < 2) return;
+    if (this.index >= this.count - 1) this.index = 0;
+    this.playing = true;
+    this.last = performance.now();
+    this.frame = requestAnimationFrame((now) => this.tick(now));
+    this.drawn(this.index, true);
+  }
+
+  pause() {
+    if (!this.playing) return;
+    this.playing = false;
+    cancelAnimationFrame(this.frame);
+    this.drawn(this.index, false);
+  }
+
+  /** @param {number} now */
+  tick(now) {
+    if (!this.playing) return;
+    const steps = Math.floor((now - this.last) / stepTime(this.count, this.speed));
+    if (steps > 0) {
+      this.last = now;
+      this.index = Math.min(this.count - 1, this.index + steps);
+      if (this.index >= this.count - 1) this.playing = false;
+      this.drawn(this.index, this.playing);
+    }
+    if (this.playing) this.frame = requestAnimationFrame((then) => this.tick(then));
+  }
+}

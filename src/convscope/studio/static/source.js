@@ -1,0 +1,122 @@
+/** Where a worked number reads: the map of its operands, the window on it, and the cell that is added now. */
+import * as api from "convscope/api";
+import { paintNumbers, scaleOf } from "convscope/atlas";
+import { floats } from "convscope/packet";
+import { link, loaded } from "convscope/store";
+import { TEXT } from "convscope/strings";
+import { range } from "convscope/units";
+import { valueName } from "convscope/cell";
+
+const LARGEST = 40; // cells of a side that are shown whole
+const AROUND = 4; // times the window that is shown of a larger map
+
+/** @type {Map<string, Promise<{numbers: Float32Array, height: number, width: number}>>} */
+const channels = new Map();
+
+/** Return a channel's exact numbers; kept. @param {string} run @param {string} value @param {number} channel */
+function numbersOf(run, value, channel) {
+  const key = [run, value, channel].join("\n");
+  const known = channels.get(key);
+  if (known) return known;
+  const found = api.values(run, value, channel).then((packet) => {
+    const [height = 1, width = 1] = packet.header.shape.slice(-2);
+    return { numbers: floats(packet), height, width };
+  });
+  channels.set(key, found);
+  found.catch(() => channels.delete(key));
+  if (channels.size > 48) channels.delete(/** @type {string} */ (channels.keys().next().value));
+  return found;
+}
+
+export function createSource() {
+  const element = document.createElement("figure");
+  element.className = "source";
+  const picture = document.createElement("div");
+  picture.className = "picture";
+  const inner = document.createElement("div");
+  inner.className = "inner";
+  const canvas = document.createElement("canvas");
+  const window_ = document.createElement("div");
+  window_.className = "spot window";
+  const tap = document.createElement("div");
+  tap.className = "spot tap";
+  inner.append(canvas, window_, tap);
+  picture.append(inner);
+  const caption = document.createElement("figcaption");
+  element.append(picture, caption);
+  let drawn = "";
+  let shown = "";
+
+  /** Put a spot on the map. @param {HTMLElement} spot @param {number[]|null} box y0, x0, y1, x1 @param {number} height @param {number} width */
+  function put(spot, box, height, width) {
+    spot.hidden = !box;
+    if (!box) return;
+    spot.style.left = `${(100 * box[1]) / width}%`;
+    spot.style.top = `${(100 * box[0]) / height}%`;
+    spot.style.width = `${(100 * (box[3] - box[1])) / width}%`;
+    spot.style.height = `${(100 * (box[2] - box[0])) / height}%`;
+  }
+
+  return {
+    element,
+    /**
+     * Show where terms are read.
+     * @param {any} cell @param {import("./arithmetic.js").Group|undefined} group @param {import("./arithmetic.js").Term|null} term
+     */
+    async show(cell, group, term) {
+      const value = group?.value;
+      const run = loaded.run?.run;
+      const channel = term?.operand?.c ?? group?.channel ?? 0;
+      element.hidden = !value || value === "weight" || !run;
+      if (element.hidden) return;
+      const wanted = [run, value, channel, cell.value, cell.at, cell.c].join("\n");
+      shown = wanted;
+      let found;
+      try {
+        found = await numbersOf(run, /** @type {string} */ (value), channel);
+      } catch {
+        element.hidden = true;
+        return;
+      }
+      if (shown !== wanted && drawn !== "" && shown.split("\n")[1] !== value) return;
+      const { height, width } = found;
+      if (drawn !== wanted) {
+        drawn = wanted;
+        let lo = Infinity, hi = -Infinity;
+        for (const x of found.numbers) { if (x < lo) lo = x; if (x > hi) hi = x; }
+        paintNumbers(canvas, found.numbers, height, width, scaleOf(lo, hi, value === "input" ? "grey" : link().colours));
+      }
+      const box = cell.placement?.value === value ? cell.placement.box : boundsOf(group);
+      const view = viewOf(box, height, width);
+      picture.hidden = height * width === 1;
+      picture.style.aspectRatio = `${view[3] - view[1]} / ${view[2] - view[0]}`;
+      inner.style.left = `${(-100 * view[1]) / (view[3] - view[1])}%`;
+      inner.style.top = `${(-100 * view[0]) / (view[2] - view[0])}%`;
+      inner.style.width = `${(100 * width) / (view[3] - view[1])}%`;
+      inner.style.height = `${(100 * height) / (view[2] - view[0])}%`;
+      put(window_, box, height, width);
+      const at = term?.operand?.at;
+      put(tap, at ? [at[0], at[1], at[0] + 1, at[1] + 1] : null, height, width);
+      caption.textContent = box ? TEXT.readsWindow(valueName(/** @type {string} */ (value)), channel, range(box[0], box[2] - 1), range(box[1], box[3] - 1), height, width) : "";
+    },
+  };
+}
+
+/** Return the box of a group's operands, as the server placed them. @param {import("./arithmetic.js").Group|undefined} group */
+function boundsOf(group) {
+  const places = (group?.terms ?? []).flatMap((term) => (term.operand?.at ? [term.operand.at] : []));
+  if (!places.length) return null;
+  const [ys, xs] = [places.map((at) => at[0]), places.map((at) => at[1])];
+  return [Math.min(...ys), Math.min(...xs), Math.max(...ys) + 1, Math.max(...xs) + 1];
+}
+
+/** Return what is shown of a map: all of a small one, else the window and what is around it. @param {number[]|null} box @param {number} height @param {number} width */
+function viewOf(box, height, width) {
+  if (!box) return [0, 0, height, width];
+  const margin = [Math.min(0, box[0]), Math.min(0, box[1]), Math.max(height, box[2]), Math.max(width, box[3])];
+  if (Math.max(height, width) <= LARGEST) return margin;
+  const side = Math.min(Math.max(height, width), Math.max(16, AROUND * Math.max(box[2] - box[0], box[3] - box[1])));
+  const y = Math.max(margin[0], Math.min(Math.round((box[0] + box[2] - side) / 2), margin[2] - side));
+  const x = Math.max(margin[1], Math.min(Math.round((box[1] + box[3] - side) / 2), margin[3] - side));
+  return [y, x, y + side, x + side];
+}

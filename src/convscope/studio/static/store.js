@@ -1,0 +1,105 @@
+/** The one holder of what the page shows: the link's state, and what the server has answered. */
+import { DEFAULTS, formatState, parseState, same } from "convscope/state";
+
+/** @typedef {import("./state.js").State} State */
+
+/**
+ * What is loaded, by name; a name is replaced whole. `null` is: not there yet.
+ * @type {Object<string, any>}
+ */
+export const loaded = {
+  session: null, graph: null, run: null, atlas: null, numbers: null, cell: null, terms: null, attribution: null,
+  otherGraph: null, otherRun: null, otherAtlas: null, byId: new Map(), byValue: new Map(), otherByValue: new Map(),
+};
+
+/** What the page shows that no link says. @type {Object<string, any>} */
+export const view = {
+  pane: "middle", // of a narrow window
+  folded: new Set(), // units whose parts are hidden
+  repeats: new Set(), // first units of repeats that are shown one by one
+  dialog: "", // the open dialog
+  menu: "",
+  query: "",
+  said: null, // {text, kind, action} of the status line
+  playing: false,
+  speed: 1,
+  tool: "", // what a drag on the image makes: crop | occlude
+  weights: false, // effective weights over the exact mask
+  opacity: 0.6, // of an attribution
+  overlay: true,
+};
+
+/** Questions under way, by name. @type {Map<string, string>} */
+export const pending = new Map();
+
+/** @type {State} */
+let state = { ...DEFAULTS };
+/** @type {Set<() => void>} */
+const listeners = new Set();
+let scheduled = false;
+
+/** Return what the link says. @returns {Readonly<State>} */
+export const link = () => state;
+
+/** Call back after anything has changed. @param {() => void} listener */
+export function subscribe(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** Draw soon: once for all changes of one task. */
+export function changed() {
+  if (scheduled) return;
+  scheduled = true;
+  queueMicrotask(() => {
+    scheduled = false;
+    for (const listener of listeners) listener();
+  });
+}
+
+/**
+ * Show something else: a new entry of the history unless `replace`.
+ * @param {Partial<State>} patch @param {{replace?: boolean}} [how]
+ */
+export function go(patch, { replace = false } = {}) {
+  const next = { ...state, ...patch };
+  if (same(next, state)) return;
+  state = next;
+  const fragment = formatState(state);
+  if (replace) history.replaceState(null, "", fragment);
+  else history.pushState(null, "", fragment);
+  changed();
+}
+
+/** Change what no link says. @param {Object<string, any>} patch */
+export function show(patch) {
+  Object.assign(view, patch);
+  changed();
+}
+
+/** Say one line at the bottom of the page. @param {string} text @param {"note"|"error"} [kind] @param {{label: string, act: () => void}|null} [action] */
+export function say(text, kind = "note", action = null) {
+  view.said = text ? { text, kind, action } : null;
+  changed();
+}
+
+/** Read the link, and follow it when it changes. */
+export function followLink() {
+  const read = () => {
+    const { state: found, notes } = parseState(location.hash);
+    if (!same(found, state)) {
+      state = found;
+      if (notes.length) say(notes.join("; "));
+      changed();
+    } else if (notes.length) say(notes.join("; "));
+  };
+  addEventListener("hashchange", read);
+  addEventListener("popstate", read);
+  read();
+}
+
+/** Take a state as it is, without the history; for a page of one state. @param {Partial<State>} given */
+export function takeState(given) {
+  state = { ...DEFAULTS, ...given };
+  changed();
+}
