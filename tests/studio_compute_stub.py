@@ -10,7 +10,7 @@ from typing import Any
 from convscope.errors import CaptureError
 from convscope.studio.compute.process import main
 from convscope.studio.models import Openable
-from convscope.studio.protocol import PNG_TYPE, Ask, Handler, Packet, StudioError
+from convscope.studio.protocol import PNG_TYPE, Ask, AskHandler, Packet, StudioError
 
 PNG = bytes.fromhex("89504e470d0a1a0a")
 
@@ -59,7 +59,7 @@ def attribution(session: None, ask: Ask) -> Packet:
     return Packet({"verdict": "it passes"})
 
 
-HANDLERS: dict[str, Handler[Any]] = {
+HANDLERS: dict[str, AskHandler[Any]] = {
     **dict.fromkeys(("graph", "run", "values", "reach", "field", "cell", "export"), told),
     "image": image,
     "image_png": picture,
@@ -68,7 +68,7 @@ HANDLERS: dict[str, Handler[Any]] = {
 }
 
 
-def load(openable: Openable) -> tuple[dict[str, Handler[Any]], None]:
+def load(openable: Openable) -> tuple[dict[str, AskHandler[Any]], None]:
     if openable.given == "fails.py:make":
         raise CaptureError("torch can't be imported")
     if openable.given == "ends.py:make":

@@ -20,11 +20,11 @@ from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
 from convscope.report.json_values import in_json
 
-ErrorKind = Literal["data", "range", "gone", "busy", "stopped", "internal"]
+StudioErrorKind = Literal["data", "range", "gone", "busy", "stopped", "internal"]
 """What an error is about: input that can't be used, a number out of range, what is there no more, a full queue, work
 that was stopped or replaced by newer work, a fault of ours or of the model's code."""
 
-STATUS_CODES: dict[ErrorKind, int] = {
+STATUS_CODES: dict[StudioErrorKind, int] = {
     "data": 400,
     "range": 400,
     "gone": 404,
@@ -42,9 +42,9 @@ BINARY_TYPE = "application/octet-stream"
 PNG_TYPE = "image/png"
 HTML_TYPE = "text/html; charset=utf-8"
 
-Lane = Literal["fast", "slow"]
+AskLane = Literal["fast", "slow"]
 
-OPERATIONS: dict[str, Lane] = {
+OPERATIONS: dict[str, AskLane] = {
     "graph": "slow",
     "image": "fast",
     "image_png": "fast",
@@ -64,10 +64,10 @@ never wait for a forward pass, an attribution or a model that is being opened. T
     image        {title}, and the file's bytes as the body
     image_png    {image, model: KEY | null, interventions}
     run          {model, image, interventions}
-    maps         {run, value, order, page, size}
-    values       {run, value, channel, box: [y0, x0, y1, x1]}
-    reach        {model, value, channel, direction: "backward" | "forward"}
-    field        {run, value, c, at: [y, x]}
+    maps         {run, value, order, page, size, class: int | null, slice: int | null}
+    values       {run, value, channel, box: [y0, x0, y1, x1] | null, slice: int | null}
+    reach        {model, value, channel: int | null, direction: "backward" | "forward"}
+    field        {run, value, c, at: [y, x], weights: str | null, of: VALUE | null}
     cell         {run, value, c, at: [y, x], page}
     attribution  {run, method, class: int | null, layer: str | null, checks}; tells each part when it is ready
     export       {state}: the fragment of the page's link
@@ -87,12 +87,12 @@ values are the same. Two networks side by side so have one each."""
 class StudioError(ConvscopeError):
     """What the page is told, in one line, and its kind."""
 
-    def __init__(self, text: str, kind: ErrorKind = "data") -> None:
+    def __init__(self, text: str, kind: StudioErrorKind = "data") -> None:
         super().__init__(text)
-        self.kind: ErrorKind = kind
+        self.kind: StudioErrorKind = kind
 
 
-class StoppedError(StudioError):
+class StoppedWorkError(StudioError):
     """The work was stopped, or newer work of the same tab replaced it."""
 
     def __init__(self, text: str = "stopped: newer work of this tab replaced it") -> None:
@@ -182,7 +182,7 @@ class Ask:
         operation: one of OPERATIONS.
         values: its values, as OPERATIONS lists them; nothing but their JSON types is checked.
         body: an upload's bytes.
-        check: raises StoppedError where the work is wanted no more; long work calls it between two nodes.
+        check: raises StoppedWorkError where the work is wanted no more; long work calls it between two nodes.
         tell: hands a part of the answer on before the whole is ready.
     """
 
@@ -199,7 +199,7 @@ class Ask:
 
 
 Looking = TypeVar("Looking")
-Handler: TypeAlias = Callable[[Looking, Ask], Packet]
+AskHandler: TypeAlias = Callable[[Looking, Ask], Packet]
 """One operation: a session of the compute process and a question become an answer. Errors: StudioError with its kind;
 every other ConvscopeError and UnreadableError is of kind "data"; any other exception is "internal"."""
 

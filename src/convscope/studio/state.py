@@ -45,7 +45,7 @@ _ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
+class PageState:
     """What the page shows; each field's key in a link stands beside it.
 
     Args:
@@ -96,7 +96,7 @@ class _Unreadable(Exception):  # noqa: N818  a reason, not an error
 Note = Callable[[str], None]
 
 
-def parse_state(link: str) -> tuple[State, tuple[str, ...]]:
+def parse_state(link: str) -> tuple[PageState, tuple[str, ...]]:
     """Return what a link's fragment says, and a note for each part that is left out or moved into range.
 
     >>> state, notes = parse_state("#/explore?v=1&m=resnet18&l=layer1.0:relu%232&c=-4&at=14,14&later=1")
@@ -129,13 +129,13 @@ def parse_state(link: str) -> tuple[State, tuple[str, ...]]:
             values[name] = read(text, lambda shown, key=key, text=text: notes.append(_moved(key, text, shown)))  # type: ignore[misc]
         except _Unreadable as reason:
             notes.append(f"{key} is left out: {reason}")
-    return State(**values), tuple(notes)
+    return PageState(**values), tuple(notes)
 
 
-def format_state(state: State) -> str:
+def format_state(state: PageState) -> str:
     """Return the fragment of a link that says this; what is as it is without a link is left out.
 
-    >>> format_state(State(model="resnet18", interventions=({"op": "shift", "dy": 3, "dx": -2},)))
+    >>> format_state(PageState(model="resnet18", interventions=({"op": "shift", "dy": 3, "dx": -2},)))
     '#/explore?v=1&m=resnet18&x=shift:3,-2'
     """
     pairs = [f"v={VERSION}"]
@@ -146,10 +146,12 @@ def format_state(state: State) -> str:
     return f"#/{state.room}?{'&'.join(pairs)}"
 
 
-def clamped(state: State, shape: tuple[int, ...] | None, classes: int | None = None) -> tuple[State, tuple[str, ...]]:
+def clamped(
+    state: PageState, shape: tuple[int, ...] | None, classes: int | None = None
+) -> tuple[PageState, tuple[str, ...]]:
     """Return the state within the shape (C, H, W) of its value and the number of classes, and notes of what moved.
 
-    >>> clamped(State(channel=70, at=(3, 9)), (64, 7, 7))[1]
+    >>> clamped(PageState(channel=70, at=(3, 9)), (64, 7, 7))[1]
     ('c=70 is out of range: 63 is shown', 'at=3,9 is out of range: 3,6 is shown')
     """
     notes: list[str] = []
@@ -362,7 +364,7 @@ _WRITTEN: dict[str, Callable[[Any], str]] = {
     "new": lambda new: "1" if new else "0",
     "compare": lambda names: ",".join(map(_inner_encoded, names)),
 }
-_DEFAULTS = {field.name: field.default for field in fields(State)}
+_DEFAULTS = {field.name: field.default for field in fields(PageState)}
 
 
 def parse_interventions(text: str) -> tuple[tuple[Intervention, ...], tuple[str, ...]]:

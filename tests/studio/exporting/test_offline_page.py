@@ -18,7 +18,7 @@ from convscope.studio.exporting import offline_page as room
 from convscope.studio.exporting.carried import Carried, Carrying
 from convscope.studio.exporting.offline_page import file_name, offline_page
 from convscope.studio.exporting.page_parts import PageParts, parts_of
-from convscope.studio.protocol import Ask, Packet, StoppedError, StudioError
+from convscope.studio.protocol import Ask, Packet, StoppedWorkError, StudioError
 from convscope.studio.state import parse_state
 
 LINK = "#/explore?v=1&m=net&i=sample:3&l=conv2&c=1&at=2,2&order=energy"
@@ -155,9 +155,9 @@ def test_a_second_network_and_an_attribution_are_carried() -> None:
 
 def test_stopped_work_stops() -> None:
     def stopped() -> None:
-        raise StoppedError
+        raise StoppedWorkError
 
-    with pytest.raises(StoppedError):
+    with pytest.raises(StoppedWorkError):
         Carrying(parse_state(LINK)[0], Asked(), Ask("export", check=stopped), room=1000, seconds=1).all_of_it()
 
 

@@ -26,15 +26,15 @@ from convscope.studio.models import Openable
 from convscope.studio.protocol import (
     NEWEST_WINS,
     OPERATIONS,
-    ErrorKind,
-    Lane,
-    StoppedError,
+    AskLane,
+    StoppedWorkError,
     StudioError,
+    StudioErrorKind,
     read_frame,
     write_frame,
 )
 
-Stage = Literal["starting", "importing torch", "ready", "failed"]
+ComputeStage = Literal["starting", "importing torch", "ready", "failed"]
 
 MODULE = "convscope.studio.compute.process"
 STOP_GRACE = 3.0  # seconds that stopped work has to end before the process is ended
@@ -70,7 +70,7 @@ class Question:
     sent: bool = False
 
     @property
-    def lane(self) -> Lane:
+    def lane(self) -> AskLane:
         """The thread that answers it."""
         return OPERATIONS[self.operation]
 
@@ -96,13 +96,13 @@ class ComputeClient:
         self._openable = openable
         self._command = [sys.executable, "-P", "-m", MODULE] if command is None else command
         self._numbers = itertools.count(1)
-        self._waiting: dict[Lane, deque[Question]] = {"fast": deque(), "slow": deque()}
-        self._running: dict[Lane, Question | None] = {"fast": None, "slow": None}
+        self._waiting: dict[AskLane, deque[Question]] = {"fast": deque(), "slow": deque()}
+        self._running: dict[AskLane, Question | None] = {"fast": None, "slow": None}
         self._child: _Child | None = None
         self._watch: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._unready_ends = 0
-        self.stage: Stage = "starting"
+        self.stage: ComputeStage = "starting"
         self.text = ""  # what there is to say of the stage
 
     def start(self) -> None:
@@ -147,7 +147,7 @@ class ComputeClient:
         waiting = self._waiting[question.lane]
         for older in self._of_tab(tab):
             if older.is_replaced_by(question):
-                self.stop_question(older, StoppedError())
+                self.stop_question(older, StoppedWorkError())
         if len(waiting) >= MOST_WAITING or sum(other.tab == tab for other in waiting) >= MOST_OF_TAB:
             raise StudioError(f"{len(waiting)} questions wait already: wait until they are answered", "busy")
         waiting.append(question)
@@ -158,7 +158,7 @@ class ComputeClient:
         """Stop all that a tab has asked; return how many questions that were."""
         found = self._of_tab(tab)
         for question in found:
-            self.stop_question(question, StoppedError("stopped"), grace=STOP_GRACE)
+            self.stop_question(question, StoppedWorkError("stopped"), grace=STOP_GRACE)
         return len(found)
 
     def stop_question(
@@ -172,9 +172,9 @@ class ComputeClient:
             self._child.send({"stop": [question.number]})
             if grace is not None:
                 question.stop_by = time.monotonic() + grace
-        question.fail(error or StoppedError("stopped"))
+        question.fail(error or StoppedWorkError("stopped"))
 
-    async def stages(self) -> AsyncIterator[tuple[Stage, str]]:
+    async def stages(self) -> AsyncIterator[tuple[ComputeStage, str]]:
         """Yield the stage now, and each that follows."""
         last = None
         while True:
@@ -189,7 +189,7 @@ class ComputeClient:
         every = [*self._waiting["fast"], *self._waiting["slow"], *filter(None, self._running.values())]
         return [question for question in every if question.tab == tab or question.tab.startswith(f"{tab}.")]
 
-    def _next(self, lane: Lane) -> None:
+    def _next(self, lane: AskLane) -> None:
         """Send the next question of a lane, where none is being answered."""
         if self.stage != "ready" or self._running[lane] is not None or not self._waiting[lane]:
             return
@@ -239,7 +239,7 @@ class ComputeClient:
             return
         self._restart(_why_ended(code), "internal")
 
-    def _restart(self, why: str, kind: ErrorKind) -> None:
+    def _restart(self, why: str, kind: StudioErrorKind) -> None:
         """Answer what the process was asked with an error, and start it again; what waits is kept."""
         was_ready = self.stage == "ready"
         for lane, question in self._running.items():
@@ -284,7 +284,7 @@ class ComputeClient:
             self._waiting[lane].clear()
             self._running[lane] = None
 
-    def _set_stage(self, stage: Stage, text: str) -> None:
+    def _set_stage(self, stage: ComputeStage, text: str) -> None:
         self.stage, self.text = stage, text
         self._changed.set()
         self._changed = asyncio.Event()

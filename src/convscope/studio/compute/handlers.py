@@ -15,32 +15,32 @@ from convscope.studio.compute.cell import cell_packet
 from convscope.studio.compute.field import field_packet
 from convscope.studio.compute.image_run import ImageRun
 from convscope.studio.compute.maps import maps_packet, values_packet
-from convscope.studio.compute.session import Session, interventions_of
+from convscope.studio.compute.session import ExploreSession, interventions_of
 from convscope.studio.models import Openable
-from convscope.studio.protocol import Ask, Handler, Packet, StudioError
+from convscope.studio.protocol import Ask, AskHandler, Packet, StudioError
 
 PAGE = 64
 
 
-def open_session(openable: Openable) -> Session:
+def open_session(openable: Openable) -> ExploreSession:
     """Return what answers questions about models that may be opened."""
-    return Session(openable)
+    return ExploreSession(openable)
 
 
-def _graph(session: Session, ask: Ask) -> Packet:
+def _graph(session: ExploreSession, ask: Ask) -> Packet:
     return session.graph(ask.fields.text("model"), ask.check)
 
 
-def _image(session: Session, ask: Ask) -> Packet:
+def _image(session: ExploreSession, ask: Ask) -> Packet:
     return session.check_image(ask.body, ask.fields.text("title", default=""))
 
 
-def _image_png(session: Session, ask: Ask) -> Packet:
+def _image_png(session: ExploreSession, ask: Ask) -> Packet:
     model = ask.values.get("model")
     return session.image_png(ask.fields.text("image"), model, interventions_of(ask.values), ask.body)
 
 
-def _run(session: Session, ask: Ask) -> Packet:
+def _run(session: ExploreSession, ask: Ask) -> Packet:
     fields = ask.fields
     run = session.run(
         fields.text("model"), fields.text("image"), interventions_of(ask.values), body=ask.body, check=ask.check
@@ -48,7 +48,7 @@ def _run(session: Session, ask: Ask) -> Packet:
     return session.run_packet(run)
 
 
-def _maps(session: Session, ask: Ask) -> Packet:
+def _maps(session: ExploreSession, ask: Ask) -> Packet:
     run, fields = _run_of(session, ask), ask.fields
     name, order = fields.text("value"), fields.text("order", default="index")
     page, size = _whole(ask, "page", 0), _whole(ask, "size", PAGE)
@@ -65,7 +65,7 @@ def _maps(session: Session, ask: Ask) -> Packet:
     return packet
 
 
-def _values(session: Session, ask: Ask) -> Packet:
+def _values(session: ExploreSession, ask: Ask) -> Packet:
     box = ask.values.get("box")
     found = None if box is None else _numbers(box, "box", 4)
     return values_packet(
@@ -73,7 +73,7 @@ def _values(session: Session, ask: Ask) -> Packet:
     )
 
 
-def _reach(session: Session, ask: Ask) -> Packet:
+def _reach(session: ExploreSession, ask: Ask) -> Packet:
     fields = ask.fields
     direction = ask.values.get("direction") or "backward"
     return session.reach(
@@ -81,7 +81,7 @@ def _reach(session: Session, ask: Ask) -> Packet:
     )
 
 
-def _field(session: Session, ask: Ask) -> Packet:
+def _field(session: ExploreSession, ask: Ask) -> Packet:
     return field_packet(
         _run_of(session, ask),
         ask.fields.text("value"),
@@ -92,14 +92,14 @@ def _field(session: Session, ask: Ask) -> Packet:
     )
 
 
-def _cell(session: Session, ask: Ask) -> Packet:
+def _cell(session: ExploreSession, ask: Ask) -> Packet:
     at = _numbers(ask.values.get("at") or (), "at", None)
     return cell_packet(
         _run_of(session, ask), ask.fields.text("value"), _whole(ask, "c", 0), at, page=_whole(ask, "page", 0)
     )
 
 
-def _attribution(session: Session, ask: Ask) -> Packet:
+def _attribution(session: ExploreSession, ask: Ask) -> Packet:
     layer = ask.values.get("layer")
     return attribution_packet(
         _run_of(session, ask),
@@ -112,7 +112,7 @@ def _attribution(session: Session, ask: Ask) -> Packet:
     )
 
 
-def _run_of(session: Session, ask: Ask) -> ImageRun:
+def _run_of(session: ExploreSession, ask: Ask) -> ImageRun:
     return session.run_of(ask.fields.text("run"))
 
 
@@ -132,10 +132,10 @@ def _numbers(found: Any, name: str, count: int | None) -> Sequence[int]:
     return tuple(found)
 
 
-def _ranged(handler: Handler[Session]) -> Handler[Session]:
+def _ranged(handler: AskHandler[ExploreSession]) -> AskHandler[ExploreSession]:
     """Return the same handler in torch's known state; a number out of range is told as such."""
 
-    def ranged(session: Session, ask: Ask) -> Packet:
+    def ranged(session: ExploreSession, ask: Ask) -> Packet:
         try:
             with known_state():
                 return handler(session, ask)
@@ -149,13 +149,13 @@ def _ranged(handler: Handler[Session]) -> Handler[Session]:
     return ranged
 
 
-def _export(session: Session, ask: Ask) -> Packet:
-    from convscope.studio.exporting.page import export_packet
+def _export(session: ExploreSession, ask: Ask) -> Packet:
+    from convscope.studio.exporting.offline_page import offline_page
 
-    return export_packet(session, ask)
+    return offline_page(ask, lambda asked: HANDLERS[asked.operation](session, asked))
 
 
-HANDLERS: Mapping[str, Handler[Session]] = {
+HANDLERS: Mapping[str, AskHandler[ExploreSession]] = {
     name: _ranged(handler)
     for name, handler in {
         "graph": _graph, "image": _image, "image_png": _image_png, "run": _run, "maps": _maps, "values": _values,

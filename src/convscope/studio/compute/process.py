@@ -7,8 +7,8 @@ and {stop: [id, ...]}. What is sent back: {stage}; {id, part: true | false, type
 
 The operations are in `convscope.studio.compute.handlers`:
 
-    HANDLERS: dict[str, Handler[Session]]   one function (session, ask) -> Packet for each name in protocol.OPERATIONS
-    open_session(openable: Openable) -> Session
+    HANDLERS: dict[str, AskHandler[ExploreSession]]   (session, ask) -> Packet for each name in protocol.OPERATIONS
+    open_session(openable: Openable) -> ExploreSession
 
 A question about an uploaded image ("image", "image_png", "run", "export") has the upload's bytes as its body.
 """
@@ -31,10 +31,10 @@ from convscope.studio.models import Openable
 from convscope.studio.protocol import (
     OPERATIONS,
     Ask,
-    Handler,
-    Lane,
+    AskHandler,
+    AskLane,
     Packet,
-    StoppedError,
+    StoppedWorkError,
     StudioError,
     read_frame,
     write_frame,
@@ -43,11 +43,11 @@ from convscope.studio.protocol import (
 ALIVE_SECONDS = 1.0  # between two signs of life of one question
 _PARENT_DEATH_SIGNAL = 1  # Linux's prctl
 
-Load: TypeAlias = Callable[[Openable], tuple[Mapping[str, Handler[Any]], Any]]
+Load: TypeAlias = Callable[[Openable], tuple[Mapping[str, AskHandler[Any]], Any]]
 """Imports the operations and opens a session: what takes seconds."""
 
 
-def load_operations(openable: Openable) -> tuple[Mapping[str, Handler[Any]], Any]:
+def load_operations(openable: Openable) -> tuple[Mapping[str, AskHandler[Any]], Any]:
     """Import torch and the operations, and open a session."""
     from convscope.hardware.allocator import prepare_memory
 
@@ -64,7 +64,7 @@ class Answerer:
         self._questions, self._answers = questions, answers
         self._writing = threading.Lock()
         self._stopped: set[int] = set()
-        self._lanes: dict[Lane, SimpleQueue[tuple[int, str, dict[str, Any], bytes]]] = {
+        self._lanes: dict[AskLane, SimpleQueue[tuple[int, str, dict[str, Any], bytes]]] = {
             "fast": SimpleQueue(),
             "slow": SimpleQueue(),
         }
@@ -97,20 +97,20 @@ class Answerer:
             threading.Thread(target=self._work, args=(lane, handlers, session), daemon=True).start()
         self._send({"stage": "ready"})
 
-    def _work(self, lane: Lane, handlers: Mapping[str, Handler[Any]], session: Any) -> None:
+    def _work(self, lane: AskLane, handlers: Mapping[str, AskHandler[Any]], session: Any) -> None:
         while True:
             number, operation, values, body = self._lanes[lane].get()
             self._answer(number, handlers[operation], session, operation, values, body)
 
     def _answer(
-        self, number: int, handler: Handler[Any], session: Any, operation: str, values: dict[str, Any], body: bytes
+        self, number: int, handler: AskHandler[Any], session: Any, operation: str, values: dict[str, Any], body: bytes
     ) -> None:
         last = 0.0
 
         def check() -> None:
             nonlocal last
             if number in self._stopped:
-                raise StoppedError
+                raise StoppedWorkError
             if time.monotonic() - last >= ALIVE_SECONDS:
                 last = time.monotonic()
                 self._send({"id": number, "alive": True})

@@ -106,7 +106,7 @@ class _Key:
     changes: str
 
 
-class Session:
+class ExploreSession:
     """Models, images and runs by their keys.
 
     Args:

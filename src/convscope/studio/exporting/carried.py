@@ -21,8 +21,8 @@ from typing import Any, TypeAlias
 from convscope.errors import ConvscopeError
 from convscope.studio.exporting.answer_archive import AnswerArchive, Question
 from convscope.studio.exporting.worked_cells import Place, largest_operands, neighbours
-from convscope.studio.protocol import Ask, Packet, StoppedError, joined
-from convscope.studio.state import State
+from convscope.studio.protocol import Ask, Packet, StoppedWorkError, joined
+from convscope.studio.state import PageState
 
 Answering: TypeAlias = Callable[[Ask], Packet]
 """A question of the protocol becomes an answer, as the compute process gives it."""
@@ -47,7 +47,7 @@ class Carried:
 class Carrying:
     """Asks what a page of a state needs, and keeps the answers that there is room and time for."""
 
-    def __init__(self, state: State, answering: Answering, ask: Ask, *, room: int, seconds: float) -> None:
+    def __init__(self, state: PageState, answering: Answering, ask: Ask, *, room: int, seconds: float) -> None:
         self.state = state
         self.carried = Carried()
         self._answering = answering
@@ -263,7 +263,7 @@ class Carrying:
             return None
         try:
             answer = self._answer(operation, values)
-        except StoppedError:
+        except StoppedWorkError:
             raise
         except ConvscopeError as error:
             said = f"{operation} of {values.get('value') or values.get('method')}: {error}"

@@ -10,17 +10,17 @@ from dataclasses import replace
 from convscope.report.printable import shell_quote
 from convscope.studio.images import UPLOAD_PREFIX
 from convscope.studio.models import GIVEN, RUN_PREFIX, Openable
-from convscope.studio.state import State, format_state
+from convscope.studio.state import PageState, format_state
 
 DEFAULT_RUNS = "runs"
 METHODS = {"gradcam": "grad-cam", "hirescam": "hires-cam"}
 
 
-def as_python(state: State, openable: Openable) -> str:
+def as_python(state: PageState, openable: Openable) -> str:
     """Return a script that computes what a state of Explore shows: the prediction, the map, the selected number.
 
     >>> from pathlib import Path
-    >>> state = State(model="lenet5", image="sample:8", value="c1", channel=2, at=(3, 4))
+    >>> state = PageState(model="lenet5", image="sample:8", value="c1", channel=2, at=(3, 4))
     >>> print(as_python(state, Openable(runs=Path("runs"))))
     from convscope.studio.from_python import Studio
     <BLANKLINE>
@@ -53,12 +53,12 @@ def as_python(state: State, openable: Openable) -> str:
     return "\n".join(lines)
 
 
-def as_command(state: State, openable: Openable) -> str:
+def as_command(state: PageState, openable: Openable) -> str:
     """Return commands, one a line: the studio at this state; without a page, what other commands show of it.
 
     >>> from pathlib import Path
     >>> openable = Openable(runs=Path("runs"), given="resnet18", image="photo.jpg")
-    >>> print(as_command(State(model="given", image="given", value="layer1", channel=2, at=(3, 4)), openable))
+    >>> print(as_command(PageState(model="given", image="given", value="layer1", channel=2, at=(3, 4)), openable))
     convscope studio resnet18 --image photo.jpg --state '#/explore?v=1&m=given&i=given&l=layer1&c=2&at=3,4'
     convscope explain resnet18 photo.jpg --layer layer1 --channel 2 --at 3,4
     convscope field resnet18 --layer layer1 --channel 2 --at 3,4
@@ -78,7 +78,7 @@ def as_command(state: State, openable: Openable) -> str:
     return "\n".join(shell_quote("convscope", *command) for command in commands)
 
 
-def _without_page(state: State, openable: Openable, model: str, image: str) -> list[list[str]]:
+def _without_page(state: PageState, openable: Openable, model: str, image: str) -> list[list[str]]:
     """Return the commands that show the same of an unchanged network and image."""
     options = _options(openable) if state.model == GIVEN else []
     place = ["--layer", state.value, "--channel", str(state.channel or 0)]

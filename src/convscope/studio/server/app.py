@@ -25,6 +25,7 @@ from convscope.studio.server.safety import Rules, Safety
 from convscope.studio.server.static_files import INDEX, StaticFile, inline_script_hashes, static_files
 from convscope.studio.server.train_routes import train_routes
 from convscope.studio.state import LINK_LIMIT, MOST_INTERVENTIONS
+from convscope.studio.trainings.room import TrainRoom
 
 LIMITS = {
     "upload_bytes": BODY_LIMIT,
@@ -54,6 +55,7 @@ def make_app(
         closing: is set when the server ends, so that streams of events end too.
     """
     compute = compute or ComputeClient(openable)
+    room = TrainRoom(openable.runs, openable.data)
     closing = closing or asyncio.Event()
     files = static_files()
     page = files.get(INDEX)
@@ -67,12 +69,13 @@ def make_app(
             yield
         finally:
             await compute.close()
+            room.close()
 
-    session = _Session(openable, compute, closing)
+    session = _SessionRoutes(openable, compute, closing)
     routes: list[BaseRoute] = [
         *session.routes(),
         *ExploreRoutes(openable, compute, Uploads()).routes(),
-        *train_routes(openable, closing),
+        *train_routes(openable, closing, room),
         *_page_routes(files),
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _not_answered})
@@ -80,7 +83,7 @@ def make_app(
     return Safety(app, rules), rules
 
 
-class _Session:
+class _SessionRoutes:
     """What the page asks first: never waits for torch."""
 
     def __init__(self, openable: Openable, compute: ComputeClient, closing: asyncio.Event) -> None:

@@ -120,29 +120,36 @@ class ExploreRoutes:
             "order": query_choice(request, "order", ORDERS),
             "page": _at_least(query_whole(request, "page", 0), 0, "page"),
             "size": _between(query_whole(request, "size", 64), 1, 4096, "size"),
+            "class": _optional(request, "class"),
+            "slice": _optional(request, "slice"),
         }
         return await self._ask(request, "maps", values)
 
     async def values(self, request: Request) -> Response:
         """Return a part of one channel as float32."""
-        channel = _at_least(query_whole(request, "channel"), 0, "channel")
-        return await self._ask(
-            request, "values", {**_of_run(request), "channel": channel, "box": query_wholes(request, "box", 4)}
-        )
+        values = {
+            **_of_run(request),
+            "channel": _at_least(query_whole(request, "channel", 0), 0, "channel"),
+            "box": query_wholes(request, "box", 4),
+            "slice": _optional(request, "slice"),
+        }
+        return await self._ask(request, "values", values)
 
     async def reach(self, request: Request) -> Response:
         """Return the tables of what each position reads, or with direction=forward of what it reaches."""
         values = {
             "model": self._model(request.path_params["model"]),
             "value": request.path_params["value"],
-            "channel": _at_least(query_whole(request, "channel", 0), 0, "channel"),
+            "channel": _optional(request, "channel"),
             "direction": query_choice(request, "direction", ("backward", "forward")),
         }
         return await self._ask(request, "reach", values)
 
     async def field(self, request: Request) -> Response:
         """Return the exact mask of one cell's field on the input."""
-        return await self._ask(request, "field", _cell_of(request))
+        query = request.query_params
+        values = {**_cell_of(request), "weights": query.get("weights"), "of": query.get("of")}
+        return await self._ask(request, "field", values)
 
     async def cell(self, request: Request) -> Response:
         """Return the worked arithmetic of one cell."""
@@ -238,6 +245,11 @@ def _cell_of(request: Request) -> dict[str, Any]:
     at = query_wholes(request, "at", 2) or [0, 0]
     channel = _at_least(query_whole(request, "c", 0), 0, "c")
     return {**_of_run(request), "c": channel, "at": [_at_least(position, 0, "at") for position in at]}
+
+
+def _optional(request: Request, name: str) -> int | None:
+    """Return a whole number of 0 or more of the query; None where it has none."""
+    return None if name not in request.query_params else _at_least(query_whole(request, name), 0, name)
 
 
 def _at_least(number: int, least: int, name: str) -> int:

@@ -18,7 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from convscope.studio.protocol import BODY_LIMIT, JSON_TYPE, QUESTION_LIMIT, ErrorKind, StudioError, json_bytes
+from convscope.studio.protocol import BODY_LIMIT, JSON_TYPE, QUESTION_LIMIT, StudioError, StudioErrorKind, json_bytes
 
 UPLOAD_PATH = "/api/image"
 READ_AWAY = 8 * BODY_LIMIT  # bytes of a body that is too large
@@ -190,7 +190,7 @@ def _same(given: str, token: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())
 
 
-def _refused(status: int, why: str, *, kind: ErrorKind = "data") -> Response:
+def _refused(status: int, why: str, *, kind: StudioErrorKind = "data") -> Response:
     return Response(json_bytes({"error": why, "kind": kind}), status_code=status, media_type=JSON_TYPE)
 
 
