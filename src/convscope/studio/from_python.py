@@ -17,7 +17,7 @@ from convscope.studio.models import Openable
 from convscope.studio.protocol import Ask, Packet
 
 if TYPE_CHECKING:
-    from convscope.studio.compute.session import Session
+    from convscope.studio.compute.session import ExploreSession
 
 
 class Studio:
@@ -53,7 +53,7 @@ class Studio:
             trust_code=trust_code,
         )
         self._handlers = HANDLERS
-        self._session: Session = open_session(openable)
+        self._session: ExploreSession = open_session(openable)
         self._uploads = Uploads()
 
     def add_image(self, path: str | os.PathLike[str]) -> str:
