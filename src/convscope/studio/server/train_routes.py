@@ -65,6 +65,7 @@ class TrainRoutes:
         post: list[tuple[str, Callable[[Request], Any]]] = [
             ("/api/train", self.start),
             ("/api/train/forecast", self.forecast),
+            ("/api/train/forecast/stop", self.stop_forecast),
             ("/api/runs/{name}/pause", self.pause),
             ("/api/runs/{name}/continue", self.go_on),
             ("/api/runs/{name}/stop", self.stop),
@@ -81,7 +82,7 @@ class TrainRoutes:
     async def forecast(self, request: Request) -> Response:
         """Return what a training would take; a newer question of the same tab replaces the older one."""
         chosen, values = _form(await json_fields(request))
-        tab = request.headers.get(TAB_HEADER, "")[:80]
+        tab = _tab(request)
         recipe_file = await asyncio.to_thread(self._room.recipe_file, chosen, values, tab)
 
         async def work() -> Any:
@@ -99,6 +100,11 @@ class TrainRoutes:
         finally:
             for task in (asked, closed, left):
                 task.cancel()
+
+    async def stop_forecast(self, request: Request) -> Response:
+        """Stop the forecast of a tab."""
+        await self._forecasts.stop(_tab(request))
+        return packet_response(Packet({"stopped": True}))
 
     async def start(self, request: Request) -> Response:
         """Start a training in a process of its own, and return the name of its run."""
@@ -175,6 +181,10 @@ class TrainRoutes:
 def _name(request: Request) -> str:
     name: str = request.path_params["name"]
     return name
+
+
+def _tab(request: Request) -> str:
+    return request.headers.get(TAB_HEADER, "")[:80]
 
 
 def _form(fields: Fields) -> tuple[str, dict[str, Any]]:

@@ -89,7 +89,7 @@ class LiveRun:
 
     def listener(self, shown: Listener) -> Listener:
         """Return a listener that shows what `shown` does, and writes how far the training is."""
-        return _Written(shown, self)
+        return _ProgressWriter(shown, self)
 
     def stepped(self, progress: StepProgress) -> None:
         """Write how far the training is, where that is due."""
@@ -216,7 +216,7 @@ _ALIKE = (
 )
 
 
-class _Written:
+class _ProgressWriter:
     """Shows what another listener does, and writes how far the training is."""
 
     def __init__(self, shown: Listener, live: LiveRun) -> None:

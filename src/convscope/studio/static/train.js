@@ -1,0 +1,155 @@
+/** The Train room: the list of runs at the left; at the right a new training, one run, or several beside each other. */
+import { html, nothing, render } from "lit-html";
+import { createComparison } from "convscope/train_compare";
+import { shareDone } from "convscope/train_data";
+import { createForm } from "convscope/train_form";
+import { chip, createRun } from "convscope/train_run";
+import { TRAIN } from "convscope/train_strings";
+import { percent } from "convscope/units";
+
+const ALIVE_MS = 1500;
+const QUIET_MS = 4000;
+
+/**
+ * Show the Train room in an element.
+ * @param {HTMLElement} container
+ * @param {any} context the shell's: api, link, go, say, show, subscribe, explore
+ * @returns {{update: () => void, unmount: () => void}}
+ */
+export function mountTrain(container, context) {
+  /** @type {any[]} */
+  let runs = [];
+  /** @type {string[]} */
+  let leftOut = [];
+  let loaded = false;
+  let problem = "";
+  /** @type {Set<string>} */
+  let chosen = new Set();
+  /** @type {any} */
+  let form = null;
+  /** @type {any} */
+  let run = null;
+  /** @type {any} */
+  let comparison = null;
+  /** @type {any} */
+  let timer = 0;
+  let mounted = true;
+  let scheduled = false;
+
+  const here = () => mounted && context.link().room === "train";
+
+  function changed() {
+    if (scheduled) return;
+    scheduled = true;
+    queueMicrotask(() => {
+      scheduled = false;
+      if (here()) draw();
+    });
+  }
+
+  async function ask() {
+    clearTimeout(timer);
+    if (here() && !document.hidden) {
+      try {
+        const found = await context.api.request("/api/runs");
+        runs = found.runs;
+        leftOut = found.left_out;
+        loaded = true;
+        problem = "";
+      } catch (error) {
+        const { message, kind } = /** @type {any} */ (error);
+        problem = kind === "away" ? TRAIN.away : message;
+      }
+      changed();
+    }
+    if (mounted) timer = setTimeout(ask, runs.some((each) => each.alive) ? ALIVE_MS : QUIET_MS);
+  }
+
+  /** Open what the link says, and close what it says no more. */
+  function follow() {
+    const link = context.link();
+    const several = link.compare.length > 1 ? link.compare : [];
+    if (comparison && comparison.names.join("\n") !== several.join("\n")) {
+      comparison.close();
+      comparison = null;
+    }
+    if (several.length) comparison ??= createComparison({ context, names: several, changed });
+    const shown = several.length || link.new ? "" : link.run;
+    if (run && run.name !== shown) {
+      run.close();
+      run = null;
+    }
+    if (shown) run ??= createRun({ context, name: shown, changed });
+    if (!several.length && !shown && (link.new || (loaded && !runs.length))) form ??= createForm({ context, changed, started });
+  }
+
+  /** @param {string} name */
+  function started(name) {
+    context.go({ room: "train", run: name, new: false, compare: [] });
+    ask();
+  }
+
+  function draw() {
+    follow();
+    const link = context.link();
+    render(html`<div class="train">
+      <aside class="run-list" aria-label=${TRAIN.runs}>
+        <div class="row"><h2>${TRAIN.runs}</h2><span class="spread"></span>
+          <button class="primary" @click=${() => context.go({ room: "train", new: true, run: "", compare: [] })} aria-pressed=${String(link.new)}>${TRAIN.newTraining}</button></div>
+        ${problem ? html`<p class="problem small" role="alert">${problem}</p>` : nothing}
+        ${loaded && !runs.length ? html`<p class="muted small">${TRAIN.noRuns}</p>` : nothing}
+        <ul>${runs.map(row)}</ul>
+        ${runs.length > 1 ? html`<button @click=${() => context.go({ room: "train", compare: [...chosen], run: "", new: false })} ?disabled=${chosen.size < 2}>${TRAIN.compareRuns(chosen.size)}</button>` : nothing}
+        ${leftOut.length ? html`<p class="muted small">${TRAIN.leftOut(leftOut)}</p>` : nothing}
+      </aside>
+      <section class="train-main">${comparison ? comparison.view() : run ? run.view() : form && (link.new || !runs.length) ? form.view() : html`<p class="empty">${loaded ? TRAIN.chooseRun : TRAIN.loading}</p>`}</section>
+    </div>`, container);
+  }
+
+  /** @param {any} each */
+  function row(each) {
+    const link = context.link();
+    const share = each.alive ? shareDone(each) : null;
+    const current = link.run === each.name && !link.new && link.compare.length < 2;
+    return html`<li class="run-row" data-run=${each.name} data-state=${each.state} data-current=${String(current)}>
+      <input type="checkbox" aria-label=${TRAIN.choose(each.name)} .checked=${chosen.has(each.name)} @change=${() => choose(each.name)}>
+      <button class="link" aria-current=${current ? "true" : nothing} @click=${() => context.go({ room: "train", run: each.name, new: false, compare: [] })}>
+        <span class="run-name">${each.name}</span>
+        <span class="muted small">${[each.model, each.best_validation === null || each.best_validation === undefined ? "" : percent(each.best_validation)].filter(Boolean).join(" · ")}</span></button>
+      ${chip(each.state)}
+      ${share === null ? nothing : html`<progress max="1" .value=${share} aria-label=${TRAIN.run.progress}></progress>`}
+    </li>`;
+  }
+
+  /** @param {string} name */
+  function choose(name) {
+    chosen = new Set(chosen);
+    if (!chosen.delete(name)) chosen.add(name);
+    changed();
+  }
+
+  const visible = () => { if (!document.hidden) ask(); };
+  document.addEventListener("visibilitychange", visible);
+  const unsubscribe = context.subscribe(() => {
+    if (here()) changed();
+    else if (run) {
+      // Explore is shown: the stream of events is not needed meanwhile.
+      run.close();
+      run = null;
+    }
+  });
+  draw();
+  ask();
+
+  function unmount() {
+    mounted = false;
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", visible);
+    unsubscribe();
+    run?.close();
+    comparison?.close();
+    render(nothing, container);
+  }
+
+  return { update: changed, unmount };
+}
