@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convscope.arrays import FloatArray
+from convscope.arrays import Array
 from convscope.errors import DataError
 from convscope.files.regular import read_bytes, refused_as
 from convscope.studio.images import Uploads
@@ -86,7 +86,7 @@ class StudioRun:
         found: Mapping[str, Any] = self._header["prediction"]
         return found
 
-    def map(self, value: str, channel: int = 0) -> FloatArray:
+    def map(self, value: str, channel: int = 0) -> Array:
         """Return one channel of a value: float32, (rows, columns)."""
         asked = {"run": self._header["run"], "value": value, "channel": channel, "box": None}
         packet = self._studio.answer("values", asked)

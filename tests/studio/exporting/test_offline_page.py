@@ -115,10 +115,11 @@ def test_a_page_carries_the_selected_cell_down_to_the_pixels_and_every_layer() -
         assert ("cell", "r1", value, 1 if value == "conv2" else 0, 2, 2, 0) in kept.archive
     assert ("field", "r1", "conv2", 1, 2, 2) in kept.archive
     assert ("values", "r1", "conv2", 1) in kept.archive
-    assert ("reach", "net", "input", "forward", 0) in kept.archive
+    assert ("reach", "net", "input", "forward", None) in kept.archive
     for value in SHAPES:
         assert ("maps", "r1", value, "energy", 0) in kept.archive
-        assert ("reach", "net", value, "backward", 1 if value == "conv2" else 0) in kept.archive
+        assert ("reach", "net", value, "backward", None) in kept.archive
+    assert ("reach", "net", "conv2", "backward", 1) in kept.archive
     assert any("36 cells of conv2" in line for line in kept.contains)
 
 

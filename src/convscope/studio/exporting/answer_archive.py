@@ -17,7 +17,7 @@ from convscope.studio.protocol import Packet, json_bytes
 GZIP = 16 + zlib.MAX_WBITS
 LEVEL = 6
 
-Question: TypeAlias = Sequence[str | int | None]
+AnswerKey: TypeAlias = Sequence[str | int | None]
 """An operation of the protocol and its values, in a fixed order: ("maps", run, value, order, page)."""
 
 
@@ -47,8 +47,8 @@ class AnswerArchive:
         """Return the compressed bytes of all blocks so far, without the index."""
         return sum(map(len, self._blocks)) + len(self._open)
 
-    def __contains__(self, question: Question) -> bool:
-        return key_of(question) in self._index
+    def __contains__(self, key: AnswerKey) -> bool:
+        return key_of(key) in self._index
 
     def __len__(self) -> int:
         return len(self._index)
@@ -61,9 +61,9 @@ class AnswerArchive:
         self._open = bytearray()
         self._length = 0
 
-    def add(self, question: Question, answer: Packet, *, room: int | None = None) -> bool:
+    def add(self, key: AnswerKey, answer: Packet, *, room: int | None = None) -> bool:
         """Add an answer to the open block, unless it takes more than `room` compressed bytes; say whether it is in."""
-        if question in self:
+        if key in self:
             return True
         data = answer.encoded()
         packer = self._packer.copy()
@@ -73,7 +73,7 @@ class AnswerArchive:
             return False
         self._packer = packer
         self._open += packed
-        self._index[key_of(question)] = (answer.type, len(self._blocks), self._length, len(data))
+        self._index[key_of(key)] = (answer.type, len(self._blocks), self._length, len(data))
         self._length += len(data)
         return True
 
@@ -91,10 +91,10 @@ class AnswerArchive:
         return [len(block) for block in blocks], b"".join(blocks)
 
 
-def key_of(question: Question) -> str:
-    """Return a question as the index writes it, as JSON.stringify does of the same list.
+def key_of(key: AnswerKey) -> str:
+    """Return the key of an answer as the index writes it, as JSON.stringify does of the same list.
 
     >>> key_of(("maps", "r1", "layer1:relu#2", None, 0))
     '["maps","r1","layer1:relu#2",null,0]'
     """
-    return json.dumps(in_json(list(question)), ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(in_json(list(key)), ensure_ascii=False, separators=(",", ":"))

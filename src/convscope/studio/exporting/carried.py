@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from convscope.errors import ConvscopeError
-from convscope.studio.exporting.answer_archive import AnswerArchive, Question
-from convscope.studio.exporting.worked_cells import Place, largest_operands, neighbours
+from convscope.studio.exporting.answer_archive import AnswerArchive, AnswerKey
+from convscope.studio.exporting.worked_cells import CellPlace, largest_operands, neighbours
 from convscope.studio.protocol import Ask, Packet, StoppedWorkError, joined
 from convscope.studio.state import PageState
 
@@ -59,6 +59,7 @@ class Carrying:
         self._pictures: list[dict[str, Any]] = []
         self._models: list[dict[str, Any]] = []
         self._images: dict[str, dict[str, Any]] = {}
+        self._agreeing: list[str] = []  # values whose channels all have the same fields
 
     def all_of_it(self) -> Carried:
         """Return what the page carries: of a second model beside the first, what is shown of it."""
@@ -77,6 +78,7 @@ class Carrying:
             self._others(run, units)
         archive.describe("runs", self._runs)
         archive.describe("pictures", self._pictures)
+        archive.describe("agreeing", self._agreeing)
         archive.describe("session", self._session())
         self._say_what_is_missing()
         return self.carried
@@ -89,7 +91,7 @@ class Carrying:
         graph = self._kept(("graph", model), "graph", {"model": model}).header
         changes = list(state.interventions)
         named = {"image": state.image, "model": model, "interventions": changes}
-        picture: Question = ("image_png", state.image, model)
+        picture: AnswerKey = ("image_png", state.image, model)
         self._kept(picture, "image_png", named)
         self._pictures.append({"image": state.image, "model": model})
         asked = {"model": model, "image": state.image, "interventions": changes}
@@ -122,11 +124,11 @@ class Carrying:
         asked = {"run": run, "value": value, "channel": channel, "box": box}
         self._tried(("values", run, value, channel), "values", asked)
         self._reach(value, "backward", channel)
-        self._reach(INPUT, "forward", 0)
+        self._reach(INPUT, "forward")
         self._reach(value, "forward", channel)
         if state.at is None:
             return
-        cell = Place(value, channel, *state.at)
+        cell = CellPlace(value, channel, *state.at)
         archive.begin()
         self._mask(run, cell)
         archive.begin()
@@ -155,18 +157,18 @@ class Carrying:
         state = self.state
         asked = {"run": run, "method": state.attribution, "class": state.target, "layer": None, "checks": True}
         self.carried.archive.begin()
-        question: Question = ("attribution", run, state.attribution, state.target)
-        if self._tried(question, "attribution", asked) is not None:
+        key: AnswerKey = ("attribution", run, state.attribution, state.target)
+        if self._tried(key, "attribution", asked) is not None:
             self.carried.contains.append(f"the attribution {state.attribution}, with its checks")
 
     # What is there as far as there is room.
 
-    def _cells(self, run: str, first: Place, size: tuple[int, int]) -> None:
+    def _cells(self, run: str, first: CellPlace, size: tuple[int, int]) -> None:
         """Carry worked cells: a way from the first one down to the pixels, then those around it, then operands."""
-        found: dict[Place, list[Place]] = {}
+        found: dict[CellPlace, list[CellPlace]] = {}
         room, start = self._left(CELLS_SHARE), self.carried.archive.size
 
-        def worked(place: Place, limit: int | None) -> bool:
+        def worked(place: CellPlace, limit: int | None) -> bool:
             answer = self._tried(
                 ("cell", run, *place, 0),
                 "cell",
@@ -177,7 +179,7 @@ class Carrying:
                 found[place] = list(largest_operands(answer.header, TOP_OPERANDS))
             return answer is not None
 
-        place: Place | None = first
+        place: CellPlace | None = first
         steps = 0
         while place is not None and place not in found and worked(place, None):
             steps += 1
@@ -195,7 +197,7 @@ class Carrying:
             "pixels, those around it, and their largest operands"
         )
 
-    def _mask(self, run: str, place: Place, *, room: int | None = None) -> bool:
+    def _mask(self, run: str, place: CellPlace, *, room: int | None = None) -> bool:
         if room is not None and self._is_late(0.7):
             return False
         asked = {"run": run, "value": place.value, "c": place.channel, "at": [place.row, place.column]}
@@ -212,7 +214,7 @@ class Carrying:
         room, start, reached = self._left(REACH_SHARE), archive.size, 0
         for unit in near:
             if self._is_late(0.85) or not self._reach(
-                str(unit["value"]), "backward", 0, room=room - (archive.size - start)
+                str(unit["value"]), "backward", room=room - (archive.size - start)
             ):
                 break
             reached += 1
@@ -235,10 +237,22 @@ class Carrying:
         asked = {"run": run, "value": value, "order": order, "page": page, "size": size}
         return self._tried(("maps", run, value, order, page), "maps", asked, room=room)
 
-    def _reach(self, value: str, direction: str, channel: int, *, model: str = "", room: int | None = None) -> bool:
+    def _reach(self, value: str, direction: str, channel: int = 0, *, model: str = "", room: int | None = None) -> bool:
+        """Carry the tables of a value: one for all channels where these agree, else that of one channel."""
         model = model or self.state.model
-        asked = {"model": model, "value": value, "channel": channel, "direction": direction}
-        return self._tried(("reach", model, value, direction, channel), "reach", asked, room=room) is not None
+        start = self.carried.archive.size
+        for asked_channel in (None, channel):
+            asked = {"model": model, "value": value, "channel": asked_channel, "direction": direction}
+            left = None if room is None else room - (self.carried.archive.size - start)
+            answer = self._tried(("reach", model, value, direction, asked_channel), "reach", asked, room=left)
+            if answer is None:
+                return False
+            if answer.header.get("channels_agree", False):
+                self._agreeing.append(value)
+                break
+            if direction == "forward" or value != self.state.value:
+                break
+        return True
 
     def _answer(self, operation: str, values: Mapping[str, Any]) -> Packet:
         """Return the answer to a question; of an attribution its parts, as the page reads them when it has ended."""
@@ -250,13 +264,13 @@ class Carrying:
             return answer
         return joined([*parts, answer], done=True, error=None, next=len(parts))
 
-    def _kept(self, question: Question, operation: str, values: Mapping[str, Any]) -> Packet:
+    def _kept(self, key: AnswerKey, operation: str, values: Mapping[str, Any]) -> Packet:
         answer = self._answer(operation, values)
-        self.carried.archive.add(question, answer)
+        self.carried.archive.add(key, answer)
         return answer
 
     def _tried(
-        self, question: Question, operation: str, values: Mapping[str, Any], *, room: int | None = None
+        self, key: AnswerKey, operation: str, values: Mapping[str, Any], *, room: int | None = None
     ) -> Packet | None:
         """Return an answer that is carried, or None where there is none or no room for it."""
         if room is not None and room <= 0:
@@ -270,7 +284,7 @@ class Carrying:
             if len(self.carried.missing) < 8:
                 self.carried.missing.append(said)
             return None
-        return answer if self.carried.archive.add(question, answer, room=room) else None
+        return answer if self.carried.archive.add(key, answer, room=room) else None
 
     def _left(self, share: float) -> int:
         """Return a share of the compressed bytes that are left."""
@@ -306,12 +320,12 @@ def _map_shape(unit: Mapping[str, Any]) -> tuple[int, int, int]:
     return shape[0], *((shape[1], math.prod(shape[2:])) if len(shape) > 1 else (1, 1))
 
 
-def _nearest(cell: Place, height: int, width: int) -> Iterator[Place]:
+def _nearest(cell: CellPlace, height: int, width: int) -> Iterator[CellPlace]:
     """Yield the other cells of a map, the nearest first."""
     rows, columns = range(height), range(width)
     others = [(row, column) for row in rows for column in columns if (row, column) != (cell.row, cell.column)]
     others.sort(key=lambda at: ((at[0] - cell.row) ** 2 + (at[1] - cell.column) ** 2, at))
-    yield from (Place(cell.value, cell.channel, row, column) for row, column in others)
+    yield from (CellPlace(cell.value, cell.channel, row, column) for row, column in others)
 
 
 def _counted(count: int, noun: str) -> str:

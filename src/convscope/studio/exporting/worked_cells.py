@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-_NO_CELLS = frozenset({"input", "weight", "bias"})  # operands that no arithmetic is behind
+_NO_CELLS = frozenset({"weight", "bias"})  # operands that are no numbers of a value
 
 
-class Place(NamedTuple):
+class CellPlace(NamedTuple):
     """One number of a run: a cell of a value."""
 
     value: str
@@ -18,34 +18,34 @@ class Place(NamedTuple):
     column: int
 
 
-def largest_operands(worked: Mapping[str, Any], count: int) -> Iterator[Place]:
-    """Yield the cells that contribute most to a worked number, the largest product first; never pixels or weights.
+def largest_operands(worked: Mapping[str, Any], count: int) -> Iterator[CellPlace]:
+    """Yield the cells that contribute most to a worked number, the largest product first; never weights.
 
     >>> terms = [
     ...     {"operand": {"value": "relu1", "c": 2, "at": [0, 1]}, "product": -3.0},
-    ...     {"operand": {"value": "input", "c": 0, "at": [5, 5]}, "product": 9.0},
+    ...     {"operand": {"value": "weight", "c": 0, "at": [5, 5]}, "product": 9.0},
     ...     {"operand": {"value": "relu1", "c": 0, "at": [0, 2]}, "product": 0.5},
     ... ]
     >>> list(largest_operands({"terms": terms}, 1))
-    [Place(value='relu1', channel=2, row=0, column=1)]
+    [CellPlace(value='relu1', channel=2, row=0, column=1)]
     """
     terms = list(_terms(worked))
     terms.sort(key=lambda term: -_size(term))
-    found: dict[Place, None] = {}
+    found: dict[CellPlace, None] = {}
     for term in terms:
         operand = term.get("operand")
         if operand and operand.get("value") not in _NO_CELLS:
             row, column = [*(operand.get("at") or ()), 0, 0][:2]
-            found.setdefault(Place(str(operand["value"]), int(operand.get("c") or 0), int(row), int(column)))
+            found.setdefault(CellPlace(str(operand["value"]), int(operand.get("c") or 0), int(row), int(column)))
             if len(found) == count:
                 break
     yield from found
 
 
-def neighbours(cell: Place, height: int, width: int) -> Iterator[Place]:
+def neighbours(cell: CellPlace, height: int, width: int) -> Iterator[CellPlace]:
     """Yield the cells beside a cell, then those at its corners, within a map of this size.
 
-    >>> [(place.row, place.column) for place in neighbours(Place("conv1", 0, 0, 1), 2, 2)]
+    >>> [(place.row, place.column) for place in neighbours(CellPlace("conv1", 0, 0, 1), 2, 2)]
     [(1, 1), (0, 0), (1, 0)]
     """
     for down, right in ((-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1)):

@@ -9,6 +9,9 @@ import { decode, encode } from "convscope/packet";
 const about = JSON.parse(document.getElementById("offline-page")?.textContent || "{}");
 const starts = (about.blocks || []).reduce((found, length) => [...found, found.at(-1) + length], [0]);
 
+/** Names a tab to a server; there is none. */
+export const TAB = "offline";
+
 /** @type {Uint8Array | null} */
 let packed = null;
 /** @type {Map<number, Promise<Uint8Array>>} */
@@ -78,12 +81,12 @@ export function listen(path, handlers) {
  */
 function questionOf(method, parts, query, asked, known) {
   const [noun, first, part, value] = parts;
-  const number = (name, otherwise = 0) => (query.has(name) ? Number(query.get(name)) : otherwise);
+  const number = (/** @type {string} */ name, otherwise = /** @type {number|null} */ (0)) => (query.has(name) ? Number(query.get(name)) : otherwise);
   const cell = () => [number("c"), ...(query.get("at") || "0,0").split(",").map(Number)];
   if (noun === "session") return { ...known.session, version: about.version, offline: about };
   if (noun === "graph") return ["graph", first];
   if (noun === "image" && method === "GET") return ["image_png", first, query.get("model") || known.pictures[0].model];
-  if (noun === "reach") return ["reach", first, part, query.get("direction") || "backward", number("channel")];
+  if (noun === "reach") return ["reach", first, part, query.get("direction") || "backward", number("channel", null)];
   if (noun !== "run") return null;
   if (part === undefined) {
     const run = known.runs.findIndex((one) => same(one, { interventions: [], ...asked }));
@@ -106,11 +109,11 @@ function questionOf(method, parts, query, asked, known) {
   }
 }
 
-/** Return where the answer to a question is: fields of a value are those of its first channel where all share them. */
+/** Return where an answer is. Fields that all channels share are kept once, under no channel. */
 function placeOf(question, known) {
   const found = known.answers[JSON.stringify(question)];
-  if (found !== undefined || question[0] !== "reach") return found;
-  return known.shared.includes(question[2]) ? known.answers[JSON.stringify([...question.slice(0, 4), 0])] : undefined;
+  if (found !== undefined || question[0] !== "reach" || question[4] === null) return found;
+  return known.agreeing.includes(question[2]) ? known.answers[JSON.stringify([...question.slice(0, 4), null])] : undefined;
 }
 
 function wordsFor(question) {

@@ -1,0 +1,98 @@
+"""A state as Python and as commands: names that exist, quoted for where they go, and no path that was not named."""
+
+from __future__ import annotations
+
+import ast
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from convscope.cli.main import LazyGroup, cli
+from convscope.studio.exporting.copy_as import as_command, as_python
+from convscope.studio.models import Openable
+from convscope.studio.state import PageState, format_state, parse_state
+
+HOSTILE = "a'b\"; rm -rf ~ #\n<img onerror>"
+GIVEN = Openable(runs=Path("/home/me/runs"), given=HOSTILE, image="my photo.jpg", input_text="3x64x64", trust_code=True)
+PLAIN = Openable(runs=Path("/home/me/runs"))
+STATES = (
+    PageState(model="resnet18", image="sample:3", value="layer1.0:relu#2", channel=3, at=(4, 5)),
+    PageState(model="given", image="given", value=HOSTILE, channel=3, at=(4, 5), attribution="gradcam", target=7),
+    PageState(model="run:digits@step-40", image="upload:0123456789abcdef", value="c1"),
+    PageState(
+        model="run:a b",
+        image="run:a b/7",
+        other="resnet50",
+        interventions=(
+            {"op": "shift", "dy": 3, "dx": -2},
+            {"op": "kernel", "module": HOSTILE, "out": 1, "in": 0, "weights": [[0.5, 1.0]]},
+        ),
+    ),
+    PageState(room="train", run="digits"),
+    PageState(),
+)
+
+
+@pytest.mark.parametrize("openable", [GIVEN, PLAIN], ids=["given", "plain"])
+@pytest.mark.parametrize("state", STATES, ids=range(len(STATES)))
+def test_the_commands_are_typed_as_they_are(state: PageState, openable: Openable) -> None:
+    assert isinstance(cli, LazyGroup)
+    for line in as_command(state, openable).split("\n"):
+        # $'...' is the shell's own way to write a line break.
+        words = subprocess.run(
+            ["bash", "-c", f'printf "%s\\0" {line}'], capture_output=True, text=True, check=True
+        ).stdout.split("\0")[:-1]
+        assert words[0] == "convscope"
+        command = cli.get_command(click.Context(cli), words[1])
+        assert command is not None
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known
+        if words[1] == "studio":
+            opened, notes = parse_state(words[words.index("--state") + 1])
+            assert not notes
+            assert opened.interventions == state.interventions and opened.value == state.value
+
+
+@pytest.mark.parametrize("openable", [GIVEN, PLAIN], ids=["given", "plain"])
+@pytest.mark.parametrize("state", STATES, ids=range(len(STATES)))
+def test_the_python_is_python_with_the_state_in_it(state: PageState, openable: Openable) -> None:
+    tree = ast.parse(as_python(state, openable))
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    assert "/home/me/runs" not in texts
+    if state.room == "explore" and state.model:
+        assert state.model in texts
+        assert not state.value or state.value in texts
+        assert (openable.given or state.model) in texts
+
+
+def test_a_changed_state_has_no_command_that_leaves_the_change_out() -> None:
+    state = PageState(
+        model="given", image="given", value="c1", channel=0, at=(0, 0), interventions=STATES[3].interventions
+    )
+    assert [shlex.split(line)[1] for line in as_command(state, Openable(runs=Path("runs"), given="lenet5", image="a")).split("\n")] == [
+        "studio", "field",
+    ]  # fmt: skip
+
+
+def test_an_upload_is_named_by_its_file() -> None:
+    words = shlex.split(as_command(STATES[2], PLAIN).split("\n")[0])
+    assert words[words.index("--image") + 1] == "FILE"
+    assert "i=given" in words[-1] and "upload" not in words[-1]
+    assert 'add_image("FILE")' in as_python(STATES[2], PLAIN)
+
+
+def test_writing_a_state_imports_no_torch() -> None:
+    code = (
+        "import sys; import convscope.studio.exporting.offline_page, convscope.studio.exporting.copy_as; "
+        "import convscope.studio.from_python; sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_link_survives_the_command() -> None:
+    line = as_command(STATES[0], PLAIN).split("\n")[0]
+    assert shlex.split(line)[-1] == format_state(STATES[0])
