@@ -73,9 +73,8 @@ def test_a_changed_state_has_no_command_that_leaves_the_change_out() -> None:
     state = PageState(
         model="given", image="given", value="c1", channel=0, at=(0, 0), interventions=STATES[3].interventions
     )
-    assert [shlex.split(line)[1] for line in as_command(state, Openable(runs=Path("runs"), given="lenet5", image="a")).split("\n")] == [
-        "studio", "field",
-    ]  # fmt: skip
+    lines = as_command(state, Openable(runs=Path("runs"), given="lenet5", image="a")).split("\n")
+    assert [shlex.split(line)[1] for line in lines] == ["studio", "field"]
 
 
 def test_an_upload_is_named_by_its_file() -> None:

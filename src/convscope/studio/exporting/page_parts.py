@@ -20,6 +20,7 @@ from urllib.parse import quote
 from convscope.files.checked import parse_json
 from convscope.studio.protocol import StudioError
 
+OF_TRAIN = frozenset({"train.css", "uplot.css"})  # styles of a room that is not in an offline page
 TRANSPORT = "convscope/transport"  # the module that asks the server; `offline.js` replaces it
 _IMPORTED = re.compile(r"""(?:\bfrom|\bimport)\s*["']([^"'\n]+)["']""")
 _MAP = re.compile(r'<script\b[^>]*type="importmap"[^>]*>(.*?)</script>', re.DOTALL)
@@ -108,7 +109,7 @@ def parts_of(files: Mapping[str, bytes]) -> PageParts:
     sheets = [
         _text(files, _file_name(found[1]))
         for link in _LINK.findall(markup)
-        if 'rel="stylesheet"' in link and (found := _HREF.search(link))
+        if 'rel="stylesheet"' in link and (found := _HREF.search(link)) and _file_name(found[1]) not in OF_TRAIN
     ]
     modules: dict[str, str] = {}
     wanted = [entry]
