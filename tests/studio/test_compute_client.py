@@ -84,7 +84,7 @@ def test_a_model_that_hangs_is_ended_after_the_deadline(tmp_path: Path) -> None:
         await until_ready(compute)
         hanging = await page.get("/api/graph/vgg13")
         assert hanging.status_code == 500
-        assert "0.5 s" in hanging.json()["error"] and "--deadline" in hanging.json()["error"]
+        assert "0.5 s" in hanging.json()["error"] and "longer deadline" in hanging.json()["error"]
         assert (await page.get("/api/graph/lenet5")).status_code == 200
 
     story(tmp_path, tell, deadline=0.5)

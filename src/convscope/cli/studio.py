@@ -74,6 +74,8 @@ def command(
     of_model = (("--input", input_text), ("--model", code), ("--trust-code", trust_code))
     if model is None and (given := [name for name, is_there in of_model if is_there]):
         raise click.UsageError(f"{given[0]} is about MODEL: name one")
+    if (code or trust_code) and not Path(str(model)).is_dir():
+        raise click.UsageError(f"{model} is no run: --model and --trust-code are for a run of own code")
     if runs.exists() and not runs.is_dir():
         raise click.UsageError(f"--runs {runs} is a file: give a folder")
     from convscope.studio.models import Openable, require_openable

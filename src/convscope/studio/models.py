@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from convscope.data.image_item import is_digit
-from convscope.errors import CaptureError, ConvscopeError, DataError, did_you_mean
+from convscope.errors import CaptureError, DataError, did_you_mean
 from convscope.files.regular import open_regular, refused_as
 from convscope.nets import catalogue
 from convscope.nets.entry import TIMM
@@ -99,8 +99,6 @@ def require_openable(openable: Openable) -> None:
     if openable.image and not is_digit(openable.image):
         with refused_as(DataError, openable.image), open_regular(openable.image):
             pass
-    if (openable.code or openable.trust_code) and not path.is_dir():
-        raise ConvscopeError(f"{name} is no run: --model and --trust-code are for a run of own code")
     if not name or name.startswith(TIMM):
         return
     if names_checkpoint(path) or path.is_dir():

@@ -266,7 +266,7 @@ class ComputeClient:
                 elif now > question.alive + self._openable.deadline:
                     why = (
                         f"no step of it ended in {self._openable.deadline:g} s, so the compute process was ended: "
-                        "it may never end; --deadline allows more"
+                        "it may never end; a studio that is started with a longer deadline allows more"
                     )
                 else:
                     continue

@@ -110,7 +110,7 @@ def listen(host: str, port: int) -> socket.socket:
                 host or None, number, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
         except (socket.gaierror, UnicodeError):
-            raise ConvscopeError(f"--host {host!r} is no address: give one of this machine, as 127.0.0.1") from None
+            raise ConvscopeError(f"{host!r} is no address: give one of this machine, as 127.0.0.1") from None
         listening = socket.socket(family, kind, protocol)
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -123,7 +123,7 @@ def listen(host: str, port: int) -> socket.socket:
             raise ConvscopeError(f"{host}:{number} can't be listened to: {error.strerror}") from None
         listening.set_inheritable(False)
         return listening
-    raise ConvscopeError(f"no port from {port} to {last - 1} is free: give another with --port")
+    raise ConvscopeError(f"no port from {port} to {last - 1} is free: give another")
 
 
 def _is_answered(host: str, port: int) -> bool:
