@@ -80,6 +80,8 @@ export class Chart {
       this.plot = new uPlot(this.settings(names), /** @type {any} */ (data), this.plotted);
     } else this.plot.setData(/** @type {any} */ (data));
     this.names = names;
+    // Beside the names stand the newest numbers until a cursor is on the chart.
+    if (this.plot && (this.plot.cursor.left ?? -1) < 0) this.plot.setLegend({ idx: data[0].length - 1 });
     this.tell();
   }
 

@@ -20,6 +20,11 @@ from convscope.studio.protocol import StudioError
 LEFT_OUT = ("data", "image_folder")
 # Settings whose values the page chooses from a list of ours.
 MODEL, WEIGHTS = "model", "weights"
+# What these do here, where they can't be what the command line takes.
+HELP = {
+    MODEL: "a network of the catalogue, or auto: by image size",
+    WEIGHTS: "start from the weights of a run; what does not fit is listed",
+}
 LONGEST_TEXT = 500
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "text"}
 PRESETS = {
@@ -51,7 +56,7 @@ def recipe_fields() -> list[dict[str, Any]]:
                 "auto": AUTO in kind.words or item.default == AUTO,
                 "default": item.default,
                 "limits": {name: item.metadata[name] for name in ("at_least", "below", "at_most")},
-                "help": item.metadata["help"],
+                "help": HELP.get(item.name, item.metadata["help"]),
                 "choices": list(words),
                 "advanced": item.metadata["advanced"],
             }
