@@ -11,7 +11,7 @@ import tempfile
 import wave
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,6 +40,7 @@ from convscope.runs.atomic_files import MANIFEST
 from convscope.runs.checkpoint import PLAN, STATE, TENSORS, load_checkpoint, load_optimizer, load_plan, save_plan
 from convscope.runs.events import EpochRow, event_line, read_event, read_status
 from convscope.runs.layer_norms import NormSample, norm_line, read_norms
+from convscope.runs.live_files import LiveProgress
 from convscope.runs.model_spec import ModelSpec, read_spec
 from convscope.runs.progress import RunProgress
 from convscope.runs.run_directory import Run
@@ -247,7 +248,7 @@ def _first_shard() -> bytes:
 
 
 def _records() -> list[bytes]:
-    """The JSON files of a run: model.json, status.json, lines of events.jsonl and norms.jsonl, ablation.json."""
+    """The JSON files of a run: model.json, status.json, scores.json, ablation.json, those of live/, lines of others."""
     spec = ModelSpec(
         name="lenet5",
         options={},
@@ -264,8 +265,16 @@ def _records() -> list[bytes]:
         "costs": {"baseline": {"parameters": 3, "macs": 9}, "dropout": {"parameters": 3, "macs": None}},
     }  # fmt: skip
     norms = NormSample(step=20, epoch=0.5, outputs={"conv": 1.0}, gradients={"conv": None})
+    live = LiveProgress(
+        time=1.0, phase="training", epoch=1, epochs=2, batch=1, batches=2, step=1, steps=4, loss=None, accuracy=0.5,
+        learning_rate=0.1, images_per_second=9.0, seconds_left=1.0,
+    )  # fmt: skip
+    score = {"name": "a", "images": 3, "precision": None, "recall": 0.5, "f1": 0.5}
+    whole = {"split": "test", "images": 3, "accuracy_top1": 0.5, "loss": 1.0, "macro_f1": 0.5}
+    scores = {"format": 1, **whole, "per_class": [score]}
     return [json.dumps(spec.to_dict()).encode(), json.dumps(status).encode(), event_line(ROW, time=1.0).encode(),
-            json.dumps(plan).encode(), norm_line(norms).encode()]  # fmt: skip
+            json.dumps(plan).encode(), norm_line(norms).encode(), json.dumps(asdict(live)).encode(),
+            json.dumps(scores).encode()]  # fmt: skip
 
 
 def _read_records(folder: Path, data: bytes) -> object:
@@ -275,7 +284,13 @@ def _read_records(folder: Path, data: bytes) -> object:
     read_event(data.decode("utf-8", "replace"))
     read_status(folder / "status.json")
     read_norms(data.decode("utf-8", "replace"))
-    for read in (lambda: read_spec(folder / "model.json").build(check=False), lambda: read_plan(Run(folder))):
+    run = Run(folder)
+    run.live.folder.mkdir(exist_ok=True)
+    for path in (run.scores_path, run.live.progress_path):
+        path.write_bytes(data)
+    run.live.read_progress()
+    reads = (lambda: read_spec(folder / "model.json").build(check=False), lambda: read_plan(run), run.scores)
+    for read in reads:
         try:
             read()
         except RunError:
