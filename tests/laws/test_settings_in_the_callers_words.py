@@ -19,8 +19,8 @@ SOURCE = Path(convscope.__file__).parent
 OPTION = re.compile(r"(?<![\w-])--[a-z]")
 # Of programs that are only commands: torchrun, pip; and the custom properties of a stylesheet.
 OTHERS = re.compile(r"torchrun |pip install |--cs-")
-# The figures of the lecture notes are shown by commands to type, whole ones; the studio writes a state as commands.
-COMMANDS_TO_TYPE = ("claims/sets", "studio/exporting/copy_as.py")
+# The figures of the lecture notes are shown by commands to type, whole ones; the studio writes some, and starts some.
+COMMANDS_TO_TYPE = ("claims/sets", "studio/exporting/copy_as.py", "studio/trainings/")
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:

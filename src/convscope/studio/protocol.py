@@ -73,6 +73,20 @@ never wait for a forward pass, an attribution or a model that is being opened. T
     export       {state}: the fragment of the page's link
 """
 
+SLOW_ORDERS = frozenset({"contribution", "gradient"})
+"""Orders of feature maps that take forward or backward passes."""
+
+
+def lane_of(operation: str, values: Mapping[str, Any]) -> AskLane:
+    """Return which thread answers a question: maps in an order that needs passes of the network are slow.
+
+    >>> lane_of("maps", {"order": "energy"}), lane_of("maps", {"order": "gradient"})
+    ('fast', 'slow')
+    """
+    slow = operation == "maps" and values.get("order") in SLOW_ORDERS
+    return "slow" if slow else OPERATIONS[operation]
+
+
 NEWEST_WINS: dict[str, tuple[str, ...]] = {
     "run": ("model",),
     "field": ("run",),

@@ -25,11 +25,11 @@ from typing import Any, BinaryIO, Literal
 from convscope.studio.models import Openable
 from convscope.studio.protocol import (
     NEWEST_WINS,
-    OPERATIONS,
     AskLane,
     StoppedWorkError,
     StudioError,
     StudioErrorKind,
+    lane_of,
     read_frame,
     write_frame,
 )
@@ -72,7 +72,7 @@ class Question:
     @property
     def lane(self) -> AskLane:
         """The thread that answers it."""
-        return OPERATIONS[self.operation]
+        return lane_of(self.operation, self.values)
 
     def is_replaced_by(self, newer: Question) -> bool:
         """Return whether nothing waits for this question any more, now that there is a newer one of the same tab."""

@@ -29,13 +29,13 @@ from convscope.errors import ConvscopeError
 from convscope.files.regular import UnreadableError
 from convscope.studio.models import Openable
 from convscope.studio.protocol import (
-    OPERATIONS,
     Ask,
     AskHandler,
     AskLane,
     Packet,
     StoppedWorkError,
     StudioError,
+    lane_of,
     read_frame,
     write_frame,
 )
@@ -79,7 +79,7 @@ class Answerer:
                 if "stop" in envelope:
                     self._stopped.update(envelope["stop"])
                 else:
-                    lane = self._lanes[OPERATIONS[envelope["operation"]]]
+                    lane = self._lanes[lane_of(envelope["operation"], envelope["values"])]
                     lane.put((envelope["id"], envelope["operation"], envelope["values"], body))
         except EOFError:
             return
