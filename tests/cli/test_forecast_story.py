@@ -42,6 +42,25 @@ def test_a_forecast_is_said_before_the_first_epoch_and_kept(
     assert "<h2>Time</h2>" in page and "before the first step" in page and "than forecast" in page
 
 
+def test_the_forecast_alone_trains_nothing(
+    tmp_path: Path, places: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planned_time, "measured_costs", lambda *given, **parts: CHEAP)
+    words = ("train", "digits", "--model", "lenet5", "--epochs", "3", "--autotune", "rules", "--forecast", *places)
+    code, out, _ = run_command(capsys, *words)
+    assert code == 0 and out.splitlines()[1] == "lenet5: 61,706 parameters, 3 epochs, 135 steps of 32 images"
+    assert out.splitlines()[2].startswith("forecast: about ")
+    code, out, err = run_command(capsys, *words, "--json")
+    found = json.loads(out)
+    assert code == 0 and not err and not (tmp_path / "runs").exists()
+    assert (found["epochs"], found["steps"], found["images"]["train"]) == (3, 135, 1439)
+    assert found["forecast"]["steps"] == pytest.approx(135 * 0.02) and found["recipe"]["data"] == "digits"
+    assert any(line.startswith("batch size 32: ") or "batch size 32" in line for line in found["reasons"])
+    for other in ("--resume", "--ensemble"):
+        refused = run_command(capsys, "train", *(("digits",) if other == "--ensemble" else ()), other, "2", "--forecast")
+        assert refused[0] == 2 and refused[2].startswith(f"convscope: --forecast and {other}: only the training of one")
+
+
 def test_a_long_training_says_what_would_be_faster(
     places: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,8 +155,9 @@ class Launches:
         end_all(launch.process.pid)
 
     def close(self) -> None:
-        """Remove what was written for the processes; those that run go on."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Remove what was written for the processes; those that run go on, and one that begins reads its recipe yet."""
+        if not any(launch.alive and not launch.has_run for launch in self.all()):
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _free_name(self, name: str) -> str:
         """Return the name, or with a number after it, that neither a folder nor a training has."""

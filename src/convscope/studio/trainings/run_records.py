@@ -26,7 +26,7 @@ from convscope.studio.trainings.run_events import EventPlace
 from convscope.studio.trainings.run_state import RunState
 from convscope.studio.trainings.run_table import log_tail, text_of
 
-Found = TypeVar("Found")
+ReadValue = TypeVar("ReadValue")
 
 # Of one run: norm samples that the page gets, layers of each, and rows of the table of epochs.
 MOST_SAMPLES, MOST_LAYERS, MOST_ROWS = 200, 24, 20_000
@@ -34,13 +34,13 @@ MOST_CLASSES = 2_000
 LARGEST_STATE = 2**24
 
 
-class Notes:
+class DamageNotes:
     """What could not be read of a run, a line each."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def read(self, read: Callable[[], Found], otherwise: Found) -> Found:
+    def read(self, read: Callable[[], ReadValue], otherwise: ReadValue) -> ReadValue:
         """Return what `read` returns; where it fails, note the reason and return the other value."""
         try:
             return read()
@@ -51,7 +51,7 @@ class Notes:
 
 def summary_of(run: Run, state: RunState) -> dict[str, Any]:
     """Return the row of a run in the list."""
-    notes = Notes()
+    notes = DamageNotes()
     rows = notes.read(lambda: read_metrics(text_of(run, run.metrics_path)), ())
     spec = notes.read(run.spec, None)
     best = max((row for row in rows if row.val_accuracy is not None), key=_by_validation, default=None)
@@ -72,7 +72,7 @@ def summary_of(run: Run, state: RunState) -> dict[str, Any]:
 
 def record_of(run: Run, state: RunState) -> dict[str, Any]:
     """Return all that the page shows of a run; `events` is the id from which on its stream of events is new."""
-    notes = Notes()
+    notes = DamageNotes()
     # Before what is read: what is written meanwhile comes again, and replaces the same.
     place = EventPlace.end_of(run)
     rows = notes.read(lambda: read_metrics(text_of(run, run.metrics_path)), ())
