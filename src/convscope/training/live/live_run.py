@@ -76,15 +76,14 @@ class LiveRun:
     def between_steps(self, step: int) -> float:
         """Do what is due before step `step`, counted from 0, and return the seconds for which the training waited."""
         now = self._clock()
-        waited = 0.0
-        if now - self._looked >= LOOK_EVERY:
-            self._looked = now
-            if self._files.is_asked("stop"):
-                self._stop()
-            elif self._pausable and self._files.is_asked("pause"):
-                waited = self._wait(step)
-                now = self._clock()
-        self._show(step, now)
+        if now - self._looked < LOOK_EVERY:
+            return 0.0
+        self._looked, waited = now, 0.0
+        if self._files.is_asked("stop"):
+            self._stop()
+        elif self._pausable and self._files.is_asked("pause"):
+            waited = self._wait(step)
+        self._show(step, self._clock())
         return waited
 
     def listener(self, shown: Listener) -> Listener:
@@ -133,6 +132,7 @@ class LiveRun:
         if not self._request:
             self._notify(f"going on after a pause of {whole_tenths(waited)}")
         self._progress.leave_out(waited)
+        self._began += waited
         if self._view is not None:
             self._view.leave_out(waited)
         return waited
@@ -153,7 +153,7 @@ class LiveRun:
         """Begin to take views once a step was seen: its time says what one image costs, roughly."""
         if self._first_step < 0:
             self._first_step, self._began = step, now
-        elif step > self._first_step:
+        else:
             of_step = (now - self._began) / (step - self._first_step)
             self._view = ShareOfTime(
                 share=SHARE, interval=WATCHED_EVERY, expected=2 * of_step / self._batch_size, begun=self._began
