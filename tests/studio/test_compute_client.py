@@ -37,7 +37,13 @@ def test_each_question_gets_its_own_answer(tmp_path: Path) -> None:
             for number in range(20):
                 group.start_soon(ask, number)
         for number, asked in answers.items():
-            assert asked == {"run": str(number), "value": "conv1:relu#2", "channel": number, "box": [0, 0, 4, 4]}
+            assert asked == {
+                "run": str(number),
+                "value": "conv1:relu#2",
+                "channel": number,
+                "box": [0, 0, 4, 4],
+                "slice": None,
+            }
         assert (await page.get("/api/session")).json()["ready"]
 
     story(tmp_path, tell)
