@@ -1,4 +1,4 @@
-"""The reach of every position along one axis of a value, at all other values at once: from tables, not from walks.
+"""The reach of every position along one axis of a value, at all other values at once: for tables, in one walk.
 
 A walk (`graph.reach_walk`) answers for one cell. Here one walk carries an axis more, in front, with an entry for each
 position along the axis asked for, so that a page can show what any cell depends on, or changes, by looking it up.
@@ -7,17 +7,21 @@ What one walk finds is exact along each axis, holes included; a rectangle of two
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from convscope.geometry.relation import Concat, Expand, Mix, Permute, ReachStatus, RelationStep, Reshape, Taps
+from convscope.geometry.taps import Positions
 from convscope.graph.reach_walk import step_back, step_on
-from convscope.graph.records import Graph, Node, Path
+from convscope.graph.records import Graph, Path
 
-Reads = npt.NDArray[np.float32]
+Reads = npt.NDArray[np.floating[Any]]
+Entries = tuple[int, Positions]
+"""An axis, and for each index along it the entry of an array that stands for it."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -30,8 +34,8 @@ class AxisHulls:
         holes: whether some positions in between are not read.
     """
 
-    first: npt.NDArray[np.int64]
-    last: npt.NDArray[np.int64]
+    first: Positions
+    last: Positions
     holes: bool
 
     @property
@@ -41,11 +45,22 @@ class AxisHulls:
 
 
 class HullWalk:
-    """What each position along one axis of a value reads, or changes; made by `hulls_back` and `hulls_on`."""
+    """What each position along one axis of a value reads, or changes; made by `hulls_back` and `hulls_on`.
 
-    def __init__(self, graph: Graph, count: int) -> None:
-        self.graph, self.count = graph, count
+    An array has the walk's axis in front, and size 1 along axes where nothing varies. Along the axis of a concatenation
+    it may have one entry for each part.
+
+    Args:
+        graph: a captured network.
+        count: positions along the walk's axis.
+        beside: whether the value has other axes of positions. Their own walks say what is read along them, so here
+            what is the same along an axis stays one number, and positions that no window reads count as read.
+    """
+
+    def __init__(self, graph: Graph, count: int, *, beside: bool) -> None:
+        self.graph, self.count, self.beside = graph, count, beside
         self._arrays: dict[int, Reads] = {}
+        self._entries: dict[int, Entries] = {}
         self._status: dict[int, ReachStatus] = {}
 
     @property
@@ -53,16 +68,21 @@ class HullWalk:
         """The values that are reached, the start included, as indices into `Graph.values`."""
         return tuple(sorted(self._arrays))
 
+    def reaches(self, value: int) -> bool:
+        """Return whether a value is reached."""
+        return value in self._arrays
+
     def status(self, value: int) -> ReachStatus:
         """Return the worst status met on the way to a value."""
         return self._status.get(value, ReachStatus.EXACT)
 
     def along(self, value: int, axis: int) -> AxisHulls:
         """Return the ends along one axis of a reached value, for each position of the walk's axis."""
-        array = self._arrays[value]
+        array, entries = self._arrays[value], self._entries.get(value)
+        if entries is not None and entries[0] == axis:
+            array = _written_out(array, entries)
         size = self.graph.shape(value)[axis]
-        others = tuple(at + 1 for at in range(array.ndim - 1) if at != axis)
-        read = np.asarray((array > 0).any(axis=others))
+        read = np.asarray((array > 0).any(axis=tuple(at + 1 for at in range(array.ndim - 1) if at != axis)))
         read = np.broadcast_to(read, (read.shape[0], size))
         first, last = read.argmax(axis=1), size - 1 - read[:, ::-1].argmax(axis=1)
         none = ~read.any(axis=1)
@@ -72,13 +92,77 @@ class HullWalk:
             first, last = np.repeat(first, self.count), np.repeat(last, self.count)
         return AxisHulls(first.astype(np.int64), last.astype(np.int64), holes)
 
-    def _add(self, value: int, array: Reads, status: ReachStatus) -> None:
-        known = self._arrays.get(value)
-        self._arrays[value] = array if known is None else np.maximum(known, array)
+    def add(self, value: int, array: Reads, status: ReachStatus, entries: Entries | None = None) -> None:
+        """Add what is read of a value in one way to what is in others."""
         self._status[value] = max(status, self.status(value))
+        if value in self._arrays:
+            array = np.maximum(_written_out(self._arrays[value], self._entries.pop(value, None)),
+                               _written_out(array, entries))  # fmt: skip
+            entries = None
+        self._arrays[value] = array
+        if entries is not None:
+            self._entries[value] = entries
+
+    def spread(self, reached: Sequence[int]) -> None:
+        """Mark values of an operation without a rule as reached everywhere."""
+        for value in reached:
+            if self.graph.values[value].kind in ("activation", "input"):
+                self.add(value, np.ones((1,) * (len(self.graph.shape(value)) + 1), np.float32), ReachStatus.UNKNOWN)
+
+    def back(self, path: Path) -> None:
+        """Add what is read of an operation's input."""
+        array = self._arrays[path.output]
+        steps = self._steps(path.steps, array)
+        read = step_back(array, steps, (self.count, *self.graph.shape(path.source)), "reads")
+        self.add(path.source, read, max(path.status, self.status(path.output)))
+
+    def on(self, output: int, paths: Sequence[Path]) -> None:
+        """Add what is changed of an operation's output, by all ways to it."""
+        parts: list[tuple[Reads, Entries | None, Concat]] = []
+        for path in paths:
+            place = path.steps[-1] if path.steps and isinstance(path.steps[-1], Concat) else None
+            array, entries = self._moved(path, path.steps[:-1] if place else path.steps)
+            if place is None:
+                self.add(output, array, max(path.status, self.status(path.source)), entries)
+            else:
+                parts.append((array, entries, place))
+        if parts:
+            array, entries = _side_by_side(parts)
+            status = max(max(path.status, self.status(path.source)) for path in paths)
+            self.add(output, array, status, entries)
+
+    def _moved(self, path: Path, steps: tuple[RelationStep, ...]) -> tuple[Reads, Entries | None]:
+        array, entries = self._arrays[path.source], self._entries.get(path.source)
+        shape = self.graph.shape(path.source)
+        if entries is not None:
+            axis = entries[0]
+            for step in steps:
+                if isinstance(step, Taps | Mix) and step.axis != axis:
+                    continue
+                if isinstance(step, Mix) and step.groups == step.size == shape[axis]:
+                    continue
+                if isinstance(step, Mix) and step.groups == 1:
+                    array, entries = array.max(axis=axis + 1, keepdims=True), None
+                else:
+                    array, entries = _written_out(array, entries), None
+                break
+            if entries is not None:
+                steps = tuple(step for step in steps if not (isinstance(step, Mix) and step.axis == axis))
+        return step_on(array, self._steps(steps, array), (self.count, *shape), "reads"), entries
+
+    def _steps(self, steps: tuple[RelationStep, ...], array: Reads) -> tuple[RelationStep, ...]:
+        """Return steps on arrays with the walk's axis in front, without those that change nothing of this one."""
+        if self.beside and all(isinstance(step, Taps | Mix | Concat) for step in steps):
+            steps = tuple(
+                step for step in steps
+                if not (isinstance(step, Taps) and array.shape[step.axis + 1] == 1 and step.table.inside.any())
+            )  # fmt: skip
+        return tuple(_after_the_first(self.count, steps))
 
 
-def hulls_back(graph: Graph, value: int, axis: int | None, *, channel: tuple[int, int] | None = None) -> HullWalk:
+def hulls_back(
+    graph: Graph, value: int, axis: int | None, *, channel: tuple[int, int] | None = None, beside: bool = False
+) -> HullWalk:
     """Return what each position along an axis of a value depends on, at every value on the way to the inputs.
 
     Args:
@@ -86,74 +170,87 @@ def hulls_back(graph: Graph, value: int, axis: int | None, *, channel: tuple[int
         value: the value that holds the cells.
         axis: the axis of the cells; None for all of them as one.
         channel: an axis and the one index along it; all of them unless given.
+        beside: see `HullWalk`.
     """
-    walk = _started(graph, value, axis, channel)
+    walk = _started(graph, value, axis, channel, beside)
     producer = graph.values[value].producer
-    for node in reversed(graph.nodes[: -1 if producer is None else producer + 1] if producer is not None else ()):
-        if not any(output in walk._arrays for output in node.outputs):
+    for node in reversed(graph.nodes[: 0 if producer is None else producer + 1]):
+        if not any(map(walk.reaches, node.outputs)):
             continue
         if node.paths is None:
-            _spread(walk, node, node.inputs)
-            continue
-        for path in node.paths:
-            if path.output in walk._arrays:
-                status = max(path.status, walk.status(path.output))
-                shape = (walk.count, *graph.shape(path.source))
-                walk._add(path.source, _single(step_back(walk._arrays[path.output], _shifted(walk, path), shape,
-                                                         "reads")), status)  # fmt: skip
+            walk.spread(node.inputs)
+        for path in node.paths or ():
+            if walk.reaches(path.output):
+                walk.back(path)
     return walk
 
 
-def hulls_on(graph: Graph, value: int, axis: int | None, *, channel: tuple[int, int] | None = None) -> HullWalk:
+def hulls_on(
+    graph: Graph, value: int, axis: int | None, *, channel: tuple[int, int] | None = None, beside: bool = False
+) -> HullWalk:
     """Return what each position along an axis of a value can change, at every later value; arguments as above."""
-    walk = _started(graph, value, axis, channel)
+    walk = _started(graph, value, axis, channel, beside)
     for node in graph.nodes:
-        if not any(source in walk._arrays for source in node.inputs):
+        if not any(map(walk.reaches, node.inputs)):
             continue
         if node.paths is None:
-            _spread(walk, node, node.outputs)
-            continue
-        for path in node.paths:
-            if path.source in walk._arrays and path.output != value:
-                status = max(path.status, walk.status(path.source))
-                shape = (walk.count, *graph.shape(path.source))
-                array = step_on(walk._arrays[path.source], _shifted(walk, path), shape, "reads")
-                walk._add(path.output, _single(array), status)
+            walk.spread(node.outputs)
+        for output in node.outputs:
+            paths = [path for path in node.paths or () if path.output == output and walk.reaches(path.source)]
+            if paths and output != value:
+                walk.on(output, paths)
     return walk
 
 
-def _started(graph: Graph, value: int, axis: int | None, channel: tuple[int, int] | None) -> HullWalk:
+def _started(graph: Graph, value: int, axis: int | None, channel: tuple[int, int] | None, beside: bool) -> HullWalk:
     shape = graph.shape(value)
     count = 1 if axis is None else shape[axis]
-    walk = HullWalk(graph, count)
-    cells = np.ones((count, *(1 for _ in shape)), dtype=np.float32)
+    walk = HullWalk(graph, count, beside=beside)
+    cells: Reads = np.ones((count, *(1 for _ in shape)), dtype=np.float32)
     if axis is not None:
-        cells = np.eye(count, dtype=np.float32).reshape(
-            count, *(count if at == axis else 1 for at in range(len(shape)))
-        )
+        sizes = (count if at == axis else 1 for at in range(len(shape)))
+        cells = np.eye(count, dtype=np.float32).reshape(count, *sizes)
     if channel is not None:
         of, number = channel
         one = np.zeros(shape[of], dtype=np.float32)
         one[number] = 1
         cells = cells * one.reshape([-1 if at == of + 1 else 1 for at in range(len(shape) + 1)])
-    walk._add(value, cells, ReachStatus.EXACT)
+    walk.add(value, cells, ReachStatus.EXACT)
     return walk
 
 
-def _spread(walk: HullWalk, node: Node, reached: tuple[int, ...]) -> None:
-    """Mark values of an operation without a rule as reached everywhere."""
-    for value in reached:
-        if walk.graph.values[value].kind in ("activation", "input"):
-            walk._add(value, np.ones((1, *(1 for _ in walk.graph.shape(value))), np.float32), ReachStatus.UNKNOWN)
+def _side_by_side(parts: Sequence[tuple[Reads, Entries | None, Concat]]) -> tuple[Reads, Entries]:
+    """Return the parts of a concatenation as one array with an entry or more for each, the last one for what is none.
+
+    Parts may have an entry for each of their indices, or one for all.
+    """
+    axis, size = parts[0][2].axis, parts[0][2].size
+    pieces: list[Reads] = []
+    index, count = np.full(size, -1, dtype=np.int64), 0
+    for array, entries, place in parts:
+        if entries is not None and entries[0] != axis:
+            array, entries = _written_out(array, entries), None
+        length = array.shape[axis + 1]
+        own = np.arange(place.length) if length > 1 else np.zeros(place.length, dtype=np.int64)
+        index[place.offset : place.offset + place.length] = count + (own if entries is None else entries[1])
+        pieces.append(array)
+        count += length
+    if (index < 0).any():
+        empty = list(pieces[0].shape)
+        empty[axis + 1] = 1
+        pieces.append(np.zeros(empty, dtype=np.float32))
+        index[index < 0] = count
+    common = np.broadcast_shapes(*((*p.shape[: axis + 1], 1, *p.shape[axis + 2 :]) for p in pieces))
+    full = [np.broadcast_to(p, (*common[: axis + 1], p.shape[axis + 1], *common[axis + 2 :])) for p in pieces]
+    return np.concatenate(full, axis=axis + 1), (axis, index)
 
 
-def _single(array: npt.NDArray[np.floating]) -> Reads:
-    return np.asarray(array, dtype=np.float32)
-
-
-def _shifted(walk: HullWalk, path: Path) -> tuple[RelationStep, ...]:
-    """Return the steps of a path on arrays with the walk's axis in front."""
-    return tuple(_after_the_first(walk.count, path.steps))
+def _written_out(array: Reads, entries: Entries | None) -> Reads:
+    """Return an array with an entry for each index along an axis, or one for all."""
+    if entries is None:
+        return array
+    axis, index = entries
+    return array.take(index, axis=axis + 1)
 
 
 def _after_the_first(count: int, steps: tuple[RelationStep, ...]) -> Iterator[RelationStep]:

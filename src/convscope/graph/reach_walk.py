@@ -18,7 +18,7 @@ Source: Luo, Li, Urtasun and Zemel, "Understanding the effective receptive field
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +42,7 @@ from convscope.graph.axes import value_axes
 from convscope.graph.records import Graph
 
 Measure = Literal["reads", "paths", "share"]
-Field = npt.NDArray[np.float64]
+Field = npt.NDArray[np.floating[Any]]
 
 # Counts above 2 to this power are halved as often: the largest float64 is just below 2 to the power of 1024.
 _HALVINGS = 900

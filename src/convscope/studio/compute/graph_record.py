@@ -154,7 +154,8 @@ def _number(stride: Fraction | None) -> int | float | None:
 
 def _drawing(opened: OpenedModel, tree: _Tree) -> dict[str, Any]:
     _, places = placed_units(opened.graph, opened.inspection.layers)
-    nodes, numbers = [], {}
+    nodes: list[dict[str, Any]] = []
+    numbers: dict[int, int] = {}
     for spot in places.layout.spots.values():
         unit, extent = spot.unit, places.extent(spot)
         x, y = places.centre(spot)

@@ -100,7 +100,8 @@ class ImageRun:
     def _freed(self, held: OrderedDict[int, int], left: dict[int, int], total: int, budget: int) -> int:
         """Free values that nothing reads any more until the rest fits: those of one operation on each number first."""
         graph = self.opened.graph
-        cheap, dear = [], []
+        cheap: list[int] = []
+        dear: list[int] = []
         for value in held:
             producer = graph.values[value].producer
             op = "" if producer is None else graph.nodes[producer].op

@@ -145,7 +145,8 @@ def _shift(pixels: Pixels, fields: Fields) -> Pixels:
     down, right = _whole(fields, "dy", height), _whole(fields, "dx", width)
     rows = (np.arange(height) - down).clip(0, height - 1)
     columns = (np.arange(width) - right).clip(0, width - 1)
-    return pixels[rows][:, columns]
+    moved: Pixels = pixels[rows][:, columns]
+    return moved
 
 
 def _rotate(pixels: Pixels, fields: Fields) -> Pixels:

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from convscope.geometry.relation import ReachStatus
-from convscope.graph.reach_hulls import AxisHulls, HullWalk, hulls_back, hulls_on
+from convscope.geometry.relation import Expand, Mix, ReachStatus, RelationStep, Taps
+from convscope.geometry.taps import Positions
+from convscope.graph.reach_hulls import HullWalk, hulls_back, hulls_on
 from convscope.studio.compute.opened_model import OpenedModel, drawn_shape, key_of, map_shape, value_of
 from convscope.studio.protocol import Packet, StudioError
 
@@ -45,21 +46,19 @@ def reach_packet(opened: OpenedModel, name: str, *, channel: int | None = None, 
     walk_of = hulls_back if direction == "backward" else hulls_on
     walks: dict[str, HullWalk] = {}
     for letter, axis in zip(AXIS_NAMES, reversed(axes.positions), strict=False):
-        walks[letter] = walk_of(opened.graph, value, axis, channel=one)
+        walks[letter] = walk_of(opened.graph, value, axis, channel=one, beside=len(axes.positions) > 1)
     if not walks:
         walks[""] = walk_of(opened.graph, value, None, channel=one)
     block = _Block()
     first = next(iter(walks.values()))
-    targets = [
-        _target(opened, target, walks, block) for target in _shown(opened, first.values, value) if target != value
-    ]
+    targets = [_target(opened, target, walks, block) for target in _shown(opened, first.values) if target != value]
     width = max((int(np.abs(part).max(initial=0)) for part in block.parts), default=0)
     dtype = np.int16 if width <= LARGEST_SMALL else np.int32
     header = {
         "value": key_of(opened, value),
         "shape": list(drawn_shape(opened, value)),
         "channel": channel,
-        "channels_agree": channel is None and _mixes_channels(opened, value, direction),
+        "channels_agree": direction == "backward" and channels_agree(opened, value),
         "direction": direction,
         "dtype": np.dtype(dtype).name,
         "targets": targets,
@@ -68,7 +67,7 @@ def reach_packet(opened: OpenedModel, name: str, *, channel: int | None = None, 
     return Packet(header, body.tobytes())
 
 
-def _shown(opened: OpenedModel, reached: Iterable[int], value: int) -> list[int]:
+def _shown(opened: OpenedModel, reached: Iterable[int]) -> list[int]:
     """Return the values that have a name on the page: inputs, layers' outputs."""
     outputs = {layer.output for layer in opened.names.layers}
     return [one for one in reached if one in outputs or one in opened.graph.inputs]
@@ -78,13 +77,12 @@ class _Block:
     """Arrays one after another, equal ones once."""
 
     def __init__(self) -> None:
-        self.parts: list[np.ndarray[Any, np.dtype[np.int64]]] = []
+        self.parts: list[Positions] = []
         self._known: dict[bytes, int] = {}
         self._size = 0
 
-    def add(self, hulls: AxisHulls) -> int:
+    def add(self, first: Positions, last: Positions) -> int:
         """Return the offset of first and last positions, one after the other, in elements."""
-        first, last = (hulls.first[:1], hulls.last[:1]) if hulls.constant else (hulls.first, hulls.last)
         together = np.concatenate([first, last])
         key = together.tobytes()
         if key not in self._known:
@@ -99,14 +97,16 @@ def _target(opened: OpenedModel, target: int, walks: dict[str, HullWalk], block:
     holes = False
     for letter, axis in zip(AXIS_NAMES, reversed(opened.axes_of(target).positions), strict=False):
         found = {of: walk.along(target, axis) for of, walk in walks.items()}
-        varying = [of for of, hulls in found.items() if not hulls.constant]
-        chosen = varying or [next(iter(found))]
-        tables = []
-        for of in chosen:
-            hulls = found[of]
-            tables.append({"along": None if hulls.constant else of, "offset": block.add(hulls),
-                           "count": 1 if hulls.constant else len(hulls.first)})  # fmt: skip
-        holes = holes or (len(chosen) == 1 and found[chosen[0]].holes)
+        tables: list[dict[str, Any]] = []
+        for of, hulls in found.items():
+            if not hulls.constant:
+                tables.append({"along": of, "offset": block.add(hulls.first, hulls.last), "count": len(hulls.first)})
+                holes = holes or hulls.holes
+        if not tables:
+            # Each walk knows its own axis: what all of them say is what is read.
+            first, last = max(h.first[0] for h in found.values()), min(h.last[0] for h in found.values())
+            tables.append({"along": None, "offset": block.add(np.array([first]), np.array([last])), "count": 1})
+            holes = holes or all(hulls.holes for hulls in found.values())
         axes[letter] = tables[0] | ({"and": tables[1:]} if tables[1:] else {})
     status = max((walk.status(target) for walk in walks.values()), default=ReachStatus.EXACT)
     return {
@@ -118,34 +118,42 @@ def _target(opened: OpenedModel, target: int, walks: dict[str, HullWalk], block:
     }
 
 
-def _mixes_channels(opened: OpenedModel, value: int, direction: str) -> bool:
-    """Return whether all channels of a value read the same: on every way back all channels are mixed at once."""
+def channels_agree(opened: OpenedModel, value: int) -> bool:
+    """Return whether all channels of a value have the same tables, as each operation back to a mix treats all alike.
+
+    It may be that they agree where this says no, such as of a concatenation of branches with equal fields.
+    """
     graph = opened.graph
-    if direction != "backward":
-        return False
     waiting, seen = [value], set[int]()
     while waiting:
         one = waiting.pop()
         producer = graph.values[one].producer
-        if one in seen:
+        if one in seen or producer is None:
             continue
         seen.add(one)
-        if producer is None:
-            if one in graph.inputs and one != value:
-                return False
-            continue
         node = graph.nodes[producer]
         if node.paths is None:
             return False
         for path in node.paths:
-            if path.output != one:
-                continue
-            if not path.steps:
-                waiting.append(path.source)
-            elif not any(_mixes_all(step, opened.axes_of(path.source).channels) for step in path.steps):
-                return False
+            if path.output == one:
+                axis, shape = opened.axes_of(path.source).channels, graph.shape(path.source)
+                kinds = {_treatment(step, axis, shape) for step in path.steps}
+                if "apart" in kinds:
+                    return False
+                waiting += [] if "mixed" in kinds else [path.source]
     return True
 
 
-def _mixes_all(step: object, axis: int | None) -> bool:
-    return getattr(step, "groups", 0) == 1 and getattr(step, "axis", -1) == axis
+def _treatment(step: RelationStep, axis: int | None, shape: tuple[int, ...]) -> str:
+    """Return what a step does with channels: "mixed" all, "alike" for each, or "apart" where some may differ."""
+    match step:
+        case Taps(of, _):
+            return "apart" if of == axis else "alike"
+        case Mix(of, size, groups):
+            if of != axis or groups == size == shape[of]:
+                return "alike"
+            return "mixed" if groups == 1 else "apart"
+        case Expand(new):
+            return "alike" if len(new) == len(shape) else "apart"
+        case _:
+            return "apart"

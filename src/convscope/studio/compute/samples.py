@@ -31,7 +31,8 @@ def drawn_sample(name: str, side: int = SIDE) -> Pixels:
     if name in _SHAPES:
         number, variant, textured = _SHAPES[name]
         made = known_answers(number + 1, size=side, variant=variant, textured=textured, seed=3)  # type: ignore[arg-type]
-        return made.images[number]
+        found: Pixels = made.images[number]
+        return found
     raise DataError(f"there is no sample {name!r}.{did_you_mean(name, (*_LEVELS, *_SHAPES))}")
 
 
@@ -45,7 +46,8 @@ def _rings(down: Floats, right: Floats, side: int) -> Floats:
 
 
 def _gradient(down: Floats, right: Floats, side: int) -> Floats:
-    return right / max(1, side - 1)
+    found: Floats = right / max(1, side - 1)
+    return found
 
 
 def _checkerboard(down: Floats, right: Floats, side: int) -> Floats:
