@@ -113,6 +113,8 @@ class _Tree:
     ) -> int:
         number = len(self.units)
         self.ids.setdefault(name, number)
+        # What is nothing is left out: the records of a thousand layers are half of what a page waits for.
+        share, warned = 0.0 if not macs else round(macs / self._macs, 4), self._warned.get(name)
         self.units.append({
             "id": number,
             "parent": parent,
@@ -124,11 +126,10 @@ class _Tree:
             "shape": shape,
             "parameters": parameters,
             "macs": macs,
-            "share": None if macs is None else round(macs / self._macs, 5),
             "value": value,
-            "field": field,
-            "repeat": None,
-            "warnings": self._warned.get(name, []),
+            **({"share": share} if share else {}),
+            **({"field": field} if field else {}),
+            **({"warnings": warned} if warned else {}),
         })  # fmt: skip
         return number
 

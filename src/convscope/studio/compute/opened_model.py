@@ -140,6 +140,12 @@ class OpenedModel:
         """The input that the image is given as, as an index into `Graph.values`."""
         return self.inspection.source if self.inspection.source is not None else self.graph.inputs[0]
 
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether its input is a picture, grey or in colour."""
+        shape = self.network.input_shape or ()
+        return len(shape) == 3 and shape[0] in (1, 3)
+
     def input_of(self, given: Given) -> NetworkInput:
         """Return an image, a sound or an array as the network's input.
 

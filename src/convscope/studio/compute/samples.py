@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from convscope.arrays import Floats
 from convscope.data.known_answer import known_answers
 from convscope.data.records import Pixels
+from convscope.data.shape_drawing import Floats32
 from convscope.errors import DataError, did_you_mean
 
 SIDE = 224
@@ -34,6 +35,25 @@ def drawn_sample(name: str, side: int = SIDE) -> Pixels:
         found: Pixels = made.images[number]
         return found
     raise DataError(f"there is no sample {name!r}.{did_you_mean(name, (*_LEVELS, *_SHAPES))}")
+
+
+def as_input(pixels: Pixels, shape: Sequence[int]) -> Floats32:
+    """Return a picture as an input (1, C, *S) of a network that takes no picture, from 0 to 1.
+
+    Grey levels are repeated in every channel and slice; a signal is the middle row.
+
+    >>> as_input(np.full((4, 4, 3), 255, np.uint8), (2, 3, 5, 5)).shape
+    (1, 2, 3, 5, 5)
+    """
+    channels, *sizes = shape
+    height, width = (1, *sizes)[-2:] if len(sizes) == 1 else sizes[-2:] if sizes else (1, 1)
+    grey = np.asarray(pixels, np.float32).mean(axis=2) / 255
+    rows = (np.arange(height) + 0.5) * grey.shape[0] / height
+    columns = (np.arange(width) + 0.5) * grey.shape[1] / width
+    plane = grey[rows.astype(int)][:, columns.astype(int)]
+    plane = plane.reshape(sizes) if len(sizes) < 2 else plane
+    found: Floats32 = np.ascontiguousarray(np.broadcast_to(plane, (1, channels, *sizes)))
+    return found
 
 
 def _bars(down: Floats, right: Floats, side: int) -> Floats:

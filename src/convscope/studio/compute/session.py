@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+import torch
 
 from convscope.api.torch_state import known_state
 from convscope.capture.load import ModelLike
@@ -26,6 +27,7 @@ from convscope.errors import ConvscopeError, DataError
 from convscope.files.regular import UnreadableError
 from convscope.interpret.explanation.given import Given, NetworkInput
 from convscope.report.png import png_bytes
+from convscope.report.units import shape as shape_text
 from convscope.runs.run_directory import Run
 from convscope.runs.run_images import own_images
 from convscope.studio.compute.graph_record import graph_record
@@ -39,8 +41,8 @@ from convscope.studio.compute.interventions import (
 )
 from convscope.studio.compute.opened_model import OpenedModel, open_model
 from convscope.studio.compute.reach_tables import reach_packet
-from convscope.studio.compute.samples import drawn_sample
-from convscope.studio.images import SAMPLE_PREFIX, UPLOAD_PREFIX, ImageSource, image_source
+from convscope.studio.compute.samples import as_input, drawn_sample
+from convscope.studio.images import SAMPLE_PREFIX, SAMPLE_SIDE, UPLOAD_PREFIX, ImageSource, image_source
 from convscope.studio.models import GIVEN, Openable, model_source
 from convscope.studio.protocol import PNG_TYPE, Packet, StudioError
 
@@ -242,7 +244,8 @@ class ExploreSession:
             DataError: the image is no input of this network, or is changed and no picture.
         """
         source, image = self.image(key, body)
-        found = opened.input_of(image)
+        stands_in = key.startswith(SAMPLE_PREFIX) and not opened.takes_pictures
+        found = self._stand_in(opened, source, image) if stands_in else opened.input_of(image)
         if not changes_image(interventions):
             return source.title, found
         normalization = opened.subject(found, source.title).normalization
@@ -252,6 +255,17 @@ class ExploreSession:
             )
         pixels = changed_picture(found.pixels, interventions)
         return source.title, replace(found, tensor=opened.normalised(pixels, normalization), pixels=pixels)
+
+    def _stand_in(self, opened: OpenedModel, source: ImageSource, image: Given) -> NetworkInput:
+        """Return a sample as the input of a network that takes no pictures."""
+        decoding = Decoding(size=(SAMPLE_SIDE, SAMPLE_SIDE))
+        pixels = np.asarray(image_item(image, source.title).decode(decoding))
+        shape = opened.network.input_shape or ()
+        found = opened.input_of(torch.from_numpy(as_input(pixels, shape)))
+        text = (
+            f"{opened.network.name} takes {shape_text(shape)}, which is no picture: grey levels stand for its numbers"
+        )
+        return replace(found, pixels=None, notes=(text,))
 
     # --- runs ---
 
