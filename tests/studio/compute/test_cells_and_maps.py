@@ -26,7 +26,7 @@ def run_on(network: OpenedModel, seed: int = 0, budget: int = 2**30) -> ImageRun
     """Return a network's run on noise."""
     torch.manual_seed(seed)
     given = NetworkInput(torch.randn(1, *(network.network.input_shape or ())))
-    run = ImageRun("r1", network, "noise", given, network.replays)
+    run = ImageRun("r1", network, "noise", "noise", given, network.replays)
     run.compute(budget=budget)
     return run
 
@@ -192,7 +192,7 @@ def test_a_cell_outside_is_told(channel: int, at: tuple[int, ...]) -> None:
 
 def test_work_can_be_stopped_between_operations() -> None:
     network = opened(ResidualNet())
-    run = ImageRun("r1", network, "noise", NetworkInput(torch.zeros(1, 3, 24, 24)), network.replays)
+    run = ImageRun("r1", network, "noise", "noise", NetworkInput(torch.zeros(1, 3, 24, 24)), network.replays)
     asked = []
 
     def check() -> None:

@@ -12,7 +12,7 @@ from convscope.files.regular import UnreadableError
 from convscope.studio.compute.handlers import HANDLERS, open_session
 from convscope.studio.compute.session import ExploreSession
 from convscope.studio.models import Openable
-from convscope.studio.protocol import OPERATIONS, Ask, Packet, StoppedError, StudioError
+from convscope.studio.protocol import OPERATIONS, Ask, Packet, StoppedWorkError, StudioError
 from hostile_files import untrained_run
 from studio_networks import odd_file, onnx_file, stranger_file
 
@@ -84,7 +84,7 @@ def test_a_strangers_file_and_its_onnx_file(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_run_of_several_labels_names_its_classes(tmp_path: Path) -> None:
-    run = untrained_run(tmp_path / "runs" / "mine", "nowhere", ("<b>a</b>", "b", "c"), "bce")
+    run = untrained_run(tmp_path / "runs" / "mine", "nowhere", ("<b>a</b>", "b", "c"), "multi-label")
     session = open_session(Openable(runs=tmp_path / "runs"))
     graph = explored(session, "run:mine")
     assert graph["classes"] == ["<b>a</b>", "b", "c"]
@@ -140,9 +140,9 @@ def test_attributions_come_in_parts_and_can_be_stopped(session: ExploreSession) 
     def check() -> None:
         calls.append(1)
         if len(calls) > 2:
-            raise StoppedError
+            raise StoppedWorkError
 
-    with pytest.raises(StoppedError):
+    with pytest.raises(StoppedWorkError):
         HANDLERS["attribution"](session, Ask("attribution", values | {"method": "occlusion"}, check=check))
     with pytest.raises(ConvscopeError, match="no method of attribution 'magic'"):
         ask(session, "attribution", **(values | {"method": "magic"}))

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from convscope.errors import CaptureError
+from convscope.geometry.relation import ReachStatus
+from convscope.graph.reach_hulls import hulls_back, hulls_on
 from convscope.graph.reach_walk import walk_back, walk_on
 from convscope.interpret.receptive_field import field
 from convscope.studio.compute.field import position_of
@@ -15,6 +17,7 @@ from convscope.studio.compute.opened_model import OpenedModel, map_shape, open_m
 from convscope.studio.compute.reach_tables import reach_packet
 from convscope.studio.protocol import Packet, StudioError
 from explored_networks import NETWORKS, opened
+from graphs import Builder
 
 CELLS = 10
 CATALOGUE = ("lenet5", "resnet18", "googlenet", "densenet121", "mobilenet_v2", "unet")
@@ -85,14 +88,13 @@ def test_a_vector_and_a_signal_have_tables() -> None:
     assert lit(reach_packet(network, "2"), "input", (0, 0)) == {"x": (0, 31)}
 
 
-def test_an_operation_without_a_rule_is_unknown() -> None:
-    class Sorted(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return torch.linalg.qr(x)[0]
-
-    network = opened(nn.Sequential(nn.Conv2d(3, 2, 3), Sorted()))
-    found = reach_packet(network, network.names.of_value(network.graph.outputs[0]))
-    assert target_of(found, "input")["status"] == "unknown"
+def test_an_operation_without_a_rule_is_unknown_and_everywhere() -> None:
+    net = Builder(1, 1, 8)
+    last = net.conv(net.add((0, ()), known=False), 3)
+    back, onward = hulls_back(net.graph(), last, 2), hulls_on(net.graph(), 0, 2)
+    assert (back.status(0), onward.status(last)) == (ReachStatus.UNKNOWN, ReachStatus.UNKNOWN)
+    assert back.along(0, 2).last.tolist() == [7] * 6
+    assert onward.along(last, 2).first.tolist() == [0] * 8
 
 
 def test_what_is_not_there_is_told() -> None:
@@ -158,7 +160,10 @@ def require_hull(network: OpenedModel, packet: Packet, target: dict[str, Any], a
     for letter, axis in zip("xyz", reversed(axes), strict=False):
         where = np.flatnonzero(read.any(axis=tuple(a for a in range(read.ndim) if a != axis)))
         first, last = shown[letter]
-        if where.size:
+        if target["axes"][letter].get("and"):
+            assert target["holes"], "a bound, and said to be one"
+            assert all(first <= place <= last for place in where)
+        elif where.size:
             assert (first, last) == (where[0], where[-1]), (target["value"], letter, at)
         else:
             assert any(a > b for a, b in shown.values()), (target["value"], letter, at)

@@ -13,10 +13,8 @@ from convscope.interpret.attribution.checks.record import AttributionChecks
 from convscope.interpret.attribution.methods import attribute, find_method
 from convscope.interpret.attribution.options import AttributionOptions
 from convscope.interpret.attribution.record import Attribution
-from convscope.studio.compute.image_run import ImageRun
+from convscope.studio.compute.image_run import ImageRun, StillWanted
 from convscope.studio.protocol import Packet, joined
-
-Check = Callable[[], None]
 
 
 def attribution_packet(
@@ -26,7 +24,7 @@ def attribution_packet(
     target: int | None = None,
     layer: str | None = None,
     checks: bool = True,
-    check: Check = lambda: None,
+    check: StillWanted = lambda: None,
     tell: Callable[[Packet], None] = lambda _: None,
 ) -> Packet:
     """Return a method's map, and whether to believe it: first the map, then the checks, each told when it is ready.
@@ -63,6 +61,7 @@ def attribution_packet(
         (judged,) = check_attributions(run.subject, [found], progress=progress)
         parts.append(_checks(judged))
         tell(parts[-1])
+    run.forget_gradients()
     return joined(parts, method=found.method, done=True)
 
 

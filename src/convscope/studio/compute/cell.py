@@ -24,7 +24,7 @@ FIRST_TERMS, MORE_TERMS = 27, 144  # terms of a row, likewise
 
 
 @dataclass(frozen=True)
-class _Group:
+class TermGroup:
     """Terms that belong together: a channel's window, or a part of a row."""
 
     title: str
@@ -98,7 +98,7 @@ def cell_packet(run: ImageRun, name: str, channel: int, at: Sequence[int], *, pa
     })  # fmt: skip
 
 
-def _groups(found: Explanation) -> Iterator[_Group]:
+def _groups(found: Explanation) -> Iterator[TermGroup]:
     """Yield the terms in groups, those that add the most first; of products that are a window one a channel."""
     worked = found.worked
     if worked.kind == "products" and worked.operands[0].numbers.ndim > 1:
@@ -110,7 +110,7 @@ def _groups(found: Explanation) -> Iterator[_Group]:
         channels = operands.channels
         for number in np.argsort(-sizes_of(sums), kind="stable"):
             row = int(number)
-            yield _Group(f"channel {channels[row]}", operands, [(row, *place) for place in places], float(sums[row]),
+            yield TermGroup(f"channel {channels[row]}", operands, [(row, *place) for place in places], float(sums[row]),
                          channels[row], kernel)  # fmt: skip
         return
     for operands in worked.operands:
@@ -124,15 +124,15 @@ def _groups(found: Explanation) -> Iterator[_Group]:
                 part = places[start : start + (FIRST_TERMS if not start else MORE_TERMS)]
                 total = float(sum(added[place] for place in part))
                 title = "the largest terms" if not start else f"terms {start + 1} to {start + len(part)}"
-                yield _Group(title, operands, part, total)
+                yield TermGroup(title, operands, part, total)
                 start += len(part)
         else:
             title = found.label_of(operands) + (f" ({operands.role})" if operands.role else "")
             shape = operands.numbers.shape[1:] if operands.numbers.ndim > 1 else ()
-            yield _Group(title, operands, places, float(added.sum()), shape=shape)
+            yield TermGroup(title, operands, places, float(added.sum()), shape=shape)
 
 
-def _pages(groups: Sequence[_Group]) -> list[int]:
+def _pages(groups: Sequence[TermGroup]) -> list[int]:
     """Return the number of the first group of each page, and the number of groups."""
     if not groups or groups[0].channel is None:
         paged = len(groups) > 1 and groups[0].operands is groups[-1].operands
@@ -141,7 +141,7 @@ def _pages(groups: Sequence[_Group]) -> list[int]:
     return [*starts, len(groups)]
 
 
-def _written(opened: OpenedModel, found: Explanation, group: _Group) -> dict[str, Any]:
+def _written(opened: OpenedModel, found: Explanation, group: TermGroup) -> dict[str, Any]:
     operands = group.operands
     numbers = operands.numbers
     inside = np.broadcast_to(operands.inside, numbers.shape)

@@ -128,6 +128,7 @@ def _gradient(run: ImageRun, value: int, position: tuple[int, ...], source: int)
     axes = value_axes(run.opened.graph, source)
     others = [axis for axis in range(found.ndim) if axes.positions and axis not in axes.positions]
     sizes: torch.Tensor = found.double().square().sum(dim=others).sqrt() if others else found.double().abs()
+    run.forget_gradients()
     return sizes.numpy()
 
 

@@ -23,7 +23,7 @@ from convscope.studio.compute.opened_model import OpenedModel, drawn_shape, key_
 def graph_record(opened: OpenedModel) -> dict[str, Any]:
     """Return a network's record, as JSON's types."""
     inspection, graph = opened.inspection, opened.graph
-    tree = _Tree(opened)
+    tree = UnitTree(opened)
     return {
         "key": opened.key,
         "title": opened.title,
@@ -54,7 +54,7 @@ def graph_record(opened: OpenedModel) -> dict[str, Any]:
     }
 
 
-class _Tree:
+class UnitTree:
     """The units of the tree, and their numbers by name."""
 
     def __init__(self, opened: OpenedModel) -> None:
@@ -153,7 +153,7 @@ def _number(stride: Fraction | None) -> int | float | None:
     return None if stride is None else int(stride) if stride.denominator == 1 else round(float(stride), 4)
 
 
-def _drawing(opened: OpenedModel, tree: _Tree) -> dict[str, Any]:
+def _drawing(opened: OpenedModel, tree: UnitTree) -> dict[str, Any]:
     _, places = placed_units(opened.graph, opened.inspection.layers)
     nodes: list[dict[str, Any]] = []
     numbers: dict[int, int] = {}

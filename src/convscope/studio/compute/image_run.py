@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -28,6 +28,10 @@ from convscope.scoring.multi_label import THRESHOLD
 from convscope.scoring.objective import Objective
 from convscope.studio.compute.opened_model import OpenedModel
 
+StillWanted: TypeAlias = Callable[[], None]
+"""Is called between two steps of long work, and raises where the work is wanted no more."""
+
+GRADIENTS_KEPT = 2**28  # bytes of values of a run whose gradients stay at hand
 TOP = 5  # classes that are shown
 _SAME_PLACE = frozenset({"batch_norm", "relu", "silu", "gelu", "hardswish", "sigmoid", "dropout", "hardtanh", "add"})
 
@@ -40,6 +44,7 @@ class ImageRun:
         number: names it in requests.
         opened: the network.
         image: the image's key.
+        title: the image's name.
         given: what the network is given.
         replays: the network after interventions.
         interventions: that were made.
@@ -49,12 +54,13 @@ class ImageRun:
     number: str
     opened: OpenedModel
     image: str
+    title: str
     given: NetworkInput
     replays: Replays
     interventions: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
     lock: threading.RLock = field(default_factory=threading.RLock)
-    _used: OrderedDict[int, None] = field(default_factory=OrderedDict)
+    rankings: dict[object, Floats] = field(default_factory=dict)
 
     @cached_property
     def inputs(self) -> tuple[torch.Tensor, ...]:
@@ -74,9 +80,14 @@ class ImageRun:
     @cached_property
     def subject(self) -> Subject:
         """The network and the image as attributions take them; its gradients are those of a run of its own."""
-        return self.opened.subject(self.given, self.image, replays=self.replays)
+        return self.opened.subject(self.given, self.title, replays=self.replays)
 
-    def compute(self, *, budget: int, check: Callable[[], None] = lambda: None) -> None:
+    def forget_gradients(self) -> None:
+        """Free the run of its own that gradients are of, where it takes much memory."""
+        if self.bytes > GRADIENTS_KEPT:
+            self.__dict__.pop("subject", None)
+
+    def compute(self, *, budget: int, check: StillWanted = lambda: None) -> None:
         """Compute all values, one operation after the other, within a budget of bytes; `check` is called between."""
         graph = self.opened.graph
         alive = alive_nodes(graph)

@@ -8,7 +8,6 @@ it, and a kernel is replaced by the numbers given. The module itself is not touc
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,12 +21,11 @@ from convscope.interpret.execution.torch_executor import ZeroedPart
 from convscope.interpret.replay.replays import Replays
 from convscope.report.units import plural
 from convscope.studio.compute.opened_model import OpenedModel
+from convscope.studio.state import Intervention
 
 MOST = 64  # interventions at once
 GREY = 127  # of what is occluded
 LARGEST_SIGMA = 64.0
-
-Intervention = Mapping[str, Any]
 
 
 def changed_picture(pixels: Pixels, interventions: Sequence[Intervention]) -> Pixels:

@@ -24,7 +24,7 @@ LEVELS = 255
 
 
 @dataclass(frozen=True, eq=False)
-class Sheet:
+class DrawnMaps:
     """The maps of a value as they are drawn, in rows and columns.
 
     Args:
@@ -40,7 +40,7 @@ class Sheet:
     at: int = 0
 
 
-def sheet_of(run: ImageRun, value: int, at: int | None = None) -> Sheet:
+def sheet_of(run: ImageRun, value: int, at: int | None = None) -> DrawnMaps:
     """Return the maps of a value in rows and columns: of a signal one row each, of a volume one slice, the middle one.
 
     Raises:
@@ -54,13 +54,13 @@ def sheet_of(run: ImageRun, value: int, at: int | None = None) -> Sheet:
     axes = numbers.ndim - 1
     if axes <= 2:
         shape = (numbers.shape[0], *(1,) * (2 - axes), *numbers.shape[1:])
-        return Sheet(numbers.reshape(shape), 0 if prod(numbers.shape[1:]) == 1 else axes)
+        return DrawnMaps(numbers.reshape(shape), 0 if prod(numbers.shape[1:]) == 1 else axes)
     volume = numbers.reshape(numbers.shape[0], -1, *numbers.shape[-2:])
     slices = volume.shape[1]
     place = slices // 2 if at is None else at
     if not 0 <= place < slices:
         raise GeometryError(f"slice {place} is none of 0 to {slices - 1}")
-    return Sheet(volume[:, place], axes, slices, place)
+    return DrawnMaps(volume[:, place], axes, slices, place)
 
 
 def maps_packet(
@@ -173,13 +173,13 @@ def values_packet(run: ImageRun, name: str, channel: int, box: Sequence[int] | N
 
 
 def _ranked(
-    run: ImageRun, value: int, sheet: Sheet, order: str, target: int | None, progress: Progress
+    run: ImageRun, value: int, sheet: DrawnMaps, order: str, target: int | None, progress: Progress
 ) -> tuple[list[int], Floats | None]:
     """Return the channels in order, and the measure of each by its number; None of the order by number."""
     count = len(sheet.numbers)
     if order == "index":
         return list(range(count)), None
-    known = run.__dict__.setdefault("_rankings", {})
+    known = run.rankings
     key = (value, order, target, sheet.at)
     if key not in known:
         if order == "energy":
@@ -190,6 +190,7 @@ def _ranked(
                 measures = gradient_times_activation(run.subject, value, number)
             else:
                 measures = contributions(run.subject, value, number, progress=progress)
+            run.forget_gradients()
         known[key] = measures
     measures = known[key]
     strength = np.where(np.isnan(measures), np.inf, np.abs(measures))

@@ -49,7 +49,7 @@ def reach_packet(opened: OpenedModel, name: str, *, channel: int | None = None, 
         walks[letter] = walk_of(opened.graph, value, axis, channel=one, beside=len(axes.positions) > 1)
     if not walks:
         walks[""] = walk_of(opened.graph, value, None, channel=one)
-    block = _Block()
+    block = TableBlock()
     first = next(iter(walks.values()))
     targets = [_target(opened, target, walks, block) for target in _shown(opened, first.values) if target != value]
     width = max((int(np.abs(part).max(initial=0)) for part in block.parts), default=0)
@@ -73,7 +73,7 @@ def _shown(opened: OpenedModel, reached: Iterable[int]) -> list[int]:
     return [one for one in reached if one in outputs or one in opened.graph.inputs]
 
 
-class _Block:
+class TableBlock:
     """Arrays one after another, equal ones once."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class _Block:
         return self._known[key]
 
 
-def _target(opened: OpenedModel, target: int, walks: dict[str, HullWalk], block: _Block) -> dict[str, Any]:
+def _target(opened: OpenedModel, target: int, walks: dict[str, HullWalk], block: TableBlock) -> dict[str, Any]:
     axes: dict[str, Any] = {}
     holes = False
     for letter, axis in zip(AXIS_NAMES, reversed(opened.axes_of(target).positions), strict=False):
@@ -107,6 +107,8 @@ def _target(opened: OpenedModel, target: int, walks: dict[str, HullWalk], block:
             first, last = max(h.first[0] for h in found.values()), min(h.last[0] for h in found.values())
             tables.append({"along": None, "offset": block.add(np.array([first]), np.array([last])), "count": 1})
             holes = holes or all(hulls.holes for hulls in found.values())
+        # Where two axes of the value share one of the target's, as tokens do, what both say is a bound.
+        holes = holes or len(tables) > 1
         axes[letter] = tables[0] | ({"and": tables[1:]} if tables[1:] else {})
     status = max((walk.status(target) for walk in walks.values()), default=ReachStatus.EXACT)
     return {

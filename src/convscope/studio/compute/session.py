@@ -24,16 +24,15 @@ from convscope.data.image_item import image_item
 from convscope.data.pixels.structure import read_header
 from convscope.data.records import Decoding, Pixels
 from convscope.errors import ConvscopeError, DataError
-from convscope.files.regular import UnreadableError
+from convscope.files.regular import UnreadableError, refused_as
 from convscope.interpret.explanation.given import Given, NetworkInput
 from convscope.report.png import png_bytes
 from convscope.report.units import shape as shape_text
 from convscope.runs.run_directory import Run
 from convscope.runs.run_images import own_images
 from convscope.studio.compute.graph_record import graph_record
-from convscope.studio.compute.image_run import ImageRun, freed
+from convscope.studio.compute.image_run import ImageRun, StillWanted, freed
 from convscope.studio.compute.interventions import (
-    Intervention,
     changed_network,
     changed_picture,
     changes_image,
@@ -45,6 +44,7 @@ from convscope.studio.compute.samples import as_input, drawn_sample
 from convscope.studio.images import SAMPLE_PREFIX, SAMPLE_SIDE, UPLOAD_PREFIX, ImageSource, image_source
 from convscope.studio.models import GIVEN, Openable, model_source
 from convscope.studio.protocol import PNG_TYPE, Packet, StudioError
+from convscope.studio.state import Intervention
 
 VALUES_BUDGET = 2**30  # bytes of the values of all runs
 PACKETS_BUDGET = 2**27  # bytes of answers that are kept
@@ -54,14 +54,13 @@ RUNS_WITH_VALUES = 2
 MEGAPIXELS = 50
 PREVIEW_SIDE = 224  # of an image without a model
 
-Kept = TypeVar("Kept")
-Check = Callable[[], None]
+CacheItem = TypeVar("CacheItem")
 
 
 def _no_check() -> None: ...
 
 
-class Cache(Generic[Kept]):
+class Cache(Generic[CacheItem]):
     """Things by key, the least recently used dropped first, by number or by size.
 
     >>> cache = Cache[str](limit=2)
@@ -71,19 +70,19 @@ class Cache(Generic[Kept]):
     (None, 'six')
     """
 
-    def __init__(self, limit: int, size_of: Callable[[Kept], int] = lambda _: 1) -> None:
+    def __init__(self, limit: int, size_of: Callable[[CacheItem], int] = lambda _: 1) -> None:
         self._limit, self._size_of, self._size = limit, size_of, 0
-        self._kept: OrderedDict[object, Kept] = OrderedDict()
+        self._kept: OrderedDict[object, CacheItem] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: object) -> Kept | None:
+    def get(self, key: object) -> CacheItem | None:
         """Return what is kept under a key, or None."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
-    def put(self, key: object, thing: Kept) -> None:
+    def put(self, key: object, thing: CacheItem) -> None:
         """Keep a thing; the one just put is never dropped."""
         with self._lock:
             if key in self._kept:
@@ -93,14 +92,14 @@ class Cache(Generic[Kept]):
             while self._size > self._limit and len(self._kept) > 1:
                 self._size -= self._size_of(self._kept.popitem(last=False)[1])
 
-    def all(self) -> list[Kept]:
+    def all(self) -> list[CacheItem]:
         """Return what is kept, the least recently used first."""
         with self._lock:
             return list(self._kept.values())
 
 
 @dataclass(frozen=True)
-class _Key:
+class RunKey:
     """What a run was asked for."""
 
     model: str
@@ -120,7 +119,7 @@ class ExploreSession:
         self._models: Cache[tuple[object, OpenedModel]] = Cache(MODELS_KEPT)
         self._opening: dict[str, threading.Lock] = {}
         self._runs: Cache[ImageRun] = Cache(RUNS_KEPT)
-        self._of: dict[_Key, str] = {}
+        self._of: dict[RunKey, str] = {}
         self.packets: Cache[Packet] = Cache(PACKETS_BUDGET, lambda packet: len(packet.body or b"") + 4096)
         self._images: Cache[Pixels] = Cache(2**26, lambda pixels: int(pixels.nbytes))
         self._lock = threading.RLock()
@@ -128,7 +127,7 @@ class ExploreSession:
 
     # --- models ---
 
-    def opened(self, key: str, check: Check = _no_check) -> OpenedModel:
+    def opened(self, key: str, check: StillWanted = _no_check) -> OpenedModel:
         """Return a model by its key, opened once; a run whose weights have changed since is opened again.
 
         Raises:
@@ -151,7 +150,7 @@ class ExploreSession:
             self._models.put(key, (age, made))
             return made
 
-    def graph(self, key: str, check: Check = _no_check) -> Packet:
+    def graph(self, key: str, check: StillWanted = _no_check) -> Packet:
         """Return a network's record."""
         opened = self.opened(key, check)
         return self._kept(("graph", key, id(opened)), lambda: Packet(graph_record(opened)))
@@ -178,11 +177,9 @@ class ExploreSession:
             DataError: it is none, or too large.
         """
         decoding = Decoding(size=(PREVIEW_SIDE, PREVIEW_SIDE)).limited(MEGAPIXELS)
-        image_item(data, title or "the image").decode(decoding)
-        try:
+        with refused_as(DataError, title or "the image"):
+            image_item(data, title or "the image").decode(decoding)
             header = read_header(data)
-        except UnreadableError as reason:
-            raise DataError(f"{title}: {reason}") from None
         return Packet({"title": title, "width": header.width, "height": header.height, "notes": []})
 
     def image(self, key: str, body: bytes = b"") -> tuple[ImageSource, Given]:
@@ -276,7 +273,7 @@ class ExploreSession:
         interventions: Sequence[Intervention] = (),
         *,
         body: bytes = b"",
-        check: Check = _no_check,
+        check: StillWanted = _no_check,
     ) -> ImageRun:
         """Run a network on an image, all of its values; a run that is there already is returned.
 
@@ -293,7 +290,7 @@ class ExploreSession:
         """
         require_known(interventions)
         opened = self.opened(model, check)
-        key = _Key(f"{model}\n{id(opened)}", image, json.dumps(list(interventions), sort_keys=True, default=str))
+        key = RunKey(f"{model}\n{id(opened)}", image, json.dumps(list(interventions), sort_keys=True, default=str))
         with self._lock:
             known = self._runs.get(self._of.get(key, ""))
         if known is not None:
@@ -303,7 +300,9 @@ class ExploreSession:
         with self._lock:
             self._count += 1
             number = f"r{self._count}-{hashlib.sha256(repr(key).encode()).hexdigest()[:8]}"
-        made = ImageRun(number, opened, title, given, replays, tuple(dict(one) for one in interventions), given.notes)
+        made = ImageRun(
+            number, opened, image, title, given, replays, tuple(dict(one) for one in interventions), given.notes
+        )
         with known_state():
             made.compute(budget=VALUES_BUDGET // 2, check=check)
         with self._lock:
