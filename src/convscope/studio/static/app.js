@@ -63,12 +63,16 @@ function bar() {
 function status() {
   const { said } = view;
   const work = [...pending.values()];
+  const copy = loaded.session?.offline;
   const note = loaded.graph?.weights_note && link().room === "explore" ? loaded.graph.weights_note : "";
   return html`<footer class="status">
     <div class=${`said ${said?.kind ?? ""}`} role="status" aria-live="polite">
       ${said ? html`<span>${said.text}</span>${said.action ? html`<button @click=${said.action.act}>${said.action.label}</button>` : nothing}<button class="quiet" @click=${() => say("")} aria-label=${TEXT.dismiss}>${icons.close}</button>` : html`<span class="muted">${note}</span>`}
     </div>
     <span class="spread"></span>
+    ${copy ? html`<details class="offline"><summary>${TEXT.offline(copy.made ?? "")}</summary>
+      ${copy.carried?.length ? html`<p>${TEXT.offlineCarries}:</p><ul>${copy.carried.map((/** @type {string} */ text) => html`<li>${text}</li>`)}</ul>` : nothing}
+      ${copy.missing?.length ? html`<p>${TEXT.offlineMissing}:</p><ul>${copy.missing.map((/** @type {string} */ text) => html`<li>${text}</li>`)}</ul>` : nothing}</details>` : nothing}
     ${work.length ? html`<span class="busy"><span class="spinner"></span>${work[0]}${live() ? html`<button @click=${stopWork}>${TEXT.stop}</button>` : nothing}</span>` : nothing}
   </footer>`;
 }

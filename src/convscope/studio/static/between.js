@@ -88,7 +88,7 @@ export function createBetween() {
     element,
     update() {
       const { value } = link();
-      const values = targets().filter((name) => loaded.byValue.has(name));
+      const values = targets().filter((name) => name !== "input" && loaded.byValue.has(name));
       if (value && loaded.byValue.has(value) && !values.includes(value)) values.push(value);
       const order = new Map([...loaded.byValue.keys()].map((name, i) => [name, i]));
       values.sort((a, b) => (order.get(a) ?? 0) - (order.get(b) ?? 0));

@@ -10,7 +10,7 @@ import { Playback, SPEEDS } from "convscope/playback";
 import { createSource } from "convscope/source";
 import { changed, go, link, loaded, say, show, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
-import { number } from "convscope/units";
+import { number, tiny } from "convscope/units";
 
 /** @typedef {import("./arithmetic.js").Term} Term */
 
@@ -156,7 +156,9 @@ export function createCell() {
       const grid = document.createElement("div");
       grid.className = "term-grid";
       grid.style.gridTemplateColumns = `repeat(${group.columns}, max-content)`;
-      const side = group.columns <= 3 ? 3.3 : group.columns <= 5 ? 2.7 : group.columns <= 7 ? 2.1 : 1.3;
+      const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+      const room = (groupsElement.clientWidth || 640) / rem - 2 - (parts.length - 1) * 2.2;
+      const side = Math.max(1.1, Math.min(3.6, room / (parts.length * group.columns) - 0.17));
       grid.style.setProperty("--side", `${side}rem`);
       grid.setAttribute("role", "group");
       grid.setAttribute("aria-label", TEXT.gridLabels[part]);
@@ -172,7 +174,7 @@ export function createCell() {
           box.style.backgroundColor = colour;
           box.style.color = inkOn(colour);
         }
-        box.textContent = side >= 2 ? number(value, side > 3 ? 3 : 2) : "";
+        box.textContent = side >= 2.3 ? tiny(value) : "";
         box.title = termText(term);
         if (term.winner) box.dataset.winner = "true";
         if (can) enterable(box, term, t);
@@ -258,7 +260,7 @@ export function createCell() {
 
   /** @param {import("./arithmetic.js").Step} step @param {number} index */
   function renderSums(step, index) {
-    const rows = groups.length > 1 && adds(cell.kind) ? groups.map((group, g) => ({ text: group.title, value: group.sum, now: step.group === g })) : [];
+    const rows = groups.length && (groups.length > 1 || cell.kind === "products") && adds(cell.kind) ? groups.map((group, g) => ({ text: group.title, value: group.sum, now: step.group === g })) : [];
     const rest = steps.find((one) => one.kind === "rest");
     const bias = steps.find((one) => one.kind === "bias");
     const notes = steps.filter((one) => one.kind === "line");

@@ -101,9 +101,9 @@ export function createCompare() {
     const top = run?.prediction?.top ?? [];
     return html`<section aria-label=${graph?.title ?? ""}>
       <div class="side-title"><span>${graph?.title ?? (first ? at.model : at.other)}</span><span class="spread"></span>
-        ${first ? nothing : html`<button class="quiet" @click=${() => go({ model: at.other, other: at.model, at: null, step: null, value: value ?? "" })}>${TEXT.swap}</button><button class="quiet" @click=${() => go({ other: "" })}>${TEXT.endCompare}</button>`}</div>
+        ${first ? nothing : html`<button @click=${() => go({ model: at.other, other: at.model, at: null, step: null, value: value ?? "" })}>${TEXT.swap}</button><button @click=${() => go({ other: "" })}>${TEXT.endCompare}</button>`}</div>
       <div class="value-facts"><span>${value ?? ""}</span><span class="number">${atlas ? shape(atlas.shape) : ""}</span></div>
-      <ol class="prediction pad">${top.slice(0, 3).map((/** @type {any} */ entry) => html`<li><span class="entry"><span class="meter" .style=${`width:${100 * Number(entry.probability) || 0}%`}></span><span class="name">${entry.name}</span><span class="number">${percent(Number(entry.probability))}</span></span></li>`)}</ol>
+      <ol class="prediction inset">${top.slice(0, 3).map((/** @type {any} */ entry) => html`<li><span class="entry"><span class="meter" .style=${`width:${100 * Number(entry.probability) || 0}%`}></span><span class="name">${entry.name}</span><span class="number">${percent(Number(entry.probability))}</span></span></li>`)}</ol>
       ${atlas ? html`<div class="note-line">${legend(mapScale(atlas, Math.max(0, atlas.channels.indexOf(at.channel ?? 0)), at.scale, at.colours), at.scale === "map" ? TEXT.legendMap(at.channel ?? 0) : TEXT.legendOf[/** @type {"layer"} */ (at.scale)])}</div>` : html`<p class="empty">${pending.size ? html`<span class="spinner"></span>` : TEXT.noMaps}</p>`}
       ${side.element}</section>`;
   }

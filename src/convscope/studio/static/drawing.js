@@ -6,6 +6,18 @@ import { familyOf, select, unitLine } from "convscope/tree";
 
 const SVG = "http://www.w3.org/2000/svg";
 
+/** How much larger than it was laid out a drawing becomes in a wide pane. */
+const LARGEST = 1 / 12; // rem for each of its units
+const HIGHEST = 18; // rem that it takes unless the reader drags its edge
+
+/** Return what a drawing takes, with a margin: left, top, width, height; what stands around its boxes is left out. @param {any} drawing */
+function extent({ nodes, edges }) {
+  const xs = [...nodes.flatMap((/** @type {any} */ n) => [n.x - 16, n.x + n.w + 16]), ...edges.flatMap((/** @type {any} */ e) => e.points.map((/** @type {number[]} */ p) => p[0]))];
+  const ys = [...nodes.flatMap((/** @type {any} */ n) => [n.y - 8, n.y + n.h + 8 + 11 * (n.labels?.length ?? 0)]), ...edges.flatMap((/** @type {any} */ e) => e.points.map((/** @type {number[]} */ p) => p[1]))];
+  const least = (/** @type {number[]} */ list) => list.reduce((a, b) => Math.min(a, b), Infinity), most = (/** @type {number[]} */ list) => list.reduce((a, b) => Math.max(a, b), -Infinity);
+  return [least(xs) - 4, least(ys) - 4, most(xs) - least(xs) + 8, most(ys) - least(ys) + 8];
+}
+
 /** @param {string} name @param {Object<string, any>} attributes @param {Element} [parent] */
 export function shapeElement(name, attributes, parent) {
   const element = document.createElementNS(SVG, name);
@@ -40,6 +52,7 @@ export function createDrawing() {
   /** @type {any} */
   let drawn = null;
   let zoomed = false;
+  let width = 0;
   /** @type {SVGElement|null} */
   let root = null;
   /** @type {any} */
@@ -52,8 +65,10 @@ export function createDrawing() {
     nodes.clear();
     const { drawing, title } = loaded.graph ?? {};
     if (!drawing) return;
-    root = shapeElement("svg", { viewBox: `0 0 ${drawing.width} ${drawing.height}`, role: "listbox", tabindex: 0, "aria-label": TEXT.drawingLabel(title) }, element);
-    root.style.maxWidth = `${drawing.width * 1.35}px`;
+    const [left, top, wide, high] = extent(drawing);
+    width = wide;
+    root = shapeElement("svg", { viewBox: `${left} ${top} ${wide} ${high}`, role: "listbox", tabindex: 0, "aria-label": TEXT.drawingLabel(title) }, element);
+    root.style.maxWidth = `${wide * LARGEST}rem`;
     for (const edge of drawing.edges) {
       shapeElement("path", { d: rounded(edge.points), class: edge.skip ? "edge skip" : "edge" }, root);
     }
@@ -65,6 +80,23 @@ export function createDrawing() {
     }
     order = [...nodes.values()].filter(({ unit }) => unit.value);
     root.addEventListener("keydown", (event) => onKey(/** @type {KeyboardEvent} */ (event)));
+  }
+
+  /** Give the drawing the height that it takes, up to a limit. */
+  function fit() {
+    if (!root) return;
+    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    element.style.height = `${Math.min(root.getBoundingClientRect().height + 8, HIGHEST * rem)}px`;
+  }
+  addEventListener("resize", fit);
+
+  /** Scroll the drawing, and nothing around it, until a box is seen. @param {Element} group */
+  function seen(group) {
+    const [outer, inner] = [element.getBoundingClientRect(), group.getBoundingClientRect()];
+    if (inner.bottom > outer.bottom) element.scrollTop += inner.bottom - outer.bottom + 8;
+    if (inner.top < outer.top) element.scrollTop -= outer.top - inner.top + 8;
+    if (inner.right > outer.right) element.scrollLeft += inner.right - outer.right + 8;
+    if (inner.left < outer.left) element.scrollLeft -= outer.left - inner.left + 8;
   }
 
   /** @param {any} node @param {any} unit */
@@ -105,7 +137,7 @@ export function createDrawing() {
     if (!cursor || !root) return;
     for (const { group, unit } of order) group.classList.toggle("at-cursor", unit === cursor);
     root.setAttribute("aria-activedescendant", `unit-box-${cursor.id}`);
-    order[index].group.scrollIntoView({ block: "nearest", inline: "nearest" });
+    seen(order[index].group);
   }
 
   watch((_, boxes) => {
@@ -127,21 +159,26 @@ export function createDrawing() {
     zoom() {
       zoomed = !zoomed;
       root?.classList.toggle("zoomed", zoomed);
-      if (root) root.style.maxWidth = zoomed ? "none" : "";
-      if (root && zoomed) root.setAttribute("width", String(loaded.graph.drawing.width * 1.4));
+      if (root) root.style.maxWidth = zoomed ? "none" : `${width * LARGEST}rem`;
+      fit();
+      if (root && zoomed) root.setAttribute("width", String(width * 1.5));
       else root?.removeAttribute("width");
     },
     update() {
       if (loaded.graph !== drawn) {
         drawn = loaded.graph;
         draw();
+        requestAnimationFrame(fit);
       }
       const { value } = link();
       for (const { group, unit } of nodes.values()) {
         const on = String(Boolean(unit.value) && (unit.value === value || holds(unit, value)));
         if (group.getAttribute("aria-selected") !== on) {
           group.setAttribute("aria-selected", on);
-          if (on === "true") cursor = unit;
+          if (on === "true") {
+            cursor = unit;
+            seen(group);
+          }
         }
       }
     },

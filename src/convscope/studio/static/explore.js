@@ -39,7 +39,7 @@ export function mountExplore(container) {
 
   function middlePane() {
     return html`<section class="pane pane-middle" aria-label=${TEXT.imageAndDrawing}>
-      <div class="pane-head"><h2>${TEXT.drawing}</h2><span class="spread"></span>
+      <div class="pane-head drawing-head"><h2>${TEXT.drawing}</h2><span class="spread"></span>
         <button class="icon quiet" @click=${() => drawing.zoom()} aria-label=${TEXT.zoom} title=${TEXT.zoom}>${icons.zoom}</button></div>
       ${drawing.element}
       <div class="stage-area">

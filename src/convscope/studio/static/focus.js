@@ -80,6 +80,10 @@ export function createFocus() {
   /** @type {any} */
   let drawnNumbers = null;
   let drawnKey = "";
+  /** @type {any} */
+  let largestOf = null;
+  /** @type {[number, number, number][]} */
+  let largest = [];
 
   const shapeOf = () => {
     const [, height = 1, width = 1] = loaded.atlas?.shape ?? [];
@@ -138,8 +142,9 @@ export function createFocus() {
         ${index >= 0 ? html`<dt>${TEXT.rangeOfMap}</dt><dd class="number">${number(loaded.atlas.lo[index])} … ${number(loaded.atlas.hi[index])}</dd>` : ""}
         <dt>${TEXT.mapSize}</dt><dd class="number">${height} × ${width}</dd>
       </dl>
+      ${largest.length ? html`<div><span class="muted small">${TEXT.largest}</span><div class="largest">${largest.map(([y, x, found]) => html`<button class="number" @click=${() => selectCell(at.value, at.channel ?? 0, [y, x])} title=${TEXT.cellAt(at.channel ?? 0, y, x)}>${number(found, 3)} <span class="muted">${y}, ${x}</span></button>`)}</div></div>` : ""}
       <div class="row">
-        <button @click=${() => switchChannel(at, off)} aria-pressed=${String(off)} title=${TEXT.channelOffHelp}>${off ? TEXT.channelOn : TEXT.channelOff}</button>
+        <button ?disabled=${Boolean(loaded.session?.offline)} @click=${() => switchChannel(at, off)} aria-pressed=${String(off)} title=${TEXT.channelOffHelp}>${off ? TEXT.channelOn : TEXT.channelOff}</button>
       </div>`, readout);
   }
 
@@ -147,6 +152,26 @@ export function createFocus() {
   function switchChannel(at, off) {
     const kept = at.interventions.filter((/** @type {any} */ change) => !(change.op === "channel_off" && change.value === at.value && change.channel === at.channel));
     go({ interventions: off ? kept : [...kept, { op: "channel_off", value: at.value, channel: at.channel }] });
+  }
+
+  /** Find the five cells of the largest absolute value of the channel. */
+  function findLargest() {
+    const found = loaded.numbers;
+    if (found === largestOf) return;
+    largestOf = found;
+    largest = [];
+    if (!found || found.value !== link().value) return;
+    const { width } = shapeOf();
+    /** @type {number[]} */
+    const best = [];
+    for (let i = 0; i < found.numbers.length; i += 1) {
+      const size = Math.abs(found.numbers[i]);
+      if (best.length === 5 && !(size > Math.abs(found.numbers[best[4]]))) continue;
+      const at = best.findIndex((other) => size > Math.abs(found.numbers[other]));
+      best.splice(at < 0 ? best.length : at, 0, i);
+      best.length = Math.min(5, best.length);
+    }
+    largest = best.map((i) => [Math.floor(i / width), i % width, found.numbers[i]]);
   }
 
   /** Draw exact numbers in the cells where they fit. @param {boolean} [again] */
@@ -195,6 +220,7 @@ export function createFocus() {
       if (index >= 0) paintMap(canvas, atlas, index, at.scale, at.colours);
       else if (loaded.numbers && loaded.numbers.channel === at.channel && loaded.numbers.value === at.value) paintExact();
       drawNumbers();
+      findLargest();
       read(lit());
     },
   };

@@ -170,7 +170,11 @@ function tookGraph(graph) {
   loaded.byId = new Map(units.map((/** @type {any} */ unit) => [unit.id, unit]));
   // A block has the value of its last layer: the layer is what is selected.
   loaded.byValue = new Map();
-  for (const unit of units) if (unit.value && (unit.kind !== "block" || !loaded.byValue.has(unit.value))) loaded.byValue.set(unit.value, unit);
+  for (const unit of units) {
+    if (!unit.value || (unit.kind === "block" && loaded.byValue.has(unit.value))) continue;
+    if (unit.kind !== "block") loaded.byValue.delete(unit.value); // it stands where the layer is
+    loaded.byValue.set(unit.value, unit);
+  }
   if (!graph) return;
   view.folded = new Set(units.filter((/** @type {any} */ u) => u.kind === "block" && u.depth >= (units.length > 60 ? 1 : 2)).map((/** @type {any} */ u) => u.id));
   const at = link();

@@ -13,9 +13,8 @@ export function mapTools() {
   const at = link();
   const { atlas } = loaded;
   const maps = atlas?.kind !== "vector";
-  const pages = atlas?.pages ?? 1;
   return html`<div class="tools">
-    <label class="field"><span>${TEXT.order}</span>
+    <label class="field"><span class="hidden-text">${TEXT.order}</span>
       <select @change=${(/** @type {any} */ e) => go({ order: e.target.value, page: 0 })} .value=${at.order}>
         ${ORDERS.map((order) => html`<option value=${order} ?selected=${order === at.order}>${TEXT.orders[/** @type {"index"} */ (order)]}</option>`)}
       </select></label>
@@ -23,16 +22,21 @@ export function mapTools() {
       <div class="segments" role="group" aria-label=${TEXT.scaleLabel}>
         ${SCALES.map((of) => html`<button aria-pressed=${String(of === at.scale)} @click=${() => go({ scale: of }, { replace: true })} title=${TEXT.scaleHelp[/** @type {"map"} */ (of)]}>${TEXT.scales[/** @type {"map"} */ (of)]}</button>`)}
       </div>
-      <label class="field"><span>${TEXT.colours}</span>
+      <label class="field"><span class="hidden-text">${TEXT.colours}</span>
         <select @change=${(/** @type {any} */ e) => go({ colours: e.target.value }, { replace: true })}>
           ${COLOURS.map((name) => html`<option value=${name} ?selected=${name === at.colours}>${TEXT.colourNames[/** @type {"cividis"} */ (name)]}</option>`)}
         </select></label>` : nothing}
-    <span class="spread"></span>
-    ${pages > 1 ? html`<div class="row" role="group" aria-label=${TEXT.pages}>
-      <button class="icon" ?disabled=${at.page === 0} @click=${() => go({ page: at.page - 1 })} aria-label=${TEXT.pageBack}>‹</button>
-      <span class="number small">${TEXT.pageOf(at.page + 1, pages)}</span>
-      <button class="icon" ?disabled=${at.page >= pages - 1} @click=${() => go({ page: at.page + 1 })} aria-label=${TEXT.pageOn}>›</button></div>` : nothing}
   </div>`;
+}
+
+/** Paging through the maps. */
+function pager() {
+  const at = link();
+  const pages = loaded.atlas?.pages ?? 1;
+  return pages > 1 ? html`<span class="row pager" role="group" aria-label=${TEXT.pages}>
+    <button class="icon" ?disabled=${at.page === 0} @click=${() => go({ page: at.page - 1 })} aria-label=${TEXT.pageBack}>‹</button>
+    <span class="number small">${TEXT.pageOf(at.page + 1, pages)}</span>
+    <button class="icon" ?disabled=${at.page >= pages - 1} @click=${() => go({ page: at.page + 1 })} aria-label=${TEXT.pageOn}>›</button></span>` : nothing;
 }
 
 /** What the selected value is: name, type, shape, parameters, MACs, field. @param {any} unit */
@@ -44,7 +48,7 @@ export function valueHead(unit) {
       <span><b class="number">${shape(unit.shape)}</b></span>
       ${unit.parameters ? html`<span><b class="number">${short(unit.parameters)}</b> ${TEXT.parameters}</span>` : nothing}
       ${unit.macs ? html`<span><b class="number">${short(unit.macs)}</b> ${TEXT.macs}${unit.share ? html` <span class="number">(${percent(unit.share)})</span>` : nothing}</span>` : nothing}
-      ${field ? html`<span title=${TEXT.fieldHelp}>${TEXT.field} <b class="number">${size(field.size)}</b>${field.stride ? html`, ${TEXT.stride} <b class="number">${size([...new Set(field.stride)])}</b>` : nothing}${field.status && field.status !== "exact" ? html` <span>(${field.status})</span>` : nothing}</span>` : nothing}
+      ${field ? html`<span title=${TEXT.fieldHelp}>${TEXT.field} <b class="number">${size(field.size)}</b>${field.stride?.every((/** @type {any} */ n) => n !== null) ? html`, ${TEXT.stride} <b class="number">${size([...new Set(field.stride)])}</b>` : nothing}${field.status && field.status !== "exact" ? html` <span>(${field.status})</span>` : nothing}</span>` : nothing}
     </div>
     ${(unit.warnings ?? []).map((/** @type {number} */ i) => loaded.graph.warnings[i]).filter(Boolean).map((/** @type {any} */ warning) => html`<p class="note-line"><strong>${warning.text}</strong> ${warning.advice ?? ""}</p>`)}`;
 }
@@ -179,10 +183,12 @@ export function createMaps() {
       if (here && !isVector) paint();
       if (here && isVector) render(bars(atlas), vector);
       const index = here ? Math.max(0, atlas.channels.indexOf(at.channel)) : 0;
-      key.hidden = !here || isVector;
+      key.hidden = !here || (isVector && atlas.pages < 2);
+      grid.style.setProperty("--few", here ? String(atlas.channels.length <= 8 ? 1.55 : atlas.channels.length <= 20 ? 1.2 : 1) : "1");
+      if (here && isVector) render(pager(), key);
       if (here && !isVector) {
         const says = at.scale === "map" ? TEXT.legendMap(at.channel ?? 0) : TEXT.legendOf[/** @type {"layer"} */ (at.scale)];
-        render(html`${legend(mapScale(atlas, index, at.scale, at.colours), says)}`, key);
+        render(html`${legend(mapScale(atlas, index, at.scale, at.colours), says)}<span class="spread"></span>${pager()}`, key);
       }
     },
   };

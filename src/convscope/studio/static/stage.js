@@ -52,8 +52,11 @@ export function createStage() {
   stage.append(image, heat, holes, lit);
   const line = document.createElement("p");
   line.className = "stage-line";
+  line.setAttribute("aria-live", "polite");
+  const tools = document.createElement("div");
+  tools.className = "stage-tools";
   const extra = document.createElement("div");
-  element.append(stage, line, extra);
+  element.append(stage, line, tools, extra);
   /** @type {[number, number]} */
   let cursor = [0, 0];
   /** @type {[number, number]|null} */
@@ -135,6 +138,7 @@ export function createStage() {
     mask(found) {
       mask = found;
       paintMask();
+      drawTools();
     },
   });
 
@@ -143,7 +147,7 @@ export function createStage() {
     const { height, width } = sizes();
     holes.style.visibility = mask ? "visible" : "hidden";
     if (!mask || !mask.height) return;
-    lit.setAttribute("data-hull", "false");
+    if (!mask.header.hull) lit.setAttribute("data-hull", "false");
     if (holes.width !== width) holes.width = width;
     if (holes.height !== height) holes.height = height;
     const context = holes.getContext("2d");
@@ -161,6 +165,12 @@ export function createStage() {
       else if (uses[i] === 0) pixels[i] = 0x940e0906;
     }
     context.putImageData(picture, mask.box[1], mask.box[0]);
+  }
+
+  /** What the exact mask says, and whether its weights are shown. */
+  function drawTools() {
+    render(html`${mask ? html`<span>${mask.header.hull ? TEXT.hullOnly : TEXT.exactPixels(mask.header.pixels, mask.header.holes)}</span>` : nothing}
+      ${link().at || mask ? html`<label title=${TEXT.weightsHelp}><input type="checkbox" .checked=${view.weights} @change=${(/** @type {any} */ e) => { view.weights = e.target.checked; paintMask(); }}>${TEXT.weights}</label>` : nothing}`, tools);
   }
 
   watch((now, boxes) => write(now, boxes));
@@ -208,6 +218,7 @@ export function createStage() {
       stage.style.cursor = view.tool ? "crosshair" : "";
       paintHeat(heat, height, width);
       paintMask();
+      drawTools();
       render(prediction(run), extra);
     },
   };

@@ -119,8 +119,8 @@ export const TEXT = {
   readsBox: (/** @type {string} */ rows, /** @type {string} */ columns) => ` reads rows ${rows}, columns ${columns}: `,
   readsNothing: " reads no pixel",
   tablesLoading: " …",
-  hullOnly: " (box around what is read)",
-  exactPixels: (/** @type {number} */ pixels, /** @type {boolean} */ holes) => `, ${whole(pixels)} pixels${holes ? " with holes" : ""}`,
+  hullOnly: " (a box around what is read)",
+  exactPixels: (/** @type {number} */ pixels, /** @type {boolean} */ holes) => `Exactly ${plural(pixels, "pixel")}${holes ? ", with holes" : ""}`,
   weights: "Effective weights",
   weightsHelp: "Colour each pixel of the exact field by its share in the cell",
   thumb: (/** @type {string} */ name, /** @type {number} */ channel) => `${name}, channel ${channel}`,
@@ -198,7 +198,7 @@ export const TEXT = {
   pageOn: "Next page",
   pageOf: (/** @type {number} */ page, /** @type {number} */ pages) => `${page} / ${pages}`,
   noPage: (/** @type {number} */ page, /** @type {number} */ pages) => `There is no page ${page + 1} of the maps: page ${pages} is shown`,
-  legendMap: (/** @type {number} */ channel) => `channel ${channel}; each map has its own scale`,
+  legendMap: (/** @type {number} */ channel) => `scale of channel ${channel} alone`,
   legendOf: { layer: "one scale for the layer", network: "one scale for the network" },
   channel: (/** @type {number} */ c) => `Channel ${c}`,
   cellAt: (/** @type {number} */ c, /** @type {number} */ y, /** @type {number} */ x) => `channel ${c}, row ${y}, column ${x}`,
@@ -208,6 +208,7 @@ export const TEXT = {
   hoverMap: "Point at a cell; click to work it out",
   rangeOfMap: "range",
   mapSize: "size",
+  largest: "largest cells",
 
   // A number worked out
   stepInto: (/** @type {string} */ text) => `Step into ${text}`,

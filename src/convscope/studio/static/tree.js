@@ -87,7 +87,7 @@ export function createTree() {
     const row = document.createElement("div");
     row.className = "tree-row";
     row.setAttribute("role", "treeitem");
-    for (const name of ["twist", "chip", "label", "times", "warn", "reached", "shape"]) {
+    for (const name of ["twist", "chip", "label", "times", "warn", "shape"]) {
       const part = document.createElement("span");
       part.className = name;
       row.append(part);
@@ -106,7 +106,7 @@ export function createTree() {
   /** @param {HTMLElement} row @param {number} index */
   function fill(row, index) {
     const unit = rows[index];
-    const [twist, , label, times, warn, , sizes] = /** @type {any} */ (row.children);
+    const [twist, , label, times, warn, sizes] = /** @type {any} */ (row.children);
     const isParent = parents[index];
     row.id = `unit-row-${unit.id}`;
     row.dataset.index = String(index);

@@ -49,3 +49,11 @@ export const plural = (n, noun) => `${whole(n)} ${noun}${n === 1 ? "" : "s"}`;
 
 /** Return an inclusive range: (3, 29) -> "3–29". @param {number} lo @param {number} hi */
 export const range = (lo, hi) => (lo === hi ? String(lo).replace("-", MINUS) : `${lo}–${hi}`.replace(/-/g, MINUS));
+
+/** Return a number in as few characters as tell it apart, for a small cell. @param {number} x */
+export function tiny(x) {
+  const size = Math.abs(x);
+  if (!Number.isFinite(x) || x === 0) return number(x);
+  if (size >= 9999.5 || size < 0.00095) return number(x, 1);
+  return x.toFixed(size >= 99.95 ? 0 : size >= 9.995 ? 1 : size >= 0.0995 ? 2 : 3).replace("-", MINUS);
+}
