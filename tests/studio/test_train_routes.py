@@ -36,7 +36,7 @@ def test_options_hold_the_sets_the_fields_and_the_presets(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "kind", "said"),
     [
-        ("", "data", "not JSON"),
+        ("", "data", "empty"),
         ("[]", "data", "must be an object"),
         ("{}", "data", "it has no set"),
         ('{"set": "/etc"}', "gone", "there is no data set '/etc'"),

@@ -1,4 +1,4 @@
-"""Train in a real browser: from a form to a report, live on the way; by the keyboard; runs of a terminal; two compared."""
+"""Train in a real browser: from a form to a report; by the keyboard; runs of a terminal; two runs compared."""
 
 from __future__ import annotations
 
@@ -51,7 +51,6 @@ def test_a_training_from_its_form_to_its_report(start: Start, open_page: Open) -
     assert violations(page) == []
     page.get_by_role("button", name="Forecast").click()
     page.get_by_role("heading", name="Forecast").wait_for(timeout=60_000)
-    assert "135" not in page.locator(".forecast .big").inner_text()
     screenshot(page, "train-forecast")
     page.get_by_role("button", name="Start").click()
     page.locator(STATE.format("training")).wait_for(timeout=60_000)
@@ -92,7 +91,9 @@ def test_a_run_of_a_terminal_looks_the_same_and_says_why_it_died(
     # By keys alone: a curve is read, the training is paused and goes on.
     page.locator(".chart .plot").first.focus()
     page.keyboard.press("End")
-    page.wait_for_function("() => /epoch \\d+, training/.test(document.querySelector('.chart [aria-live]').textContent)")
+    page.wait_for_function(
+        "() => /epoch \\d+, training/.test(document.querySelector('.chart [aria-live]').textContent)"
+    )
     page.get_by_role("button", name="Pause").focus()
     page.keyboard.press("Enter")
     page.locator(STATE.format("paused")).wait_for()

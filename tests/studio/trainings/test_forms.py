@@ -32,8 +32,9 @@ def test_every_setting_has_a_field_with_its_help_and_limits() -> None:
 
 def test_defaults_and_choices_are_values_that_a_recipe_takes() -> None:
     for name, field in FIELDS.items():
-        text = {True: "yes", False: "no"}.get(field["default"], field["default"])
-        assert recipe_of({name: str(text)}, data="digits", weights={}).given == {"data": "digits"}, name
+        default = field["default"]
+        text = {True: "yes", False: "no"}[default] if isinstance(default, bool) else str(default)
+        assert recipe_of({name: text}, data="digits", weights={}).given == {"data": "digits"}, name
     for word in FIELDS["optimizer"]["choices"]:
         assert recipe_of({"optimizer": word}, data="digits", weights={}).optimizer == word
     assert set(trainable()) < set(FIELDS["model"]["choices"])

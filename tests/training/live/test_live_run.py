@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
@@ -25,7 +26,8 @@ from trainings import train_watched
 RECIPE = convscope.Recipe(model="lenet5", epochs=3, autotune="rules", threads=1, train_images=300, batch_size=20)
 
 
-def test_a_pause_leaves_out_time_and_changes_nothing(tmp_path: Path) -> None:
+def test_a_pause_leaves_out_time_and_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_run, "LOOK_EVERY", 0.0)
     plain = convscope.train("digits", RECIPE, runs_directory=tmp_path, name="plain")
     resume_at: list[threading.Timer] = []
 
@@ -129,7 +131,7 @@ def test_a_view_that_fails_and_a_disk_that_refuses_do_not_end_a_training(tmp_pat
         epoch_steps=10, batch_size=1, clock=clock,
     )  # fmt: skip
     shown = live.listener(Silent())
-    for step in range(200):
+    for step in range(4000):
         live.between_steps(step)
         shown.stepped(
             StepProgress(
@@ -137,7 +139,7 @@ def test_a_view_that_fails_and_a_disk_that_refuses_do_not_end_a_training(tmp_pat
                 learning_rate=0.0, images_per_second=1.0, seconds_left=1.0,
             )
         )  # fmt: skip
-        clock.now += 1.0
+        clock.now += 0.01
     assert said == ["no further live view: RuntimeError: the network answers no images in evaluation mode"]
 
 

@@ -52,7 +52,7 @@ class DamageNotes:
 def summary_of(run: Run, state: RunState) -> dict[str, Any]:
     """Return the row of a run in the list."""
     notes = DamageNotes()
-    rows = notes.read(lambda: read_metrics(text_of(run, run.metrics_path)), ())
+    rows: tuple[EpochRow, ...] = notes.read(lambda: read_metrics(text_of(run, run.metrics_path)), ())
     spec = notes.read(run.spec, None)
     best = max((row for row in rows if row.val_accuracy is not None), key=_by_validation, default=None)
     return {
@@ -75,10 +75,10 @@ def record_of(run: Run, state: RunState) -> dict[str, Any]:
     notes = DamageNotes()
     # Before what is read: what is written meanwhile comes again, and replaces the same.
     place = EventPlace.end_of(run)
-    rows = notes.read(lambda: read_metrics(text_of(run, run.metrics_path)), ())
+    rows: tuple[EpochRow, ...] = notes.read(lambda: read_metrics(text_of(run, run.metrics_path)), ())
     recipe = notes.read(run.recipe, None)
     spec = notes.read(run.spec, None)
-    samples = notes.read(run.norms, ())
+    samples: tuple[NormSample, ...] = notes.read(run.norms, ())
     scores = notes.read(run.scores, None)
     notes.read(run.live.read_view, None)
     summary = summary_of(run, state)
