@@ -102,6 +102,8 @@ class RunWatcher:
         if found or now - self._looked >= STATE_SECONDS:
             self._looked = now
             state = self._state().to_dict()
+            if state["alive"]:  # whoever reads events looks at the view
+                self._run.live.watch()
             if state != self._shown:
                 found.append(self._noted(state))
         return found
