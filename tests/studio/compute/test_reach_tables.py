@@ -70,9 +70,25 @@ def test_channels_of_branches_have_their_own_tables() -> None:
     for channel in (0, 2, 5):
         packet = reach_packet(network, joined, channel=channel)
         assert not packet.header["channels_agree"]
+        assert packet.header["channels"] == {0: [0, 1], 2: [2, 4], 5: [5, 7]}[channel]
         first, last = lit(packet, "input", (12, 12))["y"]
         sizes.add(last - first + 1)
     assert sizes == {3, 5, 7}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_channels_that_are_said_to_agree_do(name: str) -> None:
+    network = opened(NETWORKS[name]())
+    for layer in network.names.layers:
+        key = network.names.of_value(layer.output)
+        count = map_shape(network, layer.output)[0]
+        first = reach_packet(network, key, channel=0)
+        _, last = first.header["channels"]
+        other = reach_packet(network, key, channel=last)
+        assert other.body == first.body
+        assert other.header["targets"] == first.header["targets"]
+        if first.header["channels_agree"]:
+            assert last == count - 1
 
 
 def test_holes_are_said() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from convscope.arrays import Floats
+from convscope.errors import CaptureError
 from convscope.graph.records import alive_nodes
 from convscope.interpret.execution.torch_executor import TorchExecutor
 from convscope.interpret.explanation.given import NetworkInput
@@ -159,9 +160,11 @@ class ImageRun:
     @cached_property
     def scores(self) -> Floats | None:
         """The score of each class, (classes,); None of a network that gives no such scores."""
-        value = scores_value(self.opened.graph)
-        tensor = self.tensor(value)
-        if tensor.ndim not in (1, 2) or (tensor.shape[0] != 1 and tensor.ndim == 2):
+        try:
+            tensor = self.tensor(scores_value(self.opened.graph))
+        except CaptureError:  # the network gives whole numbers alone
+            return None
+        if tensor.ndim != 2 or len(tensor) != 1:
             return None
         found: Floats = by_class(tensor)[0].double().numpy()
         return found

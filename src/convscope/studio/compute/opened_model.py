@@ -7,7 +7,7 @@ die from layer to layer. They are measured once over the samples, and the page s
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -52,6 +52,7 @@ class OpenedModel:
         loaded: how it was found.
         network: with its weights, in evaluation mode.
         notes: remarks on its weights and its input.
+        worked_out: what is worked out of its graph once, by name.
     """
 
     key: str
@@ -59,6 +60,7 @@ class OpenedModel:
     loaded: Loaded
     network: GivenNetwork
     notes: tuple[str, ...] = ()
+    worked_out: dict[str, object] = field(default_factory=dict)
 
     @property
     def random(self) -> bool:

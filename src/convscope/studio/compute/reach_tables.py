@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from convscope.geometry.relation import Expand, Mix, ReachStatus, RelationStep, Taps
+from convscope.geometry.relation import ReachStatus
 from convscope.geometry.taps import Positions
 from convscope.graph.reach_hulls import HullWalk, hulls_back, hulls_on
+from convscope.studio.compute.channel_parts import ChannelParts
 from convscope.studio.compute.opened_model import OpenedModel, drawn_shape, key_of, map_shape, value_of
 from convscope.studio.protocol import Packet, StudioError
 
@@ -49,6 +50,8 @@ def reach_packet(opened: OpenedModel, name: str, *, channel: int | None = None, 
         walks[letter] = walk_of(opened.graph, value, axis, channel=one, beside=len(axes.positions) > 1)
     if not walks:
         walks[""] = walk_of(opened.graph, value, None, channel=one)
+    alike = ChannelParts.of(opened) if direction == "backward" else None
+    same = (channel or 0, channel or 0) if alike is None else alike.around(value, channel or 0, count)
     block = TableBlock()
     first = next(iter(walks.values()))
     targets = [_target(opened, target, walks, block) for target in _shown(opened, first.values) if target != value]
@@ -58,7 +61,8 @@ def reach_packet(opened: OpenedModel, name: str, *, channel: int | None = None, 
         "value": key_of(opened, value),
         "shape": list(drawn_shape(opened, value)),
         "channel": channel,
-        "channels_agree": direction == "backward" and channels_agree(opened, value),
+        "channels_agree": same == (0, count - 1),
+        "channels": list(same),
         "direction": direction,
         "dtype": np.dtype(dtype).name,
         "targets": targets,
@@ -118,44 +122,3 @@ def _target(opened: OpenedModel, target: int, walks: dict[str, HullWalk], block:
         "holes": holes,
         "axes": axes,
     }
-
-
-def channels_agree(opened: OpenedModel, value: int) -> bool:
-    """Return whether all channels of a value have the same tables, as each operation back to a mix treats all alike.
-
-    It may be that they agree where this says no, such as of a concatenation of branches with equal fields.
-    """
-    graph = opened.graph
-    waiting, seen = [value], set[int]()
-    while waiting:
-        one = waiting.pop()
-        producer = graph.values[one].producer
-        if one in seen or producer is None:
-            continue
-        seen.add(one)
-        node = graph.nodes[producer]
-        if node.paths is None:
-            return False
-        for path in node.paths:
-            if path.output == one:
-                axis, shape = opened.axes_of(path.source).channels, graph.shape(path.source)
-                kinds = {_treatment(step, axis, shape) for step in path.steps}
-                if "apart" in kinds:
-                    return False
-                waiting += [] if "mixed" in kinds else [path.source]
-    return True
-
-
-def _treatment(step: RelationStep, axis: int | None, shape: tuple[int, ...]) -> str:
-    """Return what a step does with channels: "mixed" all, "alike" for each, or "apart" where some may differ."""
-    match step:
-        case Taps(of, _):
-            return "apart" if of == axis else "alike"
-        case Mix(of, size, groups):
-            if of != axis or groups == size == shape[of]:
-                return "alike"
-            return "mixed" if groups == 1 else "apart"
-        case Expand(new):
-            return "alike" if len(new) == len(shape) else "apart"
-        case _:
-            return "apart"
