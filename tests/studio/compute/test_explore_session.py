@@ -62,6 +62,7 @@ def test_a_network_of_the_catalogue(session: ExploreSession) -> None:
     graph = explored(session, "lenet5")
     assert graph["weights"] == "random"
     assert graph["input"] == [1, 32, 32]
+    assert (graph["classes"], graph["class_count"]) == (None, 10)
     assert graph["totals"]["parameters"] == 61706
     assert {edge["skip"] for edge in graph["drawing"]["edges"]} == {False}
 
@@ -88,6 +89,7 @@ def test_a_run_of_several_labels_names_its_classes(tmp_path: Path) -> None:
     session = open_session(Openable(runs=tmp_path / "runs"))
     graph = explored(session, "run:mine")
     assert graph["classes"] == ["<b>a</b>", "b", "c"]
+    assert graph["class_count"] == 3
     assert (graph["multi_label"], graph["weights"]) == (True, "trained")
     prediction = header(session, "run", model="run:mine", image="sample:0", interventions=[])["prediction"]
     assert prediction["kind"] == "multi"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
+from convscope.errors import CaptureError
 from convscope.graph.fold import TreeItem, alike_runs, layer_tree
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.summary import Layer
@@ -17,6 +18,7 @@ from convscope.interpret.inspection.layer_table import operation
 from convscope.interpret.inspection.network_drawing import placed_units
 from convscope.interpret.inspection.network_layout import Edge
 from convscope.interpret.inspection.network_places import Places, Point
+from convscope.interpret.replay.class_scores import scores_value
 from convscope.studio.compute.opened_model import OpenedModel, drawn_shape, key_of
 
 
@@ -31,6 +33,7 @@ def graph_record(opened: OpenedModel) -> dict[str, Any]:
         "weights_note": "; ".join(opened.notes),
         "input": list(opened.network.input_shape or ()),
         "classes": list(opened.classes) or None,
+        "class_count": _class_count(opened),
         "multi_label": opened.multi_label,
         "totals": {
             "parameters": inspection.parameters,
@@ -52,6 +55,15 @@ def graph_record(opened: OpenedModel) -> dict[str, Any]:
         "units": tree.units,
         "drawing": _drawing(opened, tree),
     }
+
+
+def _class_count(opened: OpenedModel) -> int | None:
+    """Return how many classes have a score; None of a network that gives something else."""
+    try:
+        shape = opened.graph.shape(scores_value(opened.graph))
+    except CaptureError:  # it gives whole numbers alone
+        return None
+    return shape[1] if len(shape) == 2 and shape[1] > 1 else None
 
 
 class UnitTree:

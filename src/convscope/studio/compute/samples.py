@@ -57,7 +57,8 @@ def as_input(pixels: Pixels, shape: Sequence[int]) -> Floats32:
 
 
 def _bars(down: Floats, right: Floats, side: int) -> Floats:
-    return ((right // (PERIOD / 2)) % 2).astype(np.float64)
+    found: Floats = ((right // (PERIOD / 2)) % 2).astype(np.float64)
+    return found
 
 
 def _rings(down: Floats, right: Floats, side: int) -> Floats:
@@ -71,11 +72,13 @@ def _gradient(down: Floats, right: Floats, side: int) -> Floats:
 
 
 def _checkerboard(down: Floats, right: Floats, side: int) -> Floats:
-    return ((down // (PERIOD / 2) + right // (PERIOD / 2)) % 2).astype(np.float64)
+    found: Floats = ((down // (PERIOD / 2) + right // (PERIOD / 2)) % 2).astype(np.float64)
+    return found
 
 
 def _pixel(down: Floats, right: Floats, side: int) -> Floats:
-    return ((down == side // 2) & (right == side // 2)).astype(np.float64)
+    found: Floats = ((down == side // 2) & (right == side // 2)).astype(np.float64)
+    return found
 
 
 _LEVELS: Mapping[str, Callable[[Floats, Floats, int], Floats]] = {
