@@ -6,7 +6,7 @@
  */
 import * as api from "convscope/api";
 import { floats } from "convscope/packet";
-import { backward, forward, loadBackward, loadForward } from "convscope/reach";
+import { backward, forward, loadBackward, loadForward, onTables } from "convscope/reach";
 import { link, loaded } from "convscope/store";
 
 const REST = 120; // ms until the exact mask is asked for
@@ -60,6 +60,9 @@ export function relight() {
 /** Return what is lit. */
 export const lit = () => shown;
 
+// Whoever asked for the tables.
+onTables(() => { if (shown) draw(true); });
+
 /** @param {boolean} [again] */
 function draw(again = false) {
   const next = hovered ?? selected();
@@ -88,11 +91,11 @@ function boxesOf(next) {
   const { model } = link();
   if (next.kind === "cell") {
     const found = backward(model, next.value, next.c, next.y, next.x);
-    if (!found) loadBackward(model, next.value, next.c).then((news) => { if (news && shown && equal(shown, next)) draw(true); });
+    if (!found) loadBackward(model, next.value, next.c);
     return found;
   }
   const found = forward(model, next.y, next.x);
-  if (!found) loadForward(model).then((news) => { if (news && shown && equal(shown, next)) draw(true); });
+  if (!found) loadForward(model);
   return found;
 }
 
