@@ -117,7 +117,7 @@ function draw() {
   if (room === "train") mountTraining();
   else if ((ready() || loaded.graph) && !explore) explore = mountExplore(rooms.explore);
   document.title = [room === "explore" ? loaded.graph?.title : TEXT.rooms.train, "convscope studio"].filter(Boolean).join(" · ");
-  render(html`${bar()}<main>${room === "train" ? rooms.train : explore ? rooms.explore : starting()}</main>${status()}${dialogs()}`, app);
+  render(html`${bar()}<main><h1 class="hidden-text">${document.title}</h1>${room === "train" ? rooms.train : explore ? rooms.explore : starting()}</main>${status()}${dialogs()}`, app);
   if (loaded.run?.run !== lastRun) {
     lastRun = loaded.run?.run;
     forgetMasks();
