@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 _AT_REST = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(
   Boolean(document.querySelector(".explore, .train-room > *")) &&
   !document.querySelector(".status .busy, .starting, [aria-busy=true]")))))"""
+# A link is followed in the event that comes after the address has changed.
+_FOLLOW = """(link) => new Promise((done) => {
+  if (location.hash === link) done();
+  addEventListener("hashchange", () => setTimeout(done), {once: true});
+  location.hash = link;
+})"""
 # What a number is computed from: each can be stepped into.
 OPERANDS = ".groups button.term, .groups .term-line button:enabled"
 _SAFE = "-_.!~*'():,;/@"
@@ -45,7 +51,7 @@ class StudioPage:
             self.page.goto(self.studio.address + link)
             self._entered = True
         else:
-            self.page.evaluate("link => { location.hash = link; }", link)
+            self.page.evaluate(_FOLLOW, link)
         if rest:
             self.rest()
 
@@ -133,6 +139,11 @@ class StudioPage:
         """Click a cell of a map and wait for what it opens."""
         self.map(channel).click(position=_place(self.map(channel), at, shape))
         self.rest()
+
+    def hover_pixel(self, at: tuple[int, int], size: tuple[int, int]) -> None:
+        """Move the pointer over a pixel (row, column) of an image of size (rows, columns)."""
+        stage = self.page.locator("#stage")
+        stage.hover(position=_place(stage, at, size))
 
     @property
     def lit(self) -> Box | None:

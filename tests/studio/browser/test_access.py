@@ -117,7 +117,7 @@ def test_the_keyboard_alone(page: StudioPage) -> None:
     page.press("Enter")
     page.rest()
     assert page.cell != f"{value}:{channel}:{at}"
-    page.press("Alt+ArrowLeft")
+    page.page.go_back()
     page.rest()
     assert page.cell == f"{value}:{channel}:{at}"
 

@@ -11,7 +11,7 @@ from convscope.interpret.inspection.record import Inspection
 from studio_browser import screenshot
 from studio_command import StudioCommand
 from studio_networks import HOSTILE, odd_file, onnx_file
-from studio_page import StudioPage
+from studio_page import StudioPage, link_of
 
 CATALOGUE = ("lenet5", "resnet18", "googlenet", "unet", "densenet121")
 
@@ -87,10 +87,7 @@ def test_a_strangers_network(page: StudioPage, studio: StudioCommand) -> None:
 
 def test_what_a_pixel_reaches(page: StudioPage) -> None:
     page.explore(m="given", i="sample:0", l="stem")
-    stage = page.page.locator("#stage")
-    box = stage.bounding_box()
-    assert box is not None
-    stage.hover(position={"x": box["width"] / 2, "y": box["height"] / 2})
+    page.hover_pixel((16, 16), (32, 32))
     page.page.wait_for_function("() => [...document.querySelectorAll('.thumb .mark')].some(m => m.dataset.on)")
     assert page.lit == [16, 16, 17, 17]
 
@@ -143,13 +140,12 @@ def test_networks_of_unusual_shapes(start, open_page, tmp_path: Path, factory: s
 def test_layers_are_opened_one_after_the_other_in_haste(open_page, studio: StudioCommand) -> None:
     page = open_page(studio, "#/explore?v=1&m=resnet18&i=sample:0")
     values = [value for value, _ in maps_of(page, "resnet18")]
-    for value in (values * 2)[:60]:
-        page.page.evaluate(
-            "value => { location.hash = `#/explore?v=1&m=resnet18&i=sample:0&l=${encodeURIComponent(value)}`; }", value
-        )
+    for value in (values * 2)[:59]:
+        link = link_of("explore", {"m": "resnet18", "i": "sample:0", "l": value})
+        page.page.evaluate("link => { location.hash = link; }", link)
         page.page.wait_for_timeout(15)
     last = (values * 2)[59]
-    page.rest()
+    page.explore(m="resnet18", i="sample:0", l=last)
     assert page.state["l"] == last
     assert last in page.page.locator(".value-title").inner_text()
     shape = dict(maps_of(page, "resnet18"))[last]
