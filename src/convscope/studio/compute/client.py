@@ -252,7 +252,7 @@ class ComputeClient:
             self._set_stage("failed", f"{why}; it was started {QUICK_ENDS} times: see the terminal")
             self._fail_all(StudioError(self.text, "internal"))
             return
-        self.text = f"{why}: it was started again"
+        self.text = f"{why}; it was started again"
         self.start()
 
     async def _watched(self) -> None:
@@ -265,8 +265,8 @@ class ComputeClient:
                     why = "the work did not stop by itself, so the compute process was ended"
                 elif now > question.alive + self._openable.deadline:
                     why = (
-                        f"no step of it ended in {self._openable.deadline:g} s, so the compute process was ended: "
-                        "it may never end; a studio that is started with a longer deadline allows more"
+                        f"no step ended in {self._openable.deadline:g} s, so the compute process was ended: the model "
+                        "may never end, or needs a longer deadline than the studio was started with"
                     )
                 else:
                     continue
