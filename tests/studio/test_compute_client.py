@@ -251,3 +251,13 @@ def test_time_is_not_lost_between_questions(tmp_path: Path) -> None:
         assert (time.perf_counter() - began) / 50 < 0.05
 
     story(tmp_path, tell)
+
+
+def test_a_fault_of_the_server_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def tell(page, compute) -> None:
+        monkeypatch.setattr(compute, "ask", lambda *_, **__: 1 // 0)
+        answer = await page.get("/api/graph/lenet5")
+        assert answer.status_code == 500
+        assert answer.json() == {"error": "ZeroDivisionError in the server: see the terminal", "kind": "internal"}
+
+    story(tmp_path, tell)

@@ -122,7 +122,9 @@ def test_names_are_those_of_folders_and_taken_once(room: TrainRoom, tmp_path: Pa
 def test_why_a_process_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child_process, "killed_for_memory", lambda: 4)
     assert why_ended(-signal.SIGKILL, killed_before=3) == "memory ran out, and the system ended the process"
-    assert why_ended(-signal.SIGKILL, killed_before=4).startswith("it was killed by SIGKILL: by a user, or by the system")
+    assert why_ended(-signal.SIGKILL, killed_before=4).startswith(
+        "it was killed by SIGKILL: by a user, or by the system"
+    )
     assert why_ended(-signal.SIGSEGV, killed_before=4) == "it ended by SIGSEGV"
     assert why_ended(-999, killed_before=4) == "it ended by signal 999"
     assert (why_ended(0, killed_before=4), why_ended(1, killed_before=4)) == ("", "it ended with exit code 1")

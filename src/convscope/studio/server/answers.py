@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -42,6 +43,9 @@ def answered(endpoint: Endpoint) -> Endpoint:
             return error_response(error)
         except (ConvscopeError, UnreadableError) as error:
             return error_response(StudioError(" ".join(str(error).split())))
+        except Exception as error:  # a fault of ours: the page shows it in one line, the terminal whole
+            traceback.print_exception(error)
+            return error_response(StudioError(f"{type(error).__name__} in the server: see the terminal", "internal"))
 
     guarded.__name__ = endpoint.__name__
     guarded.__doc__ = endpoint.__doc__

@@ -53,7 +53,7 @@ def serve(
     others = [] if host in _LOOPBACK_NAMES else _names_of_this_machine(host)
     closing = asyncio.Event()
     app, rules = make_app(openable, hosts=allowed_hosts(got, others), cookie=f"convscope_studio_{got}", closing=closing)
-    shown = others[0] if others else "127.0.0.1"
+    shown = others[0] if others else host
     link = f"http://{f'[{shown}]' if ':' in shown else shown}:{got}/?t={rules.token}{fragment}"
 
     def started() -> None:
