@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 HOSTILE = "<img src=x onerror=alert(1)>"
-HOSTILE_RUN = "a <b>run</b> @ 50% #1"
+HOSTILE_RUN = "a <b>run @ 50% #1"
 
 # A network as people write them: a module called twice, functions instead of modules, an in-place rectifier, a dilated
 # convolution that leaves holes, a grouped one, a concatenation and a sum; names that are markup.

@@ -83,7 +83,7 @@ export function cssColour(value, { name, low, high }) {
 export function inkOn(css) {
   const [r, g, b] = (css.match(/\d+/g) ?? ["0", "0", "0"]).map((text) => (Number(text) / 255) ** 2.2);
   // From this luminance on the dark ink has the higher contrast, by the formula of WCAG 2.
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.196 ? "#10151c" : "#ffffff";
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000000" : "#ffffff";
 }
 
 /**
