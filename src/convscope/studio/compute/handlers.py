@@ -32,7 +32,8 @@ def _graph(session: ExploreSession, ask: Ask) -> Packet:
 
 
 def _image(session: ExploreSession, ask: Ask) -> Packet:
-    return session.check_image(ask.body, ask.fields.text("title", default=""))
+    known = session.check_image(ask.body, ask.fields.text("title", default=""))
+    return Packet({"key": ask.fields.text("image"), **known.header})
 
 
 def _image_png(session: ExploreSession, ask: Ask) -> Packet:
