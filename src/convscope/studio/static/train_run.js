@@ -9,6 +9,7 @@ import { number, percent, whole } from "convscope/units";
 const TEXT = TRAIN.run;
 const EVENTS = ["epoch", "message", "state", "progress", "view", "process", "restart"];
 const MOST_LINES = 400;
+const DRAW_MS = 100;
 const SHOWN_ROWS = 200;
 
 /**
@@ -28,6 +29,8 @@ export function createRun({ context, name, changed }) {
   let source = null;
   let viewing = false;
   let viewAgain = false;
+  /** @type {any} */
+  let drawing = 0;
   const live = createLive();
   const accuracy = (/** @type {number|null} */ x) => percent(x);
   const charts = {
@@ -71,7 +74,7 @@ export function createRun({ context, name, changed }) {
     if (id) after = id;
     if (kind === "epoch") {
       record.rows = withRow(record.rows ?? [], data);
-      drawCharts();
+      drawSoon();
     } else if (kind === "message") record.log = [...(record.log ?? []), data.text].slice(-MOST_LINES);
     else if (kind === "progress") record.progress = data;
     else if (kind === "view") askView();
@@ -99,7 +102,7 @@ export function createRun({ context, name, changed }) {
         live.show(packet);
         if (record.alive) {
           record.norms = withNorms(record.norms ?? { epochs: [], layers: [], gradients: [], outputs: [] }, packet.header);
-          drawNorms();
+          drawSoon();
         }
       }
     } catch (error) {
@@ -110,6 +113,11 @@ export function createRun({ context, name, changed }) {
       viewAgain = false;
       askView();
     }
+  }
+
+  /** Draw the curves once for all that comes within a moment: epochs of a small set end many times a second. */
+  function drawSoon() {
+    drawing ||= setTimeout(() => { drawing = 0; if (!closed) drawCharts(); }, DRAW_MS);
   }
 
   function drawCharts() {
@@ -236,6 +244,7 @@ export function createRun({ context, name, changed }) {
 
   function close() {
     closed = true;
+    clearTimeout(drawing);
     source?.close();
     document.removeEventListener("visibilitychange", visible);
     for (const chart of Object.values(charts)) chart.close();
