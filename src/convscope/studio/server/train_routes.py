@@ -165,7 +165,11 @@ class TrainRoutes:
                 said = found
                 yield "process", found, ""
             await asyncio.sleep(LOOK_SECONDS * 2)
-        watcher: RunWatcher = await asyncio.to_thread(self._room.watcher, name, after)
+        try:
+            watcher: RunWatcher = await asyncio.to_thread(self._room.watcher, name, after)
+        except StudioError as error:  # removed meanwhile
+            yield "process", {"state": "gone", "alive": False, "reason": str(error)}, ""
+            return
         alive = True
         while True:
             for event in await asyncio.to_thread(watcher.look):
