@@ -57,7 +57,7 @@ export function mountTrain(container, context) {
         loaded = true;
         problem = "";
       } catch (error) {
-        const { message, kind } = /** @type {any} */ (error);
+        const { message, kind } = error;
         problem = kind === "away" ? TRAIN.away : message;
       }
       changed();

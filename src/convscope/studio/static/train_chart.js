@@ -77,8 +77,8 @@ export class Chart {
       this.plot?.destroy();
       this.plotted.replaceChildren();
       this.names = names;
-      this.plot = new uPlot(this.settings(names), /** @type {any} */ (data), this.plotted);
-    } else this.plot.setData(/** @type {any} */ (data));
+      this.plot = new uPlot(this.settings(names), data, this.plotted);
+    } else this.plot.setData(data);
     this.names = names;
     // Beside the names stand the newest numbers until a cursor is on the chart.
     if (this.plot && (this.plot.cursor.left ?? -1) < 0) this.plot.setLegend({ idx: data[0].length - 1 });
@@ -97,7 +97,7 @@ export class Chart {
 
   /** @param {number} i */
   place(i) {
-    const at = /** @type {number} */ (this.data[0][i]);
+    const at = (this.data[0][i]);
     return (this.options.formatX ?? ((value) => number(value, 4)))(at);
   }
 
@@ -109,8 +109,8 @@ export class Chart {
   /** @param {string[]} names @returns {any} */
   settings(names) {
     const { x, logarithmic = false, range = null } = this.options;
-    const format = this.options.format ?? ((/** @type {number|null} */ value) => number(value, 4));
-    const formatX = this.options.formatX ?? ((/** @type {number} */ value) => number(value, 4));
+    const format = this.options.format ?? ((value) => number(value, 4));
+    const formatX = this.options.formatX ?? ((value) => number(value, 4));
     const axis = { stroke: () => colourOf("--muted"), grid: { stroke: () => colourOf("--line"), width: 1 }, ticks: { stroke: () => colourOf("--faint"), width: 1 }, font: "11px system-ui, sans-serif" };
     return {
       width: Math.max(200, this.element.clientWidth || 320), height: HEIGHT,
@@ -119,14 +119,14 @@ export class Chart {
       scales: { x: { time: false }, y: logarithmic ? { distr: 3, log: 10 } : range ? { range: () => range } : {} },
       axes: [
         { ...axis, label: x, labelSize: 18, labelFont: axis.font, size: 30 },
-        { ...axis, size: 52, values: (/** @type {any} */ _, /** @type {(number|null)[]} */ ticks) => ticks.map((tick) => (tick === null ? "" : logarithmic ? power(tick) : format(tick))) },
+        { ...axis, size: 52, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : logarithmic ? power(tick) : format(tick))) },
       ],
       series: [
-        { label: x, value: (/** @type {any} */ _, /** @type {number|null} */ value) => (value === null ? "–" : formatX(value)) },
+        { label: x, value: (_, value) => (value === null ? "–" : formatX(value)) },
         ...names.map((label, i) => ({
           label, stroke: () => colourOf(COLOURS[i % COLOURS.length]), width: 1.8, dash: DASHES[i % DASHES.length], spanGaps: true,
           points: { show: this.data[0].length < 3, size: 5 },
-          value: (/** @type {any} */ _, /** @type {number|null} */ value) => (value === null ? "–" : format(value)),
+          value: (_, value) => (value === null ? "–" : format(value)),
         })),
       ],
     };
@@ -145,7 +145,7 @@ export class Chart {
     if (to === undefined || !this.plot || !count) return;
     event.preventDefault();
     const i = Math.max(0, Math.min(count - 1, to));
-    this.plot.setCursor({ left: this.plot.valToPos(/** @type {number} */ (this.data[0][i]), "x"), top: 0 });
+    this.plot.setCursor({ left: this.plot.valToPos((this.data[0][i]), "x"), top: 0 });
     this.reading.textContent = [`${this.options.x} ${this.place(i)}`, ...this.names.map((name, n) => `${name} ${this.text(n, i)}`)].join(", ");
   }
 

@@ -27,8 +27,8 @@ export const measure = (value) => (typeof value === "number" && Number.isFinite(
  * @param {Row[]} rows @param {string} x @param {string[]} names @returns {(number|null)[][]}
  */
 export function columns(rows, x, names) {
-  const known = rows.filter((row) => measure(/** @type {any} */ (row)[x]) !== null);
-  return [x, ...names].map((name) => known.map((row) => measure(/** @type {any} */ (row)[name])));
+  const known = rows.filter((row) => measure(row[x]) !== null);
+  return [x, ...names].map((name) => known.map((row) => measure(row[name])));
 }
 
 /**
@@ -38,7 +38,7 @@ export function columns(rows, x, names) {
 export function joined(runs, x, name) {
   const maps = runs.map(({ rows }) => {
     const [places, values] = columns(rows, x, [name]);
-    return new Map(places.map((place, i) => [/** @type {number} */ (place), values[i]]));
+    return new Map(places.map((place, i) => [place, values[i]]));
   });
   const places = [...new Set(maps.flatMap((map) => [...map.keys()]))].sort((a, b) => a - b);
   return [places, ...maps.map((map) => places.map((place) => map.get(place) ?? null))];
@@ -65,7 +65,7 @@ export function duration(seconds) {
 /** Return a count of bytes as text: 2679160 -> "2.7 MB". @param {number|null|undefined} bytes */
 export function byteSize(bytes) {
   if (bytes === null || bytes === undefined) return "–";
-  for (const [size, unit] of /** @type {[number, string][]} */ ([[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]])) {
+  for (const [size, unit] of [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]]) {
     if (bytes >= size) return `${(bytes / size).toFixed(1)} ${unit}`;
   }
   return `${bytes} bytes`;
@@ -77,7 +77,7 @@ export function byteSize(bytes) {
  * @returns {{kind: ""|"notWhole"|"notNumber"|"atLeast"|"below"|"atMost", limit: number}}
  */
 export function mistake(field, text) {
-  const fine = /** @type {const} */ ({ kind: "", limit: 0 });
+  const fine = { kind: "", limit: 0 };
   const word = text.trim();
   if (!word || (field.type !== "integer" && field.type !== "number")) return fine;
   if (field.auto && word === "auto") return fine;
@@ -167,7 +167,7 @@ export function withNorms(norms, view, most = 400) {
   const layers = norms.layers.length ? norms.layers : thinned(Object.keys(view.gradients), 24);
   const kept = norms.epochs.map((epoch, i) => ({ epoch, i })).filter(({ epoch }) => epoch < view.epoch);
   const shown = thinned(kept, most - 1);
-  const list = (/** @type {(number|null)[][]} */ old, /** @type {Object<string, number|null>} */ now) =>
+  const list = (old, now) =>
     layers.map((name, n) => [...shown.map(({ i }) => old[n]?.[i] ?? null), now[name] ?? null]);
   return {
     epochs: [...shown.map(({ epoch }) => epoch), view.epoch],
@@ -184,14 +184,14 @@ export function withNorms(norms, view, most = 400) {
  */
 export function normColumns(norms, kind, most = 6) {
   const shown = thinned(norms.layers.map((name, i) => ({ name, i })), most);
-  const positive = (/** @type {number|null} */ x) => (x !== null && x > 0 ? x : null);
+  const positive = (x) => (x !== null && x > 0 ? x : null);
   return { layers: shown.map(({ name }) => name), data: [norms.epochs, ...shown.map(({ i }) => (norms[kind][i] ?? []).map(positive))] };
 }
 
 /** Return how far the scores of a class lie apart among runs; null where fewer than two have one. @param {(number|null|undefined)[]} values */
 export function spreadOf(values) {
   const known = values.filter((value) => typeof value === "number");
-  return known.length < 2 ? null : Math.max(.../** @type {number[]} */ (known)) - Math.min(.../** @type {number[]} */ (known));
+  return known.length < 2 ? null : Math.max(...known) - Math.min(...known);
 }
 
 /** Return the share of a training that is done, 0 to 1; null where that is not known. @param {any} run a row or a record of a run */

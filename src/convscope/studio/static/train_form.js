@@ -30,12 +30,12 @@ export function createForm({ context, changed, started }) {
       options = await context.api.request("/api/train/options");
       chosen ||= options.sets[0]?.id ?? "";
     } catch (error) {
-      problem = /** @type {any} */ (error).message;
+      problem = error.message;
     }
     changed();
   }
 
-  const fields = () => /** @type {import("./train_data.js").Field[]} */ (options?.fields ?? []);
+  const fields = () => (options?.fields ?? []);
   const mistakes = () => fields().filter((field) => mistake(field, values[field.name] ?? "").kind);
 
   /** @param {string} key @param {string} text */
@@ -74,7 +74,7 @@ export function createForm({ context, changed, started }) {
       }
     } catch (error) {
       if (mine !== asked) return;
-      const { message, kind } = /** @type {any} */ (error);
+      const { message, kind } = error;
       if (kind !== "stopped") problem = message;
     }
     work = "";
@@ -96,10 +96,10 @@ export function createForm({ context, changed, started }) {
     const usual = defaultText(field);
     const wrong = mistake(field, text);
     const described = `${id}-help`;
-    const input = (/** @type {Event} */ event) => set(field.name, /** @type {HTMLInputElement} */ (event.target).value);
+    const input = (event) => set(field.name, event.target.value);
     /** @type {[string, string][]|null} */
     let choices = field.choices.length ? field.choices.map((word) => [word, word]) : null;
-    if (field.name === "weights") choices = [["", TEXT.none], ...options.weights.map((/** @type {string} */ run) => [run, run])];
+    if (field.name === "weights") choices = [["", TEXT.none], ...options.weights.map((run) => [run, run])];
     if (field.type === "boolean") choices = [...(field.auto ? [["auto", "auto"]] : []), ["yes", TEXT.yes], ["no", TEXT.no]];
     const shown = text || usual;
     return html`<div class="setting" data-changed=${String(Boolean(text) && text !== usual)}>
@@ -119,21 +119,21 @@ export function createForm({ context, changed, started }) {
     const others = all.filter((field) => !USUAL.includes(field.name));
     const groups = [...new Set(others.map((field) => field.group))];
     const count = Object.keys(changedValues(all, values)).length;
-    const set_ = options.sets.find((/** @type {any} */ each) => each.id === chosen);
-    return html`<form class="train-form" aria-labelledby="form-title" @submit=${(/** @type {Event} */ event) => { event.preventDefault(); ask("start"); }}>
+    const set_ = options.sets.find((each) => each.id === chosen);
+    return html`<form class="train-form" aria-labelledby="form-title" @submit=${(event) => { event.preventDefault(); ask("start"); }}>
       <h1 id="form-title">${TEXT.title}</h1>
       <div class="settings">
         <div class="setting"><label for="train-set">${TEXT.set}</label>
-          <select id="train-set" aria-describedby="train-set-help" @change=${(/** @type {Event} */ event) => { chosen = /** @type {HTMLSelectElement} */ (event.target).value; forecast = null; problem = ""; changed(); }}>
-            ${options.sets.map((/** @type {any} */ each) => html`<option value=${each.id} .selected=${each.id === chosen}>${TEXT.setText(each)}</option>`)}</select>
+          <select id="train-set" aria-describedby="train-set-help" @change=${(event) => { chosen = event.target.value; forecast = null; problem = ""; changed(); }}>
+            ${options.sets.map((each) => html`<option value=${each.id} .selected=${each.id === chosen}>${TEXT.setText(each)}</option>`)}</select>
           <p class="help" id="train-set-help">${TEXT.setHelp}</p></div>
         <div class="setting"><label for="train-name">${TEXT.name}</label>
           <input id="train-name" type="text" autocomplete="off" spellcheck="false" maxlength="120" .value=${name} aria-describedby="train-name-help"
-            @input=${(/** @type {Event} */ event) => { name = /** @type {HTMLInputElement} */ (event.target).value; }}>
+            @input=${(event) => { name = event.target.value; }}>
           <p class="help" id="train-name-help">${TEXT.nameHelp}</p></div>
         ${usual.map(control)}
       </div>
-      ${groups.map((group) => part(/** @type {any} */ (TEXT.groups)[group] ?? group, others.filter((field) => field.group === group)))}
+      ${groups.map((group) => part(TEXT.groups[group] ?? group, others.filter((field) => field.group === group)))}
       <div class="actions">
         <button type="button" @click=${() => ask("forecast")} ?disabled=${Boolean(work) || !set_}>${TEXT.forecast}</button>
         <button type="submit" class="primary" ?disabled=${work === "start" || !set_}>${work === "start" ? TEXT.starting : TEXT.start}</button>
@@ -168,7 +168,7 @@ function limits({ limits: { at_least: least, below, at_most: most } }) {
 
 /** @param {{kind: string, limit: number}} wrong @param {import("./train_data.js").Field} field */
 function fault({ kind, limit }, { auto }) {
-  const said = kind === "notWhole" ? TEXT.notWhole : kind === "notNumber" ? TEXT.notNumber : /** @type {any} */ (TEXT)[kind](limit);
+  const said = kind === "notWhole" ? TEXT.notWhole : kind === "notNumber" ? TEXT.notNumber : TEXT[kind](limit);
   return `${said}${auto ? TEXT.orAuto : ""}`;
 }
 
@@ -177,12 +177,12 @@ function shown(found) {
   const F = TRAIN.forecast;
   const { forecast } = found;
   const parts = Object.entries(F.parts).map(([key, label]) => ({ label, seconds: forecast[key] })).filter(({ seconds }) => seconds > 0);
-  const counts = Object.entries(found.images).map(([split, count]) => F.of(/** @type {number} */ (count), split)).join(", ");
+  const counts = Object.entries(found.images).map(([split, count]) => F.of(count, split)).join(", ");
   const facts = [
     [F.network, found.model], [F.parameters, short(found.parameters)], [F.epochs, whole(found.epochs)], [F.steps, whole(found.steps)], [F.batch, whole(found.batch_size)],
     [F.images, counts], [F.classes, whole(found.classes.length)], [F.memory, forecast.step_bytes === null ? F.unknown : byteSize(forecast.step_bytes)], [F.disk, byteSize(forecast.run_bytes + forecast.cache_bytes)],
   ];
-  const notes = found.notices.filter((/** @type {any} */ notice) => notice.text);
+  const notes = found.notices.filter((notice) => notice.text);
   return html`<section class="card forecast" aria-labelledby="forecast-title">
     <h2 id="forecast-title">${F.title}</h2>
     <p class="big">${F.about(duration(forecast.seconds))}${forecast.earliest === null ? nothing : html`<span class="muted small"> ${F.earliest(duration(forecast.earliest))}</span>`}</p>
@@ -190,9 +190,9 @@ function shown(found) {
     <table class="plain"><caption class="hidden-text">${F.tableTitle}</caption><thead class="hidden-text"><tr><th scope="col">${F.part}</th><th scope="col">${F.time}</th><th scope="col">${F.share}</th></tr></thead>
       <tbody>${parts.map(({ label, seconds }, i) => html`<tr><th scope="row"><span class=${`swatch c${i}`}></span>${label}</th><td>${duration(seconds)}</td><td>${percent(seconds / forecast.seconds)}</td></tr>`)}</tbody></table>
     <dl class="facts">${facts.map(([label, text]) => html`<div><dt>${label}</dt><dd>${text}</dd></div>`)}</dl>
-    ${found.faster.length ? html`<p>${F.faster}: ${found.faster.map((/** @type {any} */ each) => `${each.setting} ${F.about(duration(each.seconds))}`).join(", ")}</p>` : nothing}
-    ${found.reasons.length ? html`<details><summary>${F.reasons}</summary><ul class="lines">${found.reasons.map((/** @type {string} */ line) => html`<li>${line}</li>`)}</ul></details>` : nothing}
-    ${notes.length ? html`<details ?open=${notes.some((/** @type {any} */ notice) => notice.level === "warning")}><summary>${F.notes}</summary><ul class="lines">${notes.map((/** @type {any} */ notice) => html`<li data-level=${notice.level}>${notice.text}</li>`)}</ul></details>` : nothing}
+    ${found.faster.length ? html`<p>${F.faster}: ${found.faster.map((each) => `${each.setting} ${F.about(duration(each.seconds))}`).join(", ")}</p>` : nothing}
+    ${found.reasons.length ? html`<details><summary>${F.reasons}</summary><ul class="lines">${found.reasons.map((line) => html`<li>${line}</li>`)}</ul></details>` : nothing}
+    ${notes.length ? html`<details ?open=${notes.some((notice) => notice.level === "warning")}><summary>${F.notes}</summary><ul class="lines">${notes.map((notice) => html`<li data-level=${notice.level}>${notice.text}</li>`)}</ul></details>` : nothing}
   </section>`;
 }
 

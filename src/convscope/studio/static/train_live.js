@@ -19,8 +19,8 @@ export function createLive() {
   function paint(canvas, picture, tile) {
     if (canvas.width !== picture.width) canvas.width = picture.width;
     if (canvas.height !== picture.height) canvas.height = picture.height;
-    canvas.getContext("2d")?.putImageData(new ImageData(/** @type {any} */ (rgba(picture, tile.pixels)), picture.width, picture.height), 0, 0);
-    const scale = Math.max(1, SIDE[/** @type {"maps"} */ (picture.kind)] / Math.max(picture.width, picture.height));
+    canvas.getContext("2d")?.putImageData(new ImageData(rgba(picture, tile.pixels), picture.width, picture.height), 0, 0);
+    const scale = Math.max(1, SIDE[picture.kind] / Math.max(picture.width, picture.height));
     canvas.style.width = `${Math.round(picture.width * scale)}px`;
     canvas.style.height = `${Math.round(picture.height * scale)}px`;
   }
@@ -34,7 +34,7 @@ export function createLive() {
   function legend(picture) {
     if (picture.kind === "image") return nothing;
     const count = TEXT.some(picture.tiles.length, picture.total);
-    const scale = picture.kind === "filters" ? TEXT.filterScale(number(picture.tiles[0]?.high)) : TEXT.mapScale;
+    const scale = picture.kind === "filters" ? TEXT.filterScale(number(picture.tiles[0]?.high)) : picture.height * picture.width > 1 ? TEXT.mapScale : TEXT.cellScale(number(picture.tiles[0]?.low), number(picture.tiles[0]?.high));
     return html`<span class="muted small">${count}; ${scale}</span>`;
   }
 

@@ -32,7 +32,7 @@ export function createRun({ context, name, changed }) {
   /** @type {any} */
   let drawing = 0;
   const live = createLive();
-  const accuracy = (/** @type {number|null} */ x) => percent(x);
+  const accuracy = (x) => percent(x);
   const charts = {
     loss: new Chart({ title: TEXT.lossTitle, x: TEXT.epochLabel }),
     accuracy: new Chart({ title: TEXT.accuracyTitle, x: TEXT.epochLabel, format: accuracy }),
@@ -54,7 +54,7 @@ export function createRun({ context, name, changed }) {
       listen();
     } catch (error) {
       if (closed) return;
-      const { message, kind } = /** @type {any} */ (error);
+      const { message, kind } = error;
       problem = message;
       if (kind === "away") setTimeout(() => { if (!closed) load(); }, 2000);
     }
@@ -106,7 +106,7 @@ export function createRun({ context, name, changed }) {
         }
       }
     } catch (error) {
-      if (!closed && !live.packet) live.none(/** @type {any} */ (error).message);
+      if (!closed && !live.packet) live.none(error.message);
     }
     viewing = false;
     if (viewAgain && !closed) {
@@ -132,7 +132,7 @@ export function createRun({ context, name, changed }) {
 
   function drawNorms() {
     const norms = record?.norms;
-    for (const kind of /** @type {("gradients"|"outputs")[]} */ (["gradients", "outputs"])) {
+    for (const kind of ["gradients", "outputs"]) {
       const { layers, data } = norms ? normColumns(norms, kind) : { layers: [], data: [[]] };
       charts[kind].show(layers, layers.length ? data : [[]]);
     }
@@ -147,7 +147,7 @@ export function createRun({ context, name, changed }) {
       record = { ...record, ...(await context.api.request(`${path}/${what}`, {})) };
       said = TEXT.asked[what];
     } catch (error) {
-      said = /** @type {any} */ (error).message;
+      said = error.message;
     }
     asking = "";
     changed();
@@ -157,7 +157,7 @@ export function createRun({ context, name, changed }) {
     const { state, progress, alive } = record;
     const waits = state === "paused" || state === "pausing";
     const fixed = progress && !progress.can_pause;
-    const best = (record.saved ?? []).filter((/** @type {any} */ each) => each.key);
+    const best = (record.saved ?? []).filter((each) => each.key);
     return html`<div class="row">
       ${alive ? html`
         ${waits ? html`<button @click=${() => ask("continue")} ?disabled=${Boolean(asking)}>${TEXT.goOn}</button>`
@@ -165,7 +165,7 @@ export function createRun({ context, name, changed }) {
         <button @click=${() => ask("stop")} ?disabled=${Boolean(asking) || state === "stopping" || state === "finishing"}>${TEXT.stop}</button>` : nothing}
       ${record.has_report && !alive ? html`<a class="button" href=${`${path}/report`} target="_blank" rel="noopener" title=${TEXT.reportHelp}>${TEXT.report}</a>` : nothing}
       ${best.length ? html`<span class="row" role="group" aria-label=${TEXT.exploreAt}><span class="muted small">${TEXT.explore}</span>
-        ${best.map((/** @type {any} */ each) => html`<button class="quiet" data-saved=${each.key} @click=${() => context.explore(each.key)}>${each.kind === "best" ? TEXT.best(each.epoch) : TEXT.epoch(each.epoch)}</button>`)}</span>` : nothing}
+        ${best.map((each) => html`<button class="quiet" data-saved=${each.key} @click=${() => context.explore(each.key)}>${each.kind === "best" ? TEXT.best(each.epoch) : TEXT.epoch(each.epoch)}</button>`)}</span>` : nothing}
     </div>`;
   }
 
@@ -201,7 +201,7 @@ export function createRun({ context, name, changed }) {
 
   function waiting() {
     return html`<section class="card"><p>${record.alive ? TEXT.opening : nothing}</p>
-      <ul class="lines code">${(record.lines ?? []).map((/** @type {string} */ line) => html`<li>${line}</li>`)}</ul></section>`;
+      <ul class="lines code">${(record.lines ?? []).map((line) => html`<li>${line}</li>`)}</ul></section>`;
   }
 
   function scores() {
@@ -209,7 +209,7 @@ export function createRun({ context, name, changed }) {
     if (!found) return nothing;
     return html`<details class="part" open><summary>${TEXT.scores}<span class="muted small">${found.measured} ${percent(found.measure)}, ${TEXT.scoresOf(found)}</span></summary>
       <div class="scroll" tabindex="0" role="group" aria-label=${TEXT.scores}><table class="plain"><thead><tr><th scope="col">${TEXT.class}</th><th scope="col">${TEXT.imagesColumn}</th><th scope="col">${TEXT.precision}</th><th scope="col">${TEXT.recall}</th><th scope="col">${TEXT.f1}</th></tr></thead>
-      <tbody>${found.classes.map((/** @type {any} */ each) => html`<tr><th scope="row">${each.name}</th><td>${whole(each.images)}</td><td>${percent(each.precision)}</td><td>${percent(each.recall)}</td><td>${percent(each.f1)}</td></tr>`)}</tbody></table></div></details>`;
+      <tbody>${found.classes.map((each) => html`<tr><th scope="row">${each.name}</th><td>${whole(each.images)}</td><td>${percent(each.precision)}</td><td>${percent(each.recall)}</td><td>${percent(each.f1)}</td></tr>`)}</tbody></table></div></details>`;
   }
 
   function epochs() {
@@ -224,18 +224,18 @@ export function createRun({ context, name, changed }) {
   function settings() {
     const found = record.recipe;
     if (!found) return nothing;
-    const given = found.given.map((/** @type {string} */ key) => [key, found.settings[key]]);
+    const given = found.given.map((key) => [key, found.settings[key]]);
     const network = record.network ? `${record.network.name}, ${record.network.input.join(" × ")}, ${TEXT.classes(record.network.classes.length)}` : "";
     return html`<details class="part"><summary>${TEXT.settings}<span class="muted small">${network}</span></summary>
       <div class="scroll" tabindex="0" role="group" aria-label=${TEXT.settings}><table class="plain"><thead><tr><th scope="col">${TEXT.setting}</th><th scope="col">${TEXT.value}</th></tr></thead>
-      <tbody>${given.map((/** @type {[string, any]} */ [key, value]) => html`<tr><th scope="row">${words(key)}</th><td>${shownValue(value)}</td></tr>`)}</tbody></table></div></details>`;
+      <tbody>${given.map(([key, value]) => html`<tr><th scope="row">${words(key)}</th><td>${shownValue(value)}</td></tr>`)}</tbody></table></div></details>`;
   }
 
   function log() {
     const damaged = record.notes ?? [];
-    return html`${damaged.length ? html`<section class="card"><h2>${TEXT.notes}</h2><ul class="lines">${damaged.map((/** @type {string} */ line) => html`<li>${line}</li>`)}</ul></section>` : nothing}
+    return html`${damaged.length ? html`<section class="card"><h2>${TEXT.notes}</h2><ul class="lines">${damaged.map((line) => html`<li>${line}</li>`)}</ul></section>` : nothing}
       <details class="part"><summary>${TEXT.log}<span class="muted small">${whole((record.log ?? []).length)}</span></summary>
-      <div class="scroll" tabindex="0" role="group" aria-label=${TEXT.log}><ul class="lines code">${(record.log ?? []).map((/** @type {string} */ line) => html`<li>${line}</li>`)}</ul></div></details>`;
+      <div class="scroll" tabindex="0" role="group" aria-label=${TEXT.log}><ul class="lines code">${(record.log ?? []).map((line) => html`<li>${line}</li>`)}</ul></div></details>`;
   }
 
   const visible = () => (document.hidden ? (source?.close(), source = null) : record && listen());
@@ -254,7 +254,7 @@ export function createRun({ context, name, changed }) {
 }
 
 /** A run's state, told by its word and its colour. @param {string} state */
-export const chip = (state) => html`<span class="chip" data-state=${state}>${/** @type {any} */ (TRAIN.states)[state] ?? state}</span>`;
+export const chip = (state) => html`<span class="chip" data-state=${state}>${TRAIN.states[state] ?? state}</span>`;
 
 /** Return a setting's value as it is shown. @param {any} value */
 export const shownValue = (value) => (value === null ? TRAIN.compare.unread : value === "" ? TRAIN.form.none : value === true ? TRAIN.form.yes : value === false ? TRAIN.form.no : String(value));

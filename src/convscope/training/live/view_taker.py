@@ -106,7 +106,7 @@ class ViewTaker:
 
 
 def _maps(outputs: dict[str, Tensor]) -> Iterator[LivePicture]:
-    """Yield maps of a few layers, from the first to the last; each map has a scale of its own."""
+    """Yield maps of a few layers, from the first to the last; each has a scale of its own, unless it is one cell."""
     for name in spread([name for name, output in outputs.items() if output.ndim == 4], LAYERS):
         output = outputs[name][0]
         shown = spread(range(len(output)), MAPS)
@@ -116,6 +116,8 @@ def _maps(outputs: dict[str, Tensor]) -> Iterator[LivePicture]:
             maps = nn.functional.avg_pool2d(maps[None], block, ceil_mode=True, count_include_pad=False)[0]
         maps = torch.nan_to_num(maps, nan=0.0, posinf=0.0, neginf=0.0)
         low, high = maps.amin((1, 2)), maps.amax((1, 2))
+        if maps[0].numel() == 1:  # one number each, which no scale of its own would show
+            low, high = low.amin()[None], high.amax()[None]
         yield _picture("maps", name, maps[:, None], shown, len(output), low=low.tolist(), high=high.tolist())
 
 

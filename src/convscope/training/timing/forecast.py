@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from convscope.report.short_repr import ShortRepr
 from convscope.report.units import byte_size, plural, seconds, whole_tenths
 from convscope.training.timing.costs import Costs, Sides
 from convscope.training.timing.early_end import earliest_end
@@ -35,8 +36,8 @@ class FasterChoice:
         return f"{self.setting} about {seconds(self.seconds)}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Forecast:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Forecast(ShortRepr):
     """Seconds of a command from its beginning to its end, and bytes; None where a figure is unknown.
 
     Args:
@@ -67,6 +68,10 @@ class Forecast:
     at_once: int = 1
     earliest: float | None = None
     faster: tuple[FasterChoice, ...] = ()
+
+    def headline(self) -> str:
+        """Return the time in all."""
+        return self.range_text
 
     @property
     def seconds(self) -> float:
