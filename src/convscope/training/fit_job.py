@@ -134,7 +134,7 @@ def _fit(job: Job, request: StopRequest) -> str:
     """Solve the head where that is the start, and run the loop; returns how it ended."""
     settings = job.settings
     _synchronize(job)
-    live = live_run(job, request) if job.group.first else None
+    live = _live_run(job, request) if job.group.first else None
     try:
         if is_to_solve(job):
             if not solve_head(job, lambda: bool(request), job.cache_directory):
@@ -178,7 +178,7 @@ def _fit(job: Job, request: StopRequest) -> str:
         raise DivergedError(line, of_data=error.of_data, of_class_weights=error.of_class_weights) from None
 
 
-def live_run(job: Job, request: StopRequest) -> LiveRun:
+def _live_run(job: Job, request: StopRequest) -> LiveRun:
     """Return what a job does between its steps for whoever looks at it."""
 
     def make_view() -> ViewTaker | None:

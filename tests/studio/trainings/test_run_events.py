@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convscope.report.csv_table import csv_text
-from convscope.runs.events import EpochRow, Message, event_line, header, table_row, this_host
+from convscope.runs.events import EpochRow, Message, Status, event_line, header, table_row, this_host
 from convscope.runs.live_view import LiveView
 from convscope.runs.metrics_table import read_metrics
 from convscope.runs.run_directory import Run
 from convscope.studio.protocol import StudioError
+from convscope.studio.trainings import room as room_module
 from convscope.studio.trainings.room import TrainRoom
 from convscope.studio.trainings.run_events import EventPlace, RunWatcher
 from convscope.studio.trainings.run_state import RunState, state_of
@@ -184,3 +185,22 @@ def test_the_state_of_a_training_is_what_it_does(tmp_path: Path) -> None:
     run.live.write_view(LiveView(step=1, epoch=1.0, time=1.0, pictures=(), outputs={}, gradients={}))
     names = [name for name, _, _ in watcher(run).look()]
     assert names == ["view", "process"]
+
+
+def test_a_list_reads_what_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = list[str]()
+
+    def counted(run: Run, state: RunState) -> dict[str, Any]:
+        read.append(run.path.name)
+        return {"name": run.path.name, "alive": state.alive, "state": state.state}
+
+    monkeypatch.setattr(room_module, "summary_of", counted)
+    make_run(tmp_path / "runs" / "ended")
+    make_run(tmp_path / "runs" / "trains", state="training", host="another machine")
+    room = TrainRoom(tmp_path / "runs")
+    room.listed()
+    room.listed()
+    assert sorted(read) == ["ended", "trains", "trains"]
+    Run(tmp_path / "runs" / "ended").write_status(Status(state="done", epoch=22, epochs=22))
+    room.listed()
+    assert sorted(read) == ["ended", "ended", "trains", "trains", "trains"]

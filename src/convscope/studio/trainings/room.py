@@ -16,7 +16,7 @@ from convscope.studio.trainings.data_sets import DataSets
 from convscope.studio.trainings.launches import Launch, Launches
 from convscope.studio.trainings.recipe_fields import preset_rows, recipe_fields, recipe_of
 from convscope.studio.trainings.run_events import RunWatcher
-from convscope.studio.trainings.run_records import record_of, report_of, summary_of
+from convscope.studio.trainings.run_records import files_stamp, record_of, report_of, summary_of
 from convscope.studio.trainings.run_state import RunState, is_there, state_of, with_death
 from convscope.studio.trainings.run_table import LARGEST_REPORT, RunTable, bytes_of
 
@@ -35,6 +35,7 @@ class TrainRoom:
         self.sets = DataSets(roots)
         self.cache = cache
         self._launches: Launches | None = None
+        self._summaries: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
 
     @property
     def launches(self) -> Launches:
@@ -84,8 +85,18 @@ class TrainRoom:
         for name in self.runs.names():
             run = Run(self.runs.root / name)
             if name not in opening and is_there(run):
-                rows.append(summary_of(run, self.state(run)))
+                rows.append(self._summary(run))
         return {"runs": [*waiting, *rows], "left_out": self.runs.unlinkable()}
+
+    def _summary(self, run: Run) -> dict[str, Any]:
+        """Return the row of a run, as it was read before where none of its files has changed and nothing trains it."""
+        name, stamp = run.path.name, files_stamp(run)
+        known = self._summaries.get(name)
+        if known is not None and known[0] == stamp and not known[1]["alive"]:
+            return known[1]
+        found = summary_of(run, self.state(run))
+        self._summaries[name] = stamp, found
+        return found
 
     def record(self, name: str) -> dict[str, Any]:
         """Return everything of a run, or of a training that has no run directory yet."""

@@ -70,6 +70,19 @@ def summary_of(run: Run, state: RunState) -> dict[str, Any]:
     }
 
 
+def files_stamp(run: Run) -> tuple[int, ...]:
+    """Return what changes when a file changes that `summary_of` reads: times and sizes."""
+    found: list[int] = []
+    for path in (run.status_path, run.metrics_path, run.spec_path, run.report):
+        try:
+            status = path.stat()
+        except OSError:
+            found += (0, 0)
+        else:
+            found += (status.st_mtime_ns, status.st_size)
+    return tuple(found)
+
+
 def record_of(run: Run, state: RunState) -> dict[str, Any]:
     """Return all that the page shows of a run; `events` is the id from which on its stream of events is new."""
     notes = DamageNotes()
