@@ -15,10 +15,11 @@ pytest.importorskip("httpx")
 from convscope.runs.live_view import LiveView
 from convscope.runs.run_directory import Run
 from convscope.studio.protocol import Packet
+from convscope.studio.server import train_routes
 from convscope.studio.server.train_routes import TrainRoutes
 from convscope.studio.trainings.room import TrainRoom
 from studio_runs import HOSTILE, add, make_run, row
-from studio_server import answer
+from studio_server import answer, story
 
 JSON = {"content-type": "application/json"}
 
@@ -119,6 +120,27 @@ def test_a_stream_goes_on_after_the_last_event(tmp_path: Path) -> None:
         assert [name for name, _, _ in await read("x.y", 3)] == ["restart", "epoch", "epoch"]
 
     asyncio.run(asyncio.wait_for(tell(), 20))
+
+
+def test_a_newer_forecast_of_a_tab_replaces_the_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = list[Path]()
+
+    async def slow(recipe_file: Path, *, cache: Path | None) -> Any:
+        begun.append(recipe_file)
+        await asyncio.sleep(60 if len(begun) == 1 else 0)
+        return {"text": str(len(begun))}
+
+    monkeypatch.setattr(train_routes, "forecast_in_process", slow)
+    form: dict[str, Any] = {"content": '{"set": "digits"}', "headers": JSON}
+
+    async def tell(client: Any, compute: object) -> None:
+        older = asyncio.ensure_future(client.post("/api/train/forecast", **form))
+        while not begun:
+            await asyncio.sleep(0.01)
+        newer = await client.post("/api/train/forecast", **form)
+        assert newer.json() == {"text": "2"} and (await older).json() == {"stopped": True}
+
+    story(tmp_path, tell)
 
 
 def test_a_stop_withdraws_a_pause(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from convscope.studio.trainings.run_events import RunEvent, RunWatcher
 # Between two looks at the files of a run that trains, and of any other.
 LOOK_SECONDS, QUIET_SECONDS = 0.1, 1.0
 LAST_EVENT = "last-event-id"
+_STOPPED = Packet({"stopped": True})
 # A report is a page of a run that may be a stranger's: nothing in it runs, asks the server, or is of its origin.
 REPORT_POLICY = (
     "sandbox allow-popups; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; "
@@ -80,7 +81,7 @@ class TrainRoutes:
         return await _json(self._room.options)
 
     async def forecast(self, request: Request) -> Response:
-        """Return what a training would take; a newer question of the same tab replaces the older one."""
+        """Return what a training would take, or {"stopped": true}: a newer question of a tab replaces the older one."""
         chosen, values = _form(await json_fields(request))
         tab = _tab(request)
         recipe_file = await asyncio.to_thread(self._room.recipe_file, chosen, values, tab)
@@ -94,9 +95,12 @@ class TrainRoutes:
         try:
             await asyncio.wait({asked, closed, left}, return_when=asyncio.FIRST_COMPLETED)
             if not asked.done():
-                asked.cancel()
-                raise StudioError("stopped: the page took its question back", "stopped")
+                return packet_response(_STOPPED)
             return packet_response(Packet(asked.result()))
+        except StudioError as error:
+            if error.kind != "stopped":
+                raise
+            return packet_response(_STOPPED)
         finally:
             for task in (asked, closed, left):
                 task.cancel()
@@ -104,7 +108,7 @@ class TrainRoutes:
     async def stop_forecast(self, request: Request) -> Response:
         """Stop the forecast of a tab."""
         await self._forecasts.stop(_tab(request))
-        return packet_response(Packet({"stopped": True}))
+        return packet_response(_STOPPED)
 
     async def start(self, request: Request) -> Response:
         """Start a training in a process of its own, and return the name of its run."""

@@ -65,7 +65,7 @@ export function createForm({ context, changed, started }) {
       if (what === "forecast") {
         const found = await context.api.request("/api/train/forecast", body);
         if (mine !== asked) return;
-        forecast = found;
+        forecast = found.stopped ? null : found;
       } else {
         const made = await context.api.request("/api/train", { ...body, name: name.trim() });
         name = "";
