@@ -44,6 +44,7 @@ ALLOWED = {
     "hardware/machine.py": {"read_text"},  # /proc and /sys
     "report/html.py": {"read_text"},  # the package's own style sheet
     "studio/trainings/child_process.py": {"open"},  # what a process prints, in a folder that the server has made
+    "studio/server/launch.py": {"open"},  # a link, in a browser
     "studio/server/static_files.py": {"read_bytes"},  # the package's own page
     "nets/catalogue.py": {"read_text"},  # the package's own source
     "studio/exporting/page_parts.py": {"read_bytes"},  # the package's own page
