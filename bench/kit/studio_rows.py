@@ -19,7 +19,7 @@ from kit.studio_times import counted_requests, event_time, instrument
 from studio_browser import new_context
 from studio_command import StudioCommand, start_studio
 from studio_networks import odd_file
-from studio_page import StudioPage
+from studio_page import OPERANDS, StudioPage
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -107,6 +107,7 @@ class StudioBench:
     @contextmanager
     def page(self, studio: StudioCommand, **settings: Any) -> Iterator[StudioPage]:
         """Open its page, with the instruments in it."""
+        settings.setdefault("viewport", {"width": 1440, "height": 1000})
         with new_context(self.browser, studio.origin, **settings) as (context, faults):
             context.set_default_timeout(60_000)
             instrument(context)
@@ -130,7 +131,7 @@ def starts(bench: StudioBench) -> Iterator[Measured]:
             page.page.goto(studio.address + "#/explore?v=1&m=resnet18&i=sample:0", wait_until="commit")
             page.page.wait_for_function("() => document.querySelector('#app')?.childElementCount > 0")
             shells.append(1000 * (time.monotonic() - began))
-            early &= page.page.evaluate("() => document.body.dataset.stage") != "ready"
+            early &= not studio.compute_processes()
             page.rest()
             usable.append(1000 * (time.monotonic() - began))
     note = "before torch is imported" if early else "torch was there first"
@@ -207,8 +208,7 @@ def hovers(bench: StudioBench) -> Iterator[Measured]:
 
 def hover_times(page: StudioPage, events: int, side: int = 28) -> tuple[list[float], int]:
     """Return the times of moves of the pointer over the first map, and how many requests they caused."""
-    box = page.page.locator("canvas[data-channel]").first.bounding_box()
-    assert box is not None, "no map is shown"
+    box = map_box(page)
     draw = random.Random(0)
     times = []
     with counted_requests(page.page) as requests:
@@ -217,6 +217,15 @@ def hover_times(page: StudioPage, events: int, side: int = 28) -> tuple[list[flo
             at = box["x"] + (x + 0.5) * box["width"] / side, box["y"] + (y + 0.5) * box["height"] / side
             times.append(event_time(page.page, "pointermove", "lit", lambda at=at: page.page.mouse.move(*at)))
     return kept(times), len([url for url in requests if "/field/" not in url])
+
+
+def map_box(page: StudioPage) -> Any:
+    """Return where the first map is on the screen."""
+    first = page.map(page.channels[0]).first
+    first.scroll_into_view_if_needed()
+    box = first.bounding_box()
+    assert box is not None, "no map is shown"
+    return box
 
 
 def cells_of_all(page: StudioPage, model: str, events: int, operation: str) -> list[float]:
@@ -248,11 +257,9 @@ def numbers(bench: StudioBench) -> Iterator[Measured]:
         yield Measured(name="click to worked arithmetic", asked=100, numbers=click_times(page, bench.events))
         steps = []
         for number in range(bench.events):
-            operands = page.operands()
-            if not operands:
+            operand = page.page.locator(OPERANDS).first
+            if not operand.count():
                 page.explore(m="resnet50", i="sample:0", l=LAYER, c=number % 64, at=f"{number % 28},{number % 28}")
-                operands = page.operands()
-            operand = page.page.locator("[data-operand]").first
             steps.append(event_time(page.page, "click", "cell", operand.click))
             page.rest()
         yield Measured(name="one step into an operand", asked=50, numbers=kept(steps))
@@ -262,11 +269,9 @@ def numbers(bench: StudioBench) -> Iterator[Measured]:
 
 def click_times(page: StudioPage, events: int, side: int = 28) -> list[float]:
     """Return the times of clicks on cells of the first map until their arithmetic is shown."""
-    canvas = page.page.locator("canvas[data-channel]").first
     times = []
     for number in range(events):
-        box = canvas.bounding_box()
-        assert box is not None, "no map is shown"
+        box = map_box(page)
         y, x = (number * 5 + 3) % side, (number * 11) % side
         at = box["x"] + (x + 0.5) * box["width"] / side, box["y"] + (y + 0.5) * box["height"] / side
         times.append(event_time(page.page, "click", "cell", lambda at=at: page.page.mouse.click(*at)))
@@ -353,7 +358,7 @@ def exports(bench: StudioBench) -> Iterator[Measured]:
             alone.rest()
             opened = 1000 * (time.monotonic() - began)
             hover = hover_times(alone, bench.events)[0]
-            operand = alone.page.locator("[data-operand]").first
+            operand = alone.page.locator(OPERANDS).first
             step = event_time(alone.page, "click", "cell", operand.click)
     outside = [url for url in asked if not url.startswith(("file:", "data:", "blob:"))]
     yield Measured(name="export of one state: size", asked=EXPORT_LIMIT, numbers=sizes, unit="MB", by="max")

@@ -20,16 +20,26 @@ window.bench = {
       channel.port2.postMessage(0);
     }));
   },
-  lit() { return [...document.querySelectorAll("[data-lit]")].map((one) => one.dataset.lit).join(" "); },
-  cell() { return document.querySelector("[data-cell]")?.dataset.cell ?? ""; },
-  atRest() { return document.body.dataset.stage === "ready" && document.body.dataset.busy === "0"; },
+  lit() {
+    const line = document.querySelector("#stage svg.lit .edge-line");
+    return line ? ["x", "y", "width", "height"].map((name) => line.getAttribute(name)).join(" ") : "";
+  },
+  cell() {
+    const head = document.querySelector(".number-head");
+    return head && !head.querySelector(".spinner") && this.atRest() ? head.textContent : null;
+  },
+  atRest() {
+    return Boolean(document.querySelector(".explore, .train-room > *")) &&
+      !document.querySelector(".status .busy, .starting, [aria-busy=true]");
+  },
   /** Measure the next event of a type until a frame in which `shown` is another, or the page is at rest. */
   arm(type, until) {
     const before = until === "rest" ? null : this[until]();
     this.pending = new Promise((done) => addEventListener(type, async (event) => {
       for (let frames = 0; frames < 600; frames += 1) {
         const at = await this.painted();
-        if (until === "rest" ? this.atRest() : this[until]() !== before) return done(at - event.timeStamp);
+        const now = until === "rest" ? this.atRest() || null : this[until]();
+        if (now !== null && now !== before) return done(at - event.timeStamp);
       }
       return done(null);
     }, { capture: true, once: true }));

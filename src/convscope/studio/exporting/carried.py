@@ -16,11 +16,14 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from convscope.errors import ConvscopeError
 from convscope.studio.exporting.answer_archive import AnswerArchive, AnswerKey
 from convscope.studio.exporting.worked_cells import CellPlace, largest_operands, neighbours
+from convscope.studio.images import SAMPLE_PREFIX, UPLOAD_PREFIX, image_source
+from convscope.studio.models import GIVEN, Openable
 from convscope.studio.protocol import Ask, Packet, StoppedWorkError, joined
 from convscope.studio.state import PageState
 
@@ -92,7 +95,7 @@ class Carrying:
         changes = list(state.interventions)
         named = {"image": state.image, "model": model, "interventions": changes}
         picture: AnswerKey = ("image_png", state.image, model)
-        self._kept(picture, "image_png", named)
+        self._tried(picture, "image_png", named)
         self._pictures.append({"image": state.image, "model": model})
         asked = {"model": model, "image": state.image, "interventions": changes}
         run = self._kept(("run", model, state.image, len(self._runs)), "run", asked).header
@@ -102,7 +105,7 @@ class Carrying:
         )
         shape = [*graph.get("input", ()), 1, 1, 1]
         self._images.setdefault(
-            state.image, {"key": state.image, "title": state.image, "width": shape[2], "height": shape[1]}
+            state.image, {"key": state.image, "title": _image_title(state.image), "width": shape[2], "height": shape[1]}
         )
         if not self.carried.contains:
             said = f"{graph.get('title', model)}: its graph, sizes, costs and receptive fields"
@@ -312,6 +315,13 @@ class Carrying:
             "other images and networks, changes of the image or of the network, other orders of the maps, trainings: "
             "`convscope studio` has them",
         ]
+
+
+def _image_title(key: str) -> str:
+    """Return what the page shows of an image; of a run's image its key."""
+    if key.startswith((SAMPLE_PREFIX, UPLOAD_PREFIX)):
+        return image_source(key, Openable(runs=Path())).title
+    return "the image of the command" if key == GIVEN else key
 
 
 def _map_shape(unit: Mapping[str, Any]) -> tuple[int, int, int]:

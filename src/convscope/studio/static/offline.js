@@ -85,7 +85,7 @@ function questionOf(method, parts, query, asked, known) {
   const cell = () => [number("c"), ...(query.get("at") || "0,0").split(",").map(Number)];
   if (noun === "session") return { ...known.session, version: about.version, offline: about };
   if (noun === "graph") return ["graph", first];
-  if (noun === "image" && method === "GET") return ["image_png", first, query.get("model") || known.pictures[0].model];
+  if (noun === "image" && method === "GET") return ["image_png", first, query.get("model") || known.pictures[0]?.model];
   if (noun === "reach") return ["reach", first, part, query.get("direction") || "backward", number("channel", null)];
   if (noun !== "run") return null;
   if (part === undefined) {
