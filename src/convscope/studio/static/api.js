@@ -52,7 +52,7 @@ const packet = async (path, only, init) => decode(await (await ask(path, init, o
 const posted = (body, part = "") => ({ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), part });
 
 const encoded = encodeURIComponent;
-const query = (/** @type {Object<string, any>} */ values) =>
+const query = (values) =>
   new URLSearchParams(Object.entries(values).filter(([, v]) => v !== null && v !== undefined).map(([k, v]) => [k, String(v)])).toString();
 
 /** Version, whether the compute process is ready, models, images, limits. */
@@ -95,7 +95,7 @@ export function picture(image, model, changes, part = "") {
   pictures.set(path, found);
   found.catch(() => pictures.delete(path));
   if (pictures.size > 200) {
-    const [oldest, address] = /** @type {[string, Promise<string>]} */ (pictures.entries().next().value);
+    const [oldest, address] = (pictures.entries().next().value);
     pictures.delete(oldest);
     address.then(URL.revokeObjectURL, () => {});
   }

@@ -16,7 +16,7 @@ import { imageInto } from "convscope/stage";
 /** Whether a server answers: an offline page says what it is of in its session. */
 const live = () => !loaded.session?.offline;
 
-const app = /** @type {HTMLElement} */ (document.getElementById("app"));
+const app = document.getElementById("app");
 const pickerImage = document.createElement("img");
 pickerImage.alt = "";
 const rooms = { explore: document.createElement("div"), train: document.createElement("div") };
@@ -37,14 +37,14 @@ const context = {
 
 function bar() {
   const at = link();
-  const model = loaded.session?.models?.find((/** @type {any} */ m) => m.key === at.model);
+  const model = loaded.session?.models?.find((m) => m.key === at.model);
   const title = loaded.graph?.title ?? model?.title ?? at.model;
   const weights = loaded.graph?.weights ?? model?.weights;
-  const image = loaded.session?.images?.find((/** @type {any} */ i) => i.key === at.image);
-  const room = (/** @type {"explore"|"train"} */ name) => html`<a href=${formatState({ ...at, room: name })} aria-current=${at.room === name ? "page" : nothing}
-    @click=${(/** @type {Event} */ e) => { e.preventDefault(); go({ room: name }); }}>${TEXT.rooms[name]}</a>`;
+  const image = loaded.session?.images?.find((i) => i.key === at.image);
+  const room = (name) => html`<a href=${formatState({ ...at, room: name })} aria-current=${at.room === name ? "page" : nothing}
+    @click=${(e) => { e.preventDefault(); go({ room: name }); }}>${TEXT.rooms[name]}</a>`;
   return html`<header class="bar">
-    <a class="brand" href="#/explore" @click=${(/** @type {Event} */ e) => e.preventDefault()} aria-label="convscope studio">${icons.brand}<span>convscope</span></a>
+    <a class="brand" href="#/explore" @click=${(e) => e.preventDefault()} aria-label="convscope studio">${icons.brand}<span>convscope</span></a>
     <nav aria-label=${TEXT.roomsLabel}>${room("explore")}${live() ? room("train") : nothing}</nav>
     ${at.room !== "explore" ? html`<span class="spread"></span>` : html`
       <span class="rule"></span>
@@ -71,8 +71,8 @@ function status() {
     </div>
     <span class="spread"></span>
     ${copy ? html`<details class="offline"><summary>${TEXT.offline(copy.made ?? "")}</summary>
-      ${copy.carried?.length ? html`<p>${TEXT.offlineCarries}:</p><ul>${copy.carried.map((/** @type {string} */ text) => html`<li>${text}</li>`)}</ul>` : nothing}
-      ${copy.missing?.length ? html`<p>${TEXT.offlineMissing}:</p><ul>${copy.missing.map((/** @type {string} */ text) => html`<li>${text}</li>`)}</ul>` : nothing}</details>` : nothing}
+      ${copy.carried?.length ? html`<p>${TEXT.offlineCarries}:</p><ul>${copy.carried.map((text) => html`<li>${text}</li>`)}</ul>` : nothing}
+      ${copy.missing?.length ? html`<p>${TEXT.offlineMissing}:</p><ul>${copy.missing.map((text) => html`<li>${text}</li>`)}</ul>` : nothing}</details>` : nothing}
     ${work.length ? html`<span class="busy"><span class="spinner"></span>${work[0]}${live() ? html`<button @click=${stopWork}>${TEXT.stop}</button>` : nothing}</span>` : nothing}
   </footer>`;
 }
@@ -86,7 +86,7 @@ function starting() {
   const stage = loaded.session?.stage ?? "starting";
   const order = ["starting", "importing torch", "ready"];
   const at = order.indexOf(stage);
-  const steps = order.map((name, i) => html`<li data-done=${String(at > i)}><span class="mark">${at > i ? "✓" : at === i && stage !== "failed" ? html`<span class="spinner"></span>` : "·"}</span>${TEXT.stages[/** @type {"ready"} */ (name)]}</li>`);
+  const steps = order.map((name, i) => html`<li data-done=${String(at > i)}><span class="mark">${at > i ? "✓" : at === i && stage !== "failed" ? html`<span class="spinner"></span>` : "·"}</span>${TEXT.stages[name]}</li>`);
   return html`<div class="starting">${icons.brand}<ol aria-label=${TEXT.startingLabel}>${steps}</ol>
     ${stage === "failed" ? html`<p>${loaded.session?.text || TEXT.failed}</p>` : nothing}</div>`;
 }
@@ -130,7 +130,7 @@ async function askSession() {
     loaded.session = await api.session();
     if (view.said?.kind === "error" && view.said.away) say("");
   } catch (problem) {
-    const { message, kind } = /** @type {any} */ (problem);
+    const { message, kind } = problem;
     if (kind !== "stopped") {
       say(message, "error");
       if (view.said) view.said.away = true;

@@ -16,10 +16,10 @@ export const real = (x) => (x === null || x === undefined ? NaN : Number(x));
  */
 export function groupsOf(cell, more = []) {
   return [...(cell.groups ?? []), ...more].map((group) => {
-    const terms = group.terms.map((/** @type {any} */ term) => ({ ...term, number: real(term.number), product: real(term.product), weight: term.weight === null || term.weight === undefined ? null : real(term.weight) }));
-    const first = terms.find((/** @type {Term} */ term) => term.operand);
+    const terms = group.terms.map((term) => ({ ...term, number: real(term.number), product: real(term.product), weight: term.weight === null || term.weight === undefined ? null : real(term.weight) }));
+    const first = terms.find((term) => term.operand);
     const [rows, columns] = gridOf(group.shape ?? [], terms.length);
-    const places = terms.map((/** @type {Term} */ _, /** @type {number} */ i) => [Math.floor(i / columns), i % columns]);
+    const places = terms.map((_, i) => [Math.floor(i / columns), i % columns]);
     return { title: group.title ?? "", terms, sum: real(group.sum), rows, columns, places, value: first?.operand?.value ?? "", channel: group.channel ?? first?.operand?.c ?? null };
   });
 }
@@ -43,7 +43,7 @@ export const adds = (kind) => ["products", "sum", "mean"].includes(kind);
 export function stepsOf(cell, groups) {
   /** @type {Step[]} */
   const steps = [];
-  const own = (/** @type {"rest"|"bias"|"line"|"result"} */ kind, /** @type {number} */ number, /** @type {number} */ running, title = "") => steps.push({ kind, group: -1, term: -1, number, running, title });
+  const own = (kind, number, running, title = "") => steps.push({ kind, group: -1, term: -1, number, running, title });
   const summed = adds(cell.kind);
   let running = 0;
   groups.forEach((group, g) => group.terms.forEach((term, t) => {

@@ -79,11 +79,14 @@ export function cssColour(value, { name, low, high }) {
   return `rgb(${pixel & 255} ${(pixel >> 8) & 255} ${(pixel >> 16) & 255})`;
 }
 
-/** Return black or white, whichever is read on a colour. @param {string} css as `cssColour` returns it */
+/** Return black or white, whichever has the larger contrast on a colour (WCAG 2). @param {string} css as `cssColour` returns it */
 export function inkOn(css) {
-  const [r, g, b] = (css.match(/\d+/g) ?? ["0", "0", "0"]).map((text) => (Number(text) / 255) ** 2.2);
-  // From this luminance on the dark ink has the higher contrast, by the formula of WCAG 2.
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000000" : "#ffffff";
+  const [r, g, b] = (css.match(/\d+/g) ?? ["0", "0", "0"]).map((text) => {
+    const share = Number(text) / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  });
+  const luminance = 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  return (luminance + 0.05) ** 2 > 1.05 * 0.05 ? "#000000" : "#ffffff";
 }
 
 /**
@@ -147,8 +150,8 @@ export function paintStrip(canvas, name) {
 
 /** Return the atlas of a packet. @param {import("./packet.js").Packet} packet @returns {Atlas} */
 export function atlasOf({ header, bytes }) {
-  const numbers = (/** @type {any[]} */ list) => list.map(Number);
-  return /** @type {any} */ ({ ...header, lo: numbers(header.lo), hi: numbers(header.hi), bytes });
+  const numbers = (list) => list.map(Number);
+  return { ...header, lo: numbers(header.lo), hi: numbers(header.hi), bytes };
 }
 
 /**

@@ -46,7 +46,7 @@ async function follow(key, run, at) {
       changed();
     }
   } catch (problem) {
-    const { message, kind } = /** @type {any} */ (problem);
+    const { message, kind } = problem;
     if (asked === key && kind !== "stopped") say(message, "error");
   } finally {
     if (asked === key) {
@@ -83,25 +83,25 @@ export function attributionPanel() {
   const predicted = loaded.run?.prediction?.top?.[0];
   const map = found?.map;
   const end = map ? Math.max(Math.abs(map.lo), Math.abs(map.hi)) : 0;
-  const name = (/** @type {number} */ number) => classes?.[number] ?? TEXT.class(number);
-  return html`<details class="sub" ?open=${Boolean(at.attribution) || view.attributionOpen} @toggle=${(/** @type {any} */ e) => { view.attributionOpen = e.target.open; }}>
-    <summary><h2>${TEXT.attribution}</h2>${at.attribution ? html`<span class="muted small">${TEXT.methods[/** @type {"gradient"} */ (at.attribution)] ?? at.attribution}</span>` : nothing}</summary>
+  const name = (number) => classes?.[number] ?? TEXT.class(number);
+  return html`<details class="sub" ?open=${Boolean(at.attribution) || view.attributionOpen} @toggle=${(e) => { view.attributionOpen = e.target.open; }}>
+    <summary><h2>${TEXT.attribution}</h2>${at.attribution ? html`<span class="muted small">${TEXT.methods[at.attribution] ?? at.attribution}</span>` : nothing}</summary>
     <div class="inside">
       <div class="row">
-        <label class="field"><span>${TEXT.method}</span><select @change=${(/** @type {any} */ e) => go({ attribution: e.target.value })}>
+        <label class="field"><span>${TEXT.method}</span><select @change=${(e) => go({ attribution: e.target.value })}>
           <option value="" ?selected=${!at.attribution}>${TEXT.none}</option>
-          ${METHODS.map((method) => html`<option value=${method} ?selected=${method === at.attribution}>${TEXT.methods[/** @type {"gradient"} */ (method)]}</option>`)}</select></label>
-        <label class="field"><span>${TEXT.classLabel}</span>${classes && classes.length <= 1000 ? html`<select @change=${(/** @type {any} */ e) => go({ target: e.target.value === "" ? null : Number(e.target.value) })}>
+          ${METHODS.map((method) => html`<option value=${method} ?selected=${method === at.attribution}>${TEXT.methods[method]}</option>`)}</select></label>
+        <label class="field"><span>${TEXT.classLabel}</span>${classes && classes.length <= 1000 ? html`<select @change=${(e) => go({ target: e.target.value === "" ? null : Number(e.target.value) })}>
             <option value="" ?selected=${at.target === null}>${predicted ? TEXT.predicted(predicted.name ?? name(predicted.class)) : TEXT.thePredicted}</option>
-            ${classes.map((/** @type {string} */ label, /** @type {number} */ number) => html`<option value=${number} ?selected=${at.target === number}>${label}</option>`)}</select>`
-          : html`<input type="number" min="0" step="1" placeholder=${predicted ? String(predicted.class) : ""} .value=${at.target === null ? "" : String(at.target)} @change=${(/** @type {any} */ e) => go({ target: e.target.value === "" ? null : Math.max(0, Math.round(Number(e.target.value))) })}>`}</label>
-        ${at.attribution ? html`<label class="field"><input type="checkbox" .checked=${view.overlay} @change=${(/** @type {any} */ e) => { view.overlay = e.target.checked; changed(); }}><span>${TEXT.overlay}</span></label>
-          <label class="field"><span>${TEXT.opacity}</span><input type="range" min="0.1" max="1" step="0.05" .value=${String(view.opacity)} @input=${(/** @type {any} */ e) => { view.opacity = Number(e.target.value); changed(); }}></label>` : nothing}
+            ${classes.map((label, number) => html`<option value=${number} ?selected=${at.target === number}>${label}</option>`)}</select>`
+          : html`<input type="number" min="0" step="1" placeholder=${predicted ? String(predicted.class) : ""} .value=${at.target === null ? "" : String(at.target)} @change=${(e) => go({ target: e.target.value === "" ? null : Math.max(0, Math.round(Number(e.target.value))) })}>`}</label>
+        ${at.attribution ? html`<label class="field"><input type="checkbox" .checked=${view.overlay} @change=${(e) => { view.overlay = e.target.checked; changed(); }}><span>${TEXT.overlay}</span></label>
+          <label class="field"><span>${TEXT.opacity}</span><input type="range" min="0.1" max="1" step="0.05" .value=${String(view.opacity)} @input=${(e) => { view.opacity = Number(e.target.value); changed(); }}></label>` : nothing}
       </div>
       ${map ? html`<p>${map.header.headline ?? ""}</p>${end > 0 ? legend(map.lo < 0 ? scaleOf(-end, end, "diverging") : scaleOf(0, end, "magma"), map.lo < 0 ? TEXT.forAndAgainst : TEXT.importance) : nothing}
-        ${(map.header.notes ?? []).map((/** @type {string} */ note) => html`<p class="muted small">${note}</p>`)}` : nothing}
+        ${(map.header.notes ?? []).map((note) => html`<p class="muted small">${note}</p>`)}` : nothing}
       ${found?.checks ? html`<div><h3>${TEXT.checks}: ${found.checks.verdict}</h3><ul class="checks">
-        ${found.checks.lines.map((/** @type {any} */ line) => html`<li><span class=${line.warning ? "fail" : "pass"} aria-label=${line.warning ? TEXT.warning : TEXT.passed}>${line.warning ? "!" : "✓"}</span><span>${line.text ?? line}</span></li>`)}</ul></div>`
+        ${found.checks.lines.map((line) => html`<li><span class=${line.warning ? "fail" : "pass"} aria-label=${line.warning ? TEXT.warning : TEXT.passed}>${line.warning ? "!" : "✓"}</span><span>${line.text ?? line}</span></li>`)}</ul></div>`
         : at.attribution && found && !found.done ? html`<p class="muted small row"><span class="spinner"></span>${found.progress || (map ? TEXT.checking : TEXT.loading.attribution)}</p>` : nothing}
     </div></details>`;
 }

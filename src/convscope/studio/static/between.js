@@ -1,5 +1,5 @@
 /** One map of every layer between the image and the selected one, each with the cells that are lit. */
-import { channelTable, mapBytes, mapScale, paintBytes, paintMap } from "convscope/atlas";
+import { channelTable, mapScale, paintBytes, paintMap } from "convscope/atlas";
 import { cellAt, selectCell } from "convscope/focus";
 import { frame, light, register } from "convscope/light";
 import { atlas } from "convscope/loading";
@@ -19,7 +19,7 @@ export function createBetween() {
 
   const watcher = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
-      const thumb = thumbs.get(/** @type {HTMLElement} */ (target).dataset.value ?? "");
+      const thumb = thumbs.get(target.dataset.value ?? "");
       if (thumb) {
         thumb.seen = isIntersecting;
         if (isIntersecting) fetchMap(thumb);
@@ -59,7 +59,7 @@ export function createBetween() {
       value,
       light(box, now) {
         const own = now?.kind === "cell" && now.value === value;
-        frame(mark, own ? /** @type {any} */ ({ y0: now.y, y1: now.y, x0: now.x, x1: now.x, hull: false }) : box, height, width);
+        frame(mark, own ? { y0: now.y, y1: now.y, x0: now.x, x1: now.x, hull: false } : box, height, width);
       },
     });
     return thumb;
@@ -135,4 +135,3 @@ function paintVector(canvas, found) {
   paintBytes(canvas, bytes, side, side, channelTable(lo, hi, scale));
 }
 
-export { mapBytes };

@@ -8,7 +8,7 @@ import { light } from "convscope/light";
 import { formulaElement } from "convscope/mathml";
 import { Playback, SPEEDS } from "convscope/playback";
 import { createSource } from "convscope/source";
-import { changed, go, link, loaded, say, show, view } from "convscope/store";
+import { go, link, loaded, say, show, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { number, tiny } from "convscope/units";
 
@@ -30,11 +30,11 @@ export function stepInto(operand) {
   }
   const to = loaded.byValue.has(operand.value) ? operand.value : inputValue();
   view.trail = [...(view.trail ?? []), { value, c: channel, at }];
-  go({ value: to, channel: operand.c, at: /** @type {[number, number]} */ (operand.at), step: null, page: 0 });
+  go({ value: to, channel: operand.c, at: operand.at, step: null, page: 0 });
 }
 
 /** Return the key of the image among the units. */
-const inputValue = () => loaded.graph?.units.find((/** @type {any} */ unit) => unit.type === "input")?.value ?? "input";
+const inputValue = () => loaded.graph?.units.find((unit) => unit.type === "input")?.value ?? "input";
 
 export function createCell() {
   const element = document.createElement("div");
@@ -86,7 +86,7 @@ export function createCell() {
     elements = [];
     groupsElement.replaceChildren();
     const all = groups.flatMap((group) => group.terms);
-    const bounds = (/** @type {number[]} */ list) => [Math.min(0, ...list), Math.max(0, ...list)];
+    const bounds = (list) => [Math.min(0, ...list), Math.max(0, ...list)];
     const [numberLow, numberHigh] = bounds(all.map((term) => term.number));
     const [weightLow, weightHigh] = bounds(all.map((term) => term.weight ?? 0));
     const [productLow, productHigh] = bounds(all.map((term) => term.product));
@@ -137,7 +137,7 @@ export function createCell() {
       playback.reset(steps.length, steps.length - 1);
       drawStep(playback.index);
     } catch (problem) {
-      const { message, kind } = /** @type {any} */ (problem);
+      const { message, kind } = problem;
       if (kind !== "stopped") say(message, "error");
     } finally {
       paging = false;
@@ -145,11 +145,11 @@ export function createCell() {
   }
 
   /** A window: numbers × weights = products, one grid each. */
-  function grids(/** @type {any} */ group, /** @type {number} */ g, /** @type {any} */ scales) {
+  function grids(group, g, scales) {
     const equation = document.createElement("div");
     equation.className = "equation";
-    const weighted = group.terms.some((/** @type {Term} */ term) => term.weight !== null);
-    const parts = weighted ? /** @type {const} */ (["number", "weight", "product"]) : /** @type {const} */ (["number"]);
+    const weighted = group.terms.some((term) => term.weight !== null);
+    const parts = weighted ? ["number", "weight", "product"] : ["number"];
     elements[g] = group.terms.map(() => []);
     parts.forEach((part, i) => {
       if (i) equation.append(sign(i === 1 ? "×" : "="));
@@ -162,19 +162,19 @@ export function createCell() {
       grid.style.setProperty("--side", `${side}rem`);
       grid.setAttribute("role", "group");
       grid.setAttribute("aria-label", TEXT.gridLabels[part]);
-      group.terms.forEach((/** @type {Term} */ term, /** @type {number} */ t) => {
+      group.terms.forEach((term, t) => {
         const can = part === "number" && term.operand;
         const box = document.createElement(can ? "button" : "span");
         box.className = "term";
         const pad = part !== "weight" && !term.operand;
         if (pad) box.classList.add("pad");
-        const value = /** @type {number} */ (term[part]);
+        const value = term[part];
         if (!pad) {
           const colour = cssColour(value, scales[part]);
           box.style.backgroundColor = colour;
           box.style.color = inkOn(colour);
         }
-        box.textContent = side >= 2.3 ? tiny(value) : "";
+        box.textContent = side >= 2.75 ? tiny(value) : "";
         box.title = termText(term);
         if (term.winner) box.dataset.winner = "true";
         if (can) enterable(box, term, t);
@@ -188,11 +188,11 @@ export function createCell() {
   }
 
   /** Terms one below the other, with bars. */
-  function lines(/** @type {any} */ group, /** @type {number} */ g, /** @type {number} */ low, /** @type {number} */ high) {
+  function lines(group, g, low, high) {
     const list = document.createElement("div");
     list.className = "term-list";
     const end = Math.max(-low, high) || 1;
-    elements[g] = group.terms.map((/** @type {Term} */ term, /** @type {number} */ t) => {
+    elements[g] = group.terms.map((term, t) => {
       const line = document.createElement("div");
       line.className = "term-line";
       const open = document.createElement("button");
@@ -218,7 +218,7 @@ export function createCell() {
 
   /** @param {HTMLElement} box @param {Term} term @param {number} _index */
   function enterable(box, term, _index) {
-    const operand = /** @type {NonNullable<Term["operand"]>} */ (term.operand);
+    const operand = term.operand;
     box.dataset.operand = `${operand.value}:${operand.c}:${operand.at.join(",")}`;
     box.setAttribute("aria-label", TEXT.stepInto(termText(term)));
     box.addEventListener("click", () => stepInto(operand));
@@ -274,7 +274,7 @@ export function createCell() {
       <table><tbody>
         ${rows.map((row) => html`<tr data-now=${String(row.now)}><td>${row.text}</td><td class="number">${number(row.value, 5)}</td></tr>`)}
         <tr class="total" data-now=${String(step.kind === "result" && index > 0 && playback.playing)}><td>${cell.name}</td><td class="number">${number(real(cell.number), 6)}</td></tr>
-        ${(cell.following ?? []).map((/** @type {any} */ line) => html`<tr><td class="muted">${line.text}</td><td class="number">${number(real(line.number), 6)}</td></tr>`)}
+        ${(cell.following ?? []).map((line) => html`<tr><td class="muted">${line.text}</td><td class="number">${number(real(line.number), 6)}</td></tr>`)}
       </tbody></table>
       ${cell.check ? html`<p class=${close ? "verdict good" : "verdict bad"}>${close ? TEXT.agrees : TEXT.differs} <span class="number">${number(difference, 2)}</span></p>` : nothing}`, sums);
   }
@@ -290,23 +290,23 @@ export function createCell() {
       <button class="icon primary" @click=${() => (playing ? playback.pause() : playback.play())} aria-label=${playing ? TEXT.pause : TEXT.play}>${playing ? icons.pause : icons.play}</button>
       <button class="icon" @click=${() => { playback.pause(); playback.seek(playback.index + 1); }} aria-label=${TEXT.stepOn}>${icons.next}</button>
       <button class="icon" @click=${() => { playback.pause(); playback.seek(steps.length - 1); }} aria-label=${TEXT.toEnd}>${icons.last}</button>
-      <input type="range" min="0" max=${Math.max(0, steps.length - 1)} step="1" .value=${String(index)} aria-label=${TEXT.scrubber} aria-valuetext=${says} @input=${(/** @type {any} */ e) => { playback.pause(); playback.seek(Number(e.target.value)); }}>
-      <label class="field"><span>${TEXT.speed}</span><select @change=${(/** @type {any} */ e) => { playback.speed = Number(e.target.value); }}>${SPEEDS.map((speed) => html`<option value=${speed} ?selected=${speed === playback.speed}>${number(speed)}×</option>`)}</select></label>
+      <input type="range" min="0" max=${Math.max(0, steps.length - 1)} step="1" .value=${String(index)} aria-label=${TEXT.scrubber} aria-valuetext=${says} @input=${(e) => { playback.pause(); playback.seek(Number(e.target.value)); }}>
+      <label class="field"><span>${TEXT.speed}</span><select @change=${(e) => { playback.speed = Number(e.target.value); }}>${SPEEDS.map((speed) => html`<option value=${speed} ?selected=${speed === playback.speed}>${number(speed)}×</option>`)}</select></label>
       <span class="says"><span class="number muted">${index + 1} / ${steps.length}</span> <b>${says}</b></span>`, foot);
   }
 
   element.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || /** @type {HTMLElement} */ (event.target).closest("input, select")) return;
-    const focusable = /** @type {HTMLElement[]} */ ([...groupsElement.querySelectorAll("button:not(:disabled)")]);
-    const at = focusable.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select")) return;
+    const focusable = [...groupsElement.querySelectorAll("button:not(:disabled)")];
+    const at = focusable.indexOf(document.activeElement);
     const group = groups.find((one) => one.columns > 1);
-    const keys = /** @type {Object<string, () => void>} */ ({
+    const keys = ({
       ",": () => { playback.pause(); playback.seek(playback.index - 1); },
       ".": () => { playback.pause(); playback.seek(playback.index + 1); },
       x: () => (playback.playing ? playback.pause() : playback.play()),
       Backspace: back,
     });
-    const move = /** @type {Object<string, number>} */ ({ ArrowRight: 1, ArrowLeft: -1, ArrowDown: group?.columns ?? 1, ArrowUp: -(group?.columns ?? 1) })[event.key];
+    const move = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: group?.columns ?? 1, ArrowUp: -(group?.columns ?? 1) }[event.key];
     if (move && at >= 0) focusable[Math.max(0, Math.min(focusable.length - 1, at + move))].focus();
     else if (keys[event.key]) keys[event.key]();
     else return;
@@ -330,7 +330,7 @@ export function createCell() {
     element.dataset.number = shown ? String(shown.number) : "";
     render(html`
       ${trail.length ? html`<nav class="trail" aria-label=${TEXT.trail}><button class="icon quiet" @click=${back} aria-label=${TEXT.backTo}>${icons.back}</button>
-        ${trail.slice(-4).map((/** @type {any} */ step, /** @type {number} */ i) => html`<button class="quiet" @click=${() => { view.trail = trail.slice(0, Math.max(0, trail.length - 4) + i); go({ value: step.value, channel: step.c, at: step.at, step: null, page: 0 }); }}>${valueName(step.value)} ${TEXT.cellShort(step.c, step.at)}</button><span class="muted" aria-hidden="true">›</span>`)}</nav>` : nothing}
+        ${trail.slice(-4).map((step, i) => html`<button class="quiet" @click=${() => { view.trail = trail.slice(0, Math.max(0, trail.length - 4) + i); go({ value: step.value, channel: step.c, at: step.at, step: null, page: 0 }); }}>${valueName(step.value)} ${TEXT.cellShort(step.c, step.at)}</button><span class="muted" aria-hidden="true">›</span>`)}</nav>` : nothing}
       <h3>${valueName(at.value)} <span class="muted number">${at.at ? TEXT.cellShort(at.channel ?? 0, at.at) : ""}</span></h3>
       <span class="result number" role="status">${shown ? number(real(shown.number), 6) : html`<span class="spinner"></span>`}</span>
       ${shown ? html`<span class="muted small">${shown.operation ?? shown.kind}</span>${shown.formula?.mathml ? html`<span title=${shown.formula.text}>${formulaOf(shown)}</span>` : nothing}` : nothing}
@@ -358,7 +358,7 @@ export function createCell() {
       if (loaded.cell && loaded.cell !== cell) {
         const inside = groupsElement.contains(document.activeElement);
         take(loaded.cell);
-        if (inside) /** @type {HTMLElement|null} */ (groupsElement.querySelector("button") ?? groupsElement)?.focus();
+        if (inside) (groupsElement.querySelector("button") ?? groupsElement)?.focus();
       } else if (loaded.cell && at.step !== null && at.step !== playback.index && !playback.playing) playback.seek(at.step);
       renderHead();
     },
@@ -386,4 +386,3 @@ function plain(text) {
   return element;
 }
 
-export { changed, show };

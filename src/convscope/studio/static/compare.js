@@ -44,7 +44,7 @@ function createSide() {
     tiles.push(tile);
     return tile;
   }
-  let shared = (/** @type {number|null} */ _y, /** @type {number|null} */ _x, /** @type {number|null} */ _c) => {};
+  let shared = (_y, _x, _c) => {};
 
   return {
     element,
@@ -54,7 +54,7 @@ function createSide() {
     mark(y, x) {
       for (const { mark } of tiles) {
         const at = y === null || x === null ? null : { y: Math.floor(y * size.height), x: Math.floor(x * size.width) };
-        frame(mark, at && /** @type {any} */ ({ y0: at.y, y1: at.y, x0: at.x, x1: at.x, hull: false }), size.height, size.width);
+        frame(mark, at && { y0: at.y, y1: at.y, x0: at.x, x1: at.x, hull: false }, size.height, size.width);
       }
     },
     /** @param {import("./atlas.js").Atlas|null} atlas @param {boolean} isFirst */
@@ -84,7 +84,7 @@ export function createCompare() {
   const element = document.createElement("div");
   element.className = "sides";
   const [left, right] = [createSide(), createSide()];
-  const both = (/** @type {number|null} */ y, /** @type {number|null} */ x) => { left.mark(y, x); right.mark(y, x); };
+  const both = (y, x) => { left.mark(y, x); right.mark(y, x); };
   left.onShared(both);
   right.onShared(both);
   register({
@@ -103,8 +103,8 @@ export function createCompare() {
       <div class="side-title"><span>${graph?.title ?? (first ? at.model : at.other)}</span><span class="spread"></span>
         ${first ? nothing : html`<button @click=${() => go({ model: at.other, other: at.model, at: null, step: null, value: value ?? "" })}>${TEXT.swap}</button><button @click=${() => go({ other: "" })}>${TEXT.endCompare}</button>`}</div>
       <div class="value-facts"><span>${value ?? ""}</span><span class="number">${atlas ? shape(atlas.shape) : ""}</span></div>
-      <ol class="prediction inset">${top.slice(0, 3).map((/** @type {any} */ entry) => html`<li><span class="entry"><span class="meter" .style=${`width:${100 * Number(entry.probability) || 0}%`}></span><span class="name">${entry.name}</span><span class="number">${percent(Number(entry.probability))}</span></span></li>`)}</ol>
-      ${atlas ? html`<div class="note-line">${legend(mapScale(atlas, Math.max(0, atlas.channels.indexOf(at.channel ?? 0)), at.scale, at.colours), at.scale === "map" ? TEXT.legendMap(at.channel ?? 0) : TEXT.legendOf[/** @type {"layer"} */ (at.scale)])}</div>` : html`<p class="empty">${pending.size ? html`<span class="spinner"></span>` : TEXT.noMaps}</p>`}
+      <ol class="prediction inset">${top.slice(0, 3).map((entry) => html`<li><span class="entry"><span class="meter" .style=${`width:${100 * Number(entry.probability) || 0}%`}></span><span class="name">${entry.name}</span><span class="number">${percent(Number(entry.probability))}</span></span></li>`)}</ol>
+      ${atlas ? html`<div class="note-line">${legend(mapScale(atlas, Math.max(0, atlas.channels.indexOf(at.channel ?? 0)), at.scale, at.colours), at.scale === "map" ? TEXT.legendMap(at.channel ?? 0) : TEXT.legendOf[at.scale])}</div>` : html`<p class="empty">${pending.size ? html`<span class="spinner"></span>` : TEXT.noMaps}</p>`}
       ${side.element}</section>`;
   }
 

@@ -29,15 +29,15 @@ element.addEventListener("close", () => {
 element.addEventListener("click", (event) => { if (event.target === element) element.close(); });
 element.addEventListener("keydown", (event) => {
   if (!["ArrowDown", "ArrowUp", "Enter"].includes(event.key)) return;
-  const options = /** @type {HTMLElement[]} */ ([...element.querySelectorAll(".option")]);
+  const options = [...element.querySelectorAll(".option")];
   if (!options.length) return;
-  const at = options.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+  const at = options.indexOf(document.activeElement);
   if (event.key === "Enter") {
-    if (at >= 0 || !(/** @type {HTMLElement} */ (event.target).matches("input[type=search]"))) return;
+    if (at >= 0 || !(event.target.matches("input[type=search]"))) return;
     options[0].click();
   } else {
     const to = at + (event.key === "ArrowDown" ? 1 : -1);
-    if (to < 0) /** @type {HTMLElement|null} */ (element.querySelector("input[type=search]"))?.focus();
+    if (to < 0) element.querySelector("input[type=search]")?.focus();
     else options[Math.min(options.length - 1, to)].focus();
   }
   event.preventDefault();
@@ -52,7 +52,7 @@ export function dialogs() {
   if (kind) {
     element.setAttribute("aria-label", kind.title);
     render(html`<header><h2>${kind.title}</h2>
-      ${kind.filter ? html`<input type="search" autocomplete="off" spellcheck="false" placeholder=${kind.filter} aria-label=${kind.filter} .value=${view.query} @input=${(/** @type {any} */ e) => show({ query: e.target.value })}>` : html`<span class="spread"></span>`}
+      ${kind.filter ? html`<input type="search" autocomplete="off" spellcheck="false" placeholder=${kind.filter} aria-label=${kind.filter} .value=${view.query} @input=${(e) => show({ query: e.target.value })}>` : html`<span class="spread"></span>`}
       <button class="icon quiet" @click=${() => element.close()} aria-label=${TEXT.close}>${icons.close}</button></header>
       <div class="body">${kind.body()}</div>`, element);
   }
@@ -64,7 +64,7 @@ export function dialogs() {
         before = document.activeElement;
         element.showModal();
       }
-      if (kind) /** @type {HTMLElement|null} */ (element.querySelector("input[type=search], [autofocus], .gallery button[aria-current=true], .body button, .body [tabindex]"))?.focus();
+      if (kind) element.querySelector("input[type=search], [autofocus], .gallery button[aria-current=true], .body button, .body [tabindex]")?.focus();
       if (!kind && element.open) element.close();
       if (!kind && was) {
         render(nothing, element);

@@ -12,9 +12,9 @@ const HIGHEST = 18; // rem that it takes unless the reader drags its edge
 
 /** Return what a drawing takes, with a margin: left, top, width, height; what stands around its boxes is left out. @param {any} drawing */
 function extent({ nodes, edges }) {
-  const xs = [...nodes.flatMap((/** @type {any} */ n) => [n.x - 16, n.x + n.w + 16]), ...edges.flatMap((/** @type {any} */ e) => e.points.map((/** @type {number[]} */ p) => p[0]))];
-  const ys = [...nodes.flatMap((/** @type {any} */ n) => [n.y - 8, n.y + n.h + 8 + 11 * (n.labels?.length ?? 0)]), ...edges.flatMap((/** @type {any} */ e) => e.points.map((/** @type {number[]} */ p) => p[1]))];
-  const least = (/** @type {number[]} */ list) => list.reduce((a, b) => Math.min(a, b), Infinity), most = (/** @type {number[]} */ list) => list.reduce((a, b) => Math.max(a, b), -Infinity);
+  const xs = [...nodes.flatMap((n) => [n.x - 16, n.x + n.w + 16]), ...edges.flatMap((e) => e.points.map((p) => p[0]))];
+  const ys = [...nodes.flatMap((n) => [n.y - 8, n.y + n.h + 8 + 11 * (n.labels?.length ?? 0)]), ...edges.flatMap((e) => e.points.map((p) => p[1]))];
+  const least = (list) => list.reduce((a, b) => Math.min(a, b), Infinity), most = (list) => list.reduce((a, b) => Math.max(a, b), -Infinity);
   return [least(xs) - 4, least(ys) - 4, most(xs) - least(xs) + 8, most(ys) - least(ys) + 8];
 }
 
@@ -33,7 +33,7 @@ export function rounded(points, most = 6) {
   for (let i = 1; i < points.length - 1; i += 1) {
     const [a, b, c] = [points[i - 1], points[i], points[i + 1]];
     const radius = Math.min(most, Math.hypot(a[0] - b[0], a[1] - b[1]) / 2, Math.hypot(c[0] - b[0], c[1] - b[1]) / 2);
-    const toward = (/** @type {number[]} */ p) => {
+    const toward = (p) => {
       const length = Math.hypot(p[0] - b[0], p[1] - b[1]) || 1;
       return `${(b[0] + ((p[0] - b[0]) * radius) / length).toFixed(1)} ${(b[1] + ((p[1] - b[1]) * radius) / length).toFixed(1)}`;
     };
@@ -79,7 +79,7 @@ export function createDrawing() {
       nodes.set(node, { ...drawNode(node, unit), node, unit });
     }
     order = [...nodes.values()].filter(({ unit }) => unit.value);
-    root.addEventListener("keydown", (event) => onKey(/** @type {KeyboardEvent} */ (event)));
+    root.addEventListener("keydown", (event) => onKey(event));
   }
 
   /** Give the drawing the height that it takes, up to a limit. */
@@ -102,8 +102,8 @@ export function createDrawing() {
   /** @param {any} node @param {any} unit */
   function drawNode(node, unit) {
     const { x, y, w, h } = node;
-    const group = shapeElement("g", { class: "node", id: `unit-box-${unit.id}`, role: "option", "aria-selected": "false", "aria-label": unitLine(unit), "data-family": node.family ?? familyOf(unit) }, /** @type {any} */ (root));
-    shapeElement("title", {}, group).textContent = [unitLine(unit), ...(unit.warnings ?? []).map((/** @type {number} */ i) => loaded.graph.warnings[i]?.text)].join("\n");
+    const group = shapeElement("g", { class: "node", id: `unit-box-${unit.id}`, role: "option", "aria-selected": "false", "aria-label": unitLine(unit), "data-family": node.family ?? familyOf(unit) }, root);
+    shapeElement("title", {}, group).textContent = [unitLine(unit), ...(unit.warnings ?? []).map((i) => loaded.graph.warnings[i]?.text)].join("\n");
     if (node.count > 1) shapeElement("rect", { class: "box", x: x + 3, y: y - 3, width: w, height: h, rx: 2 }, group);
     shapeElement("rect", { class: "box", x, y, width: w, height: h, rx: 2 }, group);
     const band = unit.shape?.length === 3 && unit.shape[1] > 0 ? shapeElement("rect", { class: "band", x: x + 1.5, y, width: Math.max(1, w - 3), height: 1, rx: 1 }, group) : null;
@@ -111,7 +111,7 @@ export function createDrawing() {
     shapeElement("rect", { x: x - 4, y: y - 4, width: w + 8, height: h + 8, fill: "transparent" }, group);
     if (unit.warnings?.length) shapeElement("circle", { class: "flag", cx: x + w, cy: y, r: 3.4 }, group);
     const labels = node.labels ?? (node.label ? [node.label] : []);
-    labels.forEach((/** @type {string} */ label, /** @type {number} */ i) => {
+    labels.forEach((label, i) => {
       shapeElement("text", { x: x + w / 2, y: y + h + 11 + 11 * i }, group).textContent = label;
     });
     group.addEventListener("click", () => select(unit));
@@ -120,7 +120,7 @@ export function createDrawing() {
 
   /** @param {KeyboardEvent} event */
   function onKey(event) {
-    const by = /** @type {Object<string, number>} */ ({ ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 })[event.key];
+    const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     const at = order.findIndex((entry) => entry.unit === cursor);
     if (by) moveTo(Math.max(0, Math.min(order.length - 1, at + by)));
     else if (event.key === "Home") moveTo(0);

@@ -1,6 +1,5 @@
 /** The Explore room: its four panes, and what is drawn in them after each change. */
 import { html, nothing, render } from "lit-html";
-import * as api from "convscope/api";
 import { attributionPanel } from "convscope/attribution";
 import { createBetween } from "convscope/between";
 import { createCell } from "convscope/cell";
@@ -33,7 +32,7 @@ export function mountExplore(container) {
         <div><dt>${TEXT.input}</dt><dd class="number">${graph.input?.slice(-3).join("×")}</dd></div></dl>` : nothing}
       ${tree.element}
       ${graph?.warnings?.length ? html`<details class="note-line"><summary>${TEXT.warnings(graph.warnings.length)}</summary>
-        ${graph.warnings.map((/** @type {any} */ warning) => html`<p><strong>${warning.text}</strong> ${warning.advice ?? ""}</p>`)}</details>` : nothing}
+        ${graph.warnings.map((warning) => html`<p><strong>${warning.text}</strong> ${warning.advice ?? ""}</p>`)}</details>` : nothing}
     </section>`;
   }
 
@@ -63,7 +62,7 @@ export function mountExplore(container) {
   return {
     update() {
       const open = Boolean(link().at);
-      const panes = /** @type {("tree"|"middle"|"maps"|"number")[]} */ (["tree", "middle", "maps", "number"]);
+      const panes = ["tree", "middle", "maps", "number"];
       const pane = view.pane === "number" && !open ? "maps" : view.pane;
       render(html`<div class="explore" data-pane=${pane} data-number=${open ? "open" : "closed"}>
         <div class="panes-switch" role="tablist" aria-label=${TEXT.panesLabel}>
@@ -88,4 +87,3 @@ export function mountExplore(container) {
   };
 }
 
-export { api };

@@ -1,6 +1,6 @@
 /** The selected map, large: a cursor by pointer or keys, exact numbers in its cells, and a readout beside it. */
 import { html, render } from "lit-html";
-import { cssColour, inkOn, mapScale, paintMap, paintStrip, scaleOf } from "convscope/atlas";
+import { cssColour, inkOn, mapScale, paintMap, paintStrip } from "convscope/atlas";
 import { frame, light, lit, register, watch } from "convscope/light";
 import { go, link, loaded } from "convscope/store";
 import { TEXT } from "convscope/strings";
@@ -47,7 +47,7 @@ export function selectCell(value, channel, at) {
 /** Return a map's cell after a key, or null where the key moves nothing. @param {KeyboardEvent} event @param {[number, number]} at @param {number} height @param {number} width @returns {[number, number]|null} */
 export function movedCell(event, [y, x], height, width) {
   const by = event.shiftKey ? 8 : 1;
-  const moves = /** @type {Object<string, [number, number]>} */ ({
+  const moves = ({
     ArrowUp: [y - by, x], ArrowDown: [y + by, x], ArrowLeft: [y, x - by], ArrowRight: [y, x + by],
     Home: [y, 0], End: [y, width - 1],
   });
@@ -150,7 +150,7 @@ export function createFocus() {
 
   /** @param {any} at @param {boolean} off */
   function switchChannel(at, off) {
-    const kept = at.interventions.filter((/** @type {any} */ change) => !(change.op === "channel_off" && change.value === at.value && change.channel === at.channel));
+    const kept = at.interventions.filter((change) => !(change.op === "channel_off" && change.value === at.value && change.channel === at.channel));
     go({ interventions: off ? kept : [...kept, { op: "channel_off", value: at.value, channel: at.channel }] });
   }
 
@@ -233,7 +233,7 @@ export function createFocus() {
     for (const x of all) { if (x < lo) lo = x; if (x > hi) hi = x; }
     const bytes = Uint8Array.from(all, (x) => (hi > lo ? Math.round(((x - lo) / (hi - lo)) * 255) : 0));
     const { layer, network } = loaded.atlas;
-    paintMap(canvas, /** @type {any} */ ({ shape: [1, height, width], lo: [lo], hi: [hi], layer, network, bytes }), 0, link().scale, link().colours);
+    paintMap(canvas, { shape: [1, height, width], lo: [lo], hi: [hi], layer, network, bytes }, 0, link().scale, link().colours);
   }
 }
 
@@ -258,4 +258,3 @@ export function legend(scale, says) {
   return html`<span class="legend"><span class="number">${number(scale.low)}</span>${canvas}<span class="number">${number(scale.high)}</span><span>${says}</span></span>`;
 }
 
-export { range, scaleOf };

@@ -39,21 +39,21 @@ export function interventionsPanel() {
   const shift = last("shift") ?? { dy: 0, dx: 0 };
   const rotate = last("rotate")?.degrees ?? 0;
   const blur = last("blur")?.sigma ?? 0;
-  const move = (/** @type {number} */ dy, /** @type {number} */ dx) => () => put({ op: "shift", dy: shift.dy + dy, dx: shift.dx + dx }, shift.dy + dy === 0 && shift.dx + dx === 0);
+  const move = (dy, dx) => () => put({ op: "shift", dy: shift.dy + dy, dx: shift.dx + dx }, shift.dy + dy === 0 && shift.dx + dx === 0);
   const live = !loaded.session?.offline;
   if (!live) return nothing;
-  return html`<details class="sub" ?open=${list.length > 0 || view.changesOpen} @toggle=${(/** @type {any} */ e) => { view.changesOpen = e.target.open; }}>
+  return html`<details class="sub" ?open=${list.length > 0 || view.changesOpen} @toggle=${(e) => { view.changesOpen = e.target.open; }}>
     <summary><h2>${TEXT.change}</h2>${list.length ? html`<span class="muted small">${TEXT.changesMade(list.length)}</span>` : nothing}</summary>
     <div class="inside">
       ${list.length ? html`<div class="changes">${list.map((change, index) => html`<span class="change">${changeText(change)}<button @click=${() => go({ interventions: list.filter((_, i) => i !== index) })} aria-label=${TEXT.undoChange(changeText(change))}>${icons.close}</button></span>`)}
         <button class="quiet" @click=${() => go({ interventions: [] })}>${TEXT.undoAll}</button></div>` : nothing}
       <div class="row">
         <span class="row nudge" role="group" aria-label=${TEXT.shift}><span class="muted small">${TEXT.shift}</span>
-          ${/** @type {[string, number, number, string][]} */ ([["←", 0, -1, TEXT.left], ["→", 0, 1, TEXT.right], ["↑", -1, 0, TEXT.upward], ["↓", 1, 0, TEXT.downward]]).map(([sign, dy, dx, says]) => html`<button class="icon" @click=${move(dy, dx)} aria-label=${says}>${sign}</button>`)}
+          ${[["←", 0, -1, TEXT.left], ["→", 0, 1, TEXT.right], ["↑", -1, 0, TEXT.upward], ["↓", 1, 0, TEXT.downward]].map(([sign, dy, dx, says]) => html`<button class="icon" @click=${move(dy, dx)} aria-label=${says}>${sign}</button>`)}
           <span class="number small">${number(shift.dy)}, ${number(shift.dx)}</span></span>
-        <label class="field"><span>${TEXT.rotate}</span><input type="range" min="-45" max="45" step="1" .value=${String(rotate)} @change=${(/** @type {any} */ e) => put({ op: "rotate", degrees: Number(e.target.value) }, Number(e.target.value) === 0)}><span class="number small">${number(rotate)}°</span></label>
-        <label class="field"><span>${TEXT.blur}</span><input type="range" min="0" max="8" step="0.25" .value=${String(blur)} @change=${(/** @type {any} */ e) => put({ op: "blur", sigma: Number(e.target.value) }, Number(e.target.value) === 0)}><span class="number small">${number(blur)}</span></label>
-        ${/** @type {("crop"|"occlude")[]} */ (["crop", "occlude"]).map((tool) => html`<button aria-pressed=${String(view.tool === tool)} @click=${() => show({ tool: view.tool === tool ? "" : tool })} title=${TEXT.dragHelp}>${TEXT[tool]}</button>`)}
+        <label class="field"><span>${TEXT.rotate}</span><input type="range" min="-45" max="45" step="1" .value=${String(rotate)} @change=${(e) => put({ op: "rotate", degrees: Number(e.target.value) }, Number(e.target.value) === 0)}><span class="number small">${number(rotate)}°</span></label>
+        <label class="field"><span>${TEXT.blur}</span><input type="range" min="0" max="8" step="0.25" .value=${String(blur)} @change=${(e) => put({ op: "blur", sigma: Number(e.target.value) }, Number(e.target.value) === 0)}><span class="number small">${number(blur)}</span></label>
+        ${["crop", "occlude"].map((tool) => html`<button aria-pressed=${String(view.tool === tool)} @click=${() => show({ tool: view.tool === tool ? "" : tool })} title=${TEXT.dragHelp}>${TEXT[tool]}</button>`)}
         <button @click=${boxByKeys} title=${TEXT.boxByKeysHelp}>${TEXT.boxByKeys}</button>
       </div>
       ${view.tool ? html`<p class="muted small" role="status">${TEXT.dragHelp}</p>` : nothing}
@@ -69,7 +69,7 @@ function boxByKeys() {
 }
 
 function boxForm() {
-  const take = (/** @type {any} */ e, /** @type {string} */ op) => {
+  const take = (e, op) => {
     const box = [0, 1, 2, 3].map((i) => Math.round(Number(e.target.form.elements[`box${i}`].value)));
     if (!(box[0] < box[2] && box[1] < box[3])) say(TEXT.emptyBox, "error");
     else {
@@ -77,9 +77,9 @@ function boxForm() {
       add({ op, box });
     }
   };
-  return html`<form class="row" @submit=${(/** @type {Event} */ e) => e.preventDefault()}>
+  return html`<form class="row" @submit=${(e) => e.preventDefault()}>
     ${TEXT.boxSides.map((side, i) => html`<label class="field"><span>${side}</span><input name=${`box${i}`} type="number" min="0" step="1" .value=${String(view.box[i])}></label>`)}
-    <button type="button" @click=${(/** @type {any} */ e) => take(e, "crop")}>${TEXT.crop}</button><button type="button" @click=${(/** @type {any} */ e) => take(e, "occlude")}>${TEXT.occlude}</button></form>`;
+    <button type="button" @click=${(e) => take(e, "crop")}>${TEXT.crop}</button><button type="button" @click=${(e) => take(e, "occlude")}>${TEXT.occlude}</button></form>`;
 }
 
 /** The kernels of the selected channel, number by number. */
@@ -91,11 +91,11 @@ function kernelEditor() {
   const here = now && now.value === value && now.out === channel ? now : null;
   const rows = here?.weights;
   return html`<div class="row"><button @click=${() => openKernel(unit, channel)}>${TEXT.replaceKernel(channel)}</button>
-    ${here ? html`<label class="field"><span>${TEXT.inputChannel}</span><select @change=${(/** @type {any} */ e) => { view.kernel = { ...now, in: Number(e.target.value), weights: now.all.get(Number(e.target.value)) }; changed(); }}>
-      ${[...here.all.keys()].map((/** @type {number} */ into) => html`<option value=${into} ?selected=${into === here.in}>${into}</option>`)}</select></label>` : nothing}</div>
-    ${rows ? html`<form @submit=${(/** @type {Event} */ e) => { e.preventDefault(); takeKernel(e.target); }}>
+    ${here ? html`<label class="field"><span>${TEXT.inputChannel}</span><select @change=${(e) => { view.kernel = { ...now, in: Number(e.target.value), weights: now.all.get(Number(e.target.value)) }; changed(); }}>
+      ${[...here.all.keys()].map((into) => html`<option value=${into} ?selected=${into === here.in}>${into}</option>`)}</select></label>` : nothing}</div>
+    ${rows ? html`<form @submit=${(e) => { e.preventDefault(); takeKernel(e.target); }}>
       <div class="kernel-edit" .style=${`grid-template-columns:repeat(${rows[0].length},max-content)`}>
-      ${rows.map((/** @type {number[]} */ row, /** @type {number} */ y) => row.map((weight, x) => html`<input type="text" name=${`w${y}-${x}`} inputmode="decimal" aria-label=${TEXT.weightAt(y, x)} .value=${String(Number(weight.toPrecision(5)))}>`))}
+      ${rows.map((row, y) => row.map((weight, x) => html`<input type="text" name=${`w${y}-${x}`} inputmode="decimal" aria-label=${TEXT.weightAt(y, x)} .value=${String(Number(weight.toPrecision(5)))}>`))}
       </div><div class="row"><button class="primary">${TEXT.use}</button>${Object.entries(TEXT.kernels).map(([name, label]) => html`<button type="button" @click=${() => { view.kernel = { ...now, weights: made(name, rows) }; changed(); }}>${label}</button>`)}</div></form>` : nothing}`;
 }
 
@@ -116,14 +116,14 @@ async function openKernel(unit, out) {
     view.kernel = { value: unit.value, module: unit.name, out, in: into, all, weights: all.get(into) };
     changed();
   } catch (problem) {
-    say(/** @type {any} */ (problem).message, "error");
+    say(problem.message, "error");
   }
 }
 
 /** @param {any} form */
 function takeKernel(form) {
   const { module, out, in: into, weights } = view.kernel;
-  const rows = weights.map((/** @type {number[]} */ row, /** @type {number} */ y) => row.map((_, x) => Number(form.elements[`w${y}-${x}`].value.replace("−", "-"))));
+  const rows = weights.map((row, y) => row.map((_, x) => Number(form.elements[`w${y}-${x}`].value.replace("−", "-"))));
   if (!rows.flat().every(Number.isFinite)) {
     say(TEXT.noNumber, "error");
     return;

@@ -42,13 +42,13 @@ const ACTIONS = {
 
 function focusTree() {
   if (view.pane !== "tree") show({ pane: "tree" });
-  queueMicrotask(() => /** @type {HTMLElement|null} */ (document.querySelector(".tree"))?.focus());
+  queueMicrotask(() => document.querySelector(".tree")?.focus());
 }
 
 /** Listen to the keys. */
 export function shortcuts() {
   addEventListener("keydown", (event) => {
-    const target = /** @type {HTMLElement} */ (event.target);
+    const target = event.target;
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || link().room !== "explore" || view.dialog) return;
     if (target.closest("input, textarea, select, [contenteditable]")) return;
     if (event.key === "Escape") {

@@ -109,7 +109,7 @@ async function rest(next) {
   try {
     const packet = await api.field(loaded.run.run, next.value, next.c, [next.y, next.x]);
     masks.set(key, maskOf(packet));
-    if (masks.size > 200) masks.delete(/** @type {string} */ (masks.keys().next().value));
+    if (masks.size > 200) masks.delete((masks.keys().next().value));
   } catch {
     return; // stopped, or of no pixel: the hull stays
   }

@@ -9,6 +9,8 @@ import { forgetReach } from "convscope/reach";
 
 /** Which need each loaded thing answers. @type {Map<string, string>} */
 const keys = new Map();
+/** The latest question of each name: an older one's answer is dropped. @type {Map<string, object>} */
+const questions = new Map();
 /** Atlases that are kept, the least recently used first. @type {Map<string, any>} */
 const atlases = new Map();
 const ATLASES_KEPT = 24;
@@ -23,6 +25,7 @@ function need(name, key, ask, then = () => {}) {
   if (keys.get(name) === (key ?? "")) return;
   keys.set(name, key ?? "");
   if (key === null) {
+    questions.delete(name);
     pending.delete(name);
     if (loaded[name] !== null) {
       loaded[name] = null;
@@ -30,17 +33,19 @@ function need(name, key, ask, then = () => {}) {
     }
     return;
   }
-  pending.set(name, TEXT.loading[/** @type {keyof typeof TEXT.loading} */ (name)] ?? name);
+  const mine = {};
+  questions.set(name, mine);
+  pending.set(name, TEXT.loading[name] ?? name);
   ask().then(
     (answer) => {
-      if (keys.get(name) !== key) return;
+      if (questions.get(name) !== mine) return;
       pending.delete(name);
       loaded[name] = answer;
       then(answer);
       changed();
     },
     (problem) => {
-      if (keys.get(name) !== key) return;
+      if (questions.get(name) !== mine) return;
       pending.delete(name);
       // Once it is stopped it is asked again only where the reader says so.
       failed(name, problem);
@@ -51,6 +56,7 @@ function need(name, key, ask, then = () => {}) {
 /** @param {string} name @param {Error & {kind?: string}} problem */
 function failed(name, problem) {
   loaded[name] = null;
+  if (name === "graph") tookGraph(null);
   const retry = { label: TEXT.retry, act: () => { say(""); forget(name); } };
   if (name === "run" && problem.kind === "gone" && link().image.startsWith("upload:")) {
     say(problem.message, "error", { label: TEXT.samples, act: () => { say(""); view.dialog = "image"; changed(); } });
@@ -77,7 +83,7 @@ export function forgetAll() {
 }
 
 /** Return the atlas of a page of a value, from those kept or from the server. */
-export async function atlas(/** @type {string} */ runId, /** @type {string} */ value, /** @type {string} */ order, /** @type {number} */ page, size = PAGE) {
+export async function atlas(runId, value, order, page, size = PAGE) {
   const key = [runId, value, order, page, size].join("\n");
   const kept = atlases.get(key);
   if (kept) {
@@ -91,7 +97,7 @@ export async function atlas(/** @type {string} */ runId, /** @type {string} */ v
   if (size === PAGE) {
     const pages = [...atlases.keys()].filter((name) => name.endsWith(`\n${PAGE}`));
     if (pages.length > ATLASES_KEPT) atlases.delete(pages[0]);
-  } else if (atlases.size > 1500) atlases.delete(/** @type {string} */ (atlases.keys().next().value));
+  } else if (atlases.size > 1500) atlases.delete((atlases.keys().next().value));
   return found;
 }
 
@@ -108,38 +114,41 @@ export function load() {
     return;
   }
   if (!ready()) return;
+  if (keys.get("graph") !== model) for (const name of ["atlas", "numbers", "cell"]) need(name, null, async () => null);
   need("graph", model, () => api.graph(model), tookGraph);
   const changes = JSON.stringify(at.interventions);
   need("run", `${model}\n${image}\n${changes}`, () => api.run({ model, image, interventions: at.interventions }), () => {});
+  if (loaded.graph?.key === model && !pending.has("graph") && !withinGraph(at)) return;
   const unit = at.value ? loaded.byValue.get(at.value) : null;
   const runId = loaded.run?.run ?? null;
-  const fresh = runId && loaded.graph && keys.get("run") && !pending.has("run");
-  const of = unit && fresh ? `${runId}\n${at.value}` : null;
+  loadOther(at, changes);
+  // What is shown stays until the run that replaces it is there.
+  if (pending.has("run") || pending.has("graph")) return;
+  const of = unit && runId ? `${runId}\n${at.value}` : null;
   need("atlas", of && `${of}\n${at.order}\n${at.page}`, () => atlas(runId, at.value, at.order, at.page), tookAtlas);
   const channel = at.channel;
   need("numbers", of && channel !== null ? `${of}\n${channel}` : null, async () => {
-    const packet = await api.values(runId, at.value, /** @type {number} */ (channel));
+    const packet = await api.values(runId, at.value, channel);
     return { channel, value: at.value, numbers: floats(packet), header: packet.header };
   });
   need("cell", of && channel !== null && at.at ? `${of}\n${channel}\n${at.at}` : null, () =>
-    api.cell(runId, at.value, /** @type {number} */ (channel), /** @type {number[]} */ (at.at)));
-  loadOther(at, changes);
+    api.cell(runId, at.value, channel, at.at));
 }
 
 /** @param {import("./state.js").State} at @param {string} changes */
 function loadOther(at, changes) {
   const other = at.other || null;
-  need("otherGraph", other, () => api.graph(/** @type {string} */ (other), "b"), (graph) => {
-    loaded.otherByValue = new Map((graph?.units ?? []).filter((/** @type {any} */ u) => u.value).map((/** @type {any} */ u) => [u.value, u]));
+  need("otherGraph", other, () => api.graph(other, "b"), (graph) => {
+    loaded.otherByValue = new Map((graph?.units ?? []).filter((u) => u.value).map((u) => [u.value, u]));
   });
   const image = other && changes.includes('"kernel"') ? JSON.stringify(at.interventions.filter((c) => !["kernel", "channel_off"].includes(c.op))) : changes;
   need("otherRun", other && `${other}\n${at.image}\n${image}`, () =>
-    api.run({ model: /** @type {string} */ (other), image: at.image, interventions: JSON.parse(image) }, "b"));
+    api.run({ model: other, image: at.image, interventions: JSON.parse(image) }, "b"));
   const value = loaded.otherGraph ? otherValue() : null;
   const runId = loaded.otherRun?.run;
   // The same channels in the same order are compared: those of the first network, by number.
   need("otherAtlas", runId && value && !pending.has("otherRun") ? `${runId}\n${value}\n${at.order}\n${at.page}` : null, () =>
-    atlas(runId, /** @type {string} */ (value), at.order === "index" ? "index" : at.order, at.page));
+    atlas(runId, value, at.order === "index" ? "index" : at.order, at.page));
 }
 
 /** Return the value of the second network beside the first one's: of the same name, else as far along. @returns {string|null} */
@@ -157,8 +166,8 @@ function settled() {
   const { session } = loaded;
   const at = link();
   const models = session.models ?? [];
-  const first = models.find((/** @type {any} */ m) => m.kind === "given") ?? models.find((/** @type {any} */ m) => m.kind === "run") ??
-    models.find((/** @type {any} */ m) => m.key === "lenet5") ?? models[0];
+  const first = models.find((m) => m.kind === "given") ?? models.find((m) => m.kind === "run") ??
+    models.find((m) => m.key === "lenet5") ?? models[0];
   const images = session.images ?? [];
   return { model: at.model || session.given || first?.key || "", image: at.image || images[0]?.key || "" };
 }
@@ -167,7 +176,7 @@ function settled() {
 function tookGraph(graph) {
   forgetReach();
   const units = graph?.units ?? [];
-  loaded.byId = new Map(units.map((/** @type {any} */ unit) => [unit.id, unit]));
+  loaded.byId = new Map(units.map((unit) => [unit.id, unit]));
   // A block has the value of its last layer: the layer is what is selected.
   loaded.byValue = new Map();
   for (const unit of units) {
@@ -176,22 +185,22 @@ function tookGraph(graph) {
     loaded.byValue.set(unit.value, unit);
   }
   if (!graph) return;
-  view.folded = new Set(units.filter((/** @type {any} */ u) => u.kind === "block" && u.depth >= (units.length > 60 ? 1 : 2)).map((/** @type {any} */ u) => u.id));
-  const at = link();
-  if (at.value && !loaded.byValue.has(at.value)) {
-    say(TEXT.noValue(at.value, graph.title));
+  view.folded = new Set(units.filter((u) => u.kind === "block" && u.depth >= (units.length > 60 ? 1 : 2)).map((u) => u.id));
+}
+
+/** Bring the state within the graph, and say what was moved; whether it was within. @param {import("./state.js").State} at */
+function withinGraph(at) {
+  const { graph } = loaded;
+  if (!loaded.byValue.has(at.value)) {
+    if (at.value) say(TEXT.noValue(at.value, graph.title));
     go({ value: firstValue(), channel: null, at: null, page: 0, step: null }, { replace: true });
-    return;
+    return !loaded.byValue.has(firstValue());
   }
-  if (!at.value) {
-    go({ value: firstValue(), channel: null, at: null, page: 0 }, { replace: true });
-    return;
-  }
-  const { state, notes } = clamped(at, loaded.byValue.get(at.value).shape, graph.classes?.length ?? null);
-  if (notes.length) {
-    say(notes.join("; "));
-    go(state, { replace: true });
-  }
+  const { state, notes } = clamped(at, loaded.byValue.get(at.value).shape, graph.class_count ?? graph.classes?.length ?? null);
+  if (!notes.length) return true;
+  say(notes.join("; "));
+  go(state, { replace: true });
+  return false;
 }
 
 /** Return the value to begin with: the first map of several channels. */

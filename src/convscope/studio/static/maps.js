@@ -2,7 +2,7 @@
 import { html, nothing, render } from "lit-html";
 import { COLOURS, mapScale, paintMap } from "convscope/atlas";
 import { frame, light, register } from "convscope/light";
-import { cellAt, createFocus, legend, pointable, selectCell } from "convscope/focus";
+import { cellAt, createFocus, legend, selectCell } from "convscope/focus";
 import { ORDERS, SCALES } from "convscope/state";
 import { go, link, loaded, pending } from "convscope/store";
 import { TEXT } from "convscope/strings";
@@ -15,16 +15,16 @@ export function mapTools() {
   const maps = atlas?.kind !== "vector";
   return html`<div class="tools">
     <label class="field"><span class="hidden-text">${TEXT.order}</span>
-      <select @change=${(/** @type {any} */ e) => go({ order: e.target.value, page: 0 })} .value=${at.order}>
-        ${ORDERS.map((order) => html`<option value=${order} ?selected=${order === at.order}>${TEXT.orders[/** @type {"index"} */ (order)]}</option>`)}
+      <select @change=${(e) => go({ order: e.target.value, page: 0 })} .value=${at.order}>
+        ${ORDERS.map((order) => html`<option value=${order} ?selected=${order === at.order}>${TEXT.orders[order]}</option>`)}
       </select></label>
     ${maps ? html`
       <div class="segments" role="group" aria-label=${TEXT.scaleLabel}>
-        ${SCALES.map((of) => html`<button aria-pressed=${String(of === at.scale)} @click=${() => go({ scale: of }, { replace: true })} title=${TEXT.scaleHelp[/** @type {"map"} */ (of)]}>${TEXT.scales[/** @type {"map"} */ (of)]}</button>`)}
+        ${SCALES.map((of) => html`<button aria-pressed=${String(of === at.scale)} @click=${() => go({ scale: of }, { replace: true })} title=${TEXT.scaleHelp[of]}>${TEXT.scales[of]}</button>`)}
       </div>
       <label class="field"><span class="hidden-text">${TEXT.colours}</span>
-        <select @change=${(/** @type {any} */ e) => go({ colours: e.target.value }, { replace: true })}>
-          ${COLOURS.map((name) => html`<option value=${name} ?selected=${name === at.colours}>${TEXT.colourNames[/** @type {"cividis"} */ (name)]}</option>`)}
+        <select @change=${(e) => go({ colours: e.target.value }, { replace: true })}>
+          ${COLOURS.map((name) => html`<option value=${name} ?selected=${name === at.colours}>${TEXT.colourNames[name]}</option>`)}
         </select></label>` : nothing}
   </div>`;
 }
@@ -48,9 +48,9 @@ export function valueHead(unit) {
       <span><b class="number">${shape(unit.shape)}</b></span>
       ${unit.parameters ? html`<span><b class="number">${short(unit.parameters)}</b> ${TEXT.parameters}</span>` : nothing}
       ${unit.macs ? html`<span><b class="number">${short(unit.macs)}</b> ${TEXT.macs}${unit.share ? html` <span class="number">(${percent(unit.share)})</span>` : nothing}</span>` : nothing}
-      ${field ? html`<span title=${TEXT.fieldHelp}>${TEXT.field} <b class="number">${size(field.size)}</b>${field.stride?.every((/** @type {any} */ n) => n !== null) ? html`, ${TEXT.stride} <b class="number">${size([...new Set(field.stride)])}</b>` : nothing}${field.status && field.status !== "exact" ? html` <span>(${field.status})</span>` : nothing}</span>` : nothing}
+      ${field ? html`<span title=${TEXT.fieldHelp}>${TEXT.field} <b class="number">${size(field.size)}</b>${field.stride?.every((n) => n !== null) ? html`, ${TEXT.stride} <b class="number">${size([...new Set(field.stride)])}</b>` : nothing}${field.status && field.status !== "exact" ? html` <span>(${field.status})</span>` : nothing}</span>` : nothing}
     </div>
-    ${(unit.warnings ?? []).map((/** @type {number} */ i) => loaded.graph.warnings[i]).filter(Boolean).map((/** @type {any} */ warning) => html`<p class="note-line"><strong>${warning.text}</strong> ${warning.advice ?? ""}</p>`)}`;
+    ${(unit.warnings ?? []).map((i) => loaded.graph.warnings[i]).filter(Boolean).map((warning) => html`<p class="note-line"><strong>${warning.text}</strong> ${warning.advice ?? ""}</p>`)}`;
 }
 
 export function createMaps() {
@@ -112,7 +112,7 @@ export function createMaps() {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const shown = tiles.filter((tile) => !tile.button.hidden);
     const columns = Math.max(1, shown.findIndex((tile) => tile.button.offsetTop > shown[0].button.offsetTop));
-    const to = /** @type {Object<string, number>} */ ({
+    const to = ({
       ArrowRight: index + 1, ArrowLeft: index - 1, ArrowDown: index + columns, ArrowUp: index - columns, Home: 0, End: shown.length - 1,
     })[event.key];
     if (to === undefined) return;
@@ -175,7 +175,7 @@ export function createMaps() {
       const { atlas } = loaded;
       const at = link();
       const here = atlas && atlas.value === at.value;
-      const isVector = here && atlas.shape.slice(1).every((/** @type {number} */ n) => n === 1);
+      const isVector = here && atlas.shape.slice(1).every((n) => n === 1);
       grid.hidden = !here || isVector;
       vector.hidden = !here || !isVector;
       element.setAttribute("aria-busy", String(pending.has("atlas")));
@@ -187,7 +187,7 @@ export function createMaps() {
       grid.style.setProperty("--few", here ? String(atlas.channels.length <= 8 ? 1.55 : atlas.channels.length <= 20 ? 1.2 : 1) : "1");
       if (here && isVector) render(pager(), key);
       if (here && !isVector) {
-        const says = at.scale === "map" ? TEXT.legendMap(at.channel ?? 0) : TEXT.legendOf[/** @type {"layer"} */ (at.scale)];
+        const says = at.scale === "map" ? TEXT.legendMap(at.channel ?? 0) : TEXT.legendOf[at.scale];
         render(html`${legend(mapScale(atlas, index, at.scale, at.colours), says)}<span class="spread"></span>${pager()}`, key);
       }
     },
@@ -212,4 +212,3 @@ function bars(atlas) {
   });
 }
 
-export { pointable };

@@ -35,7 +35,7 @@ function copied(source) {
   for (const child of source.childNodes) {
     if (child.nodeType === Node.TEXT_NODE) element.append(document.createTextNode(child.nodeValue ?? ""));
     if (child.nodeType !== Node.ELEMENT_NODE) continue;
-    const inner = copied(/** @type {Element} */ (child));
+    const inner = copied(child);
     if (inner) element.append(inner);
   }
   return element;

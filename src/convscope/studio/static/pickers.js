@@ -9,12 +9,12 @@ import { TEXT } from "convscope/strings";
 /** @param {"model"|"other"} takes which of the two networks */
 export function modelBody(takes) {
   const words = view.query.toLowerCase().split(/\s+/).filter(Boolean);
-  const models = (loaded.session?.models ?? []).filter((/** @type {any} */ m) => words.every((/** @type {string} */ word) => `${m.key} ${m.title}`.toLowerCase().includes(word)));
-  const kinds = /** @type {("given"|"run"|"catalogue")[]} */ (["given", "run", "catalogue"]);
+  const models = (loaded.session?.models ?? []).filter((m) => words.every((word) => `${m.key} ${m.title}`.toLowerCase().includes(word)));
+  const kinds = ["given", "run", "catalogue"];
   const current = link()[takes];
   return html`${takes === "other" ? epochs() : nothing}<div class="choices">${kinds.map((kind) => {
-    const some = models.filter((/** @type {any} */ m) => m.kind === kind);
-    return some.length ? html`<h3>${TEXT.modelKinds[kind]}</h3>${some.map((/** @type {any} */ m) => html`
+    const some = models.filter((m) => m.kind === kind);
+    return some.length ? html`<h3>${TEXT.modelKinds[kind]}</h3>${some.map((m) => html`
       <button class="option" aria-current=${String(m.key === current)} @click=${() => takeModel(takes, m.key)}><span>${m.title}</span><span class="note">${m.title === m.key ? "" : m.key} ${m.weights === "random" ? TEXT.randomWeights : ""}</span></button>`)}` : nothing;
   })}</div>${models.length ? nothing : html`<p class="empty">${TEXT.noModel(view.query)}</p>`}`;
 }
@@ -24,7 +24,7 @@ function epochs() {
   const { model } = link();
   const kept = loaded.graph?.checkpoints ?? [];
   if (!model.startsWith("run:") || !kept.length) return nothing;
-  return html`<div class="choices"><h3>${TEXT.epochsOfRun}</h3>${kept.map((/** @type {any} */ point) => html`
+  return html`<div class="choices"><h3>${TEXT.epochsOfRun}</h3>${kept.map((point) => html`
     <button class="option" @click=${() => takeModel("other", point.key)}><span>${point.title}</span></button>`)}</div>`;
 }
 
@@ -58,7 +58,7 @@ export function imageBody() {
   const images = [...(view.uploads ?? []), ...(loaded.session?.images ?? [])];
   return html`
     <div class="row">
-      <label class="button primary-file">${icons.up}${TEXT.chooseFile}<input class="hidden-text" type="file" accept="image/*" @change=${(/** @type {any} */ e) => { if (e.target.files[0]) upload(e.target.files[0], e.target.files[0].name); }}></label>
+      <label class="button primary-file">${icons.up}${TEXT.chooseFile}<input class="hidden-text" type="file" accept="image/*" @change=${(e) => { if (e.target.files[0]) upload(e.target.files[0], e.target.files[0].name); }}></label>
       <button @click=${paste}>${TEXT.paste}</button>
       <button @click=${() => show({ dialog: "camera" })}>${icons.camera}${TEXT.camera}</button>
       <button @click=${() => show({ dialog: "digit" })}>${icons.pencil}${TEXT.drawDigit}</button>
@@ -76,7 +76,7 @@ function runImages() {
   if (!model.startsWith("run:")) return nothing;
   const name = model.slice(4).split("@")[0];
   const at = /^run:.*\/(\d+)$/.exec(image)?.[1] ?? "0";
-  return html`<form class="row sub" @submit=${(/** @type {any} */ e) => { e.preventDefault(); takeImage(`run:${name}/${e.target.elements.number.value || 0}`); }}>
+  return html`<form class="row sub" @submit=${(e) => { e.preventDefault(); takeImage(`run:${name}/${e.target.elements.number.value || 0}`); }}>
     <label class="field"><span>${TEXT.runImage}</span><input name="number" type="number" min="0" step="1" value=${at}></label><button>${TEXT.open}</button></form>`;
 }
 
@@ -102,13 +102,13 @@ export async function upload(blob, title) {
   try {
     const found = await api.uploadImage(blob, title);
     const entry = { key: found.key, title: found.title || title };
-    view.uploads = [entry, ...(view.uploads ?? []).filter((/** @type {any} */ other) => other.key !== entry.key)];
+    view.uploads = [entry, ...(view.uploads ?? []).filter((other) => other.key !== entry.key)];
     view.imageTitles ??= new Map();
     view.imageTitles.set(entry.key, entry.title);
     say((found.notes ?? []).join("; "));
     takeImage(found.key);
   } catch (problem) {
-    const { message, kind } = /** @type {any} */ (problem);
+    const { message, kind } = problem;
     if (kind !== "stopped") say(message, "error");
   }
   view.uploading = false;

@@ -11,13 +11,13 @@ import { link } from "convscope/store";
  * @typedef {import("./light.js").Box} Box
  */
 
-/** @type {Map<string, Tables>} */
+/** Tables by model, value and direction; each good for a range of channels. @type {Map<string, Tables[]>} */
 const known = new Map();
 /** @type {Map<string, Promise<Tables>>} */
 const asked = new Map();
 /** @type {Set<() => void>} */
 const listeners = new Set();
-const KEPT = 400;
+const KEPT = 400; // values
 
 /** Return the tables of a packet. @param {import("./packet.js").Packet} packet @returns {Tables} */
 export function tablesOf({ header, bytes }) {
@@ -51,16 +51,23 @@ export function boxes({ header, numbers }, y, x) {
     const rows = ends(numbers, axes.y, { y, x });
     const columns = ends(numbers, axes.x, { y, x });
     if (!rows || !columns) continue;
-    found.set(value, { value, y0: rows[0], y1: rows[1], x0: columns[0], x1: columns[1], hull: Boolean(holes), status });
+    found.set(value, { value, y0: rows[0], y1: rows[1], x0: columns[0], x1: columns[1], hull: Boolean(holes || axes.y?.and || axes.x?.and), status });
   }
   return found;
 }
 
-/** @param {string} model @param {string} value @param {number|null} c @param {string} direction */
+/** Return the first and the last channel that tables are good for. @param {any} header @returns {[number, number]} */
+export function channelsOf(header) {
+  if (header.channels_agree || header.direction === "forward") return [0, Infinity];
+  return header.channels ?? (header.channel === null || header.channel === undefined ? [0, -1] : [header.channel, header.channel]);
+}
+
+/** @param {string} model @param {string} value @param {number} c @param {string} direction */
 function tables(model, value, c, direction) {
-  const shared = known.get([model, value, "", direction].join("\n"));
-  if (shared) return shared;
-  return known.get([model, value, c, direction].join("\n"));
+  return known.get([model, value, direction].join("\n"))?.find(({ header }) => {
+    const [first, last] = channelsOf(header);
+    return first <= c && c <= last;
+  });
 }
 
 /** @param {string} model @param {string} value @param {number} c @param {number} y @param {number} x @returns {Map<string, Box>|null} */
@@ -76,32 +83,45 @@ export function forward(model, y, x) {
 }
 
 /**
- * Load the tables of a value; whether there are news comes back. One table is good for all channels of nearly every
+ * Load the tables of a value; whether they are there now comes back. One table is good for all channels of nearly every
  * value: it is asked for first, and the channel's own only where the channels differ.
  * @param {string} model @param {string} value @param {number} c @param {string} direction @returns {Promise<boolean>}
  */
 async function loadTables(model, value, c, direction) {
-  const [all, own] = ["", c].map((channel) => [model, value, channel, direction].join("\n"));
+  const key = [model, value, direction].join("\n");
+  const own = `${key}\n${c}`;
   try {
-    const first = asked.get(all) ?? asked.set(all, api.reach(model, value, { direction }).then(tablesOf)).get(all);
-    const shared = await first;
-    if (shared.header.channels_agree || direction === "forward") return keep(all, shared);
-    if (shared.header.channel === c) return keep(own, shared);
-    const known = asked.get(own) ?? asked.set(own, api.reach(model, value, { channel: c, direction }).then(tablesOf)).get(own);
-    return keep(own, await known);
+    await once(key, () => ask(key, { direction }, model, value));
+    if (!tables(model, value, c, direction)) await once(own, () => ask(key, { channel: c, direction }, model, value));
+    return Boolean(tables(model, value, c, direction));
   } catch {
-    setTimeout(() => { asked.delete(all); asked.delete(own); }, 1000); // asked again when it is needed again
+    // Asked again when it is needed again, but not at once.
+    setTimeout(() => { asked.delete(key); asked.delete(own); }, 1000);
     return false;
   }
 }
 
-/** Keep tables; whether they are new comes back. @param {string} key @param {Tables} found */
-function keep(key, found) {
-  if (known.get(key) === found) return false;
-  known.set(key, found);
-  if (known.size > KEPT) known.delete(/** @type {string} */ (known.keys().next().value));
-  for (const listener of listeners) listener();
-  return true;
+/** @param {string} key @param {() => Promise<Tables>} work */
+function once(key, work) {
+  const promise = asked.get(key) ?? work();
+  asked.set(key, promise);
+  return promise;
+}
+
+/** @param {string} key @param {any} how @param {string} model @param {string} value @returns {Promise<Tables>} */
+async function ask(key, how, model, value) {
+  const found = tablesOf(await api.reach(model, value, how));
+  const [first, last] = channelsOf(found.header);
+  if (first <= last) {
+    known.set(key, [...(known.get(key) ?? []), found]);
+    if (known.size > KEPT) {
+      const oldest = (known.keys().next().value);
+      known.delete(oldest);
+      for (const name of asked.keys()) if (name === oldest || name.startsWith(`${oldest}\n`)) asked.delete(name);
+    }
+    for (const listener of listeners) listener();
+  }
+  return found;
 }
 
 /** @param {string} model @param {string} value @param {number} c */
@@ -122,7 +142,7 @@ export function targets() {
     loadTables(model, value, channel ?? 0, "backward");
     return [];
   }
-  return found.header.targets.map((/** @type {any} */ target) => target.value);
+  return found.header.targets.map((target) => target.value);
 }
 
 /** Forget all tables, as of another model. */

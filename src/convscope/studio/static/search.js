@@ -1,6 +1,6 @@
 /** Search over the blocks of the network: by name, type, shape. */
 import { html } from "lit-html";
-import { go, loaded, show, view } from "convscope/store";
+import { loaded, show, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { familyOf, reveal, select } from "convscope/tree";
 import { plural, shape } from "convscope/units";
@@ -19,7 +19,7 @@ export function found(units, query) {
     const name = (unit.name || unit.label || "").toLowerCase();
     const text = `${name} ${(unit.label ?? "").toLowerCase()} ${(unit.type ?? "").toLowerCase()} ${(unit.shape ?? []).join("x")} ${(unit.shape ?? []).join("×")}`;
     if (!words.every((word) => text.includes(word))) continue;
-    const score = name === words[0] ? 0 : name.startsWith(words[0]) ? 1 : name.split(/[.:]/).some((/** @type {string} */ part) => part.startsWith(words[0])) ? 2 : 3;
+    const score = name === words[0] ? 0 : name.startsWith(words[0]) ? 1 : name.split(/[.:]/).some((part) => part.startsWith(words[0])) ? 2 : 3;
     scored.push({ unit, score });
   }
   return scored.sort((a, b) => a.score - b.score).map(({ unit }) => unit);
@@ -39,7 +39,7 @@ function take(unit) {
   reveal(unit);
   if (unit.value) select(unit);
   else {
-    const inner = loaded.graph.units.find((/** @type {any} */ other) => other.value && inside(other, unit));
+    const inner = loaded.graph.units.find((other) => other.value && inside(other, unit));
     if (inner) {
       reveal(inner);
       select(inner);
@@ -53,4 +53,3 @@ function inside(unit, block) {
   return false;
 }
 
-export { go };

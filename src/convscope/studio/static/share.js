@@ -10,8 +10,8 @@ import { TEXT } from "convscope/strings";
 export function shareMenu() {
   const live = !loaded.session?.offline;
   const open = view.menu === "share";
-  const act = (/** @type {() => void} */ work) => () => { show({ menu: "" }); work(); };
-  return html`<div class="menu" @focusout=${(/** @type {any} */ e) => { if (open && !e.currentTarget.contains(e.relatedTarget)) show({ menu: "" }); }} @keydown=${(/** @type {KeyboardEvent} */ e) => { if (open && e.key === "Escape") { show({ menu: "" }); e.stopPropagation(); } }}>
+  const act = (work) => () => { show({ menu: "" }); work(); };
+  return html`<div class="menu" @focusout=${(e) => { if (open && !e.currentTarget.contains(e.relatedTarget)) show({ menu: "" }); }} @keydown=${(e) => { if (open && e.key === "Escape") { show({ menu: "" }); e.stopPropagation(); } }}>
     <button aria-haspopup="true" aria-expanded=${String(open)} @click=${() => show({ menu: open ? "" : "share" })}>${icons.share}<span>${TEXT.share}</span></button>
     ${open ? html`<div class="sheet">
       <button @click=${act(copyLink)}>${TEXT.copyLink}</button>
@@ -32,7 +32,7 @@ async function copy(which) {
     const found = await api.copyAs(formatState(link()));
     await toClipboard(found[which], which === "python" ? TEXT.pythonCopied : TEXT.commandCopied);
   } catch (problem) {
-    say(/** @type {any} */ (problem).message, "error");
+    say(problem.message, "error");
   }
 }
 
@@ -62,7 +62,7 @@ async function exportPage() {
     setTimeout(() => URL.revokeObjectURL(anchor.href), 10_000);
     say(TEXT.exported(name, blob.size));
   } catch (problem) {
-    const { message, kind } = /** @type {any} */ (problem);
+    const { message, kind } = problem;
     say(kind === "stopped" ? TEXT.stopped : message, kind === "stopped" ? "note" : "error");
   }
   pending.delete("export");

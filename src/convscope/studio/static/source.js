@@ -24,7 +24,7 @@ function numbersOf(run, value, channel) {
   });
   channels.set(key, found);
   found.catch(() => channels.delete(key));
-  if (channels.size > 48) channels.delete(/** @type {string} */ (channels.keys().next().value));
+  if (channels.size > 48) channels.delete((channels.keys().next().value));
   return found;
 }
 
@@ -73,7 +73,7 @@ export function createSource() {
       shown = wanted;
       let found;
       try {
-        found = await numbersOf(run, /** @type {string} */ (value), channel);
+        found = await numbersOf(run, value, channel);
       } catch {
         element.hidden = true;
         return;
@@ -97,7 +97,7 @@ export function createSource() {
       put(window_, box, height, width);
       const at = term?.operand?.at;
       put(tap, at ? [at[0], at[1], at[0] + 1, at[1] + 1] : null, height, width);
-      caption.textContent = box ? TEXT.readsWindow(valueName(/** @type {string} */ (value)), channel, range(box[0], box[2] - 1), range(box[1], box[3] - 1), height, width) : "";
+      caption.textContent = box ? TEXT.readsWindow(valueName(value), channel, range(box[0], box[2] - 1), range(box[1], box[3] - 1), height, width) : "";
     },
   };
 }

@@ -9,7 +9,7 @@ import { interventionText } from "convscope/state";
 import { ready } from "convscope/loading";
 import { go, link, loaded, say, show, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
-import { number, percent, plural, range, whole } from "convscope/units";
+import { number, percent, range } from "convscope/units";
 
 const ON_IMAGE = new Set(["shift", "rotate", "blur", "crop", "occlude"]);
 
@@ -44,7 +44,7 @@ export function createStage() {
   image.draggable = false;
   const heat = document.createElement("canvas");
   const holes = document.createElement("canvas");
-  const lit = /** @type {SVGSVGElement} */ (shapeElement("svg", { class: "lit", preserveAspectRatio: "none", "aria-hidden": "true" }));
+  const lit = shapeElement("svg", { class: "lit", preserveAspectRatio: "none", "aria-hidden": "true" });
   const veil = shapeElement("path", { class: "veil" }, lit);
   const halo = shapeElement("rect", { class: "halo" }, lit);
   const edge = shapeElement("rect", { class: "edge-line" }, lit);
@@ -112,7 +112,7 @@ export function createStage() {
 
   /** @param {[number, number]} to */
   function dragged(to) {
-    const [y0, x0, y1, x1] = boxOf(/** @type {[number, number]} */ (dragFrom), to);
+    const [y0, x0, y1, x1] = boxOf(dragFrom, to);
     for (const [key, value] of Object.entries({ x: x0, y: y0, width: x1 - x0, height: y1 - y0, visibility: "visible" })) handle.setAttribute(key, String(value));
   }
 
@@ -170,7 +170,7 @@ export function createStage() {
   /** What the exact mask says, and whether its weights are shown. */
   function drawTools() {
     render(html`${mask ? html`<span>${mask.header.hull ? TEXT.hullOnly : TEXT.exactPixels(mask.header.pixels, mask.header.holes)}</span>` : nothing}
-      ${link().at || mask ? html`<label title=${TEXT.weightsHelp}><input type="checkbox" .checked=${view.weights} @change=${(/** @type {any} */ e) => { view.weights = e.target.checked; paintMask(); }}>${TEXT.weights}</label>` : nothing}`, tools);
+      ${link().at || mask ? html`<label title=${TEXT.weightsHelp}><input type="checkbox" .checked=${view.weights} @change=${(e) => { view.weights = e.target.checked; paintMask(); }}>${TEXT.weights}</label>` : nothing}`, tools);
   }
 
   watch((now, boxes) => write(now, boxes));
@@ -182,7 +182,7 @@ export function createStage() {
       return;
     }
     if (now.kind === "pixel") {
-      const reached = boxes ? [...boxes.values()].filter((/** @type {any} */ b) => b.value !== "input") : [];
+      const reached = boxes ? [...boxes.values()].filter((b) => b.value !== "input") : [];
       const own = boxes?.get(link().value);
       render(html`<strong>${TEXT.pixelAt(now.y, now.x)}</strong> ${boxes ? TEXT.reaches(reached.length) : nothing}${own ? TEXT.reachesHere(link().value, own.y1 - own.y0 + 1, own.x1 - own.x0 + 1) : nothing}`, line);
       return;
@@ -211,7 +211,7 @@ export function createStage() {
       const { height, width } = sizes();
       stage.style.aspectRatio = `${width} / ${height}`;
       lit.setAttribute("viewBox", `0 0 ${width} ${height}`);
-      const title = loaded.session?.images?.find((/** @type {any} */ i) => i.key === at.image)?.title ?? view.imageTitles?.get(at.image) ?? at.image;
+      const title = loaded.session?.images?.find((i) => i.key === at.image)?.title ?? view.imageTitles?.get(at.image) ?? at.image;
       image.alt = TEXT.imageAlt(title);
       stage.setAttribute("aria-label", TEXT.imageLabel(title, height, width));
       if (at.image && ready()) imageInto(image, at.model, at.image, at.interventions, "");
@@ -242,7 +242,7 @@ function prediction(run) {
   const top = found.top ?? [];
   if (!top.length) return html`<p class="muted small">${found.note ?? ""}</p>`;
   return html`<ol class="prediction" aria-label=${TEXT.prediction}>
-    ${top.slice(0, 5).map((/** @type {any} */ entry) => html`<li><button aria-pressed=${String(entry.class === link().target)} title=${TEXT.explainClass} @click=${() => go({ target: entry.class === link().target ? null : entry.class, attribution: link().attribution || "grad-cam" })}>
+    ${top.slice(0, 5).map((entry) => html`<li><button aria-pressed=${String(entry.class === link().target)} title=${TEXT.explainClass} @click=${() => go({ target: entry.class === link().target ? null : entry.class, attribution: link().attribution || "grad-cam" })}>
         <span class="meter" .style=${`width:${Math.max(0, Math.min(100, 100 * Number(entry.probability) || 0))}%`}></span>
         <span class="name">${entry.name ?? TEXT.class(entry.class)}</span><span class="number">${percent(Number(entry.probability))}</span></button></li>`)}
   </ol>${found.note ? html`<p class="muted small">${found.note}</p>` : nothing}`;
@@ -251,4 +251,3 @@ function prediction(run) {
 /** @param {[number, number]} a @param {[number, number]} b @returns {number[]} Y0, X0, Y1, X1 with the ends left out */
 const boxOf = (a, b) => [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[0], b[0]) + 1, Math.max(a[1], b[1]) + 1];
 
-export { number, plural, whole };

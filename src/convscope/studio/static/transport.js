@@ -25,7 +25,7 @@ export function send(path, { headers = {}, part = "", ...init } = {}) {
  */
 export function listen(path, { names = [], event, error }) {
   const source = new EventSource(path);
-  const hear = (/** @type {MessageEvent} */ heard) => {
+  const hear = (heard) => {
     let data;
     try {
       data = JSON.parse(heard.data);
@@ -35,7 +35,7 @@ export function listen(path, { names = [], event, error }) {
     event(heard.type, data, heard.lastEventId);
   };
   source.onmessage = hear;
-  for (const name of names) source.addEventListener(name, /** @type {any} */ (hear));
+  for (const name of names) source.addEventListener(name, hear);
   source.onerror = () => error?.();
   return source;
 }

@@ -95,8 +95,8 @@ export function createTree() {
     row.addEventListener("click", (event) => {
       cursor = Number(row.dataset.index);
       const unit = rows[cursor];
-      if (/** @type {HTMLElement} */ (event.target).classList.contains("times") && unit.repeat) openRepeats(unit);
-      else if (/** @type {HTMLElement} */ (event.target).classList.contains("twist") || !unit.value) toggle(unit);
+      if (event.target.classList.contains("times") && unit.repeat) openRepeats(unit);
+      else if (event.target.classList.contains("twist") || !unit.value) toggle(unit);
       else select(unit);
       list.draw(true);
     });
@@ -106,7 +106,7 @@ export function createTree() {
   /** @param {HTMLElement} row @param {number} index */
   function fill(row, index) {
     const unit = rows[index];
-    const [twist, , label, times, warn, sizes] = /** @type {any} */ (row.children);
+    const [twist, , label, times, warn, sizes] = row.children;
     const isParent = parents[index];
     row.id = `unit-row-${unit.id}`;
     row.dataset.index = String(index);
@@ -122,13 +122,13 @@ export function createTree() {
     else row.removeAttribute("aria-expanded");
     twist.textContent = isParent ? (view.folded.has(unit.id) ? "▸" : "▾") : "";
     label.textContent = unit.label || unit.name;
-    const first = unit.repeat && unit.repeat.first === unit.id;
+    const first = unit.repeat?.first === unit.id;
     times.textContent = first ? (view.repeats.has(unit.id) ? TEXT.foldRepeats : TEXT.times(unit.repeat.count)) : "";
     times.title = first ? TEXT.repeatsHelp : "";
     warn.textContent = unit.warnings?.length ? "!" : "";
     sizes.textContent = unit.shape ? unit.shape.join("×") : "";
     row.title = [unit.name, unit.type, unit.parameters ? TEXT.parametersOf(short(unit.parameters)) : "",
-      ...(unit.warnings ?? []).map((/** @type {number} */ i) => loaded.graph?.warnings[i]?.text)].filter(Boolean).join("\n");
+      ...(unit.warnings ?? []).map((i) => loaded.graph?.warnings[i]?.text)].filter(Boolean).join("\n");
     row.classList.toggle("at-cursor", index === cursor);
   }
 
@@ -151,7 +151,7 @@ export function createTree() {
   element.addEventListener("keydown", (event) => {
     const unit = rows[cursor];
     if (!unit || event.ctrlKey || event.metaKey || event.altKey) return;
-    const moves = /** @type {Object<string, number>} */ ({
+    const moves = ({
       ArrowDown: cursor + 1, ArrowUp: cursor - 1, Home: 0, End: rows.length - 1,
       PageDown: cursor + 15, PageUp: cursor - 15,
     });
@@ -211,7 +211,7 @@ export function createTree() {
       drawnValue = link().value;
       list.row = rowHeight();
       rows = shownUnits(units, view.folded, view.repeats);
-      const withParts = new Set(units.map((/** @type {any} */ u) => u.parent));
+      const withParts = new Set(units.map((u) => u.parent));
       parents = rows.map((row) => withParts.has(row.id));
       const at = rows.findIndex((row) => unit && row.id === unit.id);
       if (fresh && at >= 0) cursor = at;

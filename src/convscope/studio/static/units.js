@@ -8,7 +8,7 @@ export const whole = (n) => n.toLocaleString("en-US").replace("-", MINUS);
 /** Return a large count short: 118013952 -> "118.0 M". @param {number|null|undefined} n */
 export function short(n) {
   if (n === null || n === undefined) return "unknown";
-  for (const [size, letter] of /** @type {[number, string][]} */ ([[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e4, "k"]])) {
+  for (const [size, letter] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e4, "k"]]) {
     if (Math.abs(n) >= size) return `${(n / (size === 1e4 ? 1e3 : size)).toFixed(1)} ${letter}`;
   }
   return whole(n);
