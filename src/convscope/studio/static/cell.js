@@ -235,6 +235,12 @@ export function createCell() {
     return term.weight === null ? `${place}: ${number(term.number, 5)}` : `${place}: ${number(term.number, 5)} × ${number(term.weight, 5)} = ${number(term.product, 5)}`;
   }
 
+  /** What is summed on pages that are not shown. */
+  function restText() {
+    if (groups[0]?.columns > 1) return TEXT.restOf(cell.group_count - groups.length);
+    return TEXT.restTerms((cell.count ?? 0) - groups.reduce((sum, group) => sum + group.terms.length, 0));
+  }
+
   /** Show a step: what is done, what is added now, the sum by then. @param {number} index */
   function drawStep(index) {
     const step = steps[index];
@@ -264,7 +270,7 @@ export function createCell() {
     const rest = steps.find((one) => one.kind === "rest");
     const bias = steps.find((one) => one.kind === "bias");
     const notes = steps.filter((one) => one.kind === "line");
-    if (rest) rows.push({ text: TEXT.restOf((cell.group_count ?? 0) - groups.length), value: rest.number, now: step === rest });
+    if (rest) rows.push({ text: restText(), value: rest.number, now: step === rest });
     if (bias) rows.push({ text: TEXT.bias, value: bias.number, now: step === bias });
     for (const line of notes) rows.push({ text: line.title, value: line.number, now: step === line });
     const difference = Math.abs(real(cell.check?.difference));
@@ -283,7 +289,7 @@ export function createCell() {
   function renderFoot(step, index) {
     const { playing } = playback;
     const term = step.kind === "term" ? groups[step.group].terms[step.term] : null;
-    const says = term ? termText(term) : step.kind === "rest" ? TEXT.restOf((cell.group_count ?? 0) - groups.length) : step.kind === "bias" ? TEXT.bias : step.kind === "line" ? step.title : TEXT.resultIs;
+    const says = term ? termText(term) : step.kind === "rest" ? restText() : step.kind === "bias" ? TEXT.bias : step.kind === "line" ? step.title : TEXT.resultIs;
     render(html`
       <button class="icon" @click=${() => { playback.pause(); playback.seek(0); }} aria-label=${TEXT.toStart}>${icons.first}</button>
       <button class="icon" @click=${() => { playback.pause(); playback.seek(playback.index - 1); }} aria-label=${TEXT.stepBack}>${icons.back}</button>

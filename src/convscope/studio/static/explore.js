@@ -26,7 +26,7 @@ export function mountExplore(container) {
     const totals = graph?.totals;
     return html`<section class="pane pane-tree" aria-label=${TEXT.network}>
       <div class="pane-head"><h2>${TEXT.network}</h2></div>
-      ${totals ? html`<dl class="facts">
+      ${totals ? html`<dl class="totals">
         <div><dt>${TEXT.parameters}</dt><dd class="number">${short(totals.parameters)}</dd></div>
         <div><dt>${TEXT.macs}</dt><dd class="number">${short(totals.macs)}</dd></div>
         <div><dt>${TEXT.input}</dt><dd class="number">${graph.input?.slice(-3).join("×")}</dd></div></dl>` : nothing}

@@ -80,6 +80,8 @@ export function createSource() {
       }
       if (shown !== wanted && drawn !== "" && shown.split("\n")[1] !== value) return;
       const { height, width } = found;
+      element.hidden = height * width === 1; // a number of a vector has no place to show
+      if (element.hidden) return;
       if (drawn !== wanted) {
         drawn = wanted;
         let lo = Infinity, hi = -Infinity;
@@ -88,7 +90,6 @@ export function createSource() {
       }
       const box = cell.placement?.value === value ? cell.placement.box : boundsOf(group);
       const view = viewOf(box, height, width);
-      picture.hidden = height * width === 1;
       picture.style.aspectRatio = `${view[3] - view[1]} / ${view[2] - view[0]}`;
       inner.style.left = `${(-100 * view[1]) / (view[3] - view[1])}%`;
       inner.style.top = `${(-100 * view[0]) / (view[2] - view[0])}%`;

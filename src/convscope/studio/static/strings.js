@@ -214,7 +214,7 @@ export const TEXT = {
   stepInto: (text) => `Step into ${text}`,
   cellShort: (c, at) => `[${[c, ...at].join(", ")}]`,
   addsUp: (sum) => `adds ${sum}`,
-  moreTerms: (count) => `Show more of the other ${plural(count, "group")}`,
+  moreTerms: (count) => `Show more: ${plural(count, "group")} left`,
   restOf: (count) => (count === 1 ? "the one other channel" : `the other ${whole(count)} channels`),
   bias: "bias",
   padding: "padding",

@@ -87,7 +87,7 @@ export function createTree() {
     const row = document.createElement("div");
     row.className = "tree-row";
     row.setAttribute("role", "treeitem");
-    for (const name of ["twist", "chip", "label", "times", "warn", "shape"]) {
+    for (const name of ["twist", "dot", "label", "times", "warn", "shape"]) {
       const part = document.createElement("span");
       part.className = name;
       row.append(part);
