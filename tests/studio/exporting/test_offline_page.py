@@ -15,7 +15,8 @@ import pytest
 
 from convscope.errors import ConvscopeError
 from convscope.studio.exporting import offline_page as room
-from convscope.studio.exporting.carried import Carried, Carrying
+from convscope.studio.exporting.asked_answers import Carried
+from convscope.studio.exporting.carried import Carrying
 from convscope.studio.exporting.offline_page import file_name, offline_page
 from convscope.studio.exporting.page_parts import PageParts, parts_of
 from convscope.studio.protocol import Ask, Packet, StoppedWorkError, StudioError
@@ -148,7 +149,7 @@ def test_a_second_network_and_an_attribution_are_carried() -> None:
     asked = Asked()
     kept = carried(asked, f"{LINK}&m2=other&a=gradcam&class=3&x=shift:1,2")
     assert ("graph", "other") in kept.archive
-    assert ("attribution", "r1", "gradcam", 3) in kept.archive
+    assert ("attribution", "r1", "gradcam", 3, None) in kept.archive
     runs = [values for operation, values in asked.asked if operation == "run"]
     assert [values["model"] for values in runs] == ["net", "other"]
     assert all(values["interventions"] == [{"op": "shift", "dy": 1, "dx": 2}] for values in runs)

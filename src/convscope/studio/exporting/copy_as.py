@@ -13,7 +13,6 @@ from convscope.studio.models import GIVEN, RUN_PREFIX, Openable
 from convscope.studio.state import PageState, format_state
 
 DEFAULT_RUNS = "runs"
-METHODS = {"gradcam": "grad-cam", "hirescam": "hires-cam"}
 
 
 def as_python(state: PageState, openable: Openable) -> str:
@@ -88,9 +87,8 @@ def _without_page(state: PageState, openable: Openable, model: str, image: str) 
         if state.value and at:
             commands.append(["explain", model, image, *options, *place, *at])
         if state.attribution:
-            method = METHODS.get(state.attribution, state.attribution)
             target = ["--class", str(state.target)] if state.target is not None else []
-            commands.append(["look", model, image, *options, "--methods", method, *target])
+            commands.append(["look", model, image, *options, "--methods", state.attribution, *target])
     if state.value and at:
         commands.append(["field", model, *options, *place, *at])
     return commands

@@ -9,7 +9,8 @@ import re
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from convscope.studio.exporting.carried import Answering, Carrying
+from convscope.studio.exporting.asked_answers import Answering
+from convscope.studio.exporting.carried import Carrying
 from convscope.studio.exporting.page_parts import page_parts
 from convscope.studio.protocol import HTML_TYPE, Ask, Packet, StudioError
 from convscope.studio.state import format_state, parse_state

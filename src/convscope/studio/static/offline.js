@@ -102,7 +102,7 @@ function questionOf(method, parts, query, asked, known) {
     case "cell":
       return ["cell", first, value, ...cell(), number("page")];
     case "attribution":
-      if (method === "POST") return { id: JSON.stringify([asked.method, asked.class ?? null]) };
+      if (method === "POST") return { id: JSON.stringify([asked.method, asked.class ?? null, asked.layer ?? null]) };
       return ["attribution", first, ...JSON.parse(value)];
     default:
       return null;
