@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from convscope.recipe.recipe import Recipe
-from convscope.report.document import Block, Details, Document, Paragraph
-from convscope.report.documented import Documented
 from convscope.report.json_values import json_dict
+from convscope.report.short_repr import ShortRepr
 from convscope.report.units import plural, whole_tenths
 from convscope.training.loop.state import first_plan
 from convscope.training.resolve.resolved_recipe import Notice, choice_lines
@@ -17,7 +16,7 @@ from convscope.training.timing.forecast import Forecast
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class TrainingForecast(Documented):
+class TrainingForecast(ShortRepr):
     """A training that is open and was not begun.
 
     Args:
@@ -118,9 +117,3 @@ class TrainingForecast(Documented):
                 ],
             }
         )
-
-    def document(self) -> Document:
-        """Return what is shown: the plan, the forecast, and the reasons of the settings."""
-        blocks: tuple[Block, ...] = tuple(map(Paragraph, self.lines()))
-        chosen = tuple(map(Paragraph, self.reasons))
-        return Document("Forecast", (*blocks, Details("Settings that were at auto", chosen)))

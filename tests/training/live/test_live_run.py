@@ -53,7 +53,9 @@ def test_a_pause_leaves_out_time_and_changes_nothing(tmp_path: Path, monkeypatch
     assert not (tmp_path / "paused" / "live" / "progress.json").exists()
 
 
-def test_a_stop_is_a_stop_by_a_callback(tmp_path: Path) -> None:
+def test_a_stop_is_a_stop_by_a_callback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_run, "LOOK_EVERY", 0.0)
+
     class Stops(Silent):
         def epoch_ended(self, row: EpochRow) -> None:
             LiveFiles(tmp_path / "stopped").ask("stop")
