@@ -101,7 +101,9 @@ def test_a_training_from_its_form_to_its_report(start: Start, open_page: Open) -
 def test_a_run_of_a_terminal_looks_the_same_and_says_why_it_died(
     start: Start, open_page: Open, endless: subprocess.Popen[bytes]
 ) -> None:
-    page = open_page(start(), "#/train?v=1&run=terminal", rest=False).page
+    shown = open_page(start(), "#/train?v=1&run=terminal", rest=False)
+    shown.faults.expect("404")  # it has no run directory yet
+    page = shown.page
     page.locator(STATE.format("training")).wait_for(timeout=60_000)
     page.locator(".tiles.filters canvas").first.wait_for(timeout=30_000)
     # By keys alone: a curve is read, the training is paused and goes on.

@@ -56,6 +56,8 @@ export function mountTrain(container, context) {
         leftOut = found.left_out;
         loaded = true;
         problem = "";
+        // A link may be older than its run.
+        if (run && !run.now && runs.some((each) => each.name === run.name)) run.reload();
       } catch (error) {
         const { message, kind } = error;
         problem = kind === "away" ? TRAIN.away : message;
@@ -109,6 +111,8 @@ export function mountTrain(container, context) {
   /** @param {any} each */
   function row(each) {
     const link = context.link();
+    // What is shown beside the list is newer than the list.
+    if (run?.name === each.name && run.now) each = { ...each, state: run.now.state, alive: run.now.alive, progress: run.now.progress };
     const share = each.alive ? shareDone(each) : null;
     const current = link.run === each.name && !link.new && link.compare.length < 2;
     return html`<li class="run-row" data-run=${each.name} data-state=${each.state} data-current=${String(current)}>

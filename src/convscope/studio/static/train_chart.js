@@ -8,6 +8,8 @@ import { number } from "convscope/units";
 /** Rows of the table beside a chart, at most. */
 const MOST_ROWS = 200;
 const HEIGHT = 210;
+/** Distances between ticks at whole numbers. */
+const WHOLE = [1, 2, 5].flatMap((n) => Array.from({ length: 7 }, (_, i) => n * 10 ** i)).sort((a, b) => a - b);
 /** Colours by their names in the style sheet, and dashes, so that a curve is told by both. */
 const COLOURS = ["--blue", "--orange", "--green", "--pink", "--violet", "--grey", "--sky", "--ink"];
 const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3], [4, 2], [12, 5], [1, 2], [6, 2, 1, 2]];
@@ -27,7 +29,7 @@ function colourOf(name) {
 }
 
 /**
- * @typedef {{title: string, x: string, logarithmic?: boolean, format?: (value: number|null) => string, formatX?: (value: number) => string, range?: [number, number]|null}} ChartOptions
+ * @typedef {{title: string, x: string, wholes?: boolean, logarithmic?: boolean, format?: (value: number|null) => string, formatX?: (value: number) => string, range?: [number, number]|null}} ChartOptions
  */
 
 /** A chart: `element` is put into the page once, `show` gives it other numbers. */
@@ -108,7 +110,7 @@ export class Chart {
 
   /** @param {string[]} names @returns {any} */
   settings(names) {
-    const { x, logarithmic = false, range = null } = this.options;
+    const { x, wholes = false, logarithmic = false, range = null } = this.options;
     const format = this.options.format ?? ((value) => number(value, 4));
     const formatX = this.options.formatX ?? ((value) => number(value, 4));
     const axis = { stroke: () => colourOf("--muted"), grid: { stroke: () => colourOf("--line"), width: 1 }, ticks: { stroke: () => colourOf("--faint"), width: 1 }, font: "11px system-ui, sans-serif" };
@@ -118,8 +120,8 @@ export class Chart {
       legend: { live: true },
       scales: { x: { time: false }, y: logarithmic ? { distr: 3, log: 10 } : range ? { range: () => range } : {} },
       axes: [
-        { ...axis, label: x, labelSize: 18, labelFont: axis.font, size: 30 },
-        { ...axis, size: 52, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : logarithmic ? power(tick) : format(tick))) },
+        { ...axis, label: x, labelSize: 18, labelFont: axis.font, size: 30, ...(wholes ? { incrs: WHOLE } : {}) },
+        { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : logarithmic ? power(tick) : format(tick))) },
       ],
       series: [
         { label: x, value: (_, value) => (value === null ? "–" : formatX(value)) },

@@ -46,6 +46,7 @@ export function createComparison({ context, names, changed }) {
     if (!found) return;
     chart.options.title = `${TEXT.measures[measure]}`;
     chart.options.x = along === "epoch" ? TRAIN.run.epochLabel : TRAIN.run.secondsLabel;
+    chart.options.wholes = along === "epoch";
     chart.options.format = ACCURACIES.includes(measure) ? percent : undefined;
     chart.names = []; // the axes may have changed
     chart.show(found.runs.map((run) => run.name), joined(found.runs, along, measure));

@@ -34,11 +34,11 @@ export function createRun({ context, name, changed }) {
   const live = createLive();
   const accuracy = (x) => percent(x);
   const charts = {
-    loss: new Chart({ title: TEXT.lossTitle, x: TEXT.epochLabel }),
-    accuracy: new Chart({ title: TEXT.accuracyTitle, x: TEXT.epochLabel, format: accuracy }),
+    loss: new Chart({ title: TEXT.lossTitle, x: TEXT.epochLabel, wholes: true }),
+    accuracy: new Chart({ title: TEXT.accuracyTitle, x: TEXT.epochLabel, wholes: true, format: accuracy }),
     gradients: new Chart({ title: TEXT.gradientsTitle, x: TEXT.epochLabel, logarithmic: true }),
     outputs: new Chart({ title: TEXT.outputsTitle, x: TEXT.epochLabel, logarithmic: true }),
-    rate: new Chart({ title: TEXT.rateTitle, x: TEXT.epochLabel }),
+    rate: new Chart({ title: TEXT.rateTitle, x: TEXT.epochLabel, wholes: true }),
   };
 
   async function load() {
@@ -85,7 +85,7 @@ export function createRun({ context, name, changed }) {
       record = { ...record, ...data };
       // With the directory, and with the end, there is more than events tell: checkpoints, scores, the report.
       if ((had && !("lines" in data)) || begun) load();
-      if (!data.alive) asking = "";
+      if (!data.alive) asking = said = "";
     }
     changed();
   }
@@ -250,7 +250,7 @@ export function createRun({ context, name, changed }) {
     for (const chart of Object.values(charts)) chart.close();
   }
 
-  return { name, view, close };
+  return { name, view, close, reload: load, get now() { return record; } };
 }
 
 /** A run's state, told by its word and its colour. @param {string} state */
