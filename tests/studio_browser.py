@@ -110,6 +110,23 @@ def widest(page: Page) -> tuple[int, int]:
     return int(found[0]), int(found[1])
 
 
+_CUT_OFF = """() => {
+  const controls = document.querySelectorAll("a[href], button, input, select, summary, [role=tab], [tabindex]");
+  const scrolls = (one) => /auto|scroll/.test(getComputedStyle(one).overflowX) && one.scrollWidth > one.clientWidth;
+  return [...controls].filter((one) => {
+    const box = one.getBoundingClientRect();
+    if (!box.width || (box.left >= -1 && box.right <= innerWidth + 1) || !one.checkVisibility()) return false;
+    for (let at = one.parentElement; at; at = at.parentElement) if (scrolls(at)) return false;
+    return true;
+  }).map((one) => `${one.tagName} ${(one.getAttribute("aria-label") || one.textContent).trim().slice(0, 40)}`);
+}"""
+
+
+def cut_off(page: Page) -> list[str]:
+    """Return the controls that lie outside of the window sideways and that nothing scrolls into it."""
+    return [str(one) for one in page.evaluate(_CUT_OFF)]
+
+
 def screenshot(page: Page, name: str) -> None:
     """Keep a picture of the page where CONVSCOPE_SCREENSHOTS names a folder."""
     if folder := os.environ.get("CONVSCOPE_SCREENSHOTS"):

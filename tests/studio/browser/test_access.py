@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from studio_browser import SIZES, screenshot, violations, widest
+from studio_browser import SIZES, cut_off, screenshot, violations, widest
 from studio_command import StudioCommand
 from studio_page import OPERANDS, StudioPage
 
@@ -48,6 +48,7 @@ def test_no_width_scrolls_sideways(page: StudioPage) -> None:
             screenshot(page.page, f"size-{room}-{name}")
             content, window = widest(page.page)
             assert content <= window, f"{room} at {width} px is {content} px wide"
+            assert not cut_off(page.page), f"{room} at {width} px"
 
 
 @pytest.mark.long
@@ -59,6 +60,7 @@ def test_large_text(open_page, studio: StudioCommand, scale: float) -> None:
         screenshot(page.page, f"zoom-{name}-{scale:g}")
         content, window = widest(page.page)
         assert content <= window
+        assert not cut_off(page.page)
 
 
 @pytest.mark.long
