@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from studio_browser import PageFaults
     from studio_command import StudioCommand
 
-# A room is drawn, nothing is asked for, and what was answered is painted.
-_AT_REST = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(
-  Boolean(document.querySelector(".explore, .train-room > *")) &&
-  !document.querySelector(".status .busy, .starting, [aria-busy=true]")))))"""
+# A room is drawn, nothing is asked for, and what was answered is painted: three frames in a row.
+_AT_REST = """() => {
+  const still = document.querySelector(".explore, .train-room > *") &&
+    !document.querySelector(".status .busy, .starting, [aria-busy=true]");
+  globalThis.stillFrames = still ? (globalThis.stillFrames ?? 0) + 1 : 0;
+  return globalThis.stillFrames > 3;
+}"""
 # A link is followed in the event that comes after the address has changed.
 _FOLLOW = """(link) => new Promise((done) => {
   if (location.hash === link) done();
@@ -61,6 +64,7 @@ class StudioPage:
 
     def rest(self) -> None:
         """Wait until the page is at rest."""
+        self.page.evaluate("() => { globalThis.stillFrames = 0; }")
         self.page.wait_for_function(_AT_REST)
 
     @property

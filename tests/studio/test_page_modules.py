@@ -15,7 +15,11 @@ NODE = shutil.which("node")
 def _major() -> int:
     if NODE is None:
         return 0
-    return int(subprocess.run([NODE, "--version"], capture_output=True, text=True, check=True).stdout.strip("v\n").split(".")[0])
+    return int(
+        subprocess.run([NODE, "--version"], capture_output=True, text=True, check=True)
+        .stdout.strip("v\n")
+        .split(".")[0]
+    )
 
 
 @pytest.mark.skipif(_major() < 20, reason="Node.js 20 or newer is not installed")
