@@ -183,7 +183,11 @@ export function createCell() {
       });
       equation.append(grid);
     });
-    if (adds(cell.kind)) equation.append(sign("Σ ="), plain(number(group.sum, 4)));
+    if (adds(cell.kind)) {
+      const sum = plain("");
+      sum.append(sign("Σ ="), ` ${number(group.sum, 4)}`);
+      equation.append(sum);
+    }
     return equation;
   }
 

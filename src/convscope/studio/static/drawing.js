@@ -84,11 +84,12 @@ export function createDrawing() {
 
   /** Give the drawing the height that it takes, up to a limit. */
   function fit() {
-    if (!root) return;
+    const takes = root?.getBoundingClientRect().height ?? 0;
+    if (takes < 1) return; // not laid out yet, or not shown
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    element.style.height = `${Math.min(root.getBoundingClientRect().height + 8, HIGHEST * rem)}px`;
+    element.style.height = `${Math.round(Math.min(takes + 0.6 * rem, HIGHEST * rem))}px`;
   }
-  addEventListener("resize", fit);
+  const laidOut = new ResizeObserver(fit);
 
   /** Scroll the drawing, and nothing around it, until a box is seen. @param {Element} group */
   function seen(group) {
@@ -167,8 +168,9 @@ export function createDrawing() {
     update() {
       if (loaded.graph !== drawn) {
         drawn = loaded.graph;
+        laidOut.disconnect();
         draw();
-        requestAnimationFrame(fit);
+        if (root) laidOut.observe(root);
       }
       const { value } = link();
       for (const { group, unit } of nodes.values()) {

@@ -215,6 +215,7 @@ export const TEXT = {
   cellShort: (c, at) => `[${[c, ...at].join(", ")}]`,
   addsUp: (sum) => `adds ${sum}`,
   moreTerms: (count) => `Show more: ${plural(count, "group")} left`,
+  restTerms: (count) => (count === 1 ? "the one other term" : `the other ${whole(count)} terms`),
   restOf: (count) => (count === 1 ? "the one other channel" : `the other ${whole(count)} channels`),
   bias: "bias",
   padding: "padding",
