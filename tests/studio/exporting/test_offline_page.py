@@ -81,6 +81,10 @@ class Asked:
                 inner = {"conv2": "relu1", "relu1": "conv1"}.get(value, "input")
                 terms = [{"operand": {"value": inner, "c": 0, "at": [y, x]}, "product": 1.0}]
                 return Packet({"value": value, "terms": terms, "noise": self._bytes(self.noise).hex()})
+            case "reach" if value == "conv2":
+                part = (values["channel"] or 0) // 2 * 2
+                same = {"channels_agree": False, "channels": [part, part + 1]}
+                return Packet({"shape": shape, **same}, self._bytes(40 + self.noise))
         return Packet({"of": operation}, self._bytes(40 + self.noise))
 
     def _bytes(self, count: int) -> bytes:
@@ -120,7 +124,9 @@ def test_a_page_carries_the_selected_cell_down_to_the_pixels_and_every_layer() -
     for value in SHAPES:
         assert ("maps", "r1", value, "energy", 0) in kept.archive
         assert ("reach", "net", value, "backward", None) in kept.archive
-    assert ("reach", "net", "conv2", "backward", 1) in kept.archive
+    for channel in (1, 2):  # of a concatenation's parts each one
+        assert ("reach", "net", "conv2", "backward", channel) in kept.archive
+    assert ("reach", "net", "conv2", "backward", 3) not in kept.archive
     assert any("36 cells of conv2" in line for line in kept.contains)
 
 

@@ -12,6 +12,7 @@ from convscope.studio.exporting.answer_archive import AnswerArchive, AnswerKey
 from convscope.studio.protocol import Ask, Packet, StoppedWorkError, joined
 from convscope.studio.state import PageState
 
+MOST_PARTS = 64  # of a value whose channels have different fields, as a concatenation's
 MISSING_SAID = 8  # questions that could not be answered, of which the page says why
 
 Answering: TypeAlias = Callable[[Ask], Packet]
@@ -38,7 +39,8 @@ class AskedAnswers:
         self._room = room
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
-        self._agreeing: list[str] = []  # values whose channels all have the same fields
+        # Of values whose channels differ: (model, value, first and last channel, the channel that was asked for).
+        self._parts: list[list[Any]] = []
 
     def _maps(self, run: str, value: str, page: int, size: int, *, room: int | None = None) -> Packet | None:
         order = self.state.order
@@ -46,21 +48,33 @@ class AskedAnswers:
         return self._tried(("maps", run, value, order, page), "maps", asked, room=room)
 
     def _reach(self, value: str, direction: str, channel: int = 0, *, model: str = "", room: int | None = None) -> bool:
-        """Carry the tables of a value: one for all channels where these agree, else that of one channel."""
+        """Carry the tables of a value; where channels differ, of the part with `channel`, then of all parts."""
         model = model or self.state.model
         start = self.carried.archive.size
-        for asked_channel in (None, channel):
-            asked = {"model": model, "value": value, "channel": asked_channel, "direction": direction}
+        parts: list[tuple[int, int]] = []
+
+        def tables(of: int | None) -> Mapping[str, Any] | None:
+            asked = {"model": model, "value": value, "channel": of, "direction": direction}
             left = None if room is None else room - (self.carried.archive.size - start)
-            answer = self._tried(("reach", model, value, direction, asked_channel), "reach", asked, room=left)
-            if answer is None:
-                return False
-            if answer.header.get("channels_agree", False):
-                self._agreeing.append(value)
+            found = self._tried(("reach", model, value, direction, of), "reach", asked, room=left)
+            return None if found is None else found.header
+
+        header = tables(None)
+        if header is None:
+            return False
+        if direction == "forward" or header.get("channels_agree", True):
+            return True
+        count = int(header["shape"][0])
+        for of in (channel, *range(count)):
+            if len(parts) == MOST_PARTS or any(first <= of <= last for first, last in parts):
+                continue
+            header = tables(of)
+            if header is None:
                 break
-            if direction == "forward" or value != self.state.value:
-                break
-        return True
+            first, last = header["channels"]
+            parts.append((first, last))
+            self._parts.append([model, value, first, last, of])
+        return bool(parts)
 
     def _answer(self, operation: str, values: Mapping[str, Any]) -> Packet:
         """Return the answer to a question; of an attribution its parts, as the page reads them when it has ended."""

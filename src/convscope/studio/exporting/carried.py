@@ -30,7 +30,7 @@ from convscope.studio.exporting.worked_cells import CellPlace, largest_operands,
 from convscope.studio.protocol import Ask, StoppedWorkError
 from convscope.studio.state import PageState
 
-CELLS_SHARE, REACH_SHARE, MASKS_SHARE = 0.25, 0.25, 0.1
+CELLS_SHARE, REACH_SHARE, MASKS_SHARE, VALUES_SHARE = 0.25, 0.25, 0.1, 0.05
 PAGE_SIZE = 64  # feature maps of a page
 TOP_OPERANDS = 3
 MOST_CELLS, MOST_MASKS = 400, 200
@@ -65,7 +65,7 @@ class Carrying(AskedAnswers):
             self._others(run, units)
         archive.describe("runs", self._runs)
         archive.describe("pictures", self._pictures)
-        archive.describe("agreeing", self._agreeing)
+        archive.describe("parts", self._parts)
         archive.describe("session", self._session())
         self._say_what_is_missing()
         return self.carried
@@ -176,6 +176,12 @@ class Carrying(AskedAnswers):
         while place is not None and place not in found and worked(place, None):
             steps += 1
             place = next(iter(found[place]), None)
+        # The exact numbers of the maps on the way; elsewhere a map has 256 levels.
+        limit = self._left(VALUES_SHARE)
+        for step in list(found):
+            asked = {"run": run, "value": step.value, "channel": step.channel, "box": None}
+            left = limit - (self.carried.archive.size - start)
+            self._tried(("values", run, step.value, step.channel), "values", asked, room=left)
         waiting = [*neighbours(first, *size), *(inner for known in list(found.values()) for inner in known)]
         while waiting and len(found) < MOST_CELLS and not self._is_late(0.5):
             place = waiting.pop(0)

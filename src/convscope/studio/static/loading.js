@@ -57,6 +57,12 @@ function need(name, key, ask, then = () => {}) {
 function failed(name, problem) {
   loaded[name] = null;
   if (name === "graph") tookGraph(null);
+  // An offline page has the numbers of some maps; of the others it shows what their colours say.
+  if (loaded.session?.offline && problem.kind === "gone") {
+    if (name !== "numbers") say(problem.message, "note");
+    changed();
+    return;
+  }
   const retry = { label: TEXT.retry, act: () => { say(""); forget(name); } };
   if (name === "run" && problem.kind === "gone" && link().image.startsWith("upload:")) {
     say(problem.message, "error", { label: TEXT.samples, act: () => { say(""); view.dialog = "image"; changed(); } });

@@ -109,11 +109,13 @@ function questionOf(method, parts, query, asked, known) {
   }
 }
 
-/** Return where an answer is. Fields that all channels share are kept once, under no channel. */
+/** Return where an answer is. Channels with the same fields have one table, under one of them or under none. */
 function placeOf(question, known) {
-  const found = known.answers[JSON.stringify(question)];
-  if (found !== undefined || question[0] !== "reach" || question[4] === null) return found;
-  return known.agreeing.includes(question[2]) ? known.answers[JSON.stringify([...question.slice(0, 4), null])] : undefined;
+  const place = (/** @type {any[]} */ one) => known.answers[JSON.stringify(one)];
+  if (question[0] !== "reach" || question[4] === null) return place(question);
+  const [operation, model, value, direction, channel] = question;
+  const part = known.parts.find(([m, v, first, last]) => m === model && v === value && first <= channel && channel <= last);
+  return place([operation, model, value, direction, part ? part[4] : channel]);
 }
 
 function wordsFor(question) {
@@ -125,6 +127,8 @@ function wordsFor(question) {
       return `the exact field of this cell of ${value}: its box is shown`;
     case "cell":
       return `this number of ${value} worked out`;
+    case "values":
+      return `the exact numbers of this map of ${value}: its colours have 256 levels`;
     case "reach":
       return `the fields of ${value}`;
     default:
