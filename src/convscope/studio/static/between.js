@@ -4,7 +4,7 @@ import { cellAt, selectCell } from "convscope/focus";
 import { frame, light, register } from "convscope/light";
 import { atlas } from "convscope/loading";
 import { onTables, targets } from "convscope/reach";
-import { changed, link, loaded } from "convscope/store";
+import { changed, link, loaded, pending } from "convscope/store";
 import { TEXT } from "convscope/strings";
 
 export function createBetween() {
@@ -69,7 +69,7 @@ export function createBetween() {
   async function fetchMap(thumb) {
     const id = loaded.run?.run;
     const asked = `${id}|${link().order}`;
-    if (!id || thumb.asked === asked) return;
+    if (!id || pending.has("run") || pending.has("graph") || thumb.asked === asked) return;
     thumb.asked = asked;
     try {
       const vector = thumb.height * thumb.width === 1;
@@ -112,6 +112,7 @@ export function createBetween() {
         }
       }
       for (const [name, { button }] of thumbs) button.setAttribute("aria-current", String(name === value));
+      if (pending.has("run") || pending.has("graph")) return; // of the run before, until the next is there
       const now = `${loaded.run?.run}|${link().colours}|${link().order}`;
       if (now !== run) {
         run = now;

@@ -1,35 +1,28 @@
 /** Two networks, or two epochs of one run, side by side: the same channel, cell and colours in both. */
 import { html, nothing, render } from "lit-html";
-import { mapScale, paintMap } from "convscope/atlas";
+import { mapScale } from "convscope/atlas";
 import { cellAt, legend, selectCell } from "convscope/focus";
 import { frame, light, register } from "convscope/light";
 import { otherValue } from "convscope/loading";
+import { emptyTile, paintTile } from "convscope/maps";
 import { go, link, loaded, pending } from "convscope/store";
 import { TEXT } from "convscope/strings";
-import { number, percent, shape } from "convscope/units";
+import { percent, shape } from "convscope/units";
 
 /** One side's maps. */
 function createSide() {
   const element = document.createElement("div");
   element.className = "map-grid";
   element.setAttribute("role", "group");
-  /** @type {{button: HTMLButtonElement, canvas: HTMLCanvasElement, tag: HTMLElement, mark: HTMLElement, channel: number}[]} */
+  /** @type {ReturnType<typeof emptyTile>[]} */
   const tiles = [];
   let size = { height: 1, width: 1 };
   let first = true;
 
   function make() {
-    const button = document.createElement("button");
-    button.className = "map-tile";
-    const picture = document.createElement("span");
-    picture.className = "picture";
-    const [canvas, tag, mark] = [document.createElement("canvas"), document.createElement("span"), document.createElement("span")];
-    tag.className = "tag";
-    mark.className = "mark";
-    picture.append(canvas, tag, mark);
-    button.append(picture);
+    const tile = emptyTile();
+    const { button, picture } = tile;
     element.append(button);
-    const tile = { button, canvas, tag, mark, channel: 0 };
     picture.addEventListener("pointermove", (event) => {
       const [y, x] = cellAt(event, picture, size.height, size.width);
       light(first ? { kind: "cell", value: link().value, c: tile.channel, y, x } : null);
@@ -69,12 +62,8 @@ function createSide() {
       tiles.forEach((tile, index) => {
         tile.button.hidden = index >= atlas.channels.length;
         if (tile.button.hidden) return;
-        tile.channel = atlas.channels[index];
-        tile.tag.textContent = String(tile.channel);
-        tile.button.setAttribute("aria-label", TEXT.mapTile(tile.channel, number(atlas.lo[index]), number(atlas.hi[index])));
+        paintTile(tile, atlas, index);
         tile.button.setAttribute("aria-current", String(tile.channel === at.channel));
-        tile.canvas.style.aspectRatio = `${width} / ${height}`;
-        paintMap(tile.canvas, atlas, index, at.scale, at.colours);
       });
     },
   };

@@ -87,7 +87,7 @@ export function createDrawing() {
     const takes = root?.getBoundingClientRect().height ?? 0;
     if (takes < 1) return; // not laid out yet, or not shown
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    element.style.height = `${Math.round(Math.min(takes + 0.6 * rem, HIGHEST * rem))}px`;
+    element.style.height = `${Math.round(Math.min(takes + 0.6 * rem, Math.max(HIGHEST * rem, innerHeight / 4)))}px`;
   }
   const laidOut = new ResizeObserver(fit);
 

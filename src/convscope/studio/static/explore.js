@@ -9,6 +9,7 @@ import * as icons from "convscope/icons";
 import { interventionsPanel } from "convscope/interventions";
 import { relight } from "convscope/light";
 import { createMaps, mapTools, valueHead } from "convscope/maps";
+import { epochSlider } from "convscope/pickers";
 import { createStage } from "convscope/stage";
 import { link, loaded, pending, show, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
@@ -30,6 +31,7 @@ export function mountExplore(container) {
         <div><dt>${TEXT.parameters}</dt><dd class="number">${short(totals.parameters)}</dd></div>
         <div><dt>${TEXT.macs}</dt><dd class="number">${short(totals.macs)}</dd></div>
         <div><dt>${TEXT.input}</dt><dd class="number">${graph.input?.slice(-3).join("×")}</dd></div></dl>` : nothing}
+      ${epochSlider()}
       ${tree.element}
       ${graph?.warnings?.length ? html`<details class="note-line"><summary>${TEXT.warnings(graph.warnings.length)}</summary>
         ${graph.warnings.map((warning) => html`<p><strong>${warning.text}</strong> ${warning.advice ?? ""}</p>`)}</details>` : nothing}

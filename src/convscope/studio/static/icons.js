@@ -7,7 +7,6 @@ const icon = (inner) => svg`<svg class="glyph" viewBox="0 0 20 20" fill="none" s
 export const brand = svg`<svg viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="7" fill="#12202f"/><path d="M7 7h18v18H7z" fill="none" stroke="#8fd0f5" stroke-width="2" opacity=".55"/><path d="M11 11h10v10H11z" fill="none" stroke="#8fd0f5" stroke-width="2"/><path d="M14 14h4v4h-4z" fill="#ff8f4d"/></svg>`;
 export const search = icon(svg`<circle cx="9" cy="9" r="5.2"/><path d="M13 13l4 4"/>`);
 export const close = icon(svg`<path d="M5 5l10 10M15 5L5 15"/>`);
-export const linkIcon = icon(svg`<path d="M8.5 11.5l3-3M7 9L5 11a2.8 2.8 0 004 4l2-2M13 11l2-2a2.8 2.8 0 00-4-4L9 7"/>`);
 export const share = icon(svg`<path d="M10 12.5V3m0 0L6.8 6.2M10 3l3.2 3.2M4 11v4.5A1.5 1.5 0 005.5 17h9a1.5 1.5 0 001.5-1.5V11"/>`);
 export const compare = icon(svg`<rect x="3" y="4" width="6" height="12" rx="1"/><rect x="11" y="4" width="6" height="12" rx="1"/>`);
 export const theme = icon(svg`<circle cx="10" cy="10" r="6.5"/><path d="M10 3.5v13A6.5 6.5 0 0010 3.5z" fill="currentColor"/>`);

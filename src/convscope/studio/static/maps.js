@@ -53,6 +53,34 @@ export function valueHead(unit) {
     ${(unit.warnings ?? []).map((i) => loaded.graph.warnings[i]).filter(Boolean).map((warning) => html`<p class="note-line"><strong>${warning.text}</strong> ${warning.advice ?? ""}</p>`)}`;
 }
 
+/** One map of a grid, not painted yet. */
+export function emptyTile() {
+  const button = document.createElement("button");
+  button.className = "map-tile";
+  const [picture, tag, mark] = ["picture", "tag", "mark"].map((name) => {
+    const part = document.createElement("span");
+    part.className = name;
+    return part;
+  });
+  const canvas = document.createElement("canvas");
+  picture.append(canvas, tag, mark);
+  button.append(picture);
+  return { button, picture, canvas, tag, mark, channel: 0 };
+}
+
+/**
+ * Paint a map of an atlas on a tile, and name it.
+ * @param {ReturnType<typeof emptyTile>} tile @param {import("./atlas.js").Atlas} atlas @param {number} index
+ */
+export function paintTile(tile, atlas, index) {
+  const [, height = 1, width = 1] = atlas.shape;
+  tile.channel = atlas.channels[index];
+  tile.tag.textContent = String(tile.channel);
+  tile.canvas.style.aspectRatio = `${width} / ${height}`;
+  tile.button.setAttribute("aria-label", TEXT.mapTile(tile.channel, number(atlas.lo[index]), number(atlas.hi[index])));
+  paintMap(tile.canvas, atlas, index, link().scale, link().colours);
+}
+
 export function createMaps() {
   const element = document.createElement("div");
   element.className = "maps-body";
@@ -66,7 +94,7 @@ export function createMaps() {
   const key = document.createElement("div");
   key.className = "note-line legend-line";
   element.append(focus.element, key, grid, vector);
-  /** @type {{button: HTMLButtonElement, canvas: HTMLCanvasElement, tag: HTMLElement, mark: HTMLElement, channel: number}[]} */
+  /** @type {ReturnType<typeof emptyTile>[]} */
   const tiles = [];
   /** @type {any} */
   let painted = null;
@@ -78,19 +106,9 @@ export function createMaps() {
   };
 
   function makeTile() {
-    const button = document.createElement("button");
-    button.className = "map-tile";
+    const tile = emptyTile();
+    const { button, picture } = tile;
     button.setAttribute("role", "option");
-    const picture = document.createElement("span");
-    picture.className = "picture";
-    const canvas = document.createElement("canvas");
-    const tag = document.createElement("span");
-    tag.className = "tag";
-    const mark = document.createElement("span");
-    mark.className = "mark";
-    picture.append(canvas, tag, mark);
-    button.append(picture);
-    const tile = { button, canvas, tag, mark, channel: 0 };
     picture.addEventListener("pointermove", (event) => {
       const { height, width } = dimensions();
       const [y, x] = cellAt(event, picture, height, width);
@@ -137,7 +155,6 @@ export function createMaps() {
     const at = link();
     const { atlas } = loaded;
     const how = `${at.scale}|${at.colours}`;
-    const { height, width } = dimensions();
     if (atlas !== painted || how !== paintedHow) {
       painted = atlas;
       paintedHow = how;
@@ -148,12 +165,7 @@ export function createMaps() {
       }
       tiles.forEach((tile, index) => {
         tile.button.hidden = index >= atlas.channels.length;
-        if (tile.button.hidden) return;
-        tile.channel = atlas.channels[index];
-        tile.tag.textContent = String(tile.channel);
-        tile.canvas.style.aspectRatio = `${width} / ${height}`;
-        tile.button.setAttribute("aria-label", TEXT.mapTile(tile.channel, number(atlas.lo[index]), number(atlas.hi[index])));
-        paintMap(tile.canvas, atlas, index, at.scale, at.colours);
+        if (!tile.button.hidden) paintTile(tile, atlas, index);
       });
     }
     const off = new Set(at.interventions.filter((c) => c.op === "channel_off" && c.value === at.value).map((c) => c.channel));

@@ -29,16 +29,6 @@ export function floats(packet, offset = 0, count = Math.floor((packet.bytes.byte
 }
 
 /**
- * Return the bytes of a packet as int16 numbers, from a byte offset that is a multiple of 2.
- * @param {Packet} packet
- * @param {number} [offset]
- * @param {number} [count]
- */
-export function integers(packet, offset = 0, count = Math.floor((packet.bytes.byteLength - offset) / 2)) {
-  return new Int16Array(packet.bytes.buffer, packet.bytes.byteOffset + offset, count);
-}
-
-/**
  * Write a packet, as the server does; for tests and for stored answers.
  * @param {Object<string, any>} header
  * @param {Uint8Array} bytes

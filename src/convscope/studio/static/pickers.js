@@ -19,13 +19,43 @@ export function modelBody(takes) {
   })}</div>${models.length ? nothing : html`<p class="empty">${TEXT.noModel(view.query)}</p>`}`;
 }
 
-/** A saved epoch of the run that is shown, to compare with. */
-function epochs() {
+/** Saved epochs of runs, by name; null while they are asked for. @type {Map<string, any[]|null>} */
+const saved = new Map();
+
+/** Return the saved epochs of the run that is shown, the earliest first; none of another model. */
+export function savedEpochs() {
   const { model } = link();
-  const kept = loaded.graph?.checkpoints ?? [];
-  if (!model.startsWith("run:") || !kept.length) return nothing;
-  return html`<div class="choices"><h3>${TEXT.epochsOfRun}</h3>${kept.map((point) => html`
-    <button class="option" @click=${() => takeModel("other", point.key)}><span>${point.title}</span></button>`)}</div>`;
+  if (!model.startsWith("run:") || loaded.session?.offline) return [];
+  const name = model.slice(4).replace(/@(best|step-\d+)$/, "");
+  if (!saved.has(name)) {
+    saved.set(name, null);
+    api.request(`/api/runs/${encodeURIComponent(name)}`).then(
+      (run) => {
+        saved.set(name, (run.saved ?? []).sort((a, b) => (a.epoch ?? Infinity) - (b.epoch ?? Infinity)));
+        changed();
+      },
+      () => {}, // the run's own weights are shown
+    );
+  }
+  return saved.get(name) ?? [];
+}
+
+/** The epoch that is shown, to be moved along all that were saved. */
+export function epochSlider() {
+  const epochs = savedEpochs();
+  if (epochs.length < 2) return nothing;
+  const { model } = link();
+  const at = epochs.findIndex((each) => each.key === model);
+  const now = at < 0 ? epochs.findIndex((each) => each.kind === "best") : at;
+  return html`<label class="field epochs"><span>${TEXT.epoch}</span><input type="range" min="0" max=${epochs.length - 1} step="1" .value=${String(Math.max(0, now))} aria-valuetext=${TEXT.savedEpoch(epochs[Math.max(0, now)])}
+    @change=${(e) => go({ model: epochs[Number(e.target.value)].key })}><span class="number">${TEXT.savedEpoch(epochs[Math.max(0, now)])}</span></label>`;
+}
+
+/** Saved epochs of the run that is shown, to compare with. */
+function epochs() {
+  const kept = savedEpochs();
+  return kept.length ? html`<div class="choices"><h3>${TEXT.epochsOfRun}</h3>${kept.map((each) => html`
+    <button class="option" aria-current=${String(each.key === link().other)} @click=${() => takeModel("other", each.key)}><span>${TEXT.savedEpoch(each)}</span></button>`)}</div>` : nothing;
 }
 
 /** @param {"model"|"other"} takes @param {string} key */

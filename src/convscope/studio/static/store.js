@@ -97,9 +97,3 @@ export function followLink() {
   addEventListener("popstate", read);
   read();
 }
-
-/** Take a state as it is, without the history; for a page of one state. @param {Partial<State>} given */
-export function takeState(given) {
-  state = { ...DEFAULTS, ...given };
-  changed();
-}

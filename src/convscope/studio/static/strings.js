@@ -61,6 +61,8 @@ export const TEXT = {
   filterModels: "Filter",
   modelKinds: { given: "From the command", run: "Runs", catalogue: "Catalogue" },
   noModel: (query) => `No model matches “${query}”.`,
+  epoch: "Epoch",
+  savedEpoch: ({ kind, epoch, step }) => `${epoch ?? `step ${step ?? "?"}`}${kind === "best" ? " (best)" : ""}`,
   epochsOfRun: "Saved epochs of this run",
   chooseFile: "Choose a file",
   paste: "Paste",
