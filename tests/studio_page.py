@@ -220,6 +220,13 @@ class StudioPage:
         texts = self.page.locator(OPERANDS).evaluate_all("all => all.map((one) => one.getAttribute('aria-label'))")
         return [_float(text.rpartition(": ")[2].split()[0]) for text in texts]
 
+    @property
+    def largest_operand(self) -> int:
+        """Which operand contributes most: its product, or its number where nothing is multiplied."""
+        texts = self.page.locator(OPERANDS).evaluate_all("all => all.map((one) => one.getAttribute('aria-label'))")
+        sizes = [abs(_float(re.split(": |= ", text)[-1].split()[0])) for text in texts]
+        return sizes.index(max(sizes))
+
     def step_into(self, index: int = 0) -> None:
         """Step into an operand."""
         self.page.locator(OPERANDS).nth(index).click()

@@ -82,19 +82,20 @@ def test_the_compute_process_is_killed(page: StudioPage, studio: StudioCommand) 
     (compute,) = studio.compute_processes()
     os.kill(compute, signal.SIGKILL)
     page.says("compute process|SIGKILL|started again")
-    page.page.wait_for_function("() => fetch('/api/session').then(a => a.json()).then(s => s.ready)", timeout=30_000)
+    page.page.locator(".status .said", has_text="again").wait_for()
     page.explore(m="given", i="sample:1", l="again", c=1, at="2,2")
-    assert page.channels and page.cell.startswith("again")
+    page.page.locator(".map-tile:visible").first.wait_for()
+    assert page.cell.startswith("again")
 
 
 @pytest.mark.long
 def test_the_server_is_killed_and_started_again(start, open_page) -> None:
     first: StudioCommand = start()
-    page = open_page(first, "#/explore?v=1&m=lenet5&i=sample:8&l=conv1")
+    page = open_page(first, "#/explore?v=1&m=lenet5&i=sample:8&l=c1")
     page.faults.expect(LOADING, "ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING")
     first.kill()
     page.says("does not answer|start `?convscope studio")
-    page.go("#/explore?v=1&m=lenet5&i=sample:9&l=conv2", rest=False)
+    page.go("#/explore?v=1&m=lenet5&i=sample:9&l=c3", rest=False)
     page.says("does not answer|start `?convscope studio")
     second: StudioCommand = start(port=first.port)
     assert second.port == first.port
@@ -129,9 +130,8 @@ def test_a_model_that_hangs_can_be_stopped(start, open_page, tmp_path: Path, fac
     page.says("stopped")
     page.page.wait_for_timeout(5000)
     assert not page.page.locator(".status .busy").count(), "the work that was stopped was started again by itself"
-    page.page.wait_for_function("() => fetch('/api/session').then(a => a.json()).then(s => s.ready)", timeout=30_000)
     page.go("#/explore?v=1&m=lenet5&i=sample:8")
-    assert page.channels
+    page.page.locator(".map-tile:visible").first.wait_for()
 
 
 @pytest.mark.long
@@ -156,7 +156,7 @@ def test_numbers_that_are_not_finite(start, open_page, tmp_path: Path) -> None:
 def test_no_room_on_the_disk(start, open_page) -> None:
     # Every write to a file fails, in the server and in what it starts.
     studio = start(limits=["ulimit -f 0"])
-    page = open_page(studio, "#/explore?v=1&m=lenet5&i=sample:8&l=conv1")
+    page = open_page(studio, "#/explore?v=1&m=lenet5&i=sample:8&l=c1")
     page.faults.expect(LOADING)
     assert page.channels, "Explore needs no disk"
     with page.page.expect_download() as download:

@@ -11,7 +11,7 @@ MADE = """() => [...document.querySelectorAll("img[src='x'], iframe, b")].filter
 
 
 def test_names_that_are_markup(page: StudioPage) -> None:
-    for model, value in (("given", f"{HOSTILE}.left"), (f"run:{HOSTILE_RUN}", "conv1")):
+    for model, value in (("given", f"{HOSTILE}.left"), (f"run:{HOSTILE_RUN}", "c1")):
         page.explore(m=model, i="sample:0", l=value)
         assert page.page.evaluate(MADE) == 0
     assert HOSTILE in page.text, "the prediction names no class"

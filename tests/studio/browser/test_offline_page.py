@@ -44,7 +44,7 @@ def look_offline(browser: Browser, path: Path, studio: StudioCommand, name: str)
             page.hover(page.channels[0], at, (rows, columns))
             lit.add(tuple(page.lit or ()))
         assert len(lit) == 2 and () not in lit, "the field does not follow the pointer"
-        page.step_into(0)
+        page.step_into(page.largest_operand)
         assert page.cell != cell
         page.page.go_back()
         page.rest()

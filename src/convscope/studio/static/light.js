@@ -7,7 +7,7 @@
 import * as api from "convscope/api";
 import { floats } from "convscope/packet";
 import { backward, forward, loadBackward, loadForward, onTables } from "convscope/reach";
-import { link, loaded } from "convscope/store";
+import { link, loaded, pending } from "convscope/store";
 
 const REST = 120; // ms until the exact mask is asked for
 
@@ -82,7 +82,7 @@ function draw(again = false) {
 /** Return the cell that the link selects. @returns {Lit|null} */
 function selected() {
   const { value, channel, at } = link();
-  if (!at || channel === null || !loaded.byValue.has(value)) return null;
+  if (!at || channel === null || pending.has("graph") || !loaded.byValue.has(value)) return null;
   return { kind: "cell", value, c: channel, y: at[0], x: at[1] };
 }
 

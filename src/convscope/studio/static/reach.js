@@ -3,7 +3,7 @@
  * before it, or changed at every one after it. Nothing is computed here but offsets into the tables.
  */
 import * as api from "convscope/api";
-import { link } from "convscope/store";
+import { link, loaded, pending } from "convscope/store";
 
 /**
  * @typedef {{along: string|null, offset: number, count: number, and?: Entry[]}} Entry
@@ -136,7 +136,7 @@ export const onTables = (listener) => listeners.add(listener);
 /** Return the values before the selected one; those that its tables name, once they are there. @returns {string[]} */
 export function targets() {
   const { model, value, channel } = link();
-  if (!value) return [];
+  if (pending.has("graph") || !loaded.byValue.has(value)) return [];
   const found = tables(model, value, channel ?? 0, "backward");
   if (!found) {
     loadTables(model, value, channel ?? 0, "backward");

@@ -62,16 +62,21 @@ export class VirtualList {
       if (index < first || index >= last) {
         free.push(element);
         this.shown.delete(index);
-      } else if (again) this.fill(element, index);
+      } else if (again) this.place(element, index);
     }
     for (let index = first; index < last; index += 1) {
       if (this.shown.has(index)) continue;
       const element = free.pop() ?? this.space.appendChild(this.make());
-      element.style.transform = `translateY(${index * this.row}px)`;
-      this.fill(element, index);
+      this.place(element, index);
       this.shown.set(index, element);
     }
     for (const element of free) element.remove();
+  }
+
+  /** Put a row where it belongs, and fill it. @param {HTMLElement} element @param {number} index */
+  place(element, index) {
+    element.style.transform = `translateY(${index * this.row}px)`;
+    this.fill(element, index);
   }
 
   /** Scroll until a row is in view. @param {number} index */
