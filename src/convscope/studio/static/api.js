@@ -8,7 +8,6 @@ import { listen, send } from "convscope/transport";
 
 /** What the server, or the way to it, answered instead. */
 export class ApiError extends Error {
-  /** @param {string} message @param {string} kind data | range | gone | busy | stopped | internal | away */
   constructor(message, kind) {
     super(message);
     this.kind = kind;
@@ -42,13 +41,10 @@ async function ask(path, init = {}, only = "") {
   throw new ApiError(told.error ?? `the server answered with status ${response.status}`, told.kind ?? "internal");
 }
 
-/** @param {string} path @param {string} [only] @param {any} [init] */
 const json = async (path, only, init) => (await ask(path, init, only)).json();
 
-/** @param {string} path @param {string} [only] @param {any} [init] */
 const packet = async (path, only, init) => decode(await (await ask(path, init, only)).arrayBuffer());
 
-/** @param {any} body @param {string} [part] */
 const posted = (body, part = "") => ({ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), part });
 
 const encoded = encodeURIComponent;

@@ -2,6 +2,7 @@
 import { html, nothing, render } from "lit-html";
 import * as api from "convscope/api";
 import { dialogs } from "convscope/dialogs";
+import { made } from "convscope/elements";
 import { mountExplore } from "convscope/explore";
 import * as icons from "convscope/icons";
 import { shortcuts } from "convscope/keys";
@@ -17,9 +18,9 @@ import { imageInto } from "convscope/stage";
 const live = () => !loaded.session?.offline;
 
 const app = document.getElementById("app");
-const pickerImage = document.createElement("img");
+const pickerImage = made("img");
 pickerImage.alt = "";
-const rooms = { explore: document.createElement("div"), train: document.createElement("div") };
+const rooms = { explore: made("div"), train: made("div") };
 rooms.explore.style.height = "100%";
 rooms.train.className = "train-room";
 /** @type {{update: () => void}|null} */
@@ -139,7 +140,6 @@ async function askSession() {
   changed();
 }
 
-/** @param {Object<string, any>} event */
 function told(event) {
   if (event.stage === "away") {
     // The browser asks again by itself; the session tells whether the server is there.

@@ -27,7 +27,6 @@ export function loadAttribution() {
   if (key) follow(key, run, at);
 }
 
-/** @param {string} key @param {string} run @param {import("./state.js").State} at */
 async function follow(key, run, at) {
   pending.set("attribution", TEXT.loading.attribution);
   loaded.attribution = { lines: [], progress: "" };
@@ -58,7 +57,6 @@ async function follow(key, run, at) {
   }
 }
 
-/** @param {any} part @param {import("./packet.js").Packet} packet */
 function took(part, packet) {
   const found = loaded.attribution;
   if (part.parts) {

@@ -1,5 +1,6 @@
 /** One map of every layer between the image and the selected one, each with the cells that are lit. */
 import { channelTable, mapScale, paintBytes, paintMap } from "convscope/atlas";
+import { made } from "convscope/elements";
 import { cellAt, selectCell } from "convscope/focus";
 import { frame, light, register } from "convscope/light";
 import { atlas } from "convscope/loading";
@@ -8,8 +9,7 @@ import { changed, link, loaded, pending } from "convscope/store";
 import { TEXT } from "convscope/strings";
 
 export function createBetween() {
-  const element = document.createElement("div");
-  element.className = "between";
+  const element = made("div", "between");
   element.setAttribute("role", "group");
   element.setAttribute("aria-label", TEXT.between);
   /** @type {Map<string, ReturnType<typeof make>>} */
@@ -28,19 +28,14 @@ export function createBetween() {
   }, { root: element, rootMargin: "200px" });
   onTables(() => changed());
 
-  /** @param {string} value @param {any} unit */
   function make(value, unit) {
-    const button = document.createElement("button");
-    button.className = "thumb";
+    const button = made("button", "thumb");
     button.dataset.value = value;
-    const picture = document.createElement("span");
-    picture.className = "picture";
-    const canvas = document.createElement("canvas");
-    const mark = document.createElement("span");
-    mark.className = "mark dim";
+    const picture = made("span", "picture");
+    const canvas = made("canvas");
+    const mark = made("span", "mark dim");
     picture.append(canvas, mark);
-    const name = document.createElement("span");
-    name.className = "name";
+    const name = made("span", "name");
     name.textContent = unit.name || unit.label;
     button.append(picture, name);
     const [, height = 1, width = 1] = unit.shape ?? [];

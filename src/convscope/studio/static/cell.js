@@ -2,59 +2,30 @@
 import { html, nothing, render } from "lit-html";
 import * as api from "convscope/api";
 import { adds, groupsOf, real, stepsOf } from "convscope/arithmetic";
-import { cssColour, inkOn, scaleOf } from "convscope/atlas";
+import { scaleOf } from "convscope/atlas";
+import { made } from "convscope/elements";
 import * as icons from "convscope/icons";
-import { light } from "convscope/light";
 import { formulaElement } from "convscope/mathml";
 import { Playback, SPEEDS } from "convscope/playback";
 import { createSource } from "convscope/source";
+import { listedTerms, termText, valueName, windowTerms } from "convscope/terms";
 import { go, link, loaded, say, show, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
-import { number, tiny } from "convscope/units";
-
-/** @typedef {import("./arithmetic.js").Term} Term */
-
-/** Return the name of a value on the page. @param {string} value */
-export const valueName = (value) => (value === "input" ? TEXT.imageTitle : loaded.byValue.get(value)?.name || value);
-
-/** Step into an operand: its own arithmetic is shown, with a way back. @param {NonNullable<Term["operand"]>} operand */
-export function stepInto(operand) {
-  const { value, channel, at } = link();
-  if (operand.value === "weight") {
-    say(TEXT.weightIs(operand.name ?? ""));
-    return;
-  }
-  if (!loaded.byValue.has(operand.value) && operand.value !== "input") {
-    say(TEXT.noUnit(operand.value));
-    return;
-  }
-  const to = loaded.byValue.has(operand.value) ? operand.value : inputValue();
-  view.trail = [...(view.trail ?? []), { value, c: channel, at }];
-  go({ value: to, channel: operand.c, at: operand.at, step: null, page: 0 });
-}
-
-/** Return the key of the image among the units. */
-const inputValue = () => loaded.graph?.units.find((unit) => unit.type === "input")?.value ?? "input";
+import { number } from "convscope/units";
 
 export function createCell() {
-  const element = document.createElement("div");
-  element.className = "number-view";
+  const element = made("div", "number-view");
   const source = createSource();
-  const groupsElement = document.createElement("div");
-  groupsElement.className = "groups";
+  const groupsElement = made("div", "groups");
   groupsElement.tabIndex = -1;
-  const head = document.createElement("div");
-  const sums = document.createElement("div");
-  sums.className = "sums";
-  const foot = document.createElement("div");
-  foot.className = "number-foot";
-  const body = document.createElement("div");
-  body.className = "number-body";
+  const head = made("div");
+  const sums = made("div", "sums");
+  const foot = made("div", "number-foot");
+  const body = made("div", "number-body");
   body.append(source.element, groupsElement, sums);
   element.append(head, body, foot);
   head.className = "number-head";
 
-  /** @type {any} */
   let cell = null;
   /** @type {import("./arithmetic.js").Group[]} */
   let groups = [];
@@ -62,7 +33,6 @@ export function createCell() {
   let steps = [];
   /** @type {HTMLElement[][][]} elements of each group's terms */
   let elements = [];
-  /** @type {any[]} */
   let more = [];
   let paging = false;
   const playback = new Playback((index, playing) => {
@@ -96,28 +66,37 @@ export function createCell() {
       product: scaleOf(Math.min(productLow, -1e-12), productHigh, "diverging"),
     };
     groups.forEach((group, g) => {
-      const section = document.createElement("section");
-      const title = document.createElement("div");
-      title.className = "group-title";
-      const name = document.createElement("b");
+      const section = made("section");
+      const title = made("div", "group-title");
+      const name = made("b");
       name.textContent = group.channel !== null && groups.length > 1 && cell.kind === "products" && group.columns > 1 ? `${valueName(group.value)}, ${group.title}` : group.title || valueName(group.value);
       title.append(name);
       if (adds(cell.kind) && groups.length > 1) title.append(TEXT.addsUp(number(group.sum, 4)));
-      section.append(title, group.columns > 1 ? grids(group, g, scales) : lines(group, g, productLow, productHigh));
+      const weighted = group.terms.some((term) => term.weight !== null);
+      const drawn = group.columns > 1 ? windowTerms(group, cell.kind, scales, cellSide(group, weighted), weighted) : listedTerms(group, productLow, productHigh);
+      elements[g] = drawn.elements;
+      section.append(title, drawn.element);
       groupsElement.append(section);
     });
     if (!groups.length) {
-      const empty = document.createElement("p");
-      empty.className = "empty";
+      const empty = made("p", "empty");
       empty.textContent = cell.kind === "input" ? TEXT.pixelIs : cell.formula?.text ?? "";
       groupsElement.append(empty);
     }
     if (cell.pages > 1 + pagesTaken()) {
-      const button = document.createElement("button");
+      const button = made("button");
       button.textContent = TEXT.moreTerms((cell.group_count ?? 0) - groups.length);
       button.addEventListener("click", takeMore);
       groupsElement.append(button);
     }
+  }
+
+  /** Return how large the cells of a window's grids can be, in rem. @param {import("./arithmetic.js").Group} group @param {boolean} weighted */
+  function cellSide(group, weighted) {
+    const count = weighted ? 3 : 1;
+    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const room = (groupsElement.clientWidth || 640) / rem - 2 - (count - 1) * 2.2;
+    return Math.max(1.1, Math.min(3.6, room / (count * group.columns) - 0.17));
   }
 
   let taken = 0;
@@ -142,101 +121,6 @@ export function createCell() {
     } finally {
       paging = false;
     }
-  }
-
-  /** A window: numbers × weights = products, one grid each. */
-  function grids(group, g, scales) {
-    const equation = document.createElement("div");
-    equation.className = "equation";
-    const weighted = group.terms.some((term) => term.weight !== null);
-    const parts = weighted ? ["number", "weight", "product"] : ["number"];
-    elements[g] = group.terms.map(() => []);
-    parts.forEach((part, i) => {
-      if (i) equation.append(sign(i === 1 ? "×" : "="));
-      const grid = document.createElement("div");
-      grid.className = "term-grid";
-      grid.style.gridTemplateColumns = `repeat(${group.columns}, max-content)`;
-      const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-      const room = (groupsElement.clientWidth || 640) / rem - 2 - (parts.length - 1) * 2.2;
-      const side = Math.max(1.1, Math.min(3.6, room / (parts.length * group.columns) - 0.17));
-      grid.style.setProperty("--side", `${side}rem`);
-      grid.setAttribute("role", "group");
-      grid.setAttribute("aria-label", TEXT.gridLabels[part]);
-      group.terms.forEach((term, t) => {
-        const can = part === "number" && term.operand;
-        const box = document.createElement(can ? "button" : "span");
-        box.className = "term";
-        const pad = part !== "weight" && !term.operand;
-        if (pad) box.classList.add("pad");
-        const value = term[part];
-        if (!pad) {
-          const colour = cssColour(value, scales[part]);
-          box.style.backgroundColor = colour;
-          box.style.color = inkOn(colour);
-        }
-        box.textContent = side >= 2.75 ? tiny(value) : "";
-        box.title = termText(term);
-        if (term.winner) box.dataset.winner = "true";
-        if (can) enterable(box, term, t);
-        elements[g][t].push(box);
-        grid.append(box);
-      });
-      equation.append(grid);
-    });
-    if (adds(cell.kind)) {
-      const sum = plain("");
-      sum.append(sign("Σ ="), ` ${number(group.sum, 4)}`);
-      equation.append(sum);
-    }
-    return equation;
-  }
-
-  /** Terms one below the other, with bars. */
-  function lines(group, g, low, high) {
-    const list = document.createElement("div");
-    list.className = "term-list";
-    const end = Math.max(-low, high) || 1;
-    elements[g] = group.terms.map((term, t) => {
-      const line = document.createElement("div");
-      line.className = "term-line";
-      const open = document.createElement("button");
-      open.textContent = term.operand ? placeText(term.operand) : TEXT.padding;
-      open.disabled = !term.operand;
-      if (term.operand) enterable(open, term, t);
-      const weighted = term.weight !== null;
-      const track = document.createElement("span");
-      track.className = "track";
-      const fill = document.createElement("span");
-      fill.className = term.product < 0 ? "fill negative" : "fill";
-      const share = (50 * Math.abs(term.product)) / end;
-      fill.style.left = `${term.product < 0 ? 50 - share : 50}%`;
-      fill.style.width = `${share}%`;
-      track.append(fill);
-      line.append(open, plain(number(term.number, 4)), sign(weighted ? "×" : ""), plain(weighted ? number(term.weight, 4) : ""), sign(weighted ? "=" : ""), plain(weighted ? number(term.product, 4) : ""), track);
-      if (term.winner) line.dataset.winner = "true";
-      list.append(line);
-      return [line];
-    });
-    return list;
-  }
-
-  /** @param {HTMLElement} box @param {Term} term @param {number} _index */
-  function enterable(box, term, _index) {
-    const operand = term.operand;
-    box.dataset.operand = `${operand.value}:${operand.c}:${operand.at.join(",")}`;
-    box.setAttribute("aria-label", TEXT.stepInto(termText(term)));
-    box.addEventListener("click", () => stepInto(operand));
-    const shine = () => { if (operand.value !== "weight") light({ kind: "cell", value: operand.value, c: operand.c, y: operand.at[0], x: operand.at[1] }); };
-    box.addEventListener("pointerenter", shine);
-    box.addEventListener("pointerleave", () => light(null));
-    box.addEventListener("focus", () => { if (box.matches(":focus-visible")) shine(); });
-    box.addEventListener("blur", () => light(null));
-  }
-
-  /** @param {Term} term */
-  function termText(term) {
-    const place = term.operand ? placeText(term.operand) : TEXT.padding;
-    return term.weight === null ? `${place}: ${number(term.number, 5)}` : `${place}: ${number(term.number, 5)} × ${number(term.weight, 5)} = ${number(term.product, 5)}`;
   }
 
   /** What is summed on pages that are not shown. */
@@ -268,7 +152,6 @@ export function createCell() {
     renderFoot(step, index);
   }
 
-  /** @param {import("./arithmetic.js").Step} step @param {number} index */
   function renderSums(step, index) {
     const rows = groups.length && (groups.length > 1 || cell.kind === "products") && adds(cell.kind) ? groups.map((group, g) => ({ text: group.title, value: group.sum, now: step.group === g })) : [];
     const rest = steps.find((one) => one.kind === "rest");
@@ -289,18 +172,18 @@ export function createCell() {
       ${cell.check ? html`<p class=${close ? "verdict good" : "verdict bad"}>${close ? TEXT.agrees : TEXT.differs} <span class="number">${number(difference, 2)}</span></p>` : nothing}`, sums);
   }
 
-  /** @param {import("./arithmetic.js").Step} step @param {number} index */
+  const stepTo = (index) => { playback.pause(); playback.seek(index); };
+  const stepButton = (label, icon, to) => html`<button class="icon" @click=${() => stepTo(to)} aria-label=${label}>${icon}</button>`;
+
   function renderFoot(step, index) {
     const { playing } = playback;
     const term = step.kind === "term" ? groups[step.group].terms[step.term] : null;
     const says = term ? termText(term) : step.kind === "rest" ? restText() : step.kind === "bias" ? TEXT.bias : step.kind === "line" ? step.title : TEXT.resultIs;
     render(html`
-      <button class="icon" @click=${() => { playback.pause(); playback.seek(0); }} aria-label=${TEXT.toStart}>${icons.first}</button>
-      <button class="icon" @click=${() => { playback.pause(); playback.seek(playback.index - 1); }} aria-label=${TEXT.stepBack}>${icons.back}</button>
+      ${stepButton(TEXT.toStart, icons.first, 0)}${stepButton(TEXT.stepBack, icons.back, index - 1)}
       <button class="icon primary" @click=${() => (playing ? playback.pause() : playback.play())} aria-label=${playing ? TEXT.pause : TEXT.play}>${playing ? icons.pause : icons.play}</button>
-      <button class="icon" @click=${() => { playback.pause(); playback.seek(playback.index + 1); }} aria-label=${TEXT.stepOn}>${icons.next}</button>
-      <button class="icon" @click=${() => { playback.pause(); playback.seek(steps.length - 1); }} aria-label=${TEXT.toEnd}>${icons.last}</button>
-      <input type="range" min="0" max=${Math.max(0, steps.length - 1)} step="1" .value=${String(index)} aria-label=${TEXT.scrubber} aria-valuetext=${says} @input=${(e) => { playback.pause(); playback.seek(Number(e.target.value)); }}>
+      ${stepButton(TEXT.stepOn, icons.next, index + 1)}${stepButton(TEXT.toEnd, icons.last, steps.length - 1)}
+      <input type="range" min="0" max=${Math.max(0, steps.length - 1)} step="1" .value=${String(index)} aria-label=${TEXT.scrubber} aria-valuetext=${says} @input=${(e) => stepTo(Number(e.target.value))}>
       <label class="field"><span>${TEXT.speed}</span><select @change=${(e) => { playback.speed = Number(e.target.value); }}>${SPEEDS.map((speed) => html`<option value=${speed} ?selected=${speed === playback.speed}>${number(speed)}×</option>`)}</select></label>
       <span class="says"><span class="number muted">${index + 1} / ${steps.length}</span> <b>${says}</b></span>`, foot);
   }
@@ -311,8 +194,8 @@ export function createCell() {
     const at = focusable.indexOf(document.activeElement);
     const group = groups.find((one) => one.columns > 1);
     const keys = ({
-      ",": () => { playback.pause(); playback.seek(playback.index - 1); },
-      ".": () => { playback.pause(); playback.seek(playback.index + 1); },
+      ",": () => stepTo(playback.index - 1),
+      ".": () => stepTo(playback.index + 1),
       x: () => (playback.playing ? playback.pause() : playback.play()),
       Backspace: back,
     });
@@ -350,7 +233,6 @@ export function createCell() {
 
   /** @type {WeakMap<any, Element>} */
   const formulas = new WeakMap();
-  /** @param {any} found */
   function formulaOf(found) {
     if (!formulas.has(found)) formulas.set(found, formulaElement(found.formula));
     return formulas.get(found);
@@ -374,25 +256,3 @@ export function createCell() {
     },
   };
 }
-
-/** @param {NonNullable<Term["operand"]>} operand */
-function placeText(operand) {
-  return operand.value === "weight" ? operand.name ?? TEXT.weight : `${valueName(operand.value)} ${TEXT.cellShort(operand.c, operand.at)}`;
-}
-
-/** @param {string} text */
-function sign(text) {
-  const element = document.createElement("span");
-  element.className = "sign";
-  element.textContent = text;
-  return element;
-}
-
-/** @param {string} text */
-function plain(text) {
-  const element = document.createElement("span");
-  element.className = "number";
-  element.textContent = text;
-  return element;
-}
-

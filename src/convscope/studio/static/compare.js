@@ -1,6 +1,7 @@
 /** Two networks, or two epochs of one run, side by side: the same channel, cell and colours in both. */
 import { html, nothing, render } from "lit-html";
 import { mapScale } from "convscope/atlas";
+import { made } from "convscope/elements";
 import { cellAt, legend, selectCell } from "convscope/focus";
 import { frame, light, register } from "convscope/light";
 import { otherValue } from "convscope/loading";
@@ -11,8 +12,7 @@ import { percent, shape } from "convscope/units";
 
 /** One side's maps. */
 function createSide() {
-  const element = document.createElement("div");
-  element.className = "map-grid";
+  const element = made("div", "map-grid");
   element.setAttribute("role", "group");
   /** @type {ReturnType<typeof emptyTile>[]} */
   const tiles = [];
@@ -41,7 +41,6 @@ function createSide() {
 
   return {
     element,
-    /** @param {(y: number|null, x: number|null, c: number|null) => void} hear */
     onShared(hear) { shared = hear; },
     /** Mark a place of every map. @param {number|null} y @param {number|null} x share of the height and the width */
     mark(y, x) {
@@ -50,7 +49,6 @@ function createSide() {
         frame(mark, at && { y0: at.y, y1: at.y, x0: at.x, x1: at.x, hull: false }, size.height, size.width);
       }
     },
-    /** @param {import("./atlas.js").Atlas|null} atlas @param {boolean} isFirst */
     update(atlas, isFirst) {
       first = isFirst;
       const at = link();
@@ -70,8 +68,7 @@ function createSide() {
 }
 
 export function createCompare() {
-  const element = document.createElement("div");
-  element.className = "sides";
+  const element = made("div", "sides");
   const [left, right] = [createSide(), createSide()];
   const both = (y, x) => { left.mark(y, x); right.mark(y, x); };
   left.onShared(both);
@@ -84,7 +81,6 @@ export function createCompare() {
     },
   });
 
-  /** @param {any} graph @param {any} run @param {any} atlas @param {string|null} value @param {any} side @param {boolean} first */
   function half(graph, run, atlas, value, side, first) {
     const at = link();
     const top = run?.prediction?.top ?? [];

@@ -1,5 +1,6 @@
 /** The dialog that is open: models, images, search, keys, a digit to draw, the camera, text to copy. */
 import { html, nothing, render } from "lit-html";
+import { made } from "convscope/elements";
 import * as icons from "convscope/icons";
 import { keysBody } from "convscope/keys";
 import { imageBody, modelBody } from "convscope/pickers";
@@ -21,7 +22,7 @@ const KINDS = {
   copy: { title: TEXT.copyTitle, body: copyBody },
 };
 
-const element = document.createElement("dialog");
+const element = made("dialog");
 element.addEventListener("close", () => {
   endCamera();
   if (view.dialog) show({ dialog: "", query: "" });

@@ -1,11 +1,12 @@
 /** Two ways to make an image here: drawing a digit, and the camera. */
 import { html } from "lit-html";
+import { made } from "convscope/elements";
 import { say, show } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { upload } from "convscope/pickers";
 
 const SIDE = 280;
-const canvas = document.createElement("canvas");
+const canvas = made("canvas");
 canvas.width = canvas.height = SIDE;
 canvas.className = "pad";
 canvas.tabIndex = 0;
@@ -22,7 +23,6 @@ function clear() {
 }
 clear();
 
-/** @param {PointerEvent} event @returns {[number, number]} */
 function place(event) {
   const box = canvas.getBoundingClientRect();
   return [((event.clientX - box.left) / box.width) * SIDE, ((event.clientY - box.top) / box.height) * SIDE];
@@ -36,7 +36,6 @@ canvas.addEventListener("pointerdown", (event) => {
 canvas.addEventListener("pointermove", (event) => { if (from) stroke(place(event)); });
 canvas.addEventListener("pointerup", () => { from = null; });
 
-/** @param {[number, number]} to */
 function stroke(to) {
   const context = canvas.getContext("2d");
   if (!context || !from) return;
@@ -56,7 +55,7 @@ export function digitBody() {
     <button @click=${clear}>${TEXT.clear}</button></div><p class="muted small">${TEXT.padHelp}</p></div>`;
 }
 
-const video = document.createElement("video");
+const video = made("video");
 video.muted = true;
 video.playsInline = true;
 video.className = "camera";
@@ -92,7 +91,7 @@ export function cameraBody() {
 
 function shoot() {
   if (!video.videoWidth) return;
-  const frame = document.createElement("canvas");
+  const frame = made("canvas");
   frame.width = video.videoWidth;
   frame.height = video.videoHeight;
   frame.getContext("2d")?.drawImage(video, 0, 0);

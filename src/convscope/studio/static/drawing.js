@@ -1,10 +1,9 @@
 /** The network as the server laid it out: boxes as high as their maps, connections, skips as arcs. */
+import { made, shapeElement } from "convscope/elements";
 import { watch } from "convscope/light";
 import { link, loaded } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { familyOf, select, unitLine } from "convscope/tree";
-
-const SVG = "http://www.w3.org/2000/svg";
 
 /** How much larger than it was laid out a drawing becomes in a wide pane. */
 const LARGEST = 1 / 12; // rem for each of its units
@@ -16,14 +15,6 @@ function extent({ nodes, edges }) {
   const ys = [...nodes.flatMap((n) => [n.y - 8, n.y + n.h + 8 + 11 * (n.labels?.length ?? 0)]), ...edges.flatMap((e) => e.points.map((p) => p[1]))];
   const least = (list) => list.reduce((a, b) => Math.min(a, b), Infinity), most = (list) => list.reduce((a, b) => Math.max(a, b), -Infinity);
   return [least(xs) - 4, least(ys) - 4, most(xs) - least(xs) + 8, most(ys) - least(ys) + 8];
-}
-
-/** @param {string} name @param {Object<string, any>} attributes @param {Element} [parent] */
-export function shapeElement(name, attributes, parent) {
-  const element = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) if (value !== null) element.setAttribute(key, String(value));
-  parent?.append(element);
-  return element;
 }
 
 /** Return the path through points, its corners rounded. @param {number[][]} points @param {number} [most] largest radius */
@@ -45,19 +36,15 @@ export function rounded(points, most = 6) {
 }
 
 export function createDrawing() {
-  const element = document.createElement("div");
-  element.className = "drawing";
+  const element = made("div", "drawing");
   /** @type {Map<any, {group: SVGElement, band: SVGElement|null, node: any, unit: any}>} */
   const nodes = new Map();
-  /** @type {any} */
   let drawn = null;
   let zoomed = false;
   let width = 0;
   /** @type {SVGElement|null} */
   let root = null;
-  /** @type {any} */
   let cursor = null;
-  /** @type {any[]} */
   let order = [];
 
   function draw() {
@@ -100,7 +87,6 @@ export function createDrawing() {
     if (inner.left < outer.left) element.scrollLeft -= outer.left - inner.left + 8;
   }
 
-  /** @param {any} node @param {any} unit */
   function drawNode(node, unit) {
     const { x, y, w, h } = node;
     const group = shapeElement("g", { class: "node", id: `unit-box-${unit.id}`, role: "option", "aria-selected": "false", "aria-label": unitLine(unit), "data-family": node.family ?? familyOf(unit) }, root);
@@ -119,7 +105,6 @@ export function createDrawing() {
     return { group, band };
   }
 
-  /** @param {KeyboardEvent} event */
   function onKey(event) {
     const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     const at = order.findIndex((entry) => entry.unit === cursor);
@@ -132,7 +117,6 @@ export function createDrawing() {
     event.stopPropagation();
   }
 
-  /** @param {number} index */
   function moveTo(index) {
     cursor = order[index]?.unit;
     if (!cursor || !root) return;

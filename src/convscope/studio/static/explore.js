@@ -19,7 +19,6 @@ import { short } from "convscope/units";
 /** @param {HTMLElement} container */
 export function mountExplore(container) {
   const [tree, drawing, stage, between, maps, cell, compare] = [createTree(), createDrawing(), createStage(), createBetween(), createMaps(), createCell(), createCompare()];
-  /** @type {any} */
   let litFor = null;
 
   function treePane() {

@@ -1,6 +1,7 @@
 /** The selected map, large: a cursor by pointer or keys, exact numbers in its cells, and a readout beside it. */
 import { html, render } from "lit-html";
 import { cssColour, inkOn, mapScale, paintMap, paintStrip } from "convscope/atlas";
+import { made } from "convscope/elements";
 import { frame, light, lit, register, watch } from "convscope/light";
 import { go, link, loaded } from "convscope/store";
 import { TEXT } from "convscope/strings";
@@ -56,31 +57,22 @@ export function movedCell(event, [y, x], height, width) {
 }
 
 export function createFocus() {
-  const element = document.createElement("div");
-  element.className = "focus-area";
-  const map = document.createElement("div");
-  map.className = "focus-map";
+  const element = made("div", "focus-area");
+  const map = made("div", "focus-map");
   map.tabIndex = 0;
   map.id = "focus-map";
   map.setAttribute("role", "application");
   map.setAttribute("aria-roledescription", TEXT.mapWithCursor);
-  const canvas = document.createElement("canvas");
-  const numbers = document.createElement("canvas");
-  numbers.className = "numbers";
-  const mark = document.createElement("div");
-  mark.className = "mark";
-  const cursorMark = document.createElement("div");
-  cursorMark.className = "mark cursor";
+  const canvas = made("canvas");
+  const numbers = made("canvas", "numbers");
+  const mark = made("div", "mark");
+  const cursorMark = made("div", "mark cursor");
   map.append(canvas, numbers, mark, cursorMark);
-  const readout = document.createElement("div");
-  readout.className = "readout";
+  const readout = made("div", "readout");
   element.append(map, readout);
-  /** @type {[number, number]} */
   let cursor = [0, 0];
-  /** @type {any} */
   let drawnNumbers = null;
   let drawnKey = "";
-  /** @type {any} */
   let largestOf = null;
   /** @type {[number, number, number][]} */
   let largest = [];
@@ -148,7 +140,6 @@ export function createFocus() {
       </div>`, readout);
   }
 
-  /** @param {any} at @param {boolean} off */
   function switchChannel(at, off) {
     const kept = at.interventions.filter((change) => !(change.op === "channel_off" && change.value === at.value && change.channel === at.channel));
     go({ interventions: off ? kept : [...kept, { op: "channel_off", value: at.value, channel: at.channel }] });
@@ -252,7 +243,7 @@ export function numberAt(c, y, x) {
 
 /** The legend of a scale: its colours with both ends. @param {import("./atlas.js").Scale} scale @param {string} says */
 export function legend(scale, says) {
-  const canvas = document.createElement("canvas");
+  const canvas = made("canvas");
   canvas.setAttribute("aria-hidden", "true");
   paintStrip(canvas, scale.name);
   return html`<span class="legend"><span class="number">${number(scale.low)}</span>${canvas}<span class="number">${number(scale.high)}</span><span>${says}</span></span>`;

@@ -1,7 +1,6 @@
 /** Small drawings of the controls. */
 import { svg } from "lit-html";
 
-/** @param {unknown} inner */
 const icon = (inner) => svg`<svg class="glyph" viewBox="0 0 20 20" fill="none" stroke="currentColor" stroke-width="1.6" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">${inner}</svg>`;
 
 export const brand = svg`<svg viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="7" fill="#12202f"/><path d="M7 7h18v18H7z" fill="none" stroke="#8fd0f5" stroke-width="2" opacity=".55"/><path d="M11 11h10v10H11z" fill="none" stroke="#8fd0f5" stroke-width="2"/><path d="M14 14h4v4h-4z" fill="#ff8f4d"/></svg>`;

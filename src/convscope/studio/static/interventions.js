@@ -7,7 +7,6 @@ import { changed, go, link, loaded, say, show, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { number } from "convscope/units";
 
-/** @param {Object<string, any>} change */
 const add = (change) => go({ interventions: [...link().interventions, change] });
 
 /** Change the last one of its kind, or add it; one that changes nothing goes. @param {Object<string, any>} change @param {boolean} nothingLeft */
@@ -18,7 +17,6 @@ function put(change, nothingLeft) {
   go({ interventions: nothingLeft ? list.filter((_, i) => i !== at) : kept }, { replace: at >= 0 });
 }
 
-/** @param {string} op */
 const last = (op) => link().interventions.findLast((change) => change.op === op);
 
 /** Return a change in words. @param {Object<string, any>} change */
@@ -120,7 +118,6 @@ async function openKernel(unit, out) {
   }
 }
 
-/** @param {any} form */
 function takeKernel(form) {
   const { module, out, in: into, weights } = view.kernel;
   const rows = weights.map((row, y) => row.map((_, x) => Number(form.elements[`w${y}-${x}`].value.replace("−", "-"))));

@@ -9,14 +9,12 @@ import { select } from "convscope/tree";
 /** @template T @param {T[]} list @param {T} now @param {number} [by] */
 const after = (list, now, by = 1) => list[(list.indexOf(now) + by + list.length) % list.length];
 
-/** @param {number} by */
 function otherLayer(by) {
   const units = [...loaded.byValue.values()].filter((unit) => unit.kind !== "block");
   const at = units.findIndex((unit) => unit.value === link().value);
   select(units[Math.max(0, Math.min(units.length - 1, at + by))]);
 }
 
-/** @param {string} id @param {string} pane */
 function focusOn(id, pane) {
   if (view.pane !== pane) show({ pane });
   queueMicrotask(() => document.getElementById(id)?.focus());

@@ -63,7 +63,6 @@ export const lit = () => shown;
 // Whoever asked for the tables.
 onTables(() => { if (shown) draw(true); });
 
-/** @param {boolean} [again] */
 function draw(again = false) {
   const next = hovered ?? selected();
   if (!again && equal(next, shown)) return;
@@ -99,7 +98,6 @@ function boxesOf(next) {
   return found;
 }
 
-/** @param {Lit} next */
 const maskKey = (next) => (next.kind === "cell" ? [loaded.run?.run, next.value, next.c, next.y, next.x].join("\n") : "");
 
 /** Ask for the exact mask of what is lit. @param {Lit} next */
@@ -130,7 +128,6 @@ export function forgetMasks() {
   masks.clear();
 }
 
-/** @param {any} a @param {any} b */
 const equal = (a, b) => a === b || (a && b && a.kind === b.kind && a.y === b.y && a.x === b.x && a.value === b.value && a.c === b.c);
 
 /**

@@ -53,7 +53,6 @@ function need(name, key, ask, then = () => {}) {
   );
 }
 
-/** @param {string} name @param {Error & {kind?: string}} problem */
 function failed(name, problem) {
   loaded[name] = null;
   if (name === "graph") tookGraph(null);
@@ -141,7 +140,6 @@ export function load() {
     api.cell(runId, at.value, channel, at.at));
 }
 
-/** @param {import("./state.js").State} at @param {string} changes */
 function loadOther(at, changes) {
   const other = at.other || null;
   need("otherGraph", other, () => api.graph(other, "b"), (graph) => {
@@ -178,7 +176,6 @@ function settled() {
   return { model: at.model || session.given || first?.key || "", image: at.image || images[0]?.key || "" };
 }
 
-/** @param {any} graph */
 function tookGraph(graph) {
   forgetReach();
   const units = graph?.units ?? [];
@@ -216,7 +213,6 @@ function firstValue() {
   return (maps.find((unit) => /conv/i.test(unit.type ?? "")) ?? maps[0] ?? units[0])?.value ?? "";
 }
 
-/** @param {import("./atlas.js").Atlas|null} found */
 function tookAtlas(found) {
   const at = link();
   if (!found) return;

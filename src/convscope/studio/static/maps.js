@@ -1,6 +1,7 @@
 /** The feature maps of the selected value: ranked, paged, one scale per map, layer or network, one click from a cell. */
 import { html, nothing, render } from "lit-html";
 import { COLOURS, mapScale, paintMap } from "convscope/atlas";
+import { made } from "convscope/elements";
 import { frame, light, register } from "convscope/light";
 import { cellAt, createFocus, legend, selectCell } from "convscope/focus";
 import { ORDERS, SCALES } from "convscope/state";
@@ -55,14 +56,13 @@ export function valueHead(unit) {
 
 /** One map of a grid, not painted yet. */
 export function emptyTile() {
-  const button = document.createElement("button");
-  button.className = "map-tile";
+  const button = made("button", "map-tile");
   const [picture, tag, mark] = ["picture", "tag", "mark"].map((name) => {
-    const part = document.createElement("span");
+    const part = made("span");
     part.className = name;
     return part;
   });
-  const canvas = document.createElement("canvas");
+  const canvas = made("canvas");
   picture.append(canvas, tag, mark);
   button.append(picture);
   return { button, picture, canvas, tag, mark, channel: 0 };
@@ -82,21 +82,16 @@ export function paintTile(tile, atlas, index) {
 }
 
 export function createMaps() {
-  const element = document.createElement("div");
-  element.className = "maps-body";
+  const element = made("div", "maps-body");
   const focus = createFocus();
-  const grid = document.createElement("div");
-  grid.className = "map-grid";
+  const grid = made("div", "map-grid");
   grid.setAttribute("role", "listbox");
   grid.setAttribute("aria-label", TEXT.mapsLabel);
-  const vector = document.createElement("div");
-  vector.className = "vector";
-  const key = document.createElement("div");
-  key.className = "note-line legend-line";
+  const vector = made("div", "vector");
+  const key = made("div", "note-line legend-line");
   element.append(focus.element, key, grid, vector);
   /** @type {ReturnType<typeof emptyTile>[]} */
   const tiles = [];
-  /** @type {any} */
   let painted = null;
   let paintedHow = "";
 
@@ -125,7 +120,6 @@ export function createMaps() {
     return tile;
   }
 
-  /** @param {KeyboardEvent} event @param {number} index */
   function onKey(event, index) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const shown = tiles.filter((tile) => !tile.button.hidden);

@@ -1,4 +1,5 @@
 /** Formulas that Python wrote as MathML, built element by element from a list of permitted names. */
+import { made } from "convscope/elements";
 
 const NAMESPACE = "http://www.w3.org/1998/Math/MathML";
 const ELEMENTS = new Set(
@@ -20,12 +21,11 @@ export function formulaElement({ mathml, text = "" }) {
     if (text) built.setAttribute("aria-label", text);
     return built;
   }
-  const plain = document.createElement("span");
+  const plain = made("span");
   plain.textContent = text;
   return plain;
 }
 
-/** @param {Element} source @returns {Element|null} */
 function copied(source) {
   if (!ELEMENTS.has(source.localName)) return null;
   const element = document.createElementNS(NAMESPACE, source.localName);

@@ -1,6 +1,7 @@
 /** Choosing a model or an image: lists, samples, an upload, a drop, a paste, the camera, a drawn digit. */
 import { html, nothing } from "lit-html";
 import * as api from "convscope/api";
+import { made } from "convscope/elements";
 import * as icons from "convscope/icons";
 import { imageInto } from "convscope/stage";
 import { changed, go, link, loaded, say, show, view } from "convscope/store";
@@ -71,11 +72,10 @@ export function takeModel(takes, key) {
 /** @type {Map<string, HTMLImageElement>} */
 const icon = new Map();
 
-/** @param {any} image @param {number} index */
 function sampleImage(image, index) {
   let element = icon.get(image.key);
   if (!element) {
-    element = document.createElement("img");
+    element = made("img");
     element.alt = "";
     element.loading = "lazy";
     icon.set(image.key, element);
@@ -110,7 +110,6 @@ function runImages() {
     <label class="field"><span>${TEXT.runImage}</span><input name="number" type="number" min="0" step="1" value=${at}></label><button>${TEXT.open}</button></form>`;
 }
 
-/** @param {string} key */
 function takeImage(key) {
   show({ dialog: "" });
   const changes = link().interventions.filter((change) => ["channel_off", "kernel"].includes(change.op));

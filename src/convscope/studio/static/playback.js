@@ -8,7 +8,6 @@ const LONGEST = 24_000; // ms for all steps at speed 1
 export const stepTime = (count, speed) => Math.min(STEP, LONGEST / Math.max(1, count)) / speed;
 
 export class Playback {
-  /** @param {(index: number, playing: boolean) => void} drawn called after each change */
   constructor(drawn) {
     this.drawn = drawn;
     this.count = 0;
@@ -26,7 +25,6 @@ export class Playback {
     this.index = Math.max(0, Math.min(count - 1, index));
   }
 
-  /** @param {number} index */
   seek(index) {
     this.index = Math.max(0, Math.min(this.count - 1, index));
     this.drawn(this.index, this.playing);
@@ -48,7 +46,6 @@ export class Playback {
     this.drawn(this.index, false);
   }
 
-  /** @param {number} now */
   tick(now) {
     if (!this.playing) return;
     const steps = Math.floor((now - this.last) / stepTime(this.count, this.speed));

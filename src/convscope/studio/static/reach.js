@@ -62,7 +62,6 @@ export function channelsOf(header) {
   return header.channels ?? (header.channel === null || header.channel === undefined ? [0, -1] : [header.channel, header.channel]);
 }
 
-/** @param {string} model @param {string} value @param {number} c @param {string} direction */
 function tables(model, value, c, direction) {
   return known.get([model, value, direction].join("\n"))?.find(({ header }) => {
     const [first, last] = channelsOf(header);
@@ -101,14 +100,12 @@ async function loadTables(model, value, c, direction) {
   }
 }
 
-/** @param {string} key @param {() => Promise<Tables>} work */
 function once(key, work) {
   const promise = asked.get(key) ?? work();
   asked.set(key, promise);
   return promise;
 }
 
-/** @param {string} key @param {any} how @param {string} model @param {string} value @returns {Promise<Tables>} */
 async function ask(key, how, model, value) {
   const found = tablesOf(await api.reach(model, value, how));
   const [first, last] = channelsOf(found.header);

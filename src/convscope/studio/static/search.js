@@ -33,7 +33,6 @@ export function searchBody() {
   </div><p class="muted small" role="status">${units.length ? TEXT.foundBlocks(plural(units.length, "block"), Math.min(units.length, MOST)) : TEXT.foundNothing(view.query)}</p>`;
 }
 
-/** @param {any} unit */
 function take(unit) {
   show({ dialog: "", query: "" });
   reveal(unit);
@@ -47,7 +46,6 @@ function take(unit) {
   }
 }
 
-/** @param {any} unit @param {any} block */
 function inside(unit, block) {
   for (let at = unit; at; at = loaded.byId.get(at.parent)) if (at.id === block.id) return true;
   return false;

@@ -1,6 +1,7 @@
 /** Handing a state on: the link, Python, the command, one offline page. */
 import { html, nothing } from "lit-html";
 import * as api from "convscope/api";
+import { made } from "convscope/elements";
 import * as icons from "convscope/icons";
 import { formatState } from "convscope/state";
 import { changed, link, loaded, pending, say, show, view } from "convscope/store";
@@ -26,7 +27,6 @@ async function copyLink() {
   await toClipboard(address, TEXT.linkCopied);
 }
 
-/** @param {"python"|"command"} which */
 async function copy(which) {
   try {
     const found = await api.copyAs(formatState(link()));
@@ -55,7 +55,7 @@ async function exportPage() {
   changed();
   try {
     const { blob, name } = await api.exportPage(formatState(link()));
-    const anchor = document.createElement("a");
+    const anchor = made("a");
     anchor.href = URL.createObjectURL(blob);
     anchor.download = name;
     anchor.click();

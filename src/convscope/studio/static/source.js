@@ -1,11 +1,12 @@
 /** Where a worked number reads: the map of its operands, the window on it, and the cell that is added now. */
 import * as api from "convscope/api";
 import { paintNumbers, scaleOf } from "convscope/atlas";
+import { made } from "convscope/elements";
 import { floats } from "convscope/packet";
 import { link, loaded } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { range } from "convscope/units";
-import { valueName } from "convscope/cell";
+import { valueName } from "convscope/terms";
 
 const LARGEST = 40; // cells of a side that are shown whole
 const AROUND = 4; // times the window that is shown of a larger map
@@ -29,20 +30,15 @@ function numbersOf(run, value, channel) {
 }
 
 export function createSource() {
-  const element = document.createElement("figure");
-  element.className = "source";
-  const picture = document.createElement("div");
-  picture.className = "picture";
-  const inner = document.createElement("div");
-  inner.className = "inner";
-  const canvas = document.createElement("canvas");
-  const window_ = document.createElement("div");
-  window_.className = "spot window";
-  const tap = document.createElement("div");
-  tap.className = "spot tap";
+  const element = made("figure", "source");
+  const picture = made("div", "picture");
+  const inner = made("div", "inner");
+  const canvas = made("canvas");
+  const window_ = made("div", "spot window");
+  const tap = made("div", "spot tap");
   inner.append(canvas, window_, tap);
   picture.append(inner);
-  const caption = document.createElement("figcaption");
+  const caption = made("figcaption");
   element.append(picture, caption);
   let drawn = "";
   let shown = "";

@@ -2,7 +2,7 @@
 import { html, nothing, render } from "lit-html";
 import * as api from "convscope/api";
 import { colourTable, paintNumbers } from "convscope/atlas";
-import { shapeElement } from "convscope/drawing";
+import { made, shapeElement } from "convscope/elements";
 import { cellAt, movedCell } from "convscope/focus";
 import { light, register, watch } from "convscope/light";
 import { interventionText } from "convscope/state";
@@ -33,35 +33,30 @@ export function imageInto(element, model, image, interventions, part = "icon") {
 }
 
 export function createStage() {
-  const element = document.createElement("section");
-  const stage = document.createElement("div");
-  stage.className = "stage";
+  const element = made("section");
+  const stage = made("div", "stage");
   stage.id = "stage";
   stage.tabIndex = 0;
   stage.setAttribute("role", "application");
   stage.setAttribute("aria-roledescription", TEXT.imageWithCursor);
-  const image = document.createElement("img");
+  const image = made("img");
   image.draggable = false;
-  const heat = document.createElement("canvas");
-  const holes = document.createElement("canvas");
+  const heat = made("canvas");
+  const holes = made("canvas");
   const lit = shapeElement("svg", { class: "lit", preserveAspectRatio: "none", "aria-hidden": "true" });
   const veil = shapeElement("path", { class: "veil" }, lit);
   const halo = shapeElement("rect", { class: "halo" }, lit);
   const edge = shapeElement("rect", { class: "edge-line" }, lit);
   const handle = shapeElement("rect", { class: "handle", visibility: "hidden" }, lit);
   stage.append(image, heat, holes, lit);
-  const line = document.createElement("p");
-  line.className = "stage-line";
+  const line = made("p", "stage-line");
   line.setAttribute("aria-live", "polite");
-  const tools = document.createElement("div");
-  tools.className = "stage-tools";
-  const extra = document.createElement("div");
+  const tools = made("div", "stage-tools");
+  const extra = made("div");
   element.append(stage, line, tools, extra);
-  /** @type {[number, number]} */
   let cursor = [0, 0];
   /** @type {[number, number]|null} */
   let dragFrom = null;
-  /** @type {any} */
   let mask = null;
 
   const sizes = () => {
@@ -110,7 +105,6 @@ export function createStage() {
     event.stopPropagation();
   });
 
-  /** @param {[number, number]} to */
   function dragged(to) {
     const [y0, x0, y1, x1] = boxOf(dragFrom, to);
     for (const [key, value] of Object.entries({ x: x0, y: y0, width: x1 - x0, height: y1 - y0, visibility: "visible" })) handle.setAttribute(key, String(value));
@@ -248,6 +242,5 @@ function prediction(run) {
   </ol>${found.note ? html`<p class="muted small">${found.note}</p>` : nothing}`;
 }
 
-/** @param {[number, number]} a @param {[number, number]} b @returns {number[]} Y0, X0, Y1, X1 with the ends left out */
 const boxOf = (a, b) => [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[0], b[0]) + 1, Math.max(a[1], b[1]) + 1];
 

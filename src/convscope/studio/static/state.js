@@ -18,29 +18,7 @@ const LARGEST_SHIFT = 4096;
 const LARGEST_SIGMA = 32;
 const WORD = /^[a-z][a-z0-9-]{0,31}$/;
 
-/**
- * @typedef {object} State
- * @property {"explore"|"train"} room
- * @property {string} model
- * @property {string} image
- * @property {string} value
- * @property {number|null} channel
- * @property {[number, number]|null} at
- * @property {string} order
- * @property {string} scale
- * @property {string} colours
- * @property {number} page
- * @property {number|null} step
- * @property {Object<string, any>[]} interventions
- * @property {string} attribution
- * @property {number|null} target
- * @property {string} other
- * @property {string} run
- * @property {boolean} new
- * @property {string[]} compare
- */
-
-/** The state of a link that says nothing. @type {Readonly<State>} */
+/** The state of a link that says nothing; what each field is stands in `state.py`. @typedef {typeof DEFAULTS} State */
 export const DEFAULTS = Object.freeze({
   room: "explore", model: "", image: "", value: "", channel: null, at: null, order: "index", scale: "layer", colours: "",
   page: 0, step: null, interventions: [], attribution: "", target: null, other: "", run: "", new: false, compare: [],
@@ -55,7 +33,6 @@ class Unreadable extends Error {}
  * @returns {{state: State, notes: string[]}}
  */
 export function parseState(link) {
-  /** @type {string[]} */
   const notes = [];
   const characters = link.length > LINK_LIMIT ? Array.from(link) : null;
   if (characters && characters.length > LINK_LIMIT) {
@@ -107,7 +84,6 @@ export function formatState(state) {
  * @returns {{state: State, notes: string[]}}
  */
 export function clamped(state, shape, classes = null) {
-  /** @type {string[]} */
   const notes = [];
   const within = { ...state };
   if (shape) {
@@ -131,10 +107,8 @@ export function clamped(state, shape, classes = null) {
 /** Return whether two values of a state are equal. @param {any} a @param {any} b */
 export const same = (a, b) => a === b || (typeof a === "object" && JSON.stringify(a) === JSON.stringify(b));
 
-/** @param {string} key @param {string} text @param {string} shown */
 const moved = (key, text, shown) => `${key}=${Array.from(text).slice(0, 40).join("")} is out of range: ${shown} is shown`;
 
-/** @param {string[]} notes @param {string} key @param {() => void} work */
 function attempt(notes, key, work) {
   try {
     work();
@@ -144,13 +118,11 @@ function attempt(notes, key, work) {
   }
 }
 
-/** @param {string} text @param {string} mark @returns {[string, string]} */
 function parted(text, mark) {
   const at = text.indexOf(mark);
   return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + mark.length)];
 }
 
-/** @param {string} text */
 function decoded(text) {
   if (/%(?![0-9A-Fa-f]{2})/.test(text)) throw new Unreadable("a % must be followed by two hexadecimal digits");
   try {
@@ -160,12 +132,10 @@ function decoded(text) {
   }
 }
 
-/** @param {string} text */
 function encoded(text) {
   return encodeURIComponent(text.replace(/\p{Surrogate}/gu, "?")).replace(/%(3A|2C|3B|2F|40)/g, (code) => decodeURIComponent(code));
 }
 
-/** @param {string} text @param {(shown: string) => void} note @param {number} [low] @param {number} [high] */
 function wholeNumber(text, note, low = 0, high = LARGEST) {
   if (!/^-?\d{1,9}$/.test(text)) throw new Unreadable("a whole number is needed");
   const asked = Number(text) + 0;
@@ -174,14 +144,12 @@ function wholeNumber(text, note, low = 0, high = LARGEST) {
   return found === 0 ? 0 : found;
 }
 
-/** @param {string} text @param {number} [low] @param {number} [high] */
 function decimal(text, low = -LARGEST_NUMBER, high = LARGEST_NUMBER) {
   if (!/^-?\d{1,18}(\.\d{1,30})?$/.test(text)) throw new Unreadable("a number in decimals is needed");
   const found = Math.min(Math.max(Number(text), low), high);
   return Math.abs(found) >= SMALLEST_NUMBER ? found : 0;
 }
 
-/** @param {string} text @param {(shown: string) => void} note @returns {[number, number]} */
 function cell(text, note) {
   const parts = text.split(",");
   if (parts.length !== 2) throw new Unreadable("a row and a column are needed, as 14,14");
@@ -191,26 +159,22 @@ function cell(text, note) {
   return [row, column];
 }
 
-/** @param {string} text */
 function word(text) {
   if (!WORD.test(text)) throw new Unreadable("a name of lower-case letters is needed");
   return text;
 }
 
-/** @param {string[]} known @returns {(text: string) => string} */
 const oneOf = (known) => (text) => {
   if (!known.includes(text)) throw new Unreadable(`one of ${known.join(", ")} is needed`);
   return text;
 };
 
-/** @param {string} text @param {(shown: string) => void} note */
 function interventions(text, note) {
   const found = text.split(";").filter(Boolean).map(intervention);
   if (found.length > MOST_INTERVENTIONS) note(`the first ${MOST_INTERVENTIONS}`);
   return found.slice(0, MOST_INTERVENTIONS);
 }
 
-/** @param {string} text @returns {Object<string, any>} */
 function intervention(text) {
   const [op, rest] = parted(text, ":");
   if (op === "shift") {
@@ -242,24 +206,20 @@ function intervention(text) {
   throw new Unreadable("it names a change that is not known");
 }
 
-/** @param {string} text @param {number} count @param {number} low @param {number} high */
 function wholes(text, count, low, high) {
   const parts = text.split(",");
   if (parts.length !== count) throw new Unreadable(`${count} whole numbers are needed`);
   return parts.map((part) => wholeNumber(part, () => {}, low, high));
 }
 
-/** @param {string} text */
 function named(text) {
   const name = innerDecoded(text);
   if (!name) throw new Unreadable("the name of a layer is needed");
   return name;
 }
 
-/** @param {string} text */
 const innerDecoded = (text) => text.replaceAll("%3B", ";").replaceAll("%2C", ",").replaceAll("%25", "%");
 
-/** @param {string} name */
 const innerEncoded = (name) => name.replaceAll("%", "%25").replaceAll(";", "%3B").replaceAll(",", "%2C");
 
 /** Return a number in decimals with the fewest digits that give it back. @param {number} x */

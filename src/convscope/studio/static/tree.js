@@ -1,4 +1,5 @@
 /** The network as a tree of blocks: a long list of which only the rows in view are in the document. */
+import { made } from "convscope/elements";
 import { watch } from "convscope/light";
 import { go, link, loaded, show, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
@@ -62,14 +63,11 @@ export function reveal(unit) {
 }
 
 export function createTree() {
-  const element = document.createElement("div");
-  element.className = "tree";
+  const element = made("div", "tree");
   element.tabIndex = 0;
   element.setAttribute("role", "tree");
   element.setAttribute("aria-label", TEXT.treeLabel);
-  /** @type {any[]} */
   let rows = [];
-  /** @type {any[]} */
   let parents = [];
   let cursor = 0;
   let typed = "";
@@ -84,11 +82,10 @@ export function createTree() {
   const list = new VirtualList(element, { row: rowHeight(), make, fill });
 
   function make() {
-    const row = document.createElement("div");
-    row.className = "tree-row";
+    const row = made("div", "tree-row");
     row.setAttribute("role", "treeitem");
     for (const name of ["twist", "dot", "label", "times", "warn", "shape"]) {
-      const part = document.createElement("span");
+      const part = made("span");
       part.className = name;
       row.append(part);
     }
@@ -103,7 +100,6 @@ export function createTree() {
     return row;
   }
 
-  /** @param {HTMLElement} row @param {number} index */
   function fill(row, index) {
     const unit = rows[index];
     const [twist, , label, times, warn, sizes] = row.children;
@@ -132,7 +128,6 @@ export function createTree() {
     row.classList.toggle("at-cursor", index === cursor);
   }
 
-  /** @param {any} unit @param {boolean} [open] */
   function toggle(unit, open = view.folded.has(unit.id)) {
     if (open) view.folded.delete(unit.id);
     else view.folded.add(unit.id);
@@ -177,7 +172,6 @@ export function createTree() {
     event.stopPropagation();
   });
 
-  /** @param {number} index */
   function moveTo(index) {
     if (!rows.length || index < 0 && cursor === 0) return;
     cursor = Math.max(0, Math.min(rows.length - 1, index));

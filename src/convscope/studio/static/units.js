@@ -28,7 +28,6 @@ export function number(x, digits = 3) {
   return text.replace("-", MINUS).replace("e-", `e${MINUS}`);
 }
 
-/** @param {string} text */
 const trimmed = (text) => (text.includes("e") ? String(Number(text)) : text.includes(".") ? text.replace(/\.?0+$/, "") : text);
 
 /** Return a shape: [64, 56, 56] -> "64 × 56 × 56". @param {number[]|null|undefined} sizes */

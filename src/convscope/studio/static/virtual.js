@@ -1,4 +1,5 @@
 /** Long lists: only the rows in view are in the document. */
+import { made } from "convscope/elements";
 
 /**
  * Return the rows to draw of a list of rows of equal height: those in view and some around them.
@@ -38,7 +39,7 @@ export class VirtualList {
     this.count = 0;
     /** @type {Map<number, HTMLElement>} */
     this.shown = new Map();
-    this.space = document.createElement("div");
+    this.space = made("div");
     this.space.className = "virtual-space";
     this.space.setAttribute("role", "presentation");
     scroller.append(this.space);

@@ -1,0 +1,130 @@
+/** The terms of a worked number as elements: grids of a window, or lines with bars; each leads to its operand. */
+import { adds } from "convscope/arithmetic";
+import { cssColour, inkOn } from "convscope/atlas";
+import { made } from "convscope/elements";
+import { light } from "convscope/light";
+import { go, link, loaded, say, view } from "convscope/store";
+import { TEXT } from "convscope/strings";
+import { number, tiny } from "convscope/units";
+
+/** @typedef {import("./arithmetic.js").Term} Term */
+
+/** Return the name of a value on the page. @param {string} value */
+export const valueName = (value) => (value === "input" ? TEXT.imageTitle : loaded.byValue.get(value)?.name || value);
+
+/** Step into an operand: its own arithmetic is shown, with a way back. @param {NonNullable<Term["operand"]>} operand */
+export function stepInto(operand) {
+  const { value, channel, at } = link();
+  if (operand.value === "weight") {
+    say(TEXT.weightIs(operand.name ?? ""));
+    return;
+  }
+  if (!loaded.byValue.has(operand.value) && operand.value !== "input") {
+    say(TEXT.noUnit(operand.value));
+    return;
+  }
+  const to = loaded.byValue.has(operand.value) ? operand.value : inputValue();
+  view.trail = [...(view.trail ?? []), { value, c: channel, at }];
+  go({ value: to, channel: operand.c, at: operand.at, step: null, page: 0 });
+}
+
+/** Return the key of the image among the units. */
+const inputValue = () => loaded.graph?.units.find((unit) => unit.type === "input")?.value ?? "input";
+
+/**
+ * A window: numbers × weights = products, one grid each; its element, and those of each term.
+ * @param {import("./arithmetic.js").Group} group @param {string} kind @param {Object<string, import("./atlas.js").Scale>} scales
+ * @param {number} side of a cell, in rem @param {boolean} weighted whether the terms have weights
+ */
+export function windowTerms(group, kind, scales, side, weighted) {
+  const equation = made("div", "equation");
+  const parts = weighted ? ["number", "weight", "product"] : ["number"];
+  const elements = group.terms.map(() => []);
+  parts.forEach((part, i) => {
+    if (i) equation.append(sign(i === 1 ? "×" : "="));
+    const grid = made("div", "term-grid");
+    grid.style.gridTemplateColumns = `repeat(${group.columns}, max-content)`;
+    grid.style.setProperty("--side", `${side}rem`);
+    grid.setAttribute("role", "group");
+    grid.setAttribute("aria-label", TEXT.gridLabels[part]);
+    group.terms.forEach((term, t) => {
+      const can = part === "number" && term.operand;
+      const box = document.createElement(can ? "button" : "span");
+      box.className = "term";
+      const pad = part !== "weight" && !term.operand;
+      if (pad) box.classList.add("pad");
+      const value = term[part];
+      if (!pad) {
+        const colour = cssColour(value, scales[part]);
+        box.style.backgroundColor = colour;
+        box.style.color = inkOn(colour);
+      }
+      box.textContent = side >= 2.75 ? tiny(value) : "";
+      box.title = termText(term);
+      if (term.winner) box.dataset.winner = "true";
+      if (can) enterable(box, term);
+      elements[t].push(box);
+      grid.append(box);
+    });
+    equation.append(grid);
+  });
+  if (adds(kind)) {
+    const sum = plain("");
+    sum.append(sign("Σ ="), ` ${number(group.sum, 4)}`);
+    equation.append(sum);
+  }
+  return { element: equation, elements };
+}
+
+/** Terms one below the other, with bars; their element, and those of each. @param {import("./arithmetic.js").Group} group @param {number} low @param {number} high */
+export function listedTerms(group, low, high) {
+  const list = made("div", "term-list");
+  const end = Math.max(-low, high) || 1;
+  const elements = group.terms.map((term) => {
+    const line = made("div", "term-line");
+    const open = made("button");
+    open.textContent = term.operand ? placeText(term.operand) : TEXT.padding;
+    open.disabled = !term.operand;
+    if (term.operand) enterable(open, term);
+    const weighted = term.weight !== null;
+    const track = made("span", "track");
+    const fill = made("span");
+    fill.className = term.product < 0 ? "fill negative" : "fill";
+    const share = (50 * Math.abs(term.product)) / end;
+    fill.style.left = `${term.product < 0 ? 50 - share : 50}%`;
+    fill.style.width = `${share}%`;
+    track.append(fill);
+    line.append(open, plain(number(term.number, 4)), sign(weighted ? "×" : ""), plain(weighted ? number(term.weight, 4) : ""), sign(weighted ? "=" : ""), plain(weighted ? number(term.product, 4) : ""), track);
+    if (term.winner) line.dataset.winner = "true";
+    list.append(line);
+    return [line];
+  });
+  return { element: list, elements };
+}
+
+/** Let a press step into a term, and light what it reads. @param {HTMLElement} box @param {Term} term */
+function enterable(box, term) {
+  const operand = term.operand;
+  box.dataset.operand = `${operand.value}:${operand.c}:${operand.at.join(",")}`;
+  box.setAttribute("aria-label", TEXT.stepInto(termText(term)));
+  box.addEventListener("click", () => stepInto(operand));
+  const shine = () => { if (operand.value !== "weight") light({ kind: "cell", value: operand.value, c: operand.c, y: operand.at[0], x: operand.at[1] }); };
+  box.addEventListener("pointerenter", shine);
+  box.addEventListener("pointerleave", () => light(null));
+  box.addEventListener("focus", () => { if (box.matches(":focus-visible")) shine(); });
+  box.addEventListener("blur", () => light(null));
+}
+
+/** Return a term in words. @param {Term} term */
+export function termText(term) {
+  const place = term.operand ? placeText(term.operand) : TEXT.padding;
+  return term.weight === null ? `${place}: ${number(term.number, 5)}` : `${place}: ${number(term.number, 5)} × ${number(term.weight, 5)} = ${number(term.product, 5)}`;
+}
+
+function placeText(operand) {
+  return operand.value === "weight" ? operand.name ?? TEXT.weight : `${valueName(operand.value)} ${TEXT.cellShort(operand.c, operand.at)}`;
+}
+
+const sign = (text) => made("span", "sign", text);
+
+const plain = (text) => made("span", "number", text);
