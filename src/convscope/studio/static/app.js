@@ -63,7 +63,8 @@ function bar() {
 
 function status() {
   const { said } = view;
-  const work = [...pending.values()];
+  const stage = loaded.session && !ready() && loaded.session.stage !== "failed" ? TEXT.stages[loaded.session.stage] : "";
+  const work = [...(stage ? [stage] : []), ...pending.values()];
   const copy = loaded.session?.offline;
   const note = loaded.graph?.weights_note && link().room === "explore" ? loaded.graph.weights_note : "";
   return html`<footer class="status">

@@ -9,7 +9,7 @@ import { formulaElement } from "convscope/mathml";
 import { Playback, SPEEDS } from "convscope/playback";
 import { createSource } from "convscope/source";
 import { listedTerms, termText, valueName, windowTerms } from "convscope/terms";
-import { go, link, loaded, say, show, view } from "convscope/store";
+import { go, link, loaded, pending, say, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { number } from "convscope/units";
 
@@ -225,7 +225,8 @@ export function createCell() {
       ${trail.length ? html`<nav class="trail" aria-label=${TEXT.trail}><button class="icon quiet" @click=${back} aria-label=${TEXT.backTo}>${icons.back}</button>
         ${trail.slice(-4).map((step, i) => html`<button class="quiet" @click=${() => { view.trail = trail.slice(0, Math.max(0, trail.length - 4) + i); go({ value: step.value, channel: step.c, at: step.at, step: null, page: 0 }); }}>${valueName(step.value)} ${TEXT.cellShort(step.c, step.at)}</button><span class="muted" aria-hidden="true">›</span>`)}</nav>` : nothing}
       <h3>${valueName(at.value)} <span class="muted number">${at.at ? TEXT.cellShort(at.channel ?? 0, at.at) : ""}</span></h3>
-      <span class="result number" role="status">${shown ? number(real(shown.number), 6) : html`<span class="spinner"></span>`}</span>
+      <span class="result number" role="status">${shown ? number(real(shown.number), 6) : pending.has("cell") || pending.has("run") ? html`<span class="spinner"></span>` : nothing}</span>
+      ${shown || pending.size ? nothing : html`<span class="muted">${view.noCell ?? ""}</span>`}
       ${shown ? html`<span class="muted small">${shown.operation ?? shown.kind}</span>${shown.formula?.mathml ? html`<span title=${shown.formula.text}>${formulaOf(shown)}</span>` : nothing}` : nothing}
       <span class="spread"></span>
       <button class="icon quiet" @click=${() => go({ at: null, step: null })} aria-label=${TEXT.closeNumber} title=${TEXT.closeNumber}>${icons.close}</button>`, head);

@@ -49,6 +49,7 @@ export function createDrawing() {
 
   function draw() {
     element.replaceChildren();
+    element.scrollTop = element.scrollLeft = 0;
     nodes.clear();
     const { drawing, title } = loaded.graph ?? {};
     if (!drawing) return;
@@ -74,7 +75,9 @@ export function createDrawing() {
     const takes = root?.getBoundingClientRect().height ?? 0;
     if (takes < 1) return; // not laid out yet, or not shown
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    element.style.height = `${Math.round(Math.min(takes + 0.6 * rem, Math.max(HIGHEST * rem, innerHeight / 4)))}px`;
+    element.style.height = `${Math.round(Math.min(takes + 0.6 * rem, Math.max(HIGHEST * rem, 0.38 * innerHeight - 14 * rem)))}px`;
+    const chosen = [...nodes.values()].find(({ group }) => group.getAttribute("aria-selected") === "true");
+    if (chosen) seen(chosen.group);
   }
   const laidOut = new ResizeObserver(fit);
 

@@ -55,6 +55,7 @@ function need(name, key, ask, then = () => {}) {
 
 function failed(name, problem) {
   loaded[name] = null;
+  if (name === "cell") view.noCell = problem.message;
   if (name === "graph") tookGraph(null);
   // An offline page has the numbers of some maps; of the others it shows what their colours say.
   if (loaded.session?.offline && problem.kind === "gone") {
