@@ -19,7 +19,6 @@ const running = new Map();
 
 /**
  * @param {string} path @param {any} [init] as `send` takes it @param {string} [only] a kind of which one question runs at a time
- * @returns {Promise<Response>}
  */
 async function ask(path, init = {}, only = "") {
   const controller = new AbortController();
@@ -81,7 +80,6 @@ const pictures = new Map();
 /**
  * Return the address of an image as a network is given it; the same picture is fetched once.
  * @param {string} image @param {string} [model] @param {string} [changes] as a link's `x` @param {string} [part] of the page
- * @returns {Promise<string>}
  */
 export function picture(image, model, changes, part = "") {
   const path = `/api/image/${encoded(image)}?${query({ model: model || null, x: changes || null })}`;
@@ -133,7 +131,7 @@ export const stop = () => json("/api/stop", "stop", posted({}));
 /** Python and command that show the same. @param {string} state a link's fragment */
 export const copyAs = (state) => json("/api/copy", "copy", posted({ state }));
 
-/** One offline page of a state. @param {string} state a link's fragment @returns {Promise<{blob: Blob, name: string}>} */
+/** One offline page of a state. @param {string} state a link's fragment */
 export async function exportPage(state) {
   const response = await ask("/api/export", posted({ state }), "export");
   const name = /filename="([^"]+)"/.exec(response.headers.get("content-disposition") ?? "")?.[1] ?? "convscope-studio.html";

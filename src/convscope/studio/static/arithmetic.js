@@ -12,7 +12,6 @@ export const real = (x) => (x === null || x === undefined ? NaN : Number(x));
 /**
  * Return the groups of a worked cell, each term with its row and column in the group.
  * @param {any} cell as the server answers @param {any[]} [more] groups of further pages
- * @returns {Group[]}
  */
 export function groupsOf(cell, more = []) {
   return [...(cell.groups ?? []), ...more].map((group) => {
@@ -24,7 +23,7 @@ export function groupsOf(cell, more = []) {
   });
 }
 
-/** Return rows and columns of a group's terms: as its shape says, else one below the other. @param {number[]} shape @param {number} count @returns {[number, number]} */
+/** Return rows and columns of a group's terms: as its shape says, else one below the other. @param {number[]} shape @param {number} count */
 function gridOf(shape, count) {
   const columns = shape.length ? shape[shape.length - 1] : 1;
   const rows = columns ? count / columns : 0;
@@ -38,7 +37,6 @@ export const adds = (kind) => ["products", "sum", "mean"].includes(kind);
  * Return the steps of a worked cell, with the sum after each: the terms in order, what is on pages that are not shown, the
  * bias, or the lines that lead from the terms to the number.
  * @param {any} cell @param {Group[]} groups
- * @returns {Step[]}
  */
 export function stepsOf(cell, groups) {
   /** @type {Step[]} */

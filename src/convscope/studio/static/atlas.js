@@ -41,7 +41,6 @@ export function colourTable(name) {
 /**
  * Return the colours and their ends for numbers between two ends: from 0 where none is negative, else around 0.
  * @param {number} lo @param {number} hi @param {string} colours as chosen, "" for the fitting ones
- * @returns {Scale}
  */
 export function scaleOf(lo, hi, colours) {
   const name = colours || (lo < 0 ? "diverging" : "cividis");
@@ -148,7 +147,7 @@ export function paintStrip(canvas, name) {
  * @property {Uint8Array} bytes
  */
 
-/** Return the atlas of a packet. @param {import("./packet.js").Packet} packet @returns {Atlas} */
+/** Return the atlas of a packet. @param {import("./packet.js").Packet} packet */
 export function atlasOf({ header, bytes }) {
   const numbers = (list) => list.map(Number);
   return { ...header, lo: numbers(header.lo), hi: numbers(header.hi), bytes };

@@ -6,7 +6,6 @@ const SVG = "http://www.w3.org/2000/svg";
  * Return a new element.
  * @template {keyof HTMLElementTagNameMap} T
  * @param {T} tag @param {string} [className] @param {string} [text]
- * @returns {HTMLElementTagNameMap[T]}
  */
 export function made(tag, className = "", text = "") {
   const element = document.createElement(tag);

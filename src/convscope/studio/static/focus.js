@@ -10,7 +10,6 @@ import { number, range } from "convscope/units";
 /**
  * Return the cell under the pointer.
  * @param {MouseEvent} event @param {Element} element @param {number} height @param {number} width
- * @returns {[number, number]}
  */
 export function cellAt(event, element, height, width) {
   const box = element.getBoundingClientRect();
@@ -45,7 +44,7 @@ export function selectCell(value, channel, at) {
   go({ value, channel, at, step: null, page: value === now.value ? now.page : 0 });
 }
 
-/** Return a map's cell after a key, or null where the key moves nothing. @param {KeyboardEvent} event @param {[number, number]} at @param {number} height @param {number} width @returns {[number, number]|null} */
+/** Return a map's cell after a key, or null where the key moves nothing. @param {KeyboardEvent} event @param {[number, number]} at @param {number} height @param {number} width */
 export function movedCell(event, [y, x], height, width) {
   const by = event.shiftKey ? 8 : 1;
   const moves = ({
@@ -228,7 +227,7 @@ export function createFocus() {
   }
 }
 
-/** Return the exact number of a cell of the selected value; from its byte where the channel's numbers are not there. @param {number} c @param {number} y @param {number} x @returns {number|null} */
+/** Return the exact number of a cell of the selected value; from its byte where the channel's numbers are not there. @param {number} c @param {number} y @param {number} x */
 export function numberAt(c, y, x) {
   const { atlas, numbers } = loaded;
   const [, , width = 1] = atlas?.shape ?? [];

@@ -78,14 +78,14 @@ function draw(again = false) {
   if (next && !known) resting = setTimeout(() => rest(next), REST);
 }
 
-/** Return the cell that the link selects. @returns {Lit|null} */
+/** Return the cell that the link selects. */
 function selected() {
   const { value, channel, at } = link();
   if (!at || channel === null || pending.has("graph") || !loaded.byValue.has(value)) return null;
   return { kind: "cell", value, c: channel, y: at[0], x: at[1] };
 }
 
-/** Return the box of every value that a cell reads, or that a pixel reaches. @param {Lit} next @returns {Map<string, Box>|null} */
+/** Return the box of every value that a cell reads, or that a pixel reaches. @param {Lit} next */
 function boxesOf(next) {
   const { model } = link();
   if (next.kind === "cell") {
@@ -114,7 +114,7 @@ async function rest(next) {
   if (shown && equal(shown, next)) for (const surface of surfaces) surface.mask?.(masks.get(key) ?? null, next);
 }
 
-/** Return the mask of a packet: how often each pixel of the box is used, then its weight. @param {import("./packet.js").Packet} packet @returns {Mask} */
+/** Return the mask of a packet: how often each pixel of the box is used, then its weight. @param {import("./packet.js").Packet} packet */
 export function maskOf(packet) {
   const { header } = packet;
   const { box } = header;

@@ -156,7 +156,7 @@ function loadOther(at, changes) {
     atlas(runId, value, at.order === "index" ? "index" : at.order, at.page));
 }
 
-/** Return the value of the second network beside the first one's: of the same name, else as far along. @returns {string|null} */
+/** Return the value of the second network beside the first one's: of the same name, else as far along. */
 export function otherValue() {
   const { value } = link();
   if (loaded.otherByValue.has(value)) return value;

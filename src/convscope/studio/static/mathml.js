@@ -12,7 +12,6 @@ const ATTRIBUTES = new Set(
 /**
  * Return a formula's element; its text where the markup is not MathML or not permitted.
  * @param {{mathml?: string|null, text?: string}} formula
- * @returns {Element}
  */
 export function formulaElement({ mathml, text = "" }) {
   const root = mathml ? new DOMParser().parseFromString(mathml, "application/xml").documentElement : null;

@@ -7,7 +7,6 @@
 /**
  * Return the header and the bytes of a packet.
  * @param {ArrayBuffer} buffer
- * @returns {Packet}
  */
 export function decode(buffer) {
   if (buffer.byteLength < 4) throw new Error(`a packet of ${buffer.byteLength} bytes has no header`);

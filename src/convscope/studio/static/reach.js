@@ -19,7 +19,7 @@ const asked = new Map();
 const listeners = new Set();
 const KEPT = 400; // values
 
-/** Return the tables of a packet. @param {import("./packet.js").Packet} packet @returns {Tables} */
+/** Return the tables of a packet. @param {import("./packet.js").Packet} packet */
 export function tablesOf({ header, bytes }) {
   const Kind = header.dtype === "int32" ? Int32Array : Int16Array;
   return { header, numbers: new Kind(bytes.buffer, bytes.byteOffset, Math.floor(bytes.byteLength / Kind.BYTES_PER_ELEMENT)) };
@@ -28,7 +28,6 @@ export function tablesOf({ header, bytes }) {
 /**
  * Return the first and the last position along one axis of a target; null where there is none.
  * @param {Tables["numbers"]} numbers @param {Entry|undefined} entry @param {Object<string, number>} at the cell, by axis
- * @returns {[number, number]|null}
  */
 export function ends(numbers, entry, at) {
   if (!entry) return [0, 0];
@@ -56,7 +55,7 @@ export function boxes({ header, numbers }, y, x) {
   return found;
 }
 
-/** Return the first and the last channel that tables are good for. @param {any} header @returns {[number, number]} */
+/** Return the first and the last channel that tables are good for. @param {any} header */
 export function channelsOf(header) {
   if (header.channels_agree || header.direction === "forward") return [0, Infinity];
   return header.channels ?? (header.channel === null || header.channel === undefined ? [0, -1] : [header.channel, header.channel]);
@@ -69,13 +68,13 @@ function tables(model, value, c, direction) {
   });
 }
 
-/** @param {string} model @param {string} value @param {number} c @param {number} y @param {number} x @returns {Map<string, Box>|null} */
+/** @param {string} model @param {string} value @param {number} c @param {number} y @param {number} x */
 export function backward(model, value, c, y, x) {
   const found = tables(model, value, c, "backward");
   return found ? boxes(found, y, x) : null;
 }
 
-/** @param {string} model @param {number} y @param {number} x @returns {Map<string, Box>|null} */
+/** @param {string} model @param {number} y @param {number} x */
 export function forward(model, y, x) {
   const found = tables(model, "input", 0, "forward");
   return found ? boxes(found, y, x) : null;
@@ -130,7 +129,7 @@ export const loadForward = (model) => (tables(model, "input", 0, "forward") ? Pr
 /** Call back when tables have come. @param {() => void} listener */
 export const onTables = (listener) => listeners.add(listener);
 
-/** Return the values before the selected one; those that its tables name, once they are there. @returns {string[]} */
+/** Return the values before the selected one; those that its tables name, once they are there. */
 export function targets() {
   const { model, value, channel } = link();
   if (pending.has("graph") || !loaded.byValue.has(value)) return [];

@@ -30,7 +30,6 @@ class Unreadable extends Error {}
 /**
  * Return what a link's fragment says, and a note for each part that is left out or moved into range.
  * @param {string} link
- * @returns {{state: State, notes: string[]}}
  */
 export function parseState(link) {
   const notes = [];
@@ -81,7 +80,6 @@ export function formatState(state) {
 /**
  * Return the state within the shape (C, H, W) of its value and the number of classes, and notes of what moved.
  * @param {State} state @param {number[]|null} shape @param {number|null} [classes]
- * @returns {{state: State, notes: string[]}}
  */
 export function clamped(state, shape, classes = null) {
   const notes = [];

@@ -38,7 +38,7 @@ let state = { ...DEFAULTS };
 const listeners = new Set();
 let scheduled = false;
 
-/** Return what the link says. @returns {Readonly<State>} */
+/** Return what the link says. */
 export const link = () => state;
 
 /** Call back after anything has changed. @param {() => void} listener */

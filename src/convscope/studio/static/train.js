@@ -14,24 +14,17 @@ const QUIET_MS = 4000;
  * Show the Train room in an element.
  * @param {HTMLElement} container
  * @param {any} context the shell's: api, link, go, say, show, subscribe, explore
- * @returns {{update: () => void, unmount: () => void}}
  */
 export function mountTrain(container, context) {
-  /** @type {any[]} */
   let runs = [];
-  /** @type {string[]} */
   let leftOut = [];
   let loaded = false;
   let problem = "";
   /** @type {Set<string>} */
   let chosen = new Set();
-  /** @type {any} */
   let form = null;
-  /** @type {any} */
   let run = null;
-  /** @type {any} */
   let comparison = null;
-  /** @type {any} */
   let timer = 0;
   let mounted = true;
   let scheduled = false;
@@ -85,7 +78,6 @@ export function mountTrain(container, context) {
     if (!several.length && !shown && (link.new || (loaded && !runs.length))) form ??= createForm({ context, changed, started });
   }
 
-  /** @param {string} name */
   function started(name) {
     context.go({ room: "train", run: name, new: false, compare: [] });
     ask();
@@ -108,7 +100,6 @@ export function mountTrain(container, context) {
     </div>`, container);
   }
 
-  /** @param {any} each */
   function row(each) {
     const link = context.link();
     // What is shown beside the list is newer than the list.
@@ -125,7 +116,6 @@ export function mountTrain(container, context) {
     </li>`;
   }
 
-  /** @param {string} name */
   function choose(name) {
     chosen = new Set(chosen);
     if (!chosen.delete(name)) chosen.add(name);

@@ -34,7 +34,6 @@ function colourOf(name) {
 
 /** A chart: `element` is put into the page once, `show` gives it other numbers. */
 export class Chart {
-  /** @param {ChartOptions} options */
   constructor(options) {
     this.options = options;
     this.element = document.createElement("figure");
@@ -52,7 +51,6 @@ export class Chart {
     this.element.append(this.caption, this.plotted, this.reading, this.table);
     /** @type {uPlot|null} */
     this.plot = null;
-    /** @type {string[]} */
     this.names = [];
     /** @type {(number|null)[][]} */
     this.data = [[]];
@@ -97,18 +95,15 @@ export class Chart {
       <tbody>${rows.map((i) => html`<tr><th scope="row">${this.place(i)}</th>${this.names.map((_, n) => html`<td>${this.text(n, i)}</td>`)}</tr>`)}</tbody></table>`, this.table);
   }
 
-  /** @param {number} i */
   place(i) {
     const at = (this.data[0][i]);
     return (this.options.formatX ?? ((value) => number(value, 4)))(at);
   }
 
-  /** @param {number} n @param {number} i */
   text(n, i) {
     return (this.options.format ?? ((value) => number(value, 4)))(this.data[n + 1]?.[i] ?? null);
   }
 
-  /** @param {string[]} names @returns {any} */
   settings(names) {
     const { x, wholes = false, logarithmic = false, range = null } = this.options;
     const format = this.options.format ?? ((value) => number(value, 4));

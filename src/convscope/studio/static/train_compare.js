@@ -15,14 +15,12 @@ const AGAIN_MS = 3000;
  * @param {{context: any, names: string[], changed: () => void}} owner
  */
 export function createComparison({ context, names, changed }) {
-  /** @type {any} */
   let found = null;
   let problem = "";
   let closed = false;
   let measure = "val_accuracy";
   let along = "epoch";
   let byClass = "recall";
-  /** @type {any} */
   let timer = 0;
   const chart = new Chart({ title: TEXT.title, x: TRAIN.run.epochLabel });
 
@@ -52,7 +50,6 @@ export function createComparison({ context, names, changed }) {
     chart.show(found.runs.map((run) => run.name), joined(found.runs, along, measure));
   }
 
-  /** @param {string} label @param {string} value @param {[string, string][]} choices @param {(value: string) => void} chosen */
   const select = (label, value, choices, chosen) => html`<label class="field"><span>${label}</span><select @change=${(event) => { chosen(event.target.value); draw(); changed(); }}>
     ${choices.map(([key, text]) => html`<option value=${key} .selected=${key === value}>${text}</option>`)}</select></label>`;
 
@@ -76,7 +73,6 @@ export function createComparison({ context, names, changed }) {
       ${classes(runs)}</article>`;
   }
 
-  /** @param {any[]} runs */
   function classes(runs) {
     if (!found.classes.length) return html`<section class="card"><h2>${TEXT.classes}</h2><p class="muted">${TEXT.noClasses}</p></section>`;
     const rows = found.classes.map((each) => {

@@ -12,14 +12,14 @@
  *   limits: {at_least: number|null, below: number|null, at_most: number|null}, help: string, choices: string[], advanced: boolean}} Field
  */
 
-/** Return rows with another one, which replaces that of its epoch. @param {Row[]} rows @param {Row} row @returns {Row[]} */
+/** Return rows with another one, which replaces that of its epoch. @param {Row[]} rows @param {Row} row */
 export function withRow(rows, row) {
   const last = rows.at(-1);
   if (!last || last.epoch < row.epoch) return [...rows, row];
   return [...rows.filter((each) => each.epoch !== row.epoch), row].sort((a, b) => a.epoch - b.epoch);
 }
 
-/** Return a measure as a number, or null where it has none: texts stand for what is not finite. @param {any} value @returns {number|null} */
+/** Return a measure as a number, or null where it has none: texts stand for what is not finite. @param {any} value */
 export const measure = (value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
 
 /**
@@ -44,7 +44,7 @@ export function joined(runs, x, name) {
   return [places, ...maps.map((map) => places.map((place) => map.get(place) ?? null))];
 }
 
-/** Return at most so many of the items, evenly spaced, the first and the last among them. @template T @param {T[]} items @param {number} most @returns {T[]} */
+/** Return at most so many of the items, evenly spaced, the first and the last among them. @template T @param {T[]} items @param {number} most */
 export function thinned(items, most) {
   if (items.length <= most) return items;
   return Array.from({ length: most }, (_, i) => items[Math.round((i * (items.length - 1)) / (most - 1))]);
@@ -74,7 +74,6 @@ export function byteSize(bytes) {
 /**
  * Return what is wrong with a value of a form: "" where nothing is, or one of the kinds, with the limit.
  * @param {Field} field @param {string} text as it stands in the form
- * @returns {{kind: ""|"notWhole"|"notNumber"|"atLeast"|"below"|"atMost", limit: number}}
  */
 export function mistake(field, text) {
   const fine = { kind: "", limit: 0 };
@@ -97,7 +96,6 @@ export const defaultText = (field) => (field.default === "" ? "" : field.type ==
 /**
  * Return the values of a form that differ from the defaults, as the server takes them.
  * @param {Field[]} fields @param {Object<string, string>} values as they stand in the form
- * @returns {Object<string, string>}
  */
 export function changedValues(fields, values) {
   /** @type {Object<string, string>} */
@@ -142,7 +140,7 @@ export function pictures({ header, bytes }) {
   return found;
 }
 
-/** Return the pixels of a tile as RGBA. @param {Picture} picture @param {Uint8Array} pixels @returns {Uint8ClampedArray} */
+/** Return the pixels of a tile as RGBA. @param {Picture} picture @param {Uint8Array} pixels */
 export function rgba({ height, width, colours }, pixels) {
   const out = new Uint8ClampedArray(height * width * 4);
   for (let i = 0; i < height * width; i += 1) {
@@ -161,7 +159,6 @@ export function rgba({ height, width, colours }, pixels) {
  * Return norms with those of a view after them; a view of an earlier place begins anew from there.
  * @param {Norms} norms @param {{epoch: number, gradients: Object<string, number|null>, outputs: Object<string, number|null>}} view
  * @param {number} [most] samples that are kept
- * @returns {Norms}
  */
 export function withNorms(norms, view, most = 400) {
   const layers = norms.layers.length ? norms.layers : thinned(Object.keys(view.gradients), 24);
@@ -180,7 +177,6 @@ export function withNorms(norms, view, most = 400) {
 /**
  * Return a few layers' norms as a chart of powers of ten takes them: what is not above 0 is left out.
  * @param {Norms} norms @param {"gradients"|"outputs"} kind @param {number} [most] layers
- * @returns {{layers: string[], data: (number|null)[][]}}
  */
 export function normColumns(norms, kind, most = 6) {
   const shown = thinned(norms.layers.map((name, i) => ({ name, i })), most);

@@ -13,13 +13,11 @@ const TEXT = TRAIN.form;
  * @param {{context: any, changed: () => void, started: (name: string) => void}} owner
  */
 export function createForm({ context, changed, started }) {
-  /** @type {any} */
   let options = null;
   let chosen = "";
   let name = "";
   /** @type {Object<string, string>} */
   let values = {};
-  /** @type {any} */
   let forecast = null;
   let problem = "";
   let work = "";
@@ -38,7 +36,6 @@ export function createForm({ context, changed, started }) {
   const fields = () => (options?.fields ?? []);
   const mistakes = () => fields().filter((field) => mistake(field, values[field.name] ?? "").kind);
 
-  /** @param {string} key @param {string} text */
   function set(key, text) {
     values = { ...values, [key]: text };
     forecast = null;
@@ -46,7 +43,6 @@ export function createForm({ context, changed, started }) {
     changed();
   }
 
-  /** @param {"forecast"|"start"} what */
   async function ask(what) {
     const wrong = mistakes();
     if (wrong.length) {
@@ -89,7 +85,6 @@ export function createForm({ context, changed, started }) {
     changed();
   }
 
-  /** @param {import("./train_data.js").Field} field */
   function control(field) {
     const id = `setting-${field.name}`;
     const text = values[field.name] ?? "";
@@ -146,7 +141,6 @@ export function createForm({ context, changed, started }) {
     </form>`;
   }
 
-  /** @param {string} title @param {import("./train_data.js").Field[]} inner */
   function part(title, inner) {
     const plain = inner.filter((field) => !field.advanced);
     const advanced = inner.filter((field) => field.advanced);
@@ -160,13 +154,11 @@ export function createForm({ context, changed, started }) {
   return { view, reload: load };
 }
 
-/** @param {import("./train_data.js").Field} field */
 function limits({ limits: { at_least: least, below, at_most: most } }) {
   const parts = [least === null ? "" : TEXT.atLeast(least), below === null ? "" : TEXT.below(below), most === null ? "" : TEXT.atMost(most)].filter(Boolean);
   return parts.length ? html`<span class="limits">${parts.join(", ")}</span>` : nothing;
 }
 
-/** @param {{kind: string, limit: number}} wrong @param {import("./train_data.js").Field} field */
 function fault({ kind, limit }, { auto }) {
   const said = kind === "notWhole" ? TEXT.notWhole : kind === "notNumber" ? TEXT.notNumber : TEXT[kind](limit);
   return `${said}${auto ? TEXT.orAuto : ""}`;

@@ -12,10 +12,8 @@ const SIDE = { image: 112, filters: 34, maps: 56 };
 export function createLive() {
   const element = document.createElement("div");
   element.className = "live";
-  /** @type {any} */
   let packet = null;
 
-  /** @param {HTMLCanvasElement} canvas @param {any} picture @param {any} tile */
   function paint(canvas, picture, tile) {
     if (canvas.width !== picture.width) canvas.width = picture.width;
     if (canvas.height !== picture.height) canvas.height = picture.height;
@@ -25,12 +23,10 @@ export function createLive() {
     canvas.style.height = `${Math.round(picture.height * scale)}px`;
   }
 
-  /** @param {any} picture */
   function title(picture) {
     return picture.kind === "image" ? TEXT.image : picture.kind === "filters" ? TEXT.filters(picture.layer) : TEXT.maps(picture.layer);
   }
 
-  /** @param {any} picture */
   function legend(picture) {
     if (picture.kind === "image") return nothing;
     const count = TEXT.some(picture.tiles.length, picture.total);

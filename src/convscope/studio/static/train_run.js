@@ -18,7 +18,6 @@ const SHOWN_ROWS = 200;
  */
 export function createRun({ context, name, changed }) {
   const path = `/api/runs/${encodeURIComponent(name)}`;
-  /** @type {any} */
   let record = null;
   let problem = "";
   let said = "";
@@ -29,7 +28,6 @@ export function createRun({ context, name, changed }) {
   let source = null;
   let viewing = false;
   let viewAgain = false;
-  /** @type {any} */
   let drawing = 0;
   const live = createLive();
   const accuracy = (x) => percent(x);
@@ -68,7 +66,6 @@ export function createRun({ context, name, changed }) {
     source = context.api.events(`${path}/events${after ? `?after=${encodeURIComponent(after)}` : ""}`, { names: EVENTS, event: hear });
   }
 
-  /** @param {string} kind @param {any} data @param {string} id */
   function hear(kind, data, id) {
     if (closed || !record) return;
     if (id) after = id;
@@ -138,7 +135,6 @@ export function createRun({ context, name, changed }) {
     }
   }
 
-  /** @param {"pause"|"continue"|"stop"} what */
   async function ask(what) {
     asking = what;
     said = "";

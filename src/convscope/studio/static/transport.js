@@ -10,7 +10,6 @@ export const TAB = `${Date.now().toString(36)}${Math.random().toString(36).slice
  * @param {string} path
  * @param {{method?: string, headers?: Object<string, string>, body?: any, signal?: AbortSignal|null, part?: string}} [options]
  *   `part` names a part of the page that asks by itself, as the second of two networks
- * @returns {Promise<Response>}
  */
 export function send(path, { headers = {}, part = "", ...init } = {}) {
   const tab = part ? `${TAB}.${part}` : TAB;
@@ -21,7 +20,6 @@ export function send(path, { headers = {}, part = "", ...init } = {}) {
  * Listen to a stream of events.
  * @param {string} path
  * @param {{names?: string[], event: (name: string, data: any, id: string) => void, error?: () => void}} handlers
- * @returns {{close: () => void}}
  */
 export function listen(path, { names = [], event, error }) {
   const source = new EventSource(path);
