@@ -152,10 +152,10 @@ def test_attributions_come_in_parts_and_can_be_stopped(session: ExploreSession) 
 
 def test_an_upload_is_checked_and_used(session: ExploreSession) -> None:
     png = ask(session, "image_png", image="sample:4", model=None, interventions=[]).encoded()
-    known = ask(session, "image", png, title="a.png").header
+    known = ask(session, "image", png, image="upload:" + "0" * 16, title="a.png").header
     assert (known["width"], known["height"]) == (224, 224)
     with pytest.raises(ConvscopeError):
-        ask(session, "image", b"no image at all", title="a.png")
+        ask(session, "image", b"no image at all", image="upload:" + "1" * 16, title="a.png")
     key = "upload:" + "0" * 16
     assert ask(session, "run", png, model="lenet5", image=key, interventions=[]).header["prediction"]["top"]
     with pytest.raises(StudioError, match="send it again"):
