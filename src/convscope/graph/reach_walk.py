@@ -39,6 +39,7 @@ from convscope.geometry.relation import (
 )
 from convscope.geometry.taps import TapTable
 from convscope.graph.axes import value_axes
+from convscope.graph.boxes import Box, before_step, in_box, in_full, joined_boxes
 from convscope.graph.records import Graph
 
 Measure = Literal["reads", "paths", "share"]
@@ -57,6 +58,7 @@ class ReachWalk:
         # How often the counts of "paths" were halved.
         self.halvings = 0
         self._arrays: dict[int, Field] = {}
+        self._boxes: dict[int, Box] = {}  # of arrays that are 0 outside of a part of the value
         self._status: dict[int, ReachStatus] = {}
 
     def status(self, value: int) -> ReachStatus:
@@ -66,7 +68,7 @@ class ReachWalk:
     def of(self, value: int) -> npt.NDArray[np.float64]:
         """Return the array of a value, in full: 0 or 1 for "reads", counts for "paths", fractions for "share"."""
         shape = self.graph.shape(value)
-        array = self._arrays.get(value)
+        array = self._whole(value)
         return np.zeros(shape) if array is None else np.array(np.broadcast_to(array, shape))
 
     def mask(self, value: int) -> npt.NDArray[np.bool_]:
@@ -75,7 +77,7 @@ class ReachWalk:
 
     def along(self, value: int, axis: int) -> npt.NDArray[np.bool_]:
         """Return the positions along one axis of a value that take part, at any position of the others."""
-        array = self._arrays.get(value)
+        array = self._whole(value)
         size = self.graph.shape(value)[axis]
         if array is None:
             return np.zeros(size, dtype=np.bool_)
@@ -91,11 +93,18 @@ class ReachWalk:
         positions = value_axes(self.graph, value).positions
         return tuple(a for a in range(len(self.graph.shape(value))) if positions and a not in positions)
 
-    def _add(self, value: int, array: Field, status: ReachStatus) -> None:
-        known = self._arrays.get(value)
+    def _whole(self, value: int) -> Field | None:
+        array = self._arrays.get(value)
+        return array if array is None else in_full(array, self._boxes[value], self.graph.shape(value))
+
+    def _add(self, value: int, array: Field, status: ReachStatus, box: Box | None = None) -> None:
+        known, shape = self._arrays.get(value), self.graph.shape(value)
+        box = (None,) * len(shape) if box is None else box
         if known is not None:
-            array = np.maximum(known, array) if self.measure == "reads" else known + array
-        self._arrays[value] = array
+            wider = joined_boxes(self._boxes[value], box)
+            known, array = in_box(known, self._boxes[value], wider, shape), in_box(array, box, wider, shape)
+            array, box = np.maximum(known, array) if self.measure == "reads" else known + array, wider
+        self._arrays[value], self._boxes[value] = array, box
         self._status[value] = max(status, self.status(value))
         if self.measure == "paths" and array.size and array.max() > 2.0**_HALVINGS:
             self._arrays = {index: held * 2.0**-_HALVINGS for index, held in self._arrays.items()}
@@ -123,7 +132,7 @@ def walk_back(graph: Graph, value: int, position: Position | None = None, *, mea
         GeometryError: the position is outside the value.
     """
     walk = ReachWalk(graph, measure)
-    walk._add(value, _start(graph.shape(value), position), ReachStatus.EXACT)
+    walk._add(value, *_start(graph.shape(value), position))
     producer = graph.values[value].producer
     if producer is None:
         return walk
@@ -138,8 +147,18 @@ def walk_back(graph: Graph, value: int, position: Position | None = None, *, mea
             continue
         for path in node.paths:
             if path.output in walk._arrays:
-                array = step_back(walk._arrays[path.output], path.steps, graph.shape(path.source), measure)
-                walk._add(path.source, array, max(path.status, walk.status(path.output)))
+                status = max(path.status, walk.status(path.output))
+                found = _back_in_box(
+                    walk._arrays[path.output],
+                    walk._boxes[path.output],
+                    path.steps,
+                    graph.shape(path.source),
+                    measure,
+                )
+                if found is None:
+                    walk._status[path.source] = max(status, walk.status(path.source))
+                else:
+                    walk._add(path.source, found[0], status, found[1])
     return walk
 
 
@@ -149,7 +168,8 @@ def walk_on(graph: Graph, value: int, position: Position | None = None, *, measu
     Arguments and errors as for `walk_back`; "share" is not offered, since it has no meaning forward.
     """
     walk = ReachWalk(graph, measure)
-    walk._add(value, _start(graph.shape(value), position), ReachStatus.EXACT)
+    cell, status, box = _start(graph.shape(value), position)
+    walk._add(value, in_full(cell, box, graph.shape(value)), status)
     for node in graph.nodes:
         touched = [source for source in node.inputs if source in walk._arrays]
         if not touched:
@@ -165,17 +185,16 @@ def walk_on(graph: Graph, value: int, position: Position | None = None, *, measu
     return walk
 
 
-def _start(shape: Shape, position: Position | None) -> Field:
+def _start(shape: Shape, position: Position | None) -> tuple[Field, ReachStatus, Box]:
+    cell: Field = np.ones((1,) * len(shape))
     if position is None:
-        return np.ones((1,) * len(shape))
+        return cell, ReachStatus.EXACT, (None,) * len(shape)
     inside = len(position) == len(shape) and all(
         p is None or 0 <= p < size for p, size in zip(position, shape, strict=True)
     )
     if not inside:
         raise GeometryError(f"cell {position} is outside a map of shape {shape}: give one index per axis, from 0")
-    cell = np.zeros([1 if p is None else size for p, size in zip(position, shape, strict=True)])
-    cell[tuple(p or 0 for p in position)] = 1.0
-    return cell
+    return cell, ReachStatus.EXACT, tuple(None if p is None else (p, p + 1) for p in position)
 
 
 def _shapes(steps: tuple[RelationStep, ...], shape: Shape) -> list[Shape]:
@@ -186,6 +205,22 @@ def _shapes(steps: tuple[RelationStep, ...], shape: Shape) -> list[Shape]:
 
 
 # --- one step backward --------------------------------------------------------------------------------------------
+
+
+def _back_in_box(
+    array: Field, box: Box, steps: tuple[RelationStep, ...], source_shape: Shape, measure: Measure
+) -> tuple[Field, Box] | None:
+    """Return the array of an operation's input and its box; None where nothing of the input is read."""
+    steps = _mixes_last(steps)
+    shapes = _shapes(steps, source_shape)
+    for step, before, after in zip(reversed(steps), reversed(shapes[:-1]), reversed(shapes[1:]), strict=True):
+        found = before_step(step, array, box, before, after)
+        if found is None:
+            return None
+        array, inner, inner_before, inner_after, box = found
+        if inner is not None:
+            array = _back_through(array, inner, inner_before, inner_after, measure)
+    return array, box
 
 
 def step_back(array: Field, steps: tuple[RelationStep, ...], source_shape: Shape, measure: Measure) -> Field:

@@ -62,6 +62,7 @@ class ImageRun:
     notes: tuple[str, ...] = ()
     lock: threading.RLock = field(default_factory=threading.RLock)
     rankings: dict[object, Floats] = field(default_factory=dict)
+    _range: tuple[float, float] = (np.inf, -np.inf)
 
     @cached_property
     def inputs(self) -> tuple[torch.Tensor, ...]:
@@ -101,6 +102,7 @@ class ImageRun:
             check()
             with self.lock:
                 self.executor.tensor(node.outputs[0])
+                self._widen(node.outputs)
                 for value in node.outputs:
                     held[value] = graph.values[value].spec.bytes
                     total += held[value]
@@ -146,16 +148,22 @@ class ImageRun:
         """Bytes of all values; what was freed counts too."""
         return sum(value.spec.bytes for value in self.opened.graph.values if value.kind == "activation")
 
-    @cached_property
+    @property
     def network_range(self) -> tuple[float, float]:
-        """The least and the largest number of all layers' outputs."""
-        low, high = np.inf, -np.inf
-        for layer in self.opened.names.layers:
-            numbers = self.tensor(layer.output)
-            if numbers.is_floating_point() and numbers.numel():
-                least, largest = finite_range(numbers)
-                low, high = min(low, least), max(high, largest)
+        """The least and the largest number of all layers' outputs, found while they are computed."""
+        low, high = self._range
         return (low, high) if low <= high else (0.0, 0.0)
+
+    def _widen(self, values: Iterable[int]) -> None:
+        for value in values:
+            numbers = self.executor.tensor(value)
+            if value in self._outputs and numbers.is_floating_point() and numbers.numel():
+                least, largest = finite_range(numbers)
+                self._range = (min(self._range[0], least), max(self._range[1], largest))
+
+    @cached_property
+    def _outputs(self) -> frozenset[int]:
+        return frozenset(layer.output for layer in self.opened.names.layers)
 
     @cached_property
     def scores(self) -> Floats | None:

@@ -20,6 +20,7 @@ from convscope.studio.protocol import Packet, StudioError
 
 ORDERS = ("index", "energy", "contribution", "gradient")
 LARGEST_PAGE = 512  # channels
+LARGEST_BYTES = 2**22  # of a page, which of large maps has fewer channels than asked for
 LEVELS = 255
 
 
@@ -82,7 +83,7 @@ def maps_packet(
         order: "index", "energy" (mean square), "contribution" (by how much the class's score falls without the
             channel) or "gradient" (gradient times activation); all but the first rank by size, the largest first.
         page: from 0.
-        size: channels on a page.
+        size: channels on a page; fewer where the maps are large.
         target: the class of the last two; the predicted one unless given.
         at: the slice of a volume.
         progress: of the contributions.
@@ -96,7 +97,7 @@ def maps_packet(
     count, height, width = sheet.numbers.shape
     if order not in ORDERS:
         raise StudioError(f"order {order[:40]!r} is none of {', '.join(ORDERS)}", "range")
-    size = max(1, min(size, LARGEST_PAGE))
+    size = max(1, min(size, LARGEST_PAGE, LARGEST_BYTES // (height * width)))
     pages = -(-count // size)
     if not 0 <= page < pages:
         raise StudioError(f"there is no page {page}: the {count} channels fill {pages}, 0 to {pages - 1}", "range")
@@ -148,7 +149,7 @@ def as_levels(maps: torch.Tensor) -> tuple[Array, Floats, Floats]:
     span = high - low
     # Halves: of the largest numbers the difference is infinite.
     factor = torch.where(span > 0, LEVELS / span, 0.0)
-    levels = flat.sub(low[:, None]).mul_(factor[:, None]).round_().clamp_(0, LEVELS).to(torch.uint8)
+    levels = flat.sub(low[:, None]).mul_(factor[:, None]).add_(0.5).to(torch.uint8)
     return levels.reshape(maps.shape).numpy(), low.double().numpy(), high.double().numpy()
 
 

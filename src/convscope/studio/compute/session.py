@@ -30,6 +30,7 @@ from convscope.report.png import png_bytes
 from convscope.report.units import shape as shape_text
 from convscope.runs.run_directory import Run
 from convscope.runs.run_images import own_images
+from convscope.studio.compute.channel_parts import ChannelParts
 from convscope.studio.compute.graph_record import graph_record
 from convscope.studio.compute.image_run import ImageRun, StillWanted, freed
 from convscope.studio.compute.interventions import (
@@ -153,6 +154,7 @@ class ExploreSession:
     def graph(self, key: str, check: StillWanted = _no_check) -> Packet:
         """Return a network's record."""
         opened = self.opened(key, check)
+        ChannelParts.of(opened)  # which the first tables would wait for
         return self._kept(("graph", key, id(opened)), lambda: Packet(graph_record(opened)))
 
     def reach(self, key: str, value: str, *, channel: int | None = None, direction: str = "backward") -> Packet:
@@ -304,23 +306,23 @@ class ExploreSession:
             number, opened, image, title, given, replays, tuple(dict(one) for one in interventions), given.notes
         )
         with known_state():
-            made.compute(budget=VALUES_BUDGET // 2, check=check)
+            self._make_room(made)
+            made.compute(budget=VALUES_BUDGET, check=check)
         with self._lock:
             self._runs.put(number, made)
             self._of[key] = number
             self._of = {key: number for key, number in self._of.items() if number in self._numbers()}
-        self._within_budget(made)
         return made
 
     def _numbers(self) -> set[str]:
         return {run.number for run in self._runs.all()}
 
-    def _within_budget(self, newest: ImageRun) -> None:
-        """Free the values of all but the newest runs, as many as fit."""
-        total = 0
-        for kept, run in enumerate(reversed(self._runs.all()), 1):
+    def _make_room(self, newest: ImageRun) -> None:
+        """Free the values of all but the newest runs, as many as fit beside one that is to be computed."""
+        total = newest.bytes
+        for kept, run in enumerate(reversed(self._runs.all()), 2):
             total += run.bytes
-            if run is not newest and (kept > RUNS_WITH_VALUES or total > VALUES_BUDGET):
+            if kept > RUNS_WITH_VALUES or total > VALUES_BUDGET:
                 freed([run])
 
     def run_of(self, number: str) -> ImageRun:
