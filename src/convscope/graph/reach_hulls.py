@@ -62,6 +62,7 @@ class HullWalk:
         self._arrays: dict[int, Reads] = {}
         self._entries: dict[int, Entries] = {}
         self._status: dict[int, ReachStatus] = {}
+        self._hulls: dict[tuple[int, int], AxisHulls] = {}  # by array, all of which are kept, and axis
 
     @property
     def values(self) -> tuple[int, ...]:
@@ -80,8 +81,14 @@ class HullWalk:
         """Return the ends along one axis of a reached value, for each position of the walk's axis."""
         array, entries = self._arrays[value], self._entries.get(value)
         if entries is not None and entries[0] == axis:
-            array = _written_out(array, entries)
-        size = self.graph.shape(value)[axis]
+            return self._ends(_written_out(array, entries), axis, self.graph.shape(value)[axis])
+        # Normalizations and activations hand their array on: it is looked through once.
+        key = id(array), axis
+        if key not in self._hulls:
+            self._hulls[key] = self._ends(array, axis, self.graph.shape(value)[axis])
+        return self._hulls[key]
+
+    def _ends(self, array: Reads, axis: int, size: int) -> AxisHulls:
         read = np.asarray((array > 0).any(axis=tuple(at + 1 for at in range(array.ndim - 1) if at != axis)))
         read = np.broadcast_to(read, (read.shape[0], size))
         first, last = read.argmax(axis=1), size - 1 - read[:, ::-1].argmax(axis=1)
