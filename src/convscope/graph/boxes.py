@@ -20,10 +20,10 @@ from convscope.geometry.taps import NO_TAP, TapTable
 Reads = npt.NDArray[np.floating[Any]]
 AxisPart = tuple[int, int] | None
 """First position of an axis and the one after the last; None for all of it."""
-Box = tuple[AxisPart, ...]
+WalkBox = tuple[AxisPart, ...]
 
 
-def in_full(array: Reads, box: Box, shape: Shape) -> Reads:
+def in_full(array: Reads, box: WalkBox, shape: Shape) -> Reads:
     """Return an array with all of each axis, size 1 where it is the same everywhere."""
     if all(part is None for part in box):
         return array
@@ -33,7 +33,7 @@ def in_full(array: Reads, box: Box, shape: Shape) -> Reads:
     return full
 
 
-def joined_boxes(one: Box, other: Box) -> Box:
+def joined_boxes(one: WalkBox, other: WalkBox) -> WalkBox:
     """Return the box around two.
 
     >>> joined_boxes(((2, 4), None), ((3, 9), (0, 1)))
@@ -43,7 +43,7 @@ def joined_boxes(one: Box, other: Box) -> Box:
     return tuple(None if a is None or b is None else (min(a[0], b[0]), max(a[1], b[1])) for a, b in pairs)
 
 
-def in_box(array: Reads, box: Box, wider: Box, shape: Shape) -> Reads:
+def in_box(array: Reads, box: WalkBox, wider: WalkBox, shape: Shape) -> Reads:
     """Return an array of a box as one of a wider box."""
     if box == wider:
         return array
@@ -63,8 +63,8 @@ def in_box(array: Reads, box: Box, wider: Box, shape: Shape) -> Reads:
 
 
 def before_step(
-    step: RelationStep, array: Reads, box: Box, before: Shape, after: Shape
-) -> tuple[Reads, RelationStep | None, Shape, Shape, Box] | None:
+    step: RelationStep, array: Reads, box: WalkBox, before: Shape, after: Shape
+) -> tuple[Reads, RelationStep | None, Shape, Shape, WalkBox] | None:
     """Return an array of a box with the step that leads back from it, on the box alone; None where that reads nothing.
 
     Args:
@@ -112,8 +112,8 @@ def before_step(
 
 
 def _mix(
-    axis: int, size: int, groups: int, array: Reads, box: Box, before: Shape, after: Shape
-) -> tuple[Reads, RelationStep, Shape, Shape, Box]:
+    axis: int, size: int, groups: int, array: Reads, box: WalkBox, before: Shape, after: Shape
+) -> tuple[Reads, RelationStep, Shape, Shape, WalkBox]:
     part = box[axis]
     assert part is not None
     if groups == 1:
@@ -142,7 +142,7 @@ def part_of_table(table: TapTable, first: int, stop: int) -> tuple[TapTable, int
     return TapTable(np.ascontiguousarray(moved), end - start), start
 
 
-def _put(box: Box, axis: int, part: AxisPart) -> Box:
+def _put(box: WalkBox, axis: int, part: AxisPart) -> WalkBox:
     return (*box[:axis], part, *box[axis + 1 :])
 
 

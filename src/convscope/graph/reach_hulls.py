@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from convscope.geometry.relation import Concat, Expand, Mix, Permute, ReachStatus, RelationStep, Reshape, Taps
 from convscope.geometry.taps import Positions
+from convscope.graph.boxes import Reads
 from convscope.graph.reach_walk import step_back, step_on
 from convscope.graph.records import Graph, Path
 
-Reads = npt.NDArray[np.floating[Any]]
 Entries = tuple[int, Positions]
 """An axis, and for each index along it the entry of an array that stands for it."""
 
@@ -62,7 +60,7 @@ class HullWalk:
         self._arrays: dict[int, Reads] = {}
         self._entries: dict[int, Entries] = {}
         self._status: dict[int, ReachStatus] = {}
-        self._hulls: dict[tuple[int, int], AxisHulls] = {}  # by array, all of which are kept, and axis
+        self._hulls: dict[tuple[int, int, int], AxisHulls] = {}  # by array, all of which are kept, axis and size
 
     @property
     def values(self) -> tuple[int, ...]:
@@ -83,9 +81,9 @@ class HullWalk:
         if entries is not None and entries[0] == axis:
             return self._ends(_written_out(array, entries), axis, self.graph.shape(value)[axis])
         # Normalizations and activations hand their array on: it is looked through once.
-        key = id(array), axis
+        key = id(array), axis, (size := self.graph.shape(value)[axis])
         if key not in self._hulls:
-            self._hulls[key] = self._ends(array, axis, self.graph.shape(value)[axis])
+            self._hulls[key] = self._ends(array, axis, size)
         return self._hulls[key]
 
     def _ends(self, array: Reads, axis: int, size: int) -> AxisHulls:

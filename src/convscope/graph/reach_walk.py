@@ -39,7 +39,7 @@ from convscope.geometry.relation import (
 )
 from convscope.geometry.taps import TapTable
 from convscope.graph.axes import value_axes
-from convscope.graph.boxes import Box, before_step, in_box, in_full, joined_boxes
+from convscope.graph.boxes import WalkBox, before_step, in_box, in_full, joined_boxes
 from convscope.graph.records import Graph
 
 Measure = Literal["reads", "paths", "share"]
@@ -58,7 +58,7 @@ class ReachWalk:
         # How often the counts of "paths" were halved.
         self.halvings = 0
         self._arrays: dict[int, Field] = {}
-        self._boxes: dict[int, Box] = {}  # of arrays that are 0 outside of a part of the value
+        self._boxes: dict[int, WalkBox] = {}  # of arrays that are 0 outside of a part of the value
         self._status: dict[int, ReachStatus] = {}
 
     def status(self, value: int) -> ReachStatus:
@@ -97,7 +97,7 @@ class ReachWalk:
         array = self._arrays.get(value)
         return array if array is None else in_full(array, self._boxes[value], self.graph.shape(value))
 
-    def _add(self, value: int, array: Field, status: ReachStatus, box: Box | None = None) -> None:
+    def _add(self, value: int, array: Field, status: ReachStatus, box: WalkBox | None = None) -> None:
         known, shape = self._arrays.get(value), self.graph.shape(value)
         box = (None,) * len(shape) if box is None else box
         if known is not None:
@@ -185,7 +185,7 @@ def walk_on(graph: Graph, value: int, position: Position | None = None, *, measu
     return walk
 
 
-def _start(shape: Shape, position: Position | None) -> tuple[Field, ReachStatus, Box]:
+def _start(shape: Shape, position: Position | None) -> tuple[Field, ReachStatus, WalkBox]:
     cell: Field = np.ones((1,) * len(shape))
     if position is None:
         return cell, ReachStatus.EXACT, (None,) * len(shape)
@@ -208,8 +208,8 @@ def _shapes(steps: tuple[RelationStep, ...], shape: Shape) -> list[Shape]:
 
 
 def _back_in_box(
-    array: Field, box: Box, steps: tuple[RelationStep, ...], source_shape: Shape, measure: Measure
-) -> tuple[Field, Box] | None:
+    array: Field, box: WalkBox, steps: tuple[RelationStep, ...], source_shape: Shape, measure: Measure
+) -> tuple[Field, WalkBox] | None:
     """Return the array of an operation's input and its box; None where nothing of the input is read."""
     steps = _mixes_last(steps)
     shapes = _shapes(steps, source_shape)
