@@ -284,30 +284,70 @@ def beside_training(bench: StudioBench) -> Iterator[Measured]:
     count = max(bench.events // 2, 20)
     with bench.opened("resnet50", l=LAYER, at="14,14", c=0) as page:
         alone = hover_times(page, count)[0], click_times(page, count)
-        training = subprocess.Popen(
-            [sys.executable, "-m", "convscope", "train", "digits", "--model", "lenet5", "--epochs", "100000",
-             "--runs", str(bench.folder / "runs"), "--name", "beside"],
-            cwd=bench.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            metrics = bench.folder / "runs" / "beside" / "metrics.csv"
-            until = time.monotonic() + 60
-            while not metrics.is_file() and time.monotonic() < until and training.poll() is None:
-                time.sleep(0.2)
-            assert training.poll() is None, "the training ended"
+        with training_of(bench, "beside"):
             page.explore(m="resnet50", i="sample:0", l=LAYER, at="14,14", c=0)
             beside = hover_times(page, count)[0], click_times(page, count)
-        finally:
-            training.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                training.wait(10)
-            training.kill()
     for name, before, after in zip(("hover", "click to arithmetic"), alone, beside, strict=True):
         row = Measured(name=f"{name} beside a training, times as long", asked=2.5, unit="×", by="max")
         slow, fast = Measured(name="", asked=None, numbers=after).p95, Measured(name="", asked=None, numbers=before).p95
         row.numbers = [slow / fast] if slow and fast else []
         row.note = f"p95 {fast or 0:.0f} and {slow or 0:.0f} ms"
         yield row
+
+
+@contextmanager
+def training_of(bench: StudioBench, name: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Train LeNet-5 on the digits, on all cores, from its first epoch until the end of the block."""
+    training = subprocess.Popen(
+        [sys.executable, "-m", "convscope", "train", "digits", "--model", "lenet5", "--epochs", "10000",
+         "--runs", str(bench.folder / "runs"), "--name", name],
+        cwd=bench.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        metrics = bench.folder / "runs" / name / "metrics.csv"
+        until = time.monotonic() + 60
+        while not metrics.is_file() and time.monotonic() < until and training.poll() is None:
+            time.sleep(0.2)
+        assert training.poll() is None, "the training ended"
+        yield training
+    finally:
+        training.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            training.wait(10)
+        training.kill()
+
+
+def live(bench: StudioBench) -> Iterator[Measured]:
+    """Measure from an event that a training writes to the frame after it was received by the page of its run."""
+    with bench.studio() as studio, bench.page(studio) as page, training_of(bench, "live") as training:
+        page.go("#/train?v=1&run=live")
+        found = page.page.evaluate(
+            """async ([run, count, seconds]) => {
+              const times = [];
+              const source = new EventSource(`/api/runs/${run}/events`);
+              await new Promise((done) => {
+                setTimeout(done, 1000 * seconds);
+                const began = Date.now();
+                for (const name of ["epoch", "message", "state"]) {
+                  source.addEventListener(name, async (event) => {
+                    const written = 1000 * (JSON.parse(event.data).time ?? 0);
+                    if (written < began) return;  // it was there before
+                    await bench.changed(".train-room");
+                    await bench.painted();
+                    times.push(Date.now() - written);
+                    if (times.length >= count) done();
+                  });
+                }
+              });
+              source.close();
+              return times;
+            }""",
+            ["live", 40, 60],
+        )
+        assert training.poll() is None, "the training ended"
+    yield Measured(
+        name="live training: event to paint", asked=200, numbers=found, note="what it costs: bench/live_view.py"
+    )
 
 
 def large(bench: StudioBench) -> Iterator[Measured]:
@@ -391,6 +431,7 @@ ROWS: tuple[tuple[str, Callable[[StudioBench], Iterator[Measured]]], ...] = (
     ("hovers", hovers),
     ("numbers", numbers),
     ("beside a training", beside_training),
+    ("live training", live),
     ("large networks", large),
     ("exports", exports),
     ("wheel", wheel),

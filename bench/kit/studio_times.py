@@ -32,6 +32,14 @@ window.bench = {
     return Boolean(document.querySelector(".explore, .train-room > *")) &&
       !document.querySelector(".status .busy, .starting, [aria-busy=true]");
   },
+  /** Wait until something in an element is drawn anew. */
+  changed(selector) {
+    return new Promise((done) => {
+      const observer = new MutationObserver(() => { observer.disconnect(); done(); });
+      const all = { subtree: true, childList: true, characterData: true, attributes: true };
+      observer.observe(document.querySelector(selector) ?? document.body, all);
+    });
+  },
   /** Measure the next event of a type until a frame in which `shown` is another, or the page is at rest. */
   arm(type, until) {
     const before = until === "rest" ? null : this[until]();

@@ -4,7 +4,8 @@ Always: the graph, the image, the prediction, the page of feature maps that is s
 and the selected cell worked out, by its largest operands down to the pixels, with its exact field. Then, as far as
 there is room, in this order and at most these shares of the room that is left:
 
-1. a quarter: more worked cells; first those around the selected one, then the three largest operands of each
+1. a quarter: more worked cells; the operands that the selected one shows, the cells around it, the operands of every
+   step down to the pixels, then the three largest operands of each of these
 2. a tenth: the exact fields of more cells of the selected value, the nearest first; elsewhere there is the hull
 3. a quarter: fields on hover for every other value, the nearest layers first
 4. all of it: feature maps of the other values, the same share for each, the first channels in the order that is shown
@@ -33,7 +34,7 @@ from convscope.studio.state import PageState
 CELLS_SHARE, REACH_SHARE, MASKS_SHARE, VALUES_SHARE = 0.25, 0.25, 0.1, 0.05
 PAGE_SIZE = 64  # feature maps of a page
 TOP_OPERANDS = 3
-MOST_CELLS, MOST_MASKS = 400, 200
+MOST_CELLS, MOST_MASKS = 800, 200
 COMPRESSED = 0.8  # of the bytes of a feature map, about
 INPUT = "input"
 
@@ -168,7 +169,7 @@ class Carrying(AskedAnswers):
                 room=limit,
             )
             if answer is not None:
-                found[place] = list(largest_operands(answer.header, TOP_OPERANDS))
+                found[place] = list(largest_operands(answer.header))
             return answer is not None
 
         place: CellPlace | None = first
@@ -182,17 +183,18 @@ class Carrying(AskedAnswers):
             asked = {"run": run, "value": step.value, "channel": step.channel, "box": None}
             left = limit - (self.carried.archive.size - start)
             self._tried(("values", run, step.value, step.channel), "values", asked, room=left)
-        waiting = [*neighbours(first, *size), *(inner for known in list(found.values()) for inner in known)]
+        way = list(found)
+        waiting = [*found.get(first, ()), *neighbours(first, *size), *(inner for step in way for inner in found[step])]
         while waiting and len(found) < MOST_CELLS and not self._is_late(0.5):
             place = waiting.pop(0)
             if place in found:
                 continue
             if not worked(place, room - (self.carried.archive.size - start)):
                 break
-            waiting += found[place]
+            waiting += found[place][:TOP_OPERANDS]
         self.carried.contains.append(
             f"{plural(len(found), 'worked number')}: the selected one in {plural(steps, 'step')} down to the "
-            "pixels, those around it, and their largest operands"
+            "pixels, the operands that each step shows, the cells around it, and the largest operands of these"
         )
 
     def _mask(self, run: str, place: CellPlace, *, room: int | None = None) -> bool:

@@ -18,16 +18,16 @@ class CellPlace(NamedTuple):
     column: int
 
 
-def largest_operands(worked: Mapping[str, Any], count: int) -> Iterator[CellPlace]:
-    """Yield the cells that contribute most to a worked number, the largest product first; never weights.
+def largest_operands(worked: Mapping[str, Any]) -> Iterator[CellPlace]:
+    """Yield the cells that a worked number shows as its operands, the largest product first; never weights.
 
     >>> terms = [
     ...     {"operand": {"value": "relu1", "c": 2, "at": [0, 1]}, "product": -3.0},
     ...     {"operand": {"value": "weight", "c": 0, "at": [5, 5]}, "product": 9.0},
     ...     {"operand": {"value": "relu1", "c": 0, "at": [0, 2]}, "product": 0.5},
     ... ]
-    >>> list(largest_operands({"terms": terms}, 1))
-    [CellPlace(value='relu1', channel=2, row=0, column=1)]
+    >>> [cell.channel for cell in largest_operands({"terms": terms})]
+    [2, 0]
     """
     terms = list(_terms(worked))
     terms.sort(key=lambda term: -_size(term))
@@ -37,8 +37,6 @@ def largest_operands(worked: Mapping[str, Any], count: int) -> Iterator[CellPlac
         if operand and operand.get("value") not in _NO_CELLS:
             row, column = [*(operand.get("at") or ()), 0, 0][:2]
             found.setdefault(CellPlace(str(operand["value"]), int(operand.get("c") or 0), int(row), int(column)))
-            if len(found) == count:
-                break
     yield from found
 
 
