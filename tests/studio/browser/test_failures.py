@@ -15,6 +15,7 @@ from studio_networks import broken_file
 from studio_page import StudioPage
 
 STEM = "#/explore?v=1&m=given&i=sample:0&l=stem"
+RESTART = 60_000  # ms until the compute process has imported torch again
 LOADING = "Failed to load resource"
 
 
@@ -84,7 +85,7 @@ def test_the_compute_process_is_killed(page: StudioPage, studio: StudioCommand) 
     page.says("compute process|SIGKILL|started again")
     page.page.locator(".status .said", has_text="again").wait_for()
     page.explore(m="given", i="sample:1", l="again", c=1, at="2,2")
-    page.page.locator(".map-tile:visible").first.wait_for()
+    page.page.locator(".map-tile:visible").first.wait_for(timeout=RESTART)
     assert page.cell.startswith("again")
 
 
@@ -131,7 +132,7 @@ def test_a_model_that_hangs_can_be_stopped(start, open_page, tmp_path: Path, fac
     page.page.wait_for_timeout(5000)
     assert not page.page.locator(".status .busy").count(), "the work that was stopped was started again by itself"
     page.go("#/explore?v=1&m=lenet5&i=sample:8")
-    page.page.locator(".map-tile:visible").first.wait_for()
+    page.page.locator(".map-tile:visible").first.wait_for(timeout=RESTART)
 
 
 @pytest.mark.long
