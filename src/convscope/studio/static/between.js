@@ -22,7 +22,9 @@ export function createBetween() {
       const thumb = thumbs.get(target.dataset.value ?? "");
       if (thumb) {
         thumb.seen = isIntersecting;
-        if (isIntersecting) fetchMap(thumb);
+        if (!isIntersecting) continue;
+        thumb.mark();
+        fetchMap(thumb);
       }
     }
   }, { root: element, rootMargin: "200px" });
@@ -40,7 +42,7 @@ export function createBetween() {
     button.append(picture, name);
     const [, height = 1, width = 1] = unit.shape ?? [];
     if (unit.shape?.length === 3) picture.style.aspectRatio = `${Math.max(0.4, Math.min(2.5, width / height))}`;
-    const thumb = { value, unit, button, canvas, mark, channel: 0, seen: false, asked: "", height, width, end: () => {} };
+    const thumb = { value, unit, button, canvas, channel: 0, seen: false, asked: "", height, width, end: () => {}, mark: () => {} };
     picture.addEventListener("pointermove", (event) => {
       const [y, x] = cellAt(event, picture, height, width);
       light({ kind: "cell", value, c: thumb.channel, y, x });
@@ -53,8 +55,12 @@ export function createBetween() {
     thumb.end = register({
       value,
       light(box, now) {
-        const own = now?.kind === "cell" && now.value === value;
-        frame(mark, own ? { y0: now.y, y1: now.y, x0: now.x, x1: now.x, hull: false } : box, height, width);
+        // Those out of sight are marked when they are seen: a network may have a thousand.
+        thumb.mark = () => {
+          const own = now?.kind === "cell" && now.value === value;
+          frame(mark, own ? { y0: now.y, y1: now.y, x0: now.x, x1: now.x, hull: false } : box, height, width);
+        };
+        if (thumb.seen) thumb.mark();
       },
     });
     return thumb;

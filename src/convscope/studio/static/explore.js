@@ -37,9 +37,15 @@ export function mountExplore(container) {
     </section>`;
   }
 
+  /** What the colours of the drawing mean. */
+  function families() {
+    const found = new Set((loaded.graph?.drawing?.nodes ?? []).map((node) => node.family));
+    return html`<span class="families">${Object.entries(TEXT.families).map(([family, says]) => (found.has(family) ? html`<span data-family=${family}><i class="dot"></i>${says}</span>` : nothing))}<span><i class="dot lit-dot"></i>${TEXT.litRows}</span></span>`;
+  }
+
   function middlePane() {
     return html`<section class="pane pane-middle" aria-label=${TEXT.imageAndDrawing}>
-      <div class="pane-head drawing-head"><h2>${TEXT.drawing}</h2><span class="spread"></span>
+      <div class="pane-head drawing-head"><h2>${TEXT.drawing}</h2>${families()}<span class="spread"></span>
         <button class="icon quiet" @click=${() => drawing.zoom()} aria-label=${TEXT.zoom} title=${TEXT.zoom}>${icons.zoom}</button></div>
       ${drawing.element}
       <div class="stage-area">

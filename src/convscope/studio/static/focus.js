@@ -3,7 +3,7 @@ import { html, render } from "lit-html";
 import { cssColour, inkOn, mapScale, paintMap, paintStrip } from "convscope/atlas";
 import { made } from "convscope/elements";
 import { frame, light, lit, register, watch } from "convscope/light";
-import { go, link, loaded } from "convscope/store";
+import { go, link, loaded, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { number, range } from "convscope/units";
 
@@ -41,6 +41,7 @@ export function pointable(element, of) {
 /** Work out a cell: the link names it from now on. @param {string} value @param {number} channel @param {[number, number]} at */
 export function selectCell(value, channel, at) {
   const now = link();
+  view.trail = [];
   go({ value, channel, at, step: null, page: value === now.value ? now.page : 0 });
 }
 

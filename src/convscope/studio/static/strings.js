@@ -90,6 +90,8 @@ export const TEXT = {
   treeLabel: "Blocks and layers",
   drawing: "Drawing",
   drawingLabel: (title) => `Drawing of ${title}`,
+  families: { convolution: "convolution", pooling: "pooling", linear: "linear", join: "sum, concatenation", resize: "upsampling", block: "block" },
+  litRows: "rows that are read",
   zoom: "Zoom the drawing",
   parameters: "parameters",
   parametersOf: (count) => `${count} parameters`,
