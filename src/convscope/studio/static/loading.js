@@ -120,7 +120,10 @@ export function load() {
     return;
   }
   if (!ready()) return;
-  if (keys.get("graph") !== model) for (const name of ["atlas", "numbers", "cell"]) need(name, null, async () => null);
+  if (keys.get("graph") !== model) {
+    loaded.run = null; // of another network
+    for (const name of ["atlas", "numbers", "cell"]) need(name, null, async () => null);
+  }
   need("graph", model, () => api.graph(model), tookGraph);
   const changes = JSON.stringify(at.interventions);
   need("run", `${model}\n${image}\n${changes}`, () => api.run({ model, image, interventions: at.interventions }), () => {});
