@@ -62,7 +62,7 @@ export function mountExplore(container) {
     return html`<section class="pane pane-maps" aria-label=${TEXT.mapsLabel}>
       ${valueHead(unit)}${mapTools()}
       ${link().other ? compare.element : nothing}
-      <div class="maps-body" ?hidden=${Boolean(link().other)}>${maps.element}${failed ? html`<p class="empty">${TEXT.noMaps}</p>` : !loaded.atlas ? html`<p class="empty"><span class="spinner wide"></span></p>` : nothing}</div>
+      <div class="maps-body" ?hidden=${Boolean(link().other)}>${maps.element}${failed ? html`<p class="empty">${TEXT.noMaps}</p>` : !loaded.atlas ? html`<p class="empty"><span class="spinner"></span></p>` : nothing}</div>
     </section>`;
   }
 
@@ -85,7 +85,7 @@ export function mountExplore(container) {
       else maps.update();
       between.update();
       if (open) cell.update();
-      const now = `${link().model}|${link().value}|${link().channel}|${link().at}|${loaded.graph?.key}`;
+      const now = `${link().model}|${link().value}|${link().channel}|${link().at}|${loaded.graph?.key}|${loaded.run?.run}`;
       if (now !== litFor) {
         litFor = now;
         relight();

@@ -102,7 +102,7 @@ const maskKey = (next) => (next.kind === "cell" ? [loaded.run?.run, next.value, 
 
 /** Ask for the exact mask of what is lit. @param {Lit} next */
 async function rest(next) {
-  if (next.kind !== "cell" || !loaded.run) return;
+  if (next.kind !== "cell" || !loaded.run || pending.has("run")) return; // asked when the run is there
   const key = maskKey(next);
   try {
     const packet = await api.field(loaded.run.run, next.value, next.c, [next.y, next.x]);

@@ -89,7 +89,6 @@ export function imageBody() {
   return html`
     <div class="row">
       <label class="button primary-file">${icons.up}${TEXT.chooseFile}<input class="hidden-text" type="file" accept="image/*" @change=${(e) => { if (e.target.files[0]) upload(e.target.files[0], e.target.files[0].name); }}></label>
-      <button @click=${paste}>${TEXT.paste}</button>
       <button @click=${() => show({ dialog: "camera" })}>${icons.camera}${TEXT.camera}</button>
       <button @click=${() => show({ dialog: "digit" })}>${icons.pencil}${TEXT.drawDigit}</button>
     </div>
@@ -142,21 +141,6 @@ export async function upload(blob, title) {
   }
   view.uploading = false;
   changed();
-}
-
-async function paste() {
-  try {
-    for (const item of await navigator.clipboard.read()) {
-      const type = item.types.find((name) => name.startsWith("image/"));
-      if (type) {
-        await upload(await item.getType(type), TEXT.pasted);
-        return;
-      }
-    }
-    say(TEXT.nothingToPaste);
-  } catch {
-    say(TEXT.pasteKey);
-  }
 }
 
 addEventListener("paste", (event) => {
