@@ -178,3 +178,26 @@ def test_a_pacer_counts_no_pause() -> None:
     clock.now += 1000.0
     pacer.leave_out(1000.0)
     assert pacer.within_epoch(plan, 5) == 20 and pacer.seconds_left(plan, 5) == 7.5
+
+
+@pytest.mark.parametrize("settings", [{}, {"precision": "bf16", "memory_format": "contiguous", "ema_epochs": 1.0}])
+def test_views_at_every_step_change_no_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str | float]
+) -> None:
+    recipe = RECIPE.changed({"model": "cifarnet-tiny", "epochs": 2, **settings})
+    plain = convscope.train("digits", recipe, runs_directory=tmp_path, name="plain")
+    taken = list[int]()
+    take = ViewTaker.take
+
+    def counted(self: ViewTaker, step: int, epoch: float) -> LiveView:
+        taken.append(step)
+        return take(self, step, epoch)
+
+    monkeypatch.setattr(ViewTaker, "take", counted)
+    monkeypatch.setattr(LiveFiles, "is_watched", property(lambda self: True))
+    for name, value in {"LOOK_EVERY": 0.0, "WATCHED_EVERY": 0.0, "SHARE": 1e9}.items():
+        monkeypatch.setattr(live_run, name, value)
+    viewed = convscope.train("digits", recipe, runs_directory=tmp_path, name="viewed")
+    assert len(taken) > 20
+    same, other = plain.run.read_weights(), viewed.run.read_weights()
+    assert all(torch.equal(same[name], other[name]) for name in same)
