@@ -37,6 +37,12 @@ def test_each_host_of_the_list_is_answered(tmp_path: Path, host: str) -> None:
     assert answer(tmp_path, "GET", "/api/session", headers={"host": host}).status_code == 200
 
 
+def test_other_machines_name_this_one_exactly(tmp_path: Path) -> None:
+    hosts = allowed_hosts(PORT, ["Desk.local", "192.168.1.7", "fe80::1"])
+    assert {"desk.local:8421", "192.168.1.7:8421", "[fe80::1]:8421"} <= hosts
+    assert answer(tmp_path, "GET", "/api/session", headers={"host": "192.168.1.7:8421"}).status_code == 421
+
+
 def test_two_hosts_are_none(tmp_path: Path) -> None:
     assert allowed_hosts(PORT) == {"127.0.0.1:8421", "localhost:8421", "[::1]:8421"}
     assert answer(tmp_path, "GET", "/api/session", headers={"host": "127.0.0.1:8421, evil.example"}).status_code == 421
