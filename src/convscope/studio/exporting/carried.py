@@ -4,11 +4,12 @@ Always: the graph, the image, the prediction, the page of feature maps that is s
 and the selected cell worked out, by its largest operands down to the pixels, with its exact field. Then, as far as
 there is room, in this order and at most these shares of the room that is left:
 
-1. a quarter: more worked cells; the operands that the selected one shows, the cells around it, the operands of every
+1. a tenth: the exact numbers of the maps that this way reads; elsewhere a map has 256 levels
+2. a quarter: more worked cells; the operands that the selected one shows, the cells around it, the operands of every
    step down to the pixels, then the three largest operands of each of these
-2. a tenth: the exact fields of more cells of the selected value, the nearest first; elsewhere there is the hull
-3. a quarter: fields on hover for every other value, the nearest layers first
-4. all of it: feature maps of the other values, the same share for each, the first channels in the order that is shown
+3. a tenth: the exact fields of more cells of the selected value, the nearest first; elsewhere there is the hull
+4. a quarter: fields on hover for every other value, the nearest layers first
+5. all of it: feature maps of the other values, the same share for each, the first channels in the order that is shown
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from convscope.studio.exporting.worked_cells import CellPlace, largest_operands,
 from convscope.studio.protocol import Ask, StoppedWorkError
 from convscope.studio.state import PageState
 
-CELLS_SHARE, REACH_SHARE, MASKS_SHARE, VALUES_SHARE = 0.25, 0.25, 0.1, 0.05
+CELLS_SHARE, REACH_SHARE, MASKS_SHARE, VALUES_SHARE = 0.25, 0.25, 0.1, 0.1
 PAGE_SIZE = 64  # feature maps of a page
 TOP_OPERANDS = 3
 MOST_CELLS, MOST_MASKS = 800, 200
@@ -159,7 +160,6 @@ class Carrying(AskedAnswers):
     def _cells(self, run: str, first: CellPlace, size: tuple[int, int]) -> None:
         """Carry worked cells: a way from the first one down to the pixels, then those around it, then operands."""
         found: dict[CellPlace, list[CellPlace]] = {}
-        room, start = self._left(CELLS_SHARE), self.carried.archive.size
 
         def worked(place: CellPlace, limit: int | None) -> bool:
             answer = self._tried(
@@ -177,19 +177,19 @@ class Carrying(AskedAnswers):
         while place is not None and place not in found and worked(place, None):
             steps += 1
             place = next(iter(found[place]), None)
-        # The exact numbers of the maps on the way; elsewhere a map has 256 levels.
-        limit = self._left(VALUES_SHARE)
-        for step in list(found):
-            asked = {"run": run, "value": step.value, "channel": step.channel, "box": None}
-            left = limit - (self.carried.archive.size - start)
-            self._tried(("values", run, step.value, step.channel), "values", asked, room=left)
+        limit = self.carried.archive.size + self._left(VALUES_SHARE)
+        for value, channel in dict.fromkeys(one[:2] for step in list(found) for one in (step, *found[step])):
+            asked = {"run": run, "value": value, "channel": channel, "box": None}
+            left = limit - self.carried.archive.size
+            self._tried(("values", run, value, channel), "values", asked, room=left)
+        limit = self.carried.archive.size + self._left(CELLS_SHARE)
         way = list(found)
         waiting = [*found.get(first, ()), *neighbours(first, *size), *(inner for step in way for inner in found[step])]
         while waiting and len(found) < MOST_CELLS and not self._is_late(0.5):
             place = waiting.pop(0)
             if place in found:
                 continue
-            if not worked(place, room - (self.carried.archive.size - start)):
+            if not worked(place, limit - self.carried.archive.size):
                 break
             waiting += found[place][:TOP_OPERANDS]
         self.carried.contains.append(
