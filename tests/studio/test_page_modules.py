@@ -1,4 +1,4 @@
-"""The page's modules, tested by Node.js where it is installed: links, colours, look-ups, arithmetic, the files themselves."""
+"""The modules of the page, tested by Node.js where it is installed."""
 
 from __future__ import annotations
 
