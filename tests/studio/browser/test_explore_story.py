@@ -25,7 +25,8 @@ def lit_box(record: Inspection, layer: str, channel: int, at: tuple[int, int]) -
 def maps_of(page: StudioPage, model: str) -> list[tuple[str, tuple[int, int, int]]]:
     """Return the values of a network that are maps, in order, with their shapes (C, H, W)."""
     units = page.ask(f"/api/graph/{model}")["units"]
-    shapes = {unit["value"]: unit["shape"] for unit in units if unit["value"] and len(unit["shape"] or ()) == 3}
+    layers = [unit for unit in units if unit["value"] not in (None, "input") and len(unit["shape"] or ()) == 3]
+    shapes = {unit["value"]: unit["shape"] for unit in layers}
     return [(value, tuple(shape)) for value, shape in shapes.items() if shape[1] * shape[2] > 1]
 
 

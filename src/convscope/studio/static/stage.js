@@ -19,13 +19,16 @@ const ON_IMAGE = new Set(["shift", "rotate", "blur", "crop", "occlude"]);
  */
 export function imageInto(element, model, image, interventions, part = "icon") {
   const changes = interventions.filter((change) => ON_IMAGE.has(change.op)).map(interventionText).join(";");
-  const key = [model, image, changes].join("\n");
+  // What a network of signals, volumes or other channels is given is no picture: the image is shown as it is.
+  const [channels, ...sizes] = loaded.graph?.input?.slice(-4) ?? [];
+  const of = sizes.length === 2 && (channels === 1 || channels === 3) ? model : "";
+  const key = [of, image, changes].join("\n");
   if (element.dataset.of === key || !image) return element;
   element.dataset.of = key;
-  api.picture(image, model, changes, part).then(
+  api.picture(image, of, changes, part).then(
     (address) => { if (element.dataset.of === key) element.src = address; },
     (problem) => {
-      if (element.dataset.of === key) delete element.dataset.of;
+      if (problem.kind === "stopped" && element.dataset.of === key) delete element.dataset.of; // else it is not asked for again
       if (part === "" && problem.kind !== "stopped") say(problem.message, "error");
     },
   );
