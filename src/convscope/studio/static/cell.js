@@ -22,6 +22,7 @@ export function createCell() {
   const sums = made("div", "sums");
   const foot = made("div", "number-foot");
   const body = made("div", "number-body");
+  source.element.tabIndex = sums.tabIndex = 0; // they scroll
   body.append(source.element, groupsElement, sums);
   element.append(head, body, foot);
   head.className = "number-head";
