@@ -9,10 +9,11 @@ import pytest
 
 from convscope.errors import ConvscopeError
 from convscope.files.regular import UnreadableError
+from convscope.nets.catalogue import ENTRIES
 from convscope.studio.compute.handlers import HANDLERS, open_session
 from convscope.studio.compute.session import ExploreSession
 from convscope.studio.models import Openable
-from convscope.studio.protocol import OPERATIONS, Ask, Packet, StoppedWorkError, StudioError
+from convscope.studio.protocol import OPERATIONS, Ask, Packet, StoppedWorkError, StudioError, json_bytes
 from hostile_files import untrained_run
 from studio_networks import odd_file, onnx_file, stranger_file
 
@@ -64,7 +65,24 @@ def test_a_network_of_the_catalogue(session: ExploreSession) -> None:
     assert graph["input"] == [1, 32, 32]
     assert (graph["classes"], graph["class_count"]) == (None, 10)
     assert graph["totals"]["parameters"] == 61706
-    assert {edge["skip"] for edge in graph["drawing"]["edges"]} == {False}
+    assert not any(edge.get("skip") for edge in graph["drawing"]["edges"])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [entry.name for entry in ENTRIES])
+def test_every_network_of_the_catalogue(session: ExploreSession, name: str) -> None:
+    session.openable = replace(session.openable, given=name)  # also those that take no picture
+    graph = explored(session, "given")
+    assert len(ask(session, "graph", model="given").encoded()) < 300_000 * max(1, len(graph["units"]) / 1000)
+
+
+def test_a_thousand_layers_are_a_small_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    session = open_session(Openable(runs=tmp_path, given=odd_file(tmp_path, "Deep"), input_text="3x8x8"))
+    packet = ask(session, "graph", model="given")
+    units = len(packet.header["units"])
+    assert units > 1000
+    assert len(packet.encoded()) - len(json_bytes(packet.header["drawing"])) < 300 * units
 
 
 @pytest.mark.parametrize(("factory", "image"), [("Flat", "sample:1"), ("Wide", "sample:2"), ("OnePixel", "sample:3"),

@@ -22,7 +22,8 @@ WEIGHTS = ("share", "gradient")
 def position_of(opened: OpenedModel, value: int, channel: int, at: Sequence[int]) -> tuple[int, ...]:
     """Return the whole position of a cell of the first sample, by its row and column.
 
-    A value without rows takes (0, x) too, as the page gives every cell two numbers.
+    As the page gives every cell two numbers, a value without rows takes (0, x) too, and of a volume it is the middle
+    slice that two numbers are in.
 
     Raises:
         GeometryError: the cell is outside of the value; the message has its size.
@@ -35,6 +36,8 @@ def position_of(opened: OpenedModel, value: int, channel: int, at: Sequence[int]
         at = at[1:]
     if len(at) < len(sizes) and all(size == 1 for size in sizes[: len(sizes) - len(at)]):
         at = (*(0 for _ in range(len(sizes) - len(at))), *at)
+    if len(at) == 2 and len(sizes) == 3:
+        at = (sizes[0] // 2, *at)
     count = 1 if axes.channels is None else shape[axes.channels]
     if not 0 <= channel < count:
         raise GeometryError(f"{label} has {count} channels, 0 to {count - 1}: {channel} is none of them")

@@ -1,7 +1,8 @@
 """A network as the page shows it: a tree of blocks and layers with sizes, costs, fields and warnings, and its drawing.
 
 Everything is read from the inspection; nothing is computed here. Runs of blocks that are alike are marked, so that the
-page folds them: `repeat` of the first says how many there are and which.
+page folds them: `repeat` of the first says how many there are and which. What is usual is left out, as a page waits for
+all of a thousand layers: no parameters, no MACs, no warnings, an exact field, a connection to the next box.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from convscope.errors import CaptureError
+from convscope.geometry.relation import ReachStatus
 from convscope.graph.fold import TreeItem, alike_runs, layer_tree
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.summary import Layer
@@ -46,7 +48,6 @@ def graph_record(opened: OpenedModel) -> dict[str, Any]:
             {
                 "text": found.message,
                 "advice": found.remedy,
-                "evidence": found.evidence,
                 "severity": found.severity,
                 "unit": tree.ids.get(found.layer),
             }
@@ -125,7 +126,6 @@ class UnitTree:
     ) -> int:
         number = len(self.units)
         self.ids.setdefault(name, number)
-        # What is nothing is left out: the records of a thousand layers are half of what a page waits for.
         share, warned = 0.0 if not macs else round(macs / self._macs, 4), self._warned.get(name)
         self.units.append({
             "id": number,
@@ -136,9 +136,9 @@ class UnitTree:
             "label": label,
             "type": type_,
             "shape": shape,
-            "parameters": parameters,
-            "macs": macs,
             "value": value,
+            **({"parameters": parameters} if parameters else {}),
+            **({"macs": macs} if macs != 0 else {}),
             **({"share": share} if share else {}),
             **({"field": field} if field else {}),
             **({"warnings": warned} if warned else {}),
@@ -153,12 +153,8 @@ class UnitTree:
 
 def _field_record(along: Sequence[ReceptiveField]) -> dict[str, Any]:
     worst = max(along, key=lambda field: field.status)
-    return {
-        "size": [field.size for field in along],
-        "stride": [_number(field.stride) for field in along],
-        "start": [field.start for field in along],
-        "status": worst.status.label,
-    }
+    known = {"size": [field.size for field in along], "stride": [_number(field.stride) for field in along]}
+    return known if worst.status is ReachStatus.EXACT else known | {"status": worst.status.label}
 
 
 def _number(stride: Fraction | None) -> int | float | None:
@@ -173,16 +169,19 @@ def _drawing(opened: OpenedModel, tree: UnitTree) -> dict[str, Any]:
         unit, extent = spot.unit, places.extent(spot)
         x, y = places.centre(spot)
         numbers[unit.index] = len(nodes)
+        number = tree.ids.get(unit.name)
+        own = None if number is None else tree.units[number]["value"]
+        value = key_of(opened, unit.outputs[-1]) if unit.outputs else None
         nodes.append({
-            "unit": tree.ids.get(unit.name),
+            "unit": number,
             "x": round(x - extent.width / 2, 1),
             "y": round(y - extent.height / 2, 1),
             "w": round(extent.width, 1),
             "h": round(extent.height, 1),
             "family": unit.family,
             "labels": list(unit.labels),
-            "count": unit.count,
-            "value": key_of(opened, unit.outputs[-1]) if unit.outputs else None,
+            **({"count": unit.count} if unit.count > 1 else {}),
+            **({"value": value} if value != own else {}),
         })  # fmt: skip
     edges = [drawn for edge in places.layout.edges for drawn in _edges(edge, places, numbers, nodes)]
     return {"width": round(places.width, 1), "height": round(places.height, 1), "nodes": nodes, "edges": edges}
@@ -197,9 +196,8 @@ def _edges(
         yield {
             "from": nodes[source]["unit"],
             "to": nodes[target]["unit"],
-            "nodes": [source, target],
             "points": [_rounded(point) for point in corners],
-            "skip": edge.target.rank - edge.source.rank > 1,
+            **({"skip": True} if edge.target.rank - edge.source.rank > 1 else {}),
         }
 
 

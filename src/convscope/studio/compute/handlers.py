@@ -32,7 +32,7 @@ def _graph(session: ExploreSession, ask: Ask) -> Packet:
 
 
 def _image(session: ExploreSession, ask: Ask) -> Packet:
-    known = session.check_image(ask.body, ask.fields.text("title", default=""))
+    known = session.images.check(ask.body, ask.fields.text("title", default=""))
     return Packet({"key": ask.fields.text("image"), **known.header})
 
 

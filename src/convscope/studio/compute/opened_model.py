@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import count
 
 import numpy as np
 import torch
@@ -53,6 +54,7 @@ class OpenedModel:
         network: with its weights, in evaluation mode.
         notes: remarks on its weights and its input.
         worked_out: what is worked out of its graph once, by name.
+        serial: of the models that this process opened, each has its own.
     """
 
     key: str
@@ -61,6 +63,13 @@ class OpenedModel:
     network: GivenNetwork
     notes: tuple[str, ...] = ()
     worked_out: dict[str, object] = field(default_factory=dict)
+    serial: int = field(default_factory=count().__next__)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of its parameters and buffers."""
+        module = self.network.module
+        return sum(tensor.numel() * tensor.element_size() for tensor in (*module.parameters(), *module.buffers()))
 
     @property
     def random(self) -> bool:
