@@ -126,7 +126,8 @@ class StudioPage:
 
     @property
     def channels(self) -> list[int]:
-        """The channels whose maps are shown, in the page's order."""
+        """The channels whose maps are shown, in the page's order; waits for the first."""
+        self.page.locator(".map-tile:visible").first.wait_for()
         found = self.page.locator(".map-tile:visible .tag").all_inner_texts()
         return [int(one) for one in found]
 

@@ -100,7 +100,7 @@ def test_the_server_is_killed_and_started_again(start, open_page) -> None:
     page.says("does not answer|start `?convscope studio")
     second: StudioCommand = start(port=first.port)
     assert second.port == first.port
-    page.says("link that it printed|started again")
+    page.says("link that .*printed")
     link = page.link
     page.page.goto(second.address + link)
     page.rest()
@@ -150,7 +150,7 @@ def test_numbers_that_are_not_finite(start, open_page, tmp_path: Path) -> None:
     studio = start(broken_file(tmp_path, "NaN"), "--input", "3x16x16")
     page = open_page(studio, "#/explore?v=1&m=given&i=sample:0&l=conv&c=0&at=2,2")
     assert page.channels
-    assert "NaN" not in page.page.locator(".prediction").inner_text()
+    assert "not finite" in page.text
 
 
 @pytest.mark.long
