@@ -13,6 +13,7 @@ from typing import Any
 
 from convscope.errors import CaptureError
 from convscope.geometry.relation import ReachStatus
+from convscope.graph.diagnose.diagnose import Folded, fold_warnings
 from convscope.graph.fold import TreeItem, alike_runs, layer_tree
 from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.summary import Layer
@@ -21,7 +22,10 @@ from convscope.interpret.inspection.network_drawing import placed_units
 from convscope.interpret.inspection.network_layout import Edge
 from convscope.interpret.inspection.network_places import Places, Point
 from convscope.interpret.replay.class_scores import scores_value
+from convscope.report.units import plural
 from convscope.studio.compute.opened_model import OpenedModel, drawn_shape, key_of
+
+WARNINGS_APART = 40  # more are told once for all layers that they concern
 
 
 def graph_record(opened: OpenedModel) -> dict[str, Any]:
@@ -46,12 +50,13 @@ def graph_record(opened: OpenedModel) -> dict[str, Any]:
         "notes": list(graph.notes),
         "warnings": [
             {
-                "text": found.message,
-                "advice": found.remedy,
-                "severity": found.severity,
-                "unit": tree.ids.get(found.layer),
+                "text": group.first.message
+                + (f"; likewise {plural(len(group.others), 'other layer')}" * bool(group.others)),
+                "advice": group.first.remedy,
+                "severity": group.first.severity,
+                "unit": tree.ids.get(group.first.layer),
             }
-            for found in inspection.warnings
+            for group in tree.warnings
         ],
         "units": tree.units,
         "drawing": _drawing(opened, tree),
@@ -75,8 +80,12 @@ class UnitTree:
         self.units: list[dict[str, Any]] = []
         self.ids: dict[str, int] = {}
         self._warned: dict[str, list[int]] = {}
-        for number, found in enumerate(opened.inspection.warnings):
-            self._warned.setdefault(found.layer, []).append(number)
+        found = opened.inspection.warnings
+        many = len(found) > WARNINGS_APART
+        self.warnings: Sequence[Folded] = fold_warnings(found) if many else [Folded(one, ()) for one in found]
+        for number, group in enumerate(self.warnings):
+            for name in (group.first.layer, *group.others):
+                self._warned.setdefault(name, []).append(number)
         self._batch = opened.inspection.batch
         self._macs = max(1, opened.inspection.macs)
         graph = opened.graph
