@@ -151,7 +151,8 @@ class OwnCode:
 
     def _set_aside(self) -> dict[str, ModuleType]:
         """Take out of sys.modules what has a name of this place's and is not of it; return what was taken."""
-        others = {name for name, module in sys.modules.items() if "." not in name and self._hides(name, module)}
+        loaded = tuple(sys.modules.items())  # another thread may import meanwhile
+        others = {name for name, module in loaded if "." not in name and self._hides(name, module)}
         taken = [name for name in sys.modules if name.partition(".")[0] in others]
         return {name: sys.modules.pop(name) for name in taken}
 

@@ -63,6 +63,6 @@ export function shortcuts() {
 }
 
 export function keysBody() {
-  return html`<div class="keys-table">${TEXT.keyGroups.map(([title, keys]) => html`<h3>${title}</h3>
+  return html`<div class="keys-table" tabindex="0">${TEXT.keyGroups.map(([title, keys]) => html`<h3>${title}</h3>
     ${keys.map(([key, says]) => html`<div><span>${says}</span><span>${key.split(" ").map((one) => html`<kbd>${one}</kbd> `)}</span></div>`)}`)}</div>`;
 }
