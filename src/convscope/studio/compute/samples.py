@@ -52,7 +52,7 @@ def as_input(pixels: Pixels, shape: Sequence[int]) -> Floats32:
     columns = (np.arange(width) + 0.5) * grey.shape[1] / width
     plane = grey[rows.astype(int)][:, columns.astype(int)]
     plane = plane.reshape(sizes) if len(sizes) < 2 else plane
-    found: Floats32 = np.array(np.broadcast_to(plane, (1, channels, *sizes)))  # a copy: torch wants to write
+    found: Floats32 = np.array(np.broadcast_to(plane, (1, channels, *sizes)), order="C")  # a copy: torch wants to write
     return found
 
 
