@@ -153,7 +153,7 @@ class OwnCode:
         """Take out of sys.modules what has a name of this place's and is not of it; return what was taken."""
         loaded = tuple(sys.modules.items())  # another thread may import meanwhile
         others = {name for name, module in loaded if "." not in name and self._hides(name, module)}
-        taken = [name for name in sys.modules if name.partition(".")[0] in others]
+        taken = [name for name, _ in loaded if name.partition(".")[0] in others]
         return {name: sys.modules.pop(name) for name in taken}
 
     def _hides(self, name: str, module: ModuleType) -> bool:
