@@ -190,7 +190,7 @@ def layers(bench: StudioBench) -> Iterator[Measured]:
             ways = [{"map": "viridis"}, {"scale": "network"}, {"map": "grey"}, {"scale": "layer"}, {"scale": "map"}]
             changed = [change(**ways[number % len(ways)]) for number in range(bench.events)]
     yield Measured(name="open a loaded layer to painted", asked=60, numbers=kept(opened), note="64 maps, up to 0.2 MB")
-    note = f"{len(requests)} requests"
+    note = f"{len(requests)} requests{': ' + requests[0][-60:] if requests else ''}"
     yield Measured(name="change of colour or scale", asked=16, numbers=kept(changed), note=note)
 
 

@@ -26,7 +26,7 @@ window.bench = {
   },
   cell() {
     const head = document.querySelector(".number-head");
-    return head && !head.querySelector(".spinner") && this.atRest() ? head.textContent : null;
+    return head && !head.querySelector(".spinner") && head.querySelector(".result") ? head.textContent : null;
   },
   atRest() {
     return Boolean(document.querySelector(".explore, .train-room > *")) &&
@@ -109,7 +109,8 @@ def counted_requests(page: Page) -> Iterator[list[str]]:
     found: list[str] = []
 
     def note(request: Any) -> None:
-        if request.url.startswith("http"):
+        # Chromium asks for the icon again after each change of the fragment.
+        if request.url.startswith("http") and not request.url.endswith("icon.svg"):
             found.append(request.url)
 
     page.on("request", note)
