@@ -1,0 +1,1 @@
+"""Exercises on convolutional networks: fresh numbers from a seed, answers read in any spelling, worked steps."""

@@ -1,0 +1,1 @@
+"""The exercises, a file for each chapter: numbers alone; their words are in the table of texts."""
