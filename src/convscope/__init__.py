@@ -39,6 +39,7 @@ _MODULES: dict[str, str] = {
     "effective_fields": "convscope.interpret.effective_field.effective_fields",
     "equivariance": "convscope.interpret.equivariance.meter",
     "evaluate": "convscope.runs.evaluate",
+    "exercise": "convscope.exercises.exercise",
     "explain": "convscope.interpret.explanation.explain",
     "field": "convscope.interpret.receptive_field",
     "health": "convscope.interpret.health.network_health",
@@ -82,6 +83,7 @@ _MODULES: dict[str, str] = {
     "EpochRow": "convscope.runs.events",
     "Equivariance": "convscope.interpret.equivariance.record",
     "Evaluation": "convscope.runs.evaluate",
+    "Exercise": "convscope.exercises.record",
     "ExplainedImages": "convscope.interpret.learned.explained_images",
     "Explanation": "convscope.interpret.explanation.record",
     "FeatureMaps": "convscope.interpret.features.feature_maps_record",
@@ -100,6 +102,7 @@ _MODULES: dict[str, str] = {
     "LearningRateRangeTest": "convscope.experiments.learning_rate_range",
     "Look": "convscope.interpret.look.record",
     "LookComparison": "convscope.interpret.look.comparison",
+    "Marked": "convscope.exercises.record",
     "Message": "convscope.runs.events",
     "Models": "convscope.nets.models",
     "NetworkHealth": "convscope.interpret.health.layer_health",
@@ -143,6 +146,9 @@ if TYPE_CHECKING:
     from convscope.errors import DataError as DataError
     from convscope.errors import GeometryError as GeometryError
     from convscope.errors import RunError as RunError
+    from convscope.exercises.exercise import exercise as exercise
+    from convscope.exercises.record import Exercise as Exercise
+    from convscope.exercises.record import Marked as Marked
     from convscope.experiments.ablation.ablate import ablate as ablate
     from convscope.experiments.ablation.record import Ablation as Ablation
     from convscope.experiments.check.check import check as check

@@ -50,6 +50,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "size": ("size", "Work out one layer: output size, parameters, MACs."),
         "models": ("models", "List the networks: year, paper, parameters, published error."),
         "notes": ("notes", "Check the figures of the lecture notes against computed ones."),
+        "exercise": ("exercise", "Ask an exercise with fresh numbers, and mark the answer."),
     },
     "Ship": {
         "shard": ("shard", "Write a data set as WebDataset shards."),
