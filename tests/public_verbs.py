@@ -90,6 +90,7 @@ def verbs(folder: Path, model: nn.Module, run: Path) -> dict[str, Call]:
         "load_recipe": lambda: convscope.load_recipe(run / "recipe.toml").to_dict(),
         "size": lambda: convscope.size((8, 8), 3, in_channels=1, out_channels=4).to_dict(),
         "notes": lambda: convscope.notes("LeNet-5").to_dict(),
+        "exercise": lambda: convscope.exercise("3a", seed=42).to_dict(),
         "shard": lambda: _sharded(folder / "shards"),
         "Explanation.to_pixels": lambda: [each.to_dict() for each in explanation.to_pixels()],
         "Predictor.scores": lambda: predictor.scores(decoded, tta="flip").tolist(),

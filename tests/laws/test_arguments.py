@@ -92,6 +92,7 @@ OTHERWISE: dict[str, dict[str, Any]] = {
     "antialiased": {"model": nn.Sequential(nn.MaxPool2d(2))},
     "doctor": {"model": NOTHING_THERE},
     "effective_fields": {"images": [IMAGE], "seeds": 1},
+    "exercise": {"name": "3a"},
     "explain": {"at": (1, 1)},
     "look": {"layer": None, "methods": ["gradient"], "checks": False},
     "compare_looks": {"layer": None, "methods": ["gradient"], "similarity": False},

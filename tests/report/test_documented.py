@@ -26,6 +26,7 @@ from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.data.records import SEVERAL, ImageSet, Problem
 from convscope.data.shards.write_shards import Sharded, Written
 from convscope.errors import ConvscopeError
+from convscope.exercises.record import Exercise, Marked
 from convscope.experiments.ablation.findings import find
 from convscope.experiments.ablation.plan import AblationPlan, VariantCost
 from convscope.experiments.ablation.record import Ablation
@@ -387,6 +388,8 @@ RECORDS: dict[type[Documented], Callable[[], Documented]] = {
     LayerSize: lambda: convscope.size(8, 3, in_channels=1, out_channels=2),
     Models: convscope.models,
     Notes: lambda: convscope.notes("crops-of-256"),
+    Exercise: lambda: convscope.exercise("2a", seed=1),
+    Marked: lambda: convscope.exercise("2a", seed=1).mark("many = 0"),
     Sharded: lambda: Sharded(
         folder=Path(NASTY),
         splits=(Written(split=NASTY, shards=1, images=2, size=3),),

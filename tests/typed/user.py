@@ -149,6 +149,8 @@ def learn_more() -> None:
     assert_type(convscope.size(224, 7, stride=2, padding=3), convscope.LayerSize)
     assert_type(convscope.models("resnet50"), convscope.Models)
     assert_type(convscope.notes("crops-of-256", verdicts=["wrong"]), convscope.Notes)
+    assert_type(convscope.exercise("3a", seed=42), convscope.Exercise)
+    assert_type(convscope.exercise("3a").mark("32x64x64"), convscope.Marked)
     assert_type(convscope.shard("digits", "shards"), convscope.Sharded)
     assert_type(convscope.doctor(batch_size=32), convscope.Checkup)
     assert_type(convscope.nets.build.build("lenet5"), nn.Module)
