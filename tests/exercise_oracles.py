@@ -180,7 +180,7 @@ def sgd(n: Numbers) -> float:
         optimizer.zero_grad()
         (w * torch.tensor(batch, dtype=torch.float64)).mean().backward()
         optimizer.step()
-    return float(w)
+    return float(w.detach())
 
 
 def cross_entropy(n: Numbers) -> float:

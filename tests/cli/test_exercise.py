@@ -113,7 +113,7 @@ def on_a_terminal(typed: str, *words: str) -> tuple[int, str]:
         stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True, env=environment,
     )  # fmt: skip
     os.close(theirs)
-    os.write(ours, typed.encode())
+    os.write(ours, typed.encode() + b"\x04")  # and the end of input, so that nothing waits for more
     screen = b""
     while True:
         try:
@@ -146,7 +146,7 @@ def test_a_decimal_comma_is_asked_about() -> None:
 
 
 def test_the_end_of_input_is_an_interruption() -> None:
-    code, screen = on_a_terminal("\x04", "3a", "--seed", "42")
+    code, screen = on_a_terminal("", "3a", "--seed", "42")
     assert code == 130 and "interrupted" in screen
 
 

@@ -6,14 +6,16 @@ import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar, cast
 
-Item = TypeVar("Item")
+from convscope.report.short_repr import ShortRepr
+
+Chosen = TypeVar("Chosen")
 
 AnswerKind = Literal["whole", "float", "numbers", "shape", "matrix", "choice", "layers"]
-Rows: TypeAlias = tuple[tuple[float, ...], ...]
+NumberRows: TypeAlias = tuple[tuple[float, ...], ...]
 # A number, numbers in order, rows of numbers, or a word: the name of an option, or of an answer in words.
-AnswerValue: TypeAlias = int | float | str | tuple[int, ...] | tuple[str, ...] | Rows
+AnswerValue: TypeAlias = int | float | str | tuple[int, ...] | tuple[str, ...] | NumberRows
 
 LEAST_APART = 3  # misconceptions of every draw that differ from the answer and from each other
 EXACT = 1e-9  # relative, for numbers of the kinds "numbers" and "matrix"
@@ -34,11 +36,11 @@ class Draw:
         """Return a whole number from `low` to `high`, both included."""
         return low + int(self._random.random() * (high - low + 1))
 
-    def one(self, items: Sequence[Item]) -> Item:
+    def one(self, items: Sequence[Chosen]) -> Chosen:
         """Return one of the items."""
         return items[self.whole(0, len(items) - 1)]
 
-    def shuffled(self, items: Sequence[Item]) -> list[Item]:
+    def shuffled(self, items: Sequence[Chosen]) -> list[Chosen]:
         """Return the items in another order (Fisher and Yates).
 
         >>> sorted(Draw("a", 1).shuffled([3, 1, 2]))
@@ -47,7 +49,7 @@ class Draw:
         left = list(items)
         return [left.pop(self.whole(0, len(left) - 1)) for _ in items]
 
-    def some(self, items: Sequence[Item], count: int) -> list[Item]:
+    def some(self, items: Sequence[Chosen], count: int) -> list[Chosen]:
         """Return `count` different items."""
         return self.shuffled(items)[:count]
 
@@ -56,8 +58,8 @@ class Draw:
         return self._random.random() < 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Drawn(ShortRepr):
     """One exercise with its numbers.
 
     Args:
@@ -76,9 +78,13 @@ class Drawn:
     texts: Mapping[str, str] = field(default_factory=dict)
     written: Mapping[str, str] = field(default_factory=dict)
 
+    def headline(self) -> str:
+        """Return how many numbers and misconceptions there are."""
+        return f"{len(self.numbers)} numbers, {len(self.wrong)} misconceptions"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExerciseRule:
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ExerciseRule(ShortRepr):
     """How an exercise is drawn and judged.
 
     Args:
@@ -94,6 +100,10 @@ class ExerciseRule:
     within: float = EXACT
     judge: Callable[[tuple[str, ...], Mapping[str, object]], tuple[str, Mapping[str, object]] | None] | None = None
 
+    def headline(self) -> str:
+        """Return the kind of the answer."""
+        return self.kind
+
 
 def agree(one: AnswerValue, other: AnswerValue, *, within: float = EXACT) -> bool:
     """Return whether two answers are the same, numbers to a relative difference.
@@ -104,8 +114,10 @@ def agree(one: AnswerValue, other: AnswerValue, *, within: float = EXACT) -> boo
     if isinstance(one, str) or isinstance(other, str):
         return one == other
     if isinstance(one, tuple) and isinstance(other, tuple):
-        pairs = zip(one, other, strict=False)
-        return len(one) == len(other) and all(agree(a, b, within=within) for a, b in pairs)
+        if len(one) != len(other):
+            return False
+        pairs = cast("zip[tuple[AnswerValue, AnswerValue]]", zip(one, other, strict=True))
+        return all(agree(a, b, within=within) for a, b in pairs)
     if isinstance(one, tuple) or isinstance(other, tuple):
         return False
     return abs(one - other) <= within * max(abs(one), abs(other))

@@ -28,8 +28,8 @@ def find_misconception(
         found = rule.judge(tuple(map(str, given)), drawn.numbers)
         if found is None:
             return "", ""
-        name, numbers = found
-        return name, filled(sentences[name], {**drawn.numbers, **numbers, "given": answer_text(given)})
+        missed, numbers = found
+        return missed, filled(sentences[missed], {**drawn.numbers, **numbers, "given": answer_text(given)})
     if agree(given, drawn.answer, within=rule.within):
         return "", ""
     name = _named(given, drawn, rule.within)
@@ -42,10 +42,10 @@ def _named(given: AnswerValue, drawn: Drawn, within: float) -> str | None:
     """Return the misconception that leads to an answer, or to those of its numbers that are wrong."""
     values = {name: value for name, value in drawn.wrong.items() if value is not None}
     values = {name: value for name, value in values.items() if not agree(value, drawn.answer, within=within)}
-    for name, value in values.items():
-        rounded = isinstance(given, float) and isinstance(value, float)
-        if agree(given, value, within=max(within, ROUNDED) if rounded else within):
-            return name
+    for allowed in (within, ROUNDED) if isinstance(given, float) else (within,):
+        for name, value in values.items():
+            if agree(given, value, within=allowed) and (allowed == within or isinstance(value, float)):
+                return name
     return next((name for name, value in values.items() if _in_part(given, drawn.answer, value)), None)
 
 

@@ -71,7 +71,7 @@ def shown(text: str) -> str:
     """Return an answer as a message quotes it: short, with nothing that a terminal would obey.
 
     >>> shown("many words " * 9)
-    "'many words many words many words many w...'"
+    "'many words many words many words many...'"
     """
     return repr(text) if len(text) <= 40 else repr(f"{text[:37]}...")
 
@@ -108,7 +108,7 @@ def read_number(text: str, *, whole: bool) -> int | float | None:
         value = float(text)
         return _as_number(Fraction(text)) if math.isfinite(value) and abs(value) < 1e30 else None
     if found := _POWER.fullmatch(text):
-        power = int(found["base"]) ** int(found["power"])
+        power: int = int(found["base"]) ** int(found["power"])
         if power >= 10**MOST_DIGITS:
             raise unreadable(word("too-many-digits", most=MOST_DIGITS))
         return -power if found["sign"] == "-" else power

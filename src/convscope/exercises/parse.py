@@ -9,7 +9,7 @@ from convscope.exercises.draw import AnswerKind, AnswerValue
 from convscope.exercises.number_text import cleaned, read_number, shown, unreadable
 from convscope.exercises.texts import table, word
 
-_BETWEEN = re.compile(r"\s*(?:;|(?<=[\d)\s])x(?=[\s(]*[+-]?\d)|\*(?!\*)|\||&|\band\b)\s*")
+_BETWEEN = re.compile(r"\s*(?:;|(?<=[\d)\s])[xX](?=[\s(]*[+-]?\d)|\*(?!\*)|\||&|\band\b)\s*")
 _SIZES = ((2, 2), (3, 3), (1, 1))  # of matrices, where an exercise names no others
 MOST_NUMBERS = 64
 
@@ -188,15 +188,14 @@ def _layers(text: str) -> tuple[str, ...]:
     >>> _layers("3 3 p, conv3/2 pool")
     ('3', '3', 'p', '3/2', 'p')
     """
-    found = []
-    for part in re.split(r"[,;\s>-]+", text.casefold()):
+    found: list[str] = []
+    for part in re.split(r"[,;\s>-]+", text.casefold().strip(" ,;>-")):
         plain = re.sub(r"^(?:conv(?:olution)?|k|c)?(\d{1,2})(?:x\1)?(?:/(\d))?$", r"\1/\2", part).removesuffix("/")
         if re.fullmatch(r"p|p2|pool|pool2|maxpool|2x2pool", part):
             plain = "p"
         if plain != "p" and not re.fullmatch(r"[1-9]\d?(?:/[1-9])?", plain):
             raise unreadable(word("no-layers", given=shown(part)))
-        if not found or part:
-            found.append(plain.removesuffix("/1"))
+        found.append(plain.removesuffix("/1"))
     if len(found) > MOST_NUMBERS:
         raise unreadable(word("too-many-layers", got=len(found), most=MOST_NUMBERS))
     return tuple(found)

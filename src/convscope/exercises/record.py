@@ -139,9 +139,11 @@ class Exercise(Documented):
         >>> asked.mark(asked.answer).mark, asked.mark(1).mark
         ('right', 'wrong')
         """
-        text = answer if isinstance(answer, str) else answer_text(as_answer(answer))
-        given = self.read(text)
+        given = as_answer(answer)
+        if isinstance(given, str) or not is_numbers(given) or self.kind in ("choice", "layers"):
+            given = self.read(given if isinstance(given, str) else answer_text(given))
         name, sentence = find_misconception(self.rule, self.drawn, self.as_drawn(given), self.sentences)
+        mark: Mark
         if not name:
             mark, lines = "right", [word("right", answer=answer_text(given))]
         elif sentence:
@@ -254,7 +256,7 @@ def in_lists(value: object) -> Any:
     return [in_lists(item) for item in value] if isinstance(value, tuple) else value
 
 
-def as_answer(value: object) -> object:
+def as_answer(value: Any) -> Any:
     """Return lists and arrays as tuples, numbers of NumPy as Python's.
 
     >>> as_answer([[8, 7], [5, 9]])
@@ -262,3 +264,14 @@ def as_answer(value: object) -> object:
     """
     plain = value.tolist() if hasattr(value, "tolist") else value
     return tuple(as_answer(item) for item in plain) if isinstance(plain, list | tuple) else plain
+
+
+def is_numbers(value: object) -> bool:
+    """Return whether a value is a number, or a tuple of numbers or of tuples of them that is not empty.
+
+    >>> is_numbers(3.5), is_numbers(((8, 7), (5, 9))), is_numbers("3"), is_numbers(())
+    (True, True, False, False)
+    """
+    if isinstance(value, tuple):
+        return bool(value) and all(map(is_numbers, value))
+    return isinstance(value, int | float) and not isinstance(value, bool)

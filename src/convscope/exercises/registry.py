@@ -53,7 +53,7 @@ def rule_of(name: str) -> ExerciseRule:
     file = next((file for start, file in _FILES.items() if name.startswith(start)), None)
     rule = rules_in(file).get(name) if file else None
     if rule is None:
-        hint = did_you_mean(name, names()) or " convscope exercise --list has all."
+        hint = did_you_mean(name, names()) or " There are 1a to 8c, design, quiz-... and slip-..."
         raise ArgumentError(f"there is no exercise {name!r}.{hint}")
     return rule
 

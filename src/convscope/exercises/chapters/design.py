@@ -38,7 +38,7 @@ def _task(draw: Draw) -> Drawn:
 
 def _blocks_until(wanted: int, *, exact: bool) -> tuple[str, ...]:
     """Return blocks of two convolutions and a pooling until the field is large enough, truly or by the wrong recipe."""
-    names = _BLOCK[:2]
+    names: tuple[str, ...] = _BLOCK[:2]
     while (fields_of(_layers(names), _AXIS)[-1].size if exact else doubled(names)) < wanted:
         names = (*names, "p", *_BLOCK[:2])
     return names

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from convscope.exercises.draw import Draw, Drawn, ExerciseRule, Rows
+from convscope.exercises.draw import Draw, Drawn, ExerciseRule, NumberRows
 from convscope.geometry.convolution import output_sizes
 from convscope.geometry.pooling import pooling_windows
 
@@ -16,7 +16,7 @@ _POOLINGS = (
 )  # fmt: skip
 
 
-def pooled(values: Rows, kernel: int, stride: int, *, average: bool) -> Rows:
+def pooled(values: NumberRows, kernel: int, stride: int, *, average: bool) -> NumberRows:
     """Return the maximum or the mean of each window of rows of numbers.
 
     >>> pooled(((2, 8), (6, 3)), 2, 2, average=False), pooled(((2, 8), (6, 3)), 2, 2, average=True)
@@ -33,7 +33,7 @@ def pooled(values: Rows, kernel: int, stride: int, *, average: bool) -> Rows:
 
 
 def _pooled_map(draw: Draw) -> Drawn:
-    values: Rows = tuple(tuple(draw.whole(0, 9) for _ in range(4)) for _ in range(4))
+    values: NumberRows = tuple(tuple(draw.whole(0, 9) for _ in range(4)) for _ in range(4))
     average = draw.half()
     answer = pooled(values, 2, 2, average=average)
     windows = [
@@ -48,7 +48,7 @@ def _pooled_map(draw: Draw) -> Drawn:
         wrong={
             "other": pooled(values, 2, 2, average=not average),
             "stride-1": pooled(values, 2, 1, average=average),
-            "columns-first": cast("Rows", tuple(zip(*answer, strict=True))),
+            "columns-first": cast("NumberRows", tuple(zip(*answer, strict=True))),
             "global": pooled(values, 4, 4, average=average),
             "least": None if average else least,
             "sum": tuple(tuple(4 * cell for cell in row) for row in answer) if average else None,
@@ -59,7 +59,7 @@ def _pooled_map(draw: Draw) -> Drawn:
     )  # fmt: skip
 
 
-def _negated(values: Rows) -> Rows:
+def _negated(values: NumberRows) -> NumberRows:
     return tuple(tuple(-value for value in row) for row in values)
 
 
@@ -92,7 +92,7 @@ def _shift(draw: Draw) -> Drawn:
     stride, shift = draw.whole(2, 4), draw.whole(1, 12)
     exact = shift % stride == 0
     names = {
-        "exact": f"{shift // stride}" if exact else None,
+        "exact": f"{shift // stride}" if shift >= stride else None,
         "changes": "",
         "always": f"{shift}",
         "times": f"{shift * stride}",
