@@ -29,7 +29,7 @@ OTHERS = tuple(name for name in names() if name not in SLIPS)
 
 def test_there_are_the_exercises_of_the_course() -> None:
     assert len(OTHERS) >= 24 + 12 and len(set(names())) == len(names())
-    course = "1a 1b 1c 2a 2b 2c 3a 3b 3c 3d 4a 4b 4c 5a 5b 5c 6a 6b 6c 6d 7a 7b 7c 8a 8b 8c design"
+    course = "1a 1b 1c 2a 2b 2c 3a 3b 3c 3d 4a 4b 4c 5a 5b 5c 6a 6b 6c 6d 7a 7b 7c 8a 8b 8c design results"
     assert set(course.split()) <= set(names())
     assert [one.name for one in listing()] == list(names())
 
@@ -180,6 +180,16 @@ def test_the_fields_of_designs_are_those_of_gradients() -> None:
         largest = int(str(asked.drawn.numbers["largest"]))
         assert isinstance(asked.answer, tuple)
         assert support(list(map(str, asked.answer))) == asked.drawn.numbers["field"] >= largest
+
+
+def test_one_result_alone_is_wrong() -> None:
+    for seed in range(20):
+        asked = exercise("results", seed=seed)
+        sources = dict(zip(asked.drawn.options, asked.options.values(), strict=True))
+        wrong = exercise(str(asked.drawn.answer), seed=int(str(asked.drawn.numbers["seed"])))
+        assert sources[wrong.name].startswith(wrong.statement)
+        stated = sources[wrong.name].removeprefix(wrong.statement).strip()
+        assert wrong.mark(stated.removesuffix(".")).misconception == asked.drawn.numbers["mistake"]
 
 
 def test_inspect_and_its_warnings_find_a_right_design_right_and_a_small_one_small() -> None:

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, TypeVar, cast
 
 from convscope.report.short_repr import ShortRepr
 
-Chosen = TypeVar("Chosen")
+Offered = TypeVar("Offered")
 
 AnswerKind = Literal["whole", "float", "numbers", "shape", "matrix", "choice", "layers"]
 NumberRows: TypeAlias = tuple[tuple[float, ...], ...]
@@ -36,11 +36,11 @@ class Draw:
         """Return a whole number from `low` to `high`, both included."""
         return low + int(self._random.random() * (high - low + 1))
 
-    def one(self, items: Sequence[Chosen]) -> Chosen:
+    def one(self, items: Sequence[Offered]) -> Offered:
         """Return one of the items."""
         return items[self.whole(0, len(items) - 1)]
 
-    def shuffled(self, items: Sequence[Chosen]) -> list[Chosen]:
+    def shuffled(self, items: Sequence[Offered]) -> list[Offered]:
         """Return the items in another order (Fisher and Yates).
 
         >>> sorted(Draw("a", 1).shuffled([3, 1, 2]))
@@ -49,7 +49,7 @@ class Draw:
         left = list(items)
         return [left.pop(self.whole(0, len(left) - 1)) for _ in items]
 
-    def some(self, items: Sequence[Chosen], count: int) -> list[Chosen]:
+    def some(self, items: Sequence[Offered], count: int) -> list[Offered]:
         """Return `count` different items."""
         return self.shuffled(items)[:count]
 
@@ -58,7 +58,7 @@ class Draw:
         return self._random.random() < 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Drawn(ShortRepr):
     """One exercise with its numbers.
 

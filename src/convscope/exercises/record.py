@@ -196,7 +196,7 @@ class Exercise(Documented):
         """Return the question with the worked steps and the answer."""
         asked = self.document()
         steps: list[Block] = [Paragraph(step) for step in self.steps]
-        right = self.options[str(self.answer)] if self.options else answer_text(self.answer)
+        right = self.options[str(self.answer)].removesuffix(".") if self.options else answer_text(self.answer)
         letter = f"{self.answer}) " if self.options else ""
         end = Callout("note", word("answer", answer=f"{letter}{right}"))
         return Document(

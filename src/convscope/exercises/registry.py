@@ -15,7 +15,7 @@ from convscope.exercises.texts import table
 # Where a name is looked for, by how it begins.
 _FILES: Mapping[str, str] = {
     "1": "dense", "2": "convolution", "3": "sizes", "4": "volumes", "5": "pooling", "6": "fields", "7": "networks",
-    "8": "training", "design": "design", "quiz": "quizzes", "slip": "slips",
+    "8": "training", "design": "design", "results": "results", "quiz": "quizzes", "slip": "slips",
 }  # fmt: skip
 
 
@@ -74,7 +74,8 @@ def listing() -> tuple[Listed, ...]:
     >>> listing()[0]
     Listed(name='1a', group='Why not fully connected', title='Weights of one fully connected unit')
     """
-    groups = {**table()["chapters"], "design": table()["chapters"]["6"]}
+    chapters = table()["chapters"]
+    groups = {**chapters, "design": chapters["6"]}
     found = []
     for start, file in _FILES.items():
         for name in rules_in(file):
