@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -176,6 +178,18 @@ def test_an_answer_is_taken_as_a_value_too() -> None:
     assert asked.mark(np.array(asked.answer)).right and asked.mark(asked.to_dict()["answer"]).right
     shaped = exercise("4b", seed=3)
     assert shaped.mark(shaped.answer).right and shaped.mark(list(shaped.answer)).right  # type: ignore[arg-type]
+
+
+ODD_VALUES = (None, True, (), [], ((1, 2), 3), ((),), {"a": 1}, b"5", float("nan"), float("inf"), object, [[[1]]],
+              10**400, -(10**5000), (10**5000, 2))  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["3a", "4b", "5a", "5c", "7b", "design"])
+def test_any_value_of_python_is_wrong_or_refused(name: str) -> None:
+    asked = exercise(name, seed=3)
+    for value in ODD_VALUES:
+        with suppress(AnswerError):
+            assert asked.mark(value).mark == "wrong"
 
 
 def test_a_shape_without_its_batch_is_a_misconception_and_not_refused() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from convscope.exercises.draw import AnswerKind, AnswerValue, Drawn, ExerciseRule
 from convscope.exercises.marking import Mark, find_misconception
+from convscope.exercises.number_text import MOST_DIGITS, unreadable
 from convscope.exercises.parse import parse_answer
 from convscope.exercises.texts import answer_text, word
 from convscope.report.document import Block, Callout, Code, Document, Fact, Facts, Heading, Paragraph
@@ -140,9 +141,9 @@ class Exercise(Documented):
         ('right', 'wrong')
         """
         given = as_answer(answer)
-        if isinstance(given, str) or not is_numbers(given) or self.kind in ("choice", "layers"):
-            given = self.read(given if isinstance(given, str) else answer_text(given))
-        name, sentence = find_misconception(self.rule, self.drawn, self.as_drawn(given), self.sentences)
+        if not is_numbers(given) or self.kind in ("choice", "layers"):
+            given = self._read(as_text(given))
+        name, sentence = find_misconception(self.rule, self.drawn, self._as_drawn(given), self.sentences)
         mark: Mark
         if not name:
             mark, lines = "right", [word("right", answer=answer_text(given))]
@@ -155,12 +156,7 @@ class Exercise(Documented):
     def _way(self) -> str:
         return word("consider" if self.kind == "choice" else "arithmetic", formula=self.formula)
 
-    def read(self, text: str) -> AnswerValue:
-        """Return the value that an answer stands for.
-
-        Raises:
-            AnswerError: it can't be read, or a comma in it can be read in two ways.
-        """
+    def _read(self, text: str) -> AnswerValue:
         values = [self.answer, *(misconception.value for misconception in self.misconceptions)]
         tuples = [value for value in values if isinstance(value, tuple)]
         sizes = [(len(value), len(value[0])) for value in tuples if isinstance(value[0], tuple)]
@@ -173,7 +169,7 @@ class Exercise(Documented):
             words=self.words,
         )
 
-    def as_drawn(self, given: AnswerValue) -> AnswerValue:
+    def _as_drawn(self, given: AnswerValue) -> AnswerValue:
         """Return an answer as the draw has it: of a choice, the option's name for its letter."""
         if self.kind != "choice":
             return given
@@ -267,11 +263,31 @@ def as_answer(value: Any) -> Any:
 
 
 def is_numbers(value: object) -> bool:
-    """Return whether a value is a number, or a tuple of numbers or of tuples of them that is not empty.
+    """Return whether a value is a number, numbers in a tuple that is not empty, or rows of them.
 
-    >>> is_numbers(3.5), is_numbers(((8, 7), (5, 9))), is_numbers("3"), is_numbers(())
-    (True, True, False, False)
+    >>> is_numbers(3.5), is_numbers(((8, 7), (5, 9))), is_numbers("3"), is_numbers(()), is_numbers((1, (2,)))
+    (True, True, False, False, False)
     """
     if isinstance(value, tuple):
-        return bool(value) and all(map(is_numbers, value))
-    return isinstance(value, int | float) and not isinstance(value, bool)
+        rows = value if all(isinstance(row, tuple) for row in value) else (value,)
+        return bool(value) and all(row and all(map(_is_number, row)) for row in rows)
+    return _is_number(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 10**MOST_DIGITS
+
+
+def as_text(value: object) -> str:
+    """Return a value that is given as an answer as it would be typed.
+
+    Raises:
+        AnswerError: a number of more digits than Python writes.
+
+    >>> as_text(("3", "3", "p")), as_text(None)
+    ('3 3 p', 'None')
+    """
+    try:
+        return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    except ValueError:
+        raise unreadable(word("too-many-digits", most=MOST_DIGITS)) from None
