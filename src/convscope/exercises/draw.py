@@ -22,7 +22,7 @@ EXACT = 1e-9  # relative, for numbers of the kinds "numbers" and "matrix"
 
 
 class Draw:
-    """Draws from a seed: only `random.Random.random`, whose sequence Python promises to keep.
+    """Draws from a seed by `random.Random.random` alone: its sequence is the same in every version of Python.
 
     >>> Draw("3a", 42).whole(1, 6) == Draw("3a", 42).whole(1, 6)
     True

@@ -37,7 +37,7 @@ def _task(draw: Draw) -> Drawn:
 
 
 def _blocks_until(wanted: int, *, exact: bool) -> tuple[str, ...]:
-    """Return blocks of two convolutions and a pooling until the field is large enough, truly or by the wrong recipe."""
+    """Return blocks of two convolutions and a pooling until the field is large enough, truly or by the wrong rule."""
     names: tuple[str, ...] = _BLOCK[:2]
     while (fields_of(_layers(names), _AXIS)[-1].size if exact else doubled(names)) < wanted:
         names = (*names, "p", *_BLOCK[:2])
@@ -67,7 +67,7 @@ def _measured(names: Sequence[str], side: int) -> dict[str, object]:
 
 
 def _judge(names: tuple[str, ...], numbers: Mapping[str, object]) -> tuple[str, Mapping[str, object]] | None:
-    """Return which requirement a design misses, or which wrong recipe it follows, with its numbers; None if right."""
+    """Return which requirement a design misses, or which wrong rule it follows, with its numbers; None if right."""
     side, smallest, largest = (int(str(numbers[name])) for name in ("side", "smallest", "largest"))
     if len(names) > MOST_LAYERS:
         return "many", {"count": len(names)}

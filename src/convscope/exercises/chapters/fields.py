@@ -31,7 +31,7 @@ def field(names: Sequence[str]) -> int:
 
 
 def doubled(names: Sequence[str]) -> int:
-    """Return the field by the wrong recipe that a pooling doubles the field, beside what later layers add.
+    """Return the field by the wrong rule that a pooling doubles the field, beside what later layers add.
 
     The lecture notes have 18 and 50 by it, where 14 and 32 are right:
 
@@ -46,7 +46,7 @@ def doubled(names: Sequence[str]) -> int:
 
 
 def strides_ignored(names: Sequence[str]) -> int:
-    """Return the field by a wrong recipe: every layer adds its k − 1 alone."""
+    """Return the field by a wrong rule: every layer adds its k − 1 alone."""
     return 1 + sum(layer.kernel - 1 for layer in stack(names))
 
 
