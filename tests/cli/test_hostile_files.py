@@ -83,13 +83,14 @@ PLAIN = {
     "sets", "threshold", "timeline", "top", "verdicts", "verify", "version", "wide", "without", "words", "wrong",
     "epilog", "exit_on_errors", "good_class", "help_all", "label_errors", "miss_rate", "near_duplicates", "no_tta",
     "deadline", "local_fields", "trust_code", "fields", "maps", "methods", "no_checks", "random_conv", "ranking",
-    "scale", "target", "parts", "every", "equivariance", "robustness", "visualize",
+    "scale", "target", "parts", "every", "equivariance", "robustness", "visualize", "answer", "show", "as_list",
+    "forecast", "host", "i_know", "no_browser", "port", "state",
 }  # fmt: skip
 # Parameters that are held to above, by one command or another.
 HELD = {
     "against", "cache", "code", "data", "field_file", "given", "html_file", "html_path", "images", "model", "models",
     "name", "folder", "image", "out", "recipe_file", "resume", "run", "runs_directory", "svg", "svg_file", "weights",
-    "page", "predictions",
+    "page", "predictions", "runs",
 }  # fmt: skip
 
 

@@ -52,7 +52,7 @@ OF_A_RUN = (
     ("ablate", "digits", "--recipe", "RUN/recipe.toml"),
 )
 # They read no run and no recipe.
-OTHERS = {"check", "demo", "size", "models", "notes", "shard", "doctor"}
+OTHERS = {"check", "demo", "size", "models", "notes", "shard", "doctor", "exercise", "studio"}
 
 
 @pytest.fixture(scope="module")
