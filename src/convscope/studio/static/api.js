@@ -53,17 +53,6 @@ const query = (values) =>
 /** Version, whether the compute process is ready, models, images, limits. */
 export const session = () => json("/api/session", "session");
 
-/**
- * Call back with what happens in the compute process: its stages, crashes, restarts.
- * @param {(event: Object<string, any>) => void} told @returns {() => void} ends it
- */
-export function sessionEvents(told) {
-  const source = listen("/api/session/events", {
-    names: ["stage"], event: (_, data) => told(data), error: () => told({ stage: "away" }),
-  });
-  return () => source.close();
-}
-
 /** Listen to any stream of events; for the Train room. */
 export const events = listen;
 

@@ -128,35 +128,31 @@ function draw() {
 }
 
 async function askSession() {
+  const before = loaded.session;
   try {
-    loaded.session = await api.session();
-    if (view.said?.kind === "error" && view.said.away) say("");
+    const found = await api.session();
+    loaded.session = found;
+    if (view.said?.away) say("");
+    if (found.text && found.text !== before?.text) say(found.text, found.ready ? "note" : "error");
+    if (before && !before.ready && found.ready) forgetAll();
   } catch (problem) {
     const { message, kind } = problem;
     if (kind !== "stopped") {
       say(message, "error");
-      if (view.said) view.said.away = true;
+      view.said.away = true;
     }
   }
   changed();
 }
 
-function told(event) {
-  if (event.stage === "away") {
-    // The browser asks again by itself; the session tells whether the server is there.
-    setTimeout(askSession, 1000);
-    return;
-  }
-  const was = ready();
-  if (event.text || event.error) say(event.text ?? event.error, event.error || event.kind === "crash" ? "error" : "note");
-  if (event.stage && loaded.session) {
-    loaded.session = { ...loaded.session, ...event, ready: event.ready ?? event.stage === "ready" };
-    if (event.stage === "ready" && !was) {
-      forgetAll();
-      askSession();
-    }
-  }
-  changed();
+/**
+ * Ask for the session until it is ready, and again while work is waited for or has failed: the compute process may have
+ * ended. No stream is held open: a browser has few connections to one server, and all tabs share them.
+ */
+async function watchSession() {
+  const idle = ready() && !pending.size && view.said?.kind !== "error";
+  if (!document.hidden && !idle && !loaded.session?.offline) await askSession();
+  setTimeout(watchSession, ready() ? 2000 : 400);
 }
 
 try {
@@ -168,24 +164,4 @@ subscribe(draw);
 shortcuts();
 followLink();
 draw();
-askSession();
-/** @type {(() => void)|null} */
-let endEvents = null;
-
-/** Listen while the page is seen: a browser has few connections to one server, and all tabs share them. */
-function listenWhileSeen() {
-  if (document.hidden || loaded.session?.offline) {
-    endEvents?.();
-    endEvents = null;
-  } else if (!endEvents) {
-    endEvents = api.sessionEvents(told);
-    if (loaded.session) askSession();
-  }
-}
-document.addEventListener("visibilitychange", listenWhileSeen);
-listenWhileSeen();
-// Should no event come, the question is asked again until there is an answer.
-const again = setInterval(() => {
-  if (ready()) clearInterval(again);
-  else askSession();
-}, 1500);
+watchSession();

@@ -15,6 +15,7 @@ const questions = new Map();
 const atlases = new Map();
 const ATLASES_KEPT = 24;
 export const PAGE = 64;
+let lost = "";
 
 /**
  * Load a thing unless it is there or on its way.
@@ -57,6 +58,11 @@ function failed(name, problem) {
   loaded[name] = null;
   if (name === "cell") view.noCell = problem.message;
   if (name === "graph") tookGraph(null);
+  if (problem.kind === "gone" && ["atlas", "numbers", "cell"].includes(name) && lost !== loaded.run?.run && !loaded.session.offline) {
+    lost = loaded.run?.run; // the compute process was started again: the run is made once more
+    forget("run");
+    return;
+  }
   // An offline page has the numbers of some maps; of the others it shows what their colours say.
   if (loaded.session?.offline && problem.kind === "gone") {
     if (name !== "numbers") say(problem.message, "note");
