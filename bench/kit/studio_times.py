@@ -70,8 +70,10 @@ window.bench = {
   /** The time between frames while something scrolls. */
   async scroll(selector, frames) {
     const found = document.querySelector(selector);
-    const box = found.scrollHeight > found.clientHeight ? found
-      : [...found.querySelectorAll("*"), found.parentElement].find((one) => one.scrollHeight > one.clientHeight + 4);
+    const all = found ? [found, ...found.querySelectorAll("*"), found.parentElement] : [];
+    const scrolls = (one) => getComputedStyle(one).overflowY !== "visible";
+    const box = all.find((one) => one.scrollHeight > one.clientHeight + 4 && scrolls(one));
+    if (!box) return [];  // all of it is in sight
     const step = Math.max((box.scrollHeight - box.clientHeight) / frames, 1);
     const times = [];
     let last = await this.painted();
