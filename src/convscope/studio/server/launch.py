@@ -19,6 +19,7 @@ from convscope.studio.server.safety import allowed_hosts
 
 DEFAULT_PORT = 8421
 TRIED_PORTS = 100
+IDLE_SECONDS = 75  # after which a connection that is kept open is closed; a browser may be about to use it
 END_SECONDS = 2  # that open connections have when the server ends
 _LOOPBACK_NAMES = {"127.0.0.1", "localhost", "::1"}
 _EVERY_ADDRESS = {"0.0.0.0", "::", ""}
@@ -66,6 +67,7 @@ def serve(
 
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, ws="none")
     config.timeout_graceful_shutdown = END_SECONDS
+    config.timeout_keep_alive = IDLE_SECONDS
     with listening:
         asyncio.run(_Server(config, closing, started).serve(sockets=[listening]))
 
