@@ -112,9 +112,7 @@ from convscope.scoring.scores import Scores
 from convscope.training.autotune.record import ModeTrial
 from convscope.training.loop.state import Best
 from convscope.training.outcome import Outcome
-from convscope.training.resolve.resolved_recipe import Choice, Notice, ResolvedRecipe
-from convscope.training.timing.forecast import FasterChoice, Forecast
-from convscope.training.training_forecast import TrainingForecast
+from convscope.training.resolve.resolved_recipe import Choice, ResolvedRecipe
 from resolved_recipes import resolved_with
 
 NASTY = "<b>a\x1b[2J"
@@ -372,20 +370,6 @@ RECORDS: dict[type[Documented], Callable[[], Documented]] = {
     LabelScores: label_scores,
     Evaluation: lambda: Evaluation(run=RUN, data=NASTY, scores=scores(), skipped=1, notes=(NASTY,), one_view=0.5),
     Outcome: trained,
-    TrainingForecast: lambda: TrainingForecast(
-        forecast=Forecast(
-            begun=1.0, steps=2.0, epoch_ends=0.1, finish=1.0, faster=(FasterChoice(setting="b", seconds=9),)
-        ),
-        recipe=resolved_with(data=NASTY).recipe,
-        source=NASTY,
-        classes=(NASTY, "b"),
-        images={"train": 3},
-        parameters=9,
-        steps=2,
-        epochs=1,
-        reasons=(NASTY,),
-        notices=(Notice(message=NASTY, level="warning"),),
-    ),
     LearningRateRangeTest: lambda: LearningRateRangeTest(
         model=NASTY,
         optimizer="sgd",
