@@ -23,8 +23,14 @@ PAGE = 64
 
 
 def open_session(openable: Openable) -> ExploreSession:
-    """Return what answers questions about models that may be opened."""
-    return ExploreSession(openable)
+    """Return what answers questions about models that may be opened.
+
+    A first image is drawn at once, in one thread: where both lanes import `numpy.ma` at the same time, as their first
+    questions do, one of them finds half a module.
+    """
+    session = ExploreSession(openable)
+    session.image_png("sample:0", None)
+    return session
 
 
 def _graph(session: ExploreSession, ask: Ask) -> Packet:
