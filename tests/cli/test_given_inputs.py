@@ -120,7 +120,7 @@ def test_what_a_model_prints_goes_to_stderr(tmp_path, command):
     assert "built" in done.stderr and "shape torch.Size([1, 3, 8, 8])" in done.stderr
 
 
-# The alarm may come within hypothesis's callback of the garbage collector, where Python reports an exception and goes on.
+# The alarm may come within hypothesis's callback of the garbage collector, where Python reports an exception, no more.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("words", [("audit", "--input", "3x8x8"), ("explain", "x.npy", "--layer", "add")])
 def test_a_model_that_never_ends_is_one_line(tmp_path, monkeypatch, words):
