@@ -5,9 +5,9 @@
 JPEG files of ten classes are made, and weights are drawn: what is measured is time, not accuracy. In each round and for
 each kind of views, a fresh process runs `convscope train FILES --recipe probe --weights DRAWN` with decoded images in
 the cache and no features, and another one computes the network's scores of the same images, in the same arithmetic,
-threads, memory format and with the same settings of the allocator (which halve the time of a pass at this size), once
-for each view. Both are whole processes, their start included; so is the same command again, which finds its features.
-The result of each round is kept as it comes, and a call with the same settings goes on from there.
+threads, memory format and with the same settings of the allocator, once for each view. Both are whole processes, their
+start included; so is the same command again, which finds its features. The result of each round is kept as it comes,
+and a call with the same settings goes on from there.
 """
 
 from __future__ import annotations

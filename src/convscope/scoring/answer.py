@@ -22,8 +22,8 @@ from convscope.report.units import plural
 from convscope.scoring.objective import Objective
 from convscope.scoring.test_time_augmentation import ONE, scores_of_views
 
-# Numbers of the images that a forward pass takes at once, and the least and most images. On two cores ResNet-50 at 224
-# is as fast in batches of 16 as of 128, and CifarNet at 32 in those of 64 as of 256; memory grows with the batch.
+# Numbers of the images that a forward pass takes at once, and the least and most images: enough for the arithmetic, and
+# few enough for memory, since what a network computes of a batch grows with it.
 _BATCH_NUMBERS, _SMALLEST_BATCH, _LARGEST_BATCH = 2**22, 16, 256
 
 

@@ -57,7 +57,7 @@ class ImageSource:
     run: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what the page is told of it; never a path."""
+        """Return what the page shows of it; never a path."""
         side = (8 if self.load.startswith("digits/") else SAMPLE_SIDE) if self.key.startswith(SAMPLE_PREFIX) else None
         return {"key": self.key, "title": self.title, "width": side, "height": side}
 

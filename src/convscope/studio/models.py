@@ -85,7 +85,7 @@ class ModelSource:
     trained: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what the page is told of it; never a path."""
+        """Return what the page shows of it; never a path."""
         weights = "trained" if self.trained else "random"
         return {"key": self.key, "title": self.title, "kind": self.kind, "weights": weights}
 

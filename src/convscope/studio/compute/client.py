@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -85,7 +85,7 @@ class Question:
         """Answer with an error, unless it is answered."""
         if not self.answer.done():
             self.answer.set_exception(error)
-            self.answer.exception()  # nobody may be left to read it
+            self.answer.exception()  # read once, or asyncio logs it as lost where no request waits any more
         self.told.set()
 
 
@@ -108,7 +108,13 @@ class ComputeClient:
     def start(self) -> None:
         """Start the process; returns at once."""
         self._set_stage("starting", self.text)
-        self._child = _Child(self._command, self._openable, asyncio.get_running_loop(), self._hear, self._ended)
+        self._child = _Child(
+            self._command,
+            self._openable,
+            asyncio.get_running_loop(),
+            on_frame=self._received,
+            on_end=self._ended,
+        )
         if self._watch is None:
             self._watch = asyncio.create_task(self._watched())
 
@@ -201,7 +207,7 @@ class ComputeClient:
         )
         question.body = b""
 
-    def _hear(self, child: _Child, envelope: dict[str, Any], payload: bytes) -> None:
+    def _received(self, child: _Child, envelope: dict[str, Any], payload: bytes) -> None:
         if child is not self._child:
             return
         if "stage" in envelope:
@@ -302,7 +308,15 @@ def _why_ended(code: int) -> str:
 class _Child:
     """One compute process with a thread that reads from it and one that writes to it."""
 
-    def __init__(self, command: list[str], openable: Openable, loop: asyncio.AbstractEventLoop, hear: Any, ended: Any):
+    def __init__(
+        self,
+        command: list[str],
+        openable: Openable,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        on_frame: Callable[[_Child, dict[str, Any], bytes], None],
+        on_end: Callable[[_Child, int], None],
+    ) -> None:
         questions, to_child = os.pipe()
         from_child, answers = os.pipe()
         try:
@@ -315,7 +329,7 @@ class _Child:
         finally:
             os.close(questions)
             os.close(answers)
-        self._loop, self._hear, self._on_end = loop, hear, ended
+        self._loop, self._on_frame, self._on_end = loop, on_frame, on_end
         self._frames: SimpleQueue[tuple[Mapping[str, Any], bytes] | None] = SimpleQueue()
         self.send(openable.to_dict())
         threading.Thread(target=self._write, args=(os.fdopen(to_child, "wb"),), daemon=True).start()
@@ -340,12 +354,12 @@ class _Child:
     def _read(self, stream: BinaryIO) -> None:
         with suppress(EOFError, OSError), stream:
             while True:
-                self._tell(self._hear, *read_frame(stream))
+                self._in_loop(self._on_frame, *read_frame(stream))
         with suppress(ProcessLookupError):  # it closed its pipe, and may be there still
             self._process.kill()
-        self._tell(self._on_end, self._process.wait())
+        self._in_loop(self._on_end, self._process.wait())
         self._frames.put(None)
 
-    def _tell(self, heard: Any, *what: Any) -> None:
+    def _in_loop(self, callback: Callable[..., None], *values: Any) -> None:
         with suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(heard, self, *what)
+            self._loop.call_soon_threadsafe(callback, self, *values)

@@ -140,7 +140,7 @@ def _numbers(found: Any, name: str, count: int | None) -> Sequence[int]:
 
 
 def _ranged(handler: AskHandler[ExploreSession]) -> AskHandler[ExploreSession]:
-    """Return the same handler in torch's known state; a number out of range is told as such."""
+    """Return the same handler in torch's known state; a number out of range is an error of that kind."""
 
     def ranged(session: ExploreSession, ask: Ask) -> Packet:
         try:

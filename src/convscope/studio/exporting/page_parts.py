@@ -49,7 +49,7 @@ class PageParts:
     entry: str
 
     def as_one_file(self, *, title: str, about: Mapping[str, object], answers: bytes) -> str:
-        """Return the page as one file that asks nobody: `answers` and what is said `about` them are inside."""
+        """Return the page as one file that sends no request: it holds `answers`, and `about` them what to say."""
         styles = self.styles.replace("</", "<\\/")
         addresses = {name: data_url(source) for name, source in self.modules.items()}
         imports = json.dumps({"imports": addresses}, separators=(",", ":"))

@@ -54,7 +54,7 @@ class DataSet:
     classes: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what the page is told of it; never a path."""
+        """Return what the page shows of it; never a path."""
         return {
             "id": self.id,
             "title": self.title,
