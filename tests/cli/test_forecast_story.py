@@ -13,6 +13,7 @@ from commands import run_command
 from convscope.experiments.ablation import trials_ahead
 from convscope.experiments.ensemble import members_ahead
 from convscope.training import planned_time
+from convscope.training.autotune.kept_rates import MeasuredRates
 from convscope.training.network_choice import network_search
 from convscope.training.timing.costs import Costs
 from convscope.training.timing.rates import Rates
@@ -92,8 +93,8 @@ def test_fewer_images_are_taken_where_that_is_asked_for_and_measured_again(
 def test_a_budget_says_why_it_takes_a_network(
     tmp_path: Path, places: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def rates(resolved: object, *, effort: float, directory: Path) -> Rates:
-        return Rates(steps=((1.0, 0.01),), prepare=0.0, validate=0.001, view=0.001, written=0.0)
+    def rates(resolved: object, *, effort: float, directory: Path) -> MeasuredRates:
+        return MeasuredRates(alone=Rates(steps=((1.0, 0.01),), prepare=0.0, validate=0.001, view=0.001, written=0.0))
 
     monkeypatch.setattr(network_search, "rates_on_noise", rates)
     monkeypatch.setattr(network_search, "known_rates", lambda resolved, directory: None)

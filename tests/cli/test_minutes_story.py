@@ -13,6 +13,7 @@ import pytest
 
 from commands import run_command
 from convscope.training import planned_time, session
+from convscope.training.autotune.kept_rates import MeasuredRates
 from convscope.training.network_choice import network_search
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.timing import time_budget
@@ -29,7 +30,7 @@ def costs(monkeypatch: pytest.MonkeyPatch) -> Any:
     def take(costs: Costs) -> None:
         monkeypatch.setattr(planned_time, "measured_costs", lambda *given, **parts: costs)
         monkeypatch.setattr(network_search, "seconds_to_decode", lambda *given, **more: 0.0)
-        monkeypatch.setattr(network_search, "rates_on_noise", lambda *given, **more: QUICK)
+        monkeypatch.setattr(network_search, "rates_on_noise", lambda *given, **more: MeasuredRates(alone=QUICK))
         monkeypatch.setattr(network_search, "known_rates", lambda *given: QUICK)
 
     return take
@@ -95,7 +96,7 @@ def undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
     def decoded(*given: object) -> None:
         raise AssertionError("images are decoded")
 
-    monkeypatch.setattr(network_search, "rates_on_noise", rates)
+    monkeypatch.setattr(network_search, "rates_on_noise", lambda one, **more: MeasuredRates(alone=rates(one)))
     monkeypatch.setattr(network_search, "known_rates", rates)
     monkeypatch.setattr(network_search, "seconds_to_decode", lambda *given, **more: 0.0)
     monkeypatch.setattr(session, "open_images", decoded)

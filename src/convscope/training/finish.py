@@ -26,6 +26,7 @@ from convscope.runs.tensor_files import load_weights
 from convscope.scoring.answer import evaluation_batch, scores_of_images
 from convscope.scoring.measured import AnyScores, caution_on_validation, cautions, measure, name_of_measure, one_measure
 from convscope.scoring.test_time_augmentation import ONE
+from convscope.training.end_views import choose_views
 from convscope.training.interrupt import EXIT_OFFSET, StopRequest
 from convscope.training.job import Job
 from convscope.training.kept_state import keep_reached, notify_unreadable, unreadable, write_best
@@ -88,6 +89,8 @@ def finish(job: Job, ending: str, request: StopRequest, *, reason: str = "", adv
         hurried = request.signal_number == signal.SIGTERM or (group.size > 1 and not complete)
         # Not through the store: torchrun may be gone.
         if not group.total(torch.tensor([float(hurried)])).item():
+            if complete:
+                choose_views(job)
             measured = _measure(job, whole=complete)
     if group.first:
         # After the weights that its temperature and threshold are for. Where nothing was measured, what it says stays.

@@ -133,6 +133,7 @@ def network_to_resume(run: Run, session: Session) -> nn.Module:
 def _fit(job: Job, request: StopRequest) -> str:
     """Solve the head where that is the start, and run the loop; returns how it ended."""
     settings = job.settings
+    job.pacer = job.session.pacer()
     _synchronize(job)
     live = _live_run(job, request) if job.group.first else None
     try:
@@ -150,7 +151,7 @@ def _fit(job: Job, request: StopRequest) -> str:
             keep=lambda state: _keep_and_call(job, request),
             stop=lambda: bool(request),
             group=job.group,
-            pacer=job.session.pacer(),
+            pacer=job.pacer,
             notify=job.notify,
             between_steps=lambda step: _between_steps(job, live, step),
         )

@@ -35,6 +35,7 @@ from convscope.training.loop.state import (
 )
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
 from convscope.training.session import Session
+from convscope.training.timing.pacer import Pacer
 from convscope.training.timing.step_plan import StepPlan
 
 
@@ -53,6 +54,8 @@ class Job:
     started: float = field(default_factory=time.time)
     # Seconds of training before this command: of a run that is resumed.
     earlier_seconds: float = 0.0
+    # What keeps the training within its time; None before it begins, and where no cost was measured.
+    pacer: Pacer | None = None
     # When the command began, on the monotonic clock; None where that is unknown.
     began: float | None = None
     saved_at: float = -math.inf

@@ -21,6 +21,7 @@ from convscope.data.records import Dataset, ImageSet
 from convscope.data.training_batches import steps_of_epoch
 from convscope.errors import RunError
 from convscope.hardware.mode import computing
+from convscope.recipe.presets import preset_values
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import AUTO
@@ -39,6 +40,7 @@ from convscope.training.forecasts import forecast_notices
 from convscope.training.loop.state import first_plan
 from convscope.training.opening import Opening, Settled, settle
 from convscope.training.planned_time import planned_time
+from convscope.training.resolve.augmentation import views_to_choose_from
 from convscope.training.resolve.head import without_epochs
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
 from convscope.training.resolve.spec import spec_for
@@ -64,6 +66,7 @@ class Session:
         costs: what steps and the ends of epochs take, where that was measured.
         budget: the time that the command keeps to, where it has one.
         most_steps: no plan within the budget has more.
+        views: the test-time augmentations that the time at the end decides between, the fewest views first.
         forecast: of the time, memory and disk of the command.
         notices: in the order in which they are shown.
         name: of the run directory, if one was given.
@@ -78,6 +81,7 @@ class Session:
     costs: Costs | None = None
     budget: TimeBudget | None = None
     most_steps: int | None = None
+    views: tuple[str, ...] = ()
     forecast: Forecast | None = None
     notices: tuple[Notice, ...] = ()
     name: str | None = None
@@ -216,9 +220,16 @@ def _in_time(session: Session, settled: Settled, opening: Opening) -> tuple[Sess
         costs=timed.costs,
         budget=timed.budget,
         most_steps=timed.most_steps,
+        views=_views(settled, resolved),
         forecast=timed.forecast,
     )
     return session, list(forecast_notices(timed.forecast))
+
+
+def _views(settled: Settled, resolved: ResolvedRecipe) -> tuple[str, ...]:
+    """Return the test-time augmentations to choose from, once it is known whether images are flipped in training."""
+    usual = str(preset_values(resolved.recipe.preset, model=resolved.model, loss=resolved.loss)["tta"])
+    return views_to_choose_from(settled.asked.tta, usual, flipped=bool(resolved.recipe.flip))
 
 
 def in_whole_steps(asked: Recipe, resolved: ResolvedRecipe, epoch_steps: int) -> ResolvedRecipe:

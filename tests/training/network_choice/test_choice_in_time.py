@@ -11,6 +11,7 @@ import pytest
 from convscope.data.memory.source import list_memory
 from convscope.data.open import Probe, probe
 from convscope.recipe.recipe import Recipe
+from convscope.training.autotune.kept_rates import MeasuredRates
 from convscope.training.network_choice import network_search
 from convscope.training.network_choice.candidate_recipes import CandidateRecipes
 from convscope.training.network_choice.choice_in_time import ChosenInTime, chosen_in_time
@@ -26,12 +27,13 @@ STEP = {"lenet5": 1e-4, "cifarnet-tiny": 4e-4, "cifarnet-small": 8e-4, "cifarnet
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
-    """Return the seconds of a step by network, which a test may change; how often each was measured is counted."""
+    """Return the seconds of a step by network, which a test may change; "delay" is how busy the machine is."""
     speeds = dict(STEP)
 
-    def rates(resolved: ResolvedRecipe, *, effort: float, directory: Path) -> Rates:
+    def rates(resolved: ResolvedRecipe, *, effort: float, directory: Path) -> MeasuredRates:
         step = speeds.get(resolved.model, 5e-3)
-        return Rates(steps=((1.0, step),), prepare=0.0, validate=step / 3, view=step / 2, written=0.01)
+        alone = Rates(steps=((1.0, step),), prepare=0.0, validate=step / 3, view=step / 2, written=0.01)
+        return MeasuredRates(alone=alone, delay=speeds.get("delay", 1.0))
 
     monkeypatch.setattr(network_search, "rates_on_noise", rates)
     monkeypatch.setattr(network_search, "known_rates", lambda resolved, directory: None)
@@ -87,6 +89,18 @@ def test_a_machine_that_is_busy_now_keeps_the_usual_network(
     # Minutes that were given are kept to.
     monkeypatch.setattr(network_search, "known_rates", lambda resolved, directory: None)
     assert chosen(images(4_000, 64, 1), 2).choices[0].value != "cifarnet"
+
+
+def test_beside_other_work_the_choice_is_that_of_the_machine_alone_where_an_epoch_fits(
+    machine: dict[str, float],
+) -> None:
+    found = images(20_000, 32, 3)
+    alone = chosen(found, 2)
+    machine["delay"] = 3.0
+    assert chosen(found, 2).recipe == alone.recipe
+    # Of no network would an epoch fit beside that work but of the cheapest.
+    machine["delay"] = 12.0
+    assert chosen(found, 2).recipe.model == "cifarnet-tiny" != alone.recipe.model
 
 
 @pytest.mark.usefixtures("machine")

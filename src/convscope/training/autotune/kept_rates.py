@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.files.regular import UnreadableError
+from convscope.hardware.run_queue import core_wait
 from convscope.training.autotune.kept import KeptFolder
 from convscope.training.autotune.make import plan_key
 from convscope.training.autotune.measured_costs import measured_rates
@@ -20,6 +22,8 @@ from convscope.training.timing.rates import Rates
 RATES = KeptFolder(name="rates", content="rates", format=1, largest=100_000)
 # Images of noise: no more are timed at once.
 NOISE_IMAGES = 64
+# A smaller share of the time spent waiting for a core is no sign of other work, and a larger one is not taken off.
+LITTLE_WAIT, MOST_WAIT = 0.1, 0.8
 
 
 def known_rates(resolved: ResolvedRecipe, directory: Path) -> Rates | None:
@@ -30,24 +34,41 @@ def known_rates(resolved: ResolvedRecipe, directory: Path) -> Rates | None:
     return None
 
 
-def rates_on_noise(resolved: ResolvedRecipe, *, effort: float, directory: Path) -> Rates:
+@dataclass(frozen=True, kw_only=True)
+class MeasuredRates:
+    """Rates that were measured now.
+
+    Args:
+        alone: as on this machine without other work, by the time that steps waited for a core.
+        delay: how many times as long everything takes beside the work that is there now, at least 1.
+    """
+
+    alone: Rates
+    delay: float = 1.0
+
+
+def rates_on_noise(resolved: ResolvedRecipe, *, effort: float, directory: Path) -> MeasuredRates:
     """Measure the rates of a network now, for this share of the usual time, and keep the fastest ever."""
-    rates = measured_rates(
-        resolved.changed(batch_size=min(resolved.batch_size, NOISE_IMAGES)),
-        spec_for(
-            resolved,
-            normalization=resolved.normalization or Normalization.default(resolved.decoding.channels),
-            classes=tuple(map(str, range(resolved.classes))),
-        ),
-        _noise(resolved),
-        images=None,
-        effort=effort,
-        fastest=True,
-    )
+    with core_wait() as wait:
+        rates = measured_rates(
+            resolved.changed(batch_size=min(resolved.batch_size, NOISE_IMAGES)),
+            spec_for(
+                resolved,
+                normalization=resolved.normalization or Normalization.default(resolved.decoding.channels),
+                classes=tuple(map(str, range(resolved.classes))),
+            ),
+            _noise(resolved),
+            images=None,
+            effort=effort,
+            fastest=True,
+        )
+    busy = wait.share > LITTLE_WAIT
+    alone = rates.times(1 - min(wait.share, MOST_WAIT)) if busy else rates
     kept = known_rates(resolved, directory)
-    if kept is None or rates.steps[-1][1] < kept.steps[-1][1]:
-        RATES.keep(directory, _key(resolved), rates.to_dict())
-    return rates
+    # Of a busy machine, they are too rough to be kept in place of others.
+    if kept is None or (not busy and rates.steps[-1][1] < kept.steps[-1][1]):
+        RATES.keep(directory, _key(resolved), alone.to_dict())
+    return MeasuredRates(alone=alone, delay=rates.steps[-1][1] / max(alone.steps[-1][1], 1e-12))
 
 
 def _key(resolved: ResolvedRecipe) -> dict[str, object]:

@@ -13,6 +13,7 @@ from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO, SettingValue
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.resolve import budget as budget_rules
+from convscope.training.resolve.augmentation import views_to_choose_from
 from convscope.training.resolve.resolve import resolve
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.start import starts_trained
@@ -118,11 +119,9 @@ class CandidateRecipes:
     def views(self, resolved: ResolvedRecipe) -> tuple[str, ...]:
         """Return the views of test images to choose from, the fewest first; the last are the usual ones."""
         recipe = self.recipe
-        if recipe.tta != AUTO:
-            return (recipe.tta,)
         flips = recipe.flip is True or (recipe.flip == AUTO and resolved.decoding.channels == 3)
         usual = str(preset_values(recipe.preset, model=resolved.model, loss=resolved.loss)["tta"])
-        return tuple(dict.fromkeys((ONE, "flip", usual))) if flips and usual != ONE else (ONE,)
+        return views_to_choose_from(recipe.tta, usual, flipped=flips)
 
     def _fitting(self, candidate: Candidate) -> Candidate:
         """Return the candidate without a size of its own, where the user gave one."""

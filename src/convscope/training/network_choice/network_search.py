@@ -46,8 +46,10 @@ class NetworkSearch:
         self._processes = processes
         self._directory = recipes.cache_directory or default_cache_directory()
         self._began = time.monotonic()
-        # How many times as long as before, when rates were kept, a step takes now.
+        # How many times as long as before, when rates were kept, a step takes now on this machine without other work;
+        # and how many times as long beside the work that was there when a network was measured last.
         self._slower = 1.0
+        self._delay = 1.0
 
     @cached_property
     def seconds_to_decode(self) -> float:
@@ -131,6 +133,17 @@ class NetworkSearch:
         return now
 
     def _option(self, candidate: Candidate, resolved: ResolvedRecipe, rates: Rates) -> CandidatePlan:
+        """Return what of a candidate fits once other work has ended, where an epoch of it fits beside that work too.
+
+        Other work may end soon, and the pacer takes as many steps as there is time; but an epoch must fit in any case.
+        """
+        option = self._option_at(candidate, resolved, rates)
+        if self._delay > 1 and option.epochs >= 1:
+            delayed = self._option_at(candidate, resolved, rates.times(self._delay))
+            return option if delayed.epochs >= 1 else delayed
+        return option
+
+    def _option_at(self, candidate: Candidate, resolved: ResolvedRecipe, rates: Rates) -> CandidatePlan:
         images, _, _ = self._recipes.counts
         budget = self._budget
         to_begin = SECONDS_TO_BEGIN + SHARE_TO_BEGIN * budget.seconds + self.seconds_to_decode
@@ -167,7 +180,9 @@ class NetworkSearch:
 
     def _measured(self, resolved: ResolvedRecipe) -> Rates:
         effort = min(1.0, SHARE_TO_MEASURE * self._budget.seconds / SECONDS_TO_MEASURE)
-        return rates_on_noise(resolved, effort=effort, directory=self._directory)
+        measured = rates_on_noise(resolved, effort=effort, directory=self._directory)
+        self._delay = measured.delay
+        return measured.alone
 
     def _out_of_time(self) -> bool:
         return time.monotonic() - self._began > SHARE_TO_MEASURE * self._budget.seconds

@@ -176,6 +176,19 @@ def progressive_resize_share(
     return Choice("progressive_resize_share", share, shown="" if share_asked and start_asked else shown)
 
 
+def views_to_choose_from(asked: str, of_preset: str, *, flipped: bool) -> tuple[str, ...]:
+    """Return the test-time augmentations that a limited time decides between, the fewest views first.
+
+    >>> views_to_choose_from("auto", "flip-shift", flipped=True)
+    ('one', 'flip', 'flip-shift')
+    >>> views_to_choose_from("ten-crop", "flip-shift", flipped=True)
+    ('ten-crop',)
+    """
+    if asked != AUTO:
+        return (asked,)
+    return tuple(dict.fromkeys((ONE, "flip", of_preset))) if flipped and of_preset != ONE else (ONE,)
+
+
 def tta(asked: str, of_preset: str, decoding: Decoding, *, flipped: bool) -> Choice[str]:
     """Return the test-time augmentation; what was not `flipped` in training is not at test time either.
 

@@ -130,13 +130,17 @@ class Pacer:
 
     def seconds_left(self, plan: StepPlan, step: int) -> float:
         """Return the seconds from step `step` to the end of the command, by what was observed."""
-        of_end = self.end_ratio * self.step_ratio
         corrected = Costs(
             steps=tuple((side, seconds * self.step_ratio) for side, seconds in self._costs.steps),
-            epoch_end=self._costs.epoch_end * of_end,
-            finish=self._costs.finish * max(LEAST_OF_FINISH, of_end),
+            epoch_end=self._costs.epoch_end * self.end_ratio * self.step_ratio,
+            finish=self.seconds_to_finish,
         )
         return corrected.seconds(plan, sides=self._sides, since=step)
+
+    @property
+    def seconds_to_finish(self) -> float:
+        """The seconds of the test and the report, by what was observed."""
+        return self._costs.finish * max(LEAST_OF_FINISH, self.end_ratio * self.step_ratio)
 
     def within_epoch(self, plan: StepPlan, step: int) -> int:
         """Return how many steps the training has before step `step` is taken: fewer where the time would run out."""

@@ -1,0 +1,53 @@
+"""How long this process waits for a core, because other processes have it: the run-queue delay that Linux counts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+# Of each thread of this process: nanoseconds on a core, nanoseconds runnable without one, and how often it got one.
+# (The kernel's Documentation/scheduler/sched-stats.rst; absent on other systems and in kernels without sched_info.)
+THREADS = Path("/proc/self/task")
+
+
+@dataclass
+class CoreWait:
+    """The share of the time, 0 to 1, in which the thread that waited most was runnable and had no core."""
+
+    share: float = 0.0
+
+
+@contextmanager
+def core_wait() -> Iterator[CoreWait]:
+    """Measure how much of the time of a block is spent waiting for a core; 0 where the system does not count it.
+
+    A step of a training ends with its slowest thread, so the fastest of several steps takes about 1 - share as long on
+    a machine without other work.
+
+    >>> with core_wait() as wait:
+    ...     _ = sum(range(100_000))
+    >>> 0 <= wait.share <= 1
+    True
+    """
+    wait = CoreWait()
+    before, began = _delays(), time.monotonic_ns()
+    try:
+        yield wait
+    finally:
+        taken = time.monotonic_ns() - began
+        waited = (after - before.get(thread, 0) for thread, after in _delays().items())
+        wait.share = min(1.0, max(0, *waited, 0) / max(1, taken))
+
+
+def _delays() -> dict[str, int]:
+    """Return the nanoseconds that each thread of this process has waited for a core, by its number."""
+    delays: dict[str, int] = {}
+    # A thread may end meanwhile, and the folder is absent where Linux is not.
+    with suppress(OSError):
+        for thread in THREADS.iterdir():
+            with suppress(OSError, ValueError, IndexError):
+                delays[thread.name] = int((thread / "schedstat").read_text().split()[1])
+    return delays

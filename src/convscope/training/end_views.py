@@ -1,0 +1,69 @@
+"""How many views of each test image the end of a training takes: by the time that is left, where auto decides.
+
+A plan is made while the machine may be busy with other work. Where there is more time at the end than was planned for,
+the usual views are taken after all; where there is less, fewer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from convscope.scoring.test_time_augmentation import view_count
+from convscope.training.job import Job
+from convscope.training.resolve.resolved_recipe import Choice
+from convscope.training.timing.pacer import MARGIN
+from convscope.training.timing.rates import REPORT_SECONDS
+
+
+def most_views(choices: Sequence[str], *, planned: str, finish: float, left: float) -> str:
+    """Return the test-time augmentation with the most views for which there is time.
+
+    Args:
+        choices: the fewest views first.
+        planned: the one of which `finish` seconds are those of the test and the report.
+        finish: seconds.
+        left: seconds until the command should have ended.
+
+    >>> choices = ("one", "flip", "flip-shift")
+    >>> [most_views(choices, planned="one", finish=5.0, left=left) for left in (2.0, 10.0, 30.0)]
+    ['one', 'flip', 'flip-shift']
+    """
+    of_view = max(0.0, finish - REPORT_SECONDS) / view_count(planned)
+    fitting = [views for views in choices if REPORT_SECONDS + of_view * view_count(views) <= left]
+    return fitting[-1] if fitting else choices[0]
+
+
+def choose_views(job: Job) -> None:
+    """Put the views for which there is time into the job, and notify of a change."""
+    planned = job.spec.tta
+    choices, budget = job.session.views, job.session.budget
+    if planned not in choices or budget is None or job.pacer is None:
+        return
+    finish = job.pacer.seconds_to_finish
+
+    def decide() -> str:
+        left = budget.deadline - time.monotonic()
+        late = finish > left
+        # More views than planned leave the margin that the steps leave.
+        fewer = [views for views in choices if view_count(views) <= view_count(planned)]
+        if late:
+            return most_views(fewer, planned=planned, finish=finish, left=left)
+        more = choices[choices.index(planned) :]
+        return most_views(more, planned=planned, finish=finish, left=left - MARGIN * budget.seconds)
+
+    views = job.group.decided(decide)
+    if views == planned:
+        return
+    why = "there is time for it at the end" if view_count(views) > view_count(planned) else "the time runs out"
+    job.notify(f"test-time augmentation {views}, not {planned}: {why}")
+    resolved = job.resolved.changed(tta=views)
+    choice = Choice("tta", views, why, shown=f"test-time augmentation: {views}")
+    others = tuple(other for other in resolved.choices if other.setting != "tta")
+    job.session = replace(
+        job.session, resolved=replace(resolved, choices=(*others, choice)), spec=replace(job.spec, tta=views)
+    )
+    if job.group.first:
+        job.run.write_spec(job.spec)
+        job.write_recipe()
