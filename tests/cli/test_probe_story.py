@@ -20,8 +20,10 @@ from commands import run_command
 from convscope.data.sources.digits import load_digits
 from convscope.runs.run_directory import Run
 from convscope.scoring.answer import evaluation_batch
+from convscope.training import planned_time
 from convscope.training.autotune import measured_costs
 from convscope.training.probe import features
+from convscope.training.timing.costs import Costs
 from convscope.training.timing.rates import Rates
 
 
@@ -94,6 +96,14 @@ def test_the_recipe_of_the_run_repeats_it_from_the_cache(
     backbone: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
+    cached: list[float] = []
+    measured = planned_time.measured_costs
+
+    def costs(*given: Any, **parts: Any) -> Costs:
+        cached.append(parts["cached"])
+        return measured(*given, **parts)
+
+    monkeypatch.setattr(planned_time, "measured_costs", costs)
     given = ["digits", "--weights", backbone, "--freeze", "backbone", "--head-l2", "0.01", "--tta", "one"]
     assert train(capsys, *given, "--name", "one")[0] == 0
     assert train(capsys, "--recipe", "runs/one/recipe.toml", "--name", "two")[0] == 0
@@ -106,6 +116,8 @@ def test_the_recipe_of_the_run_repeats_it_from_the_cache(
     assert code == 0 and found is not None
     kept, wanted = (int(number.replace(",", "")) for number in found.groups())
     assert 0.7 * wanted < kept < wanted
+    # The forecast counts the features that are left to compute.
+    assert cached[1] == 1 and 0.7 < cached[2] < 1
 
 
 def rows(run: Path) -> list[dict[str, str]]:

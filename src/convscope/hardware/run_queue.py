@@ -11,6 +11,8 @@ from pathlib import Path
 # Of each thread of this process: nanoseconds on a core, nanoseconds runnable without one, and how often it got one.
 # (The kernel's Documentation/scheduler/sched-stats.rst; absent on other systems and in kernels without sched_info.)
 THREADS = Path("/proc/self/task")
+# A smaller share is found on an idle machine too, and a larger one is never taken off.
+LITTLE_WAIT, MOST_WAIT = 0.15, 0.8
 
 
 @dataclass
@@ -18,6 +20,20 @@ class CoreWait:
     """The share of the time, 0 to 1, in which the thread that waited most was runnable and had no core."""
 
     share: float = 0.0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether other work has taken cores that this process would have used."""
+        return self.share > LITTLE_WAIT
+
+    @property
+    def of_time_alone(self) -> float:
+        """How many times as long the fastest of several steps would have taken without the other work, at most 1.
+
+        >>> CoreWait(0.25).of_time_alone, CoreWait(0.05).of_time_alone
+        (0.75, 1.0)
+        """
+        return 1.0 - min(self.share, MOST_WAIT) if self.is_busy else 1.0
 
 
 @contextmanager

@@ -54,18 +54,20 @@ def planned_time(
     budget: TimeBudget | None,
     began: float,
     group: ProcessGroup,
+    cached: float = 0.0,
     instead: Callable[[], str] = lambda: SMALLER_NETWORK,
 ) -> PlannedTime:
     """Measure what a training costs, and plan its steps within a budget.
 
     Of several processes the first one decides for all.
 
-    `began` is when the command began, on the monotonic clock; `instead` returns the setting of a network that fits.
+    `began` is when the command began, on the monotonic clock; `cached` is the share of a solved head's features that
+    need not be computed; `instead` returns the setting of a network that fits.
 
     Raises:
         RunError: a budget that was given does not hold one epoch.
     """
-    costs = costs_here(resolved, spec, dataset, group)
+    costs = costs_here(resolved, spec, dataset, group, cached=cached)
 
     def decide() -> PlannedTime:
         assert dataset.train is not None
@@ -95,15 +97,28 @@ def planned_time(
 
 
 def costs_here(
-    resolved: ResolvedRecipe, spec: ModelSpec, dataset: Dataset, group: ProcessGroup, *, images: int | None = None
+    resolved: ResolvedRecipe,
+    spec: ModelSpec,
+    dataset: Dataset,
+    group: ProcessGroup,
+    *,
+    images: int | None = None,
+    cached: float = 0.0,
 ) -> Costs:
     """Measure what the parts of a training cost on this machine; the same in every process.
 
-    Of several processes each measures its part while the others do. `images` are as in `measured_costs`.
+    Of several processes each measures its part while the others do. `images` and `cached` are as in `measured_costs`.
     """
     assert dataset.train is not None
     own = measured_costs(
-        resolved, spec, dataset.train, val=dataset.val, test=dataset.test, processes=group.size, images=images
+        resolved,
+        spec,
+        dataset.train,
+        val=dataset.val,
+        test=dataset.test,
+        processes=group.size,
+        images=images,
+        cached=cached,
     )
     return shared_costs(group, own, sides_of(resolved), architecture=resolved.architecture, device=resolved.device)
 

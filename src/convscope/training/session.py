@@ -17,7 +17,9 @@ from torch import nn
 from convscope.api.generators import OwnGenerators, exclusive
 from convscope.data.batches import measure_normalization
 from convscope.data.open import Probe
+from convscope.data.pixels.cache_budget import cache_directory as default_cache_directory
 from convscope.data.records import Dataset, ImageSet
+from convscope.data.streamed import Streamed
 from convscope.data.training_batches import steps_of_epoch
 from convscope.errors import RunError
 from convscope.hardware.mode import computing
@@ -40,8 +42,9 @@ from convscope.training.forecasts import forecast_notices
 from convscope.training.loop.state import first_plan
 from convscope.training.opening import Opening, Settled, settle
 from convscope.training.planned_time import planned_time
+from convscope.training.probe.backbone import backbone_of, cached_share
 from convscope.training.resolve.augmentation import views_to_choose_from
-from convscope.training.resolve.head import without_epochs
+from convscope.training.resolve.head import SOLVE, without_epochs
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
 from convscope.training.resolve.spec import spec_for
 from convscope.training.start import Start, starting_network
@@ -207,6 +210,7 @@ def _in_time(session: Session, settled: Settled, opening: Opening) -> tuple[Sess
         budget=settled.budget,
         began=opening.began,
         group=opening.group,
+        cached=_cached_features(session, opening),
         instead=lambda: settled.search.cheapest_instead(session.resolved.model) if settled.search else SMALLER_NETWORK,
     )
     resolved = timed.resolved
@@ -224,6 +228,16 @@ def _in_time(session: Session, settled: Settled, opening: Opening) -> tuple[Sess
         forecast=timed.forecast,
     )
     return session, list(forecast_notices(timed.forecast))
+
+
+def _cached_features(session: Session, opening: Opening) -> float:
+    """Return which share of the features that a solved head needs is in the cache; 0 where no head is solved."""
+    if session.resolved.head != SOLVE or opening.resumed is not None or isinstance(session.train.images, Streamed):
+        return 0.0
+    resolved, cache = session.resolved, opening.cache_directory or default_cache_directory()
+    network, mode = session.network()[0].to(resolved.device), resolved.features_mode
+    backbone = backbone_of(network, session.spec, session.train, mode=mode, device=resolved.device, cache=cache)
+    return cached_share(backbone, session.train, views=resolved.head_views)
 
 
 def _views(settled: Settled, resolved: ResolvedRecipe) -> tuple[str, ...]:

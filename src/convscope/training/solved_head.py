@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from convscope.arrays import Floats
-from convscope.data.batches import to_floats
 from convscope.data.pixels.cache_budget import cache_directory as default_cache_directory
 from convscope.data.records import ImageSet, Labels
 from convscope.report.units import exact, percent, plural, seconds
@@ -27,8 +26,9 @@ from convscope.scoring.measured import name_of_measure, one_measure
 from convscope.training.job import Job
 from convscope.training.kept_state import keep_epoch
 from convscope.training.loop.state import Best, copy_weights
+from convscope.training.probe.backbone import backbone_of
 from convscope.training.probe.features import Backbone, FeatureSet, StoppedError, compute_features
-from convscope.training.probe.linear_head import TRIED_IMAGES, LinearHead, find_head
+from convscope.training.probe.linear_head import LinearHead
 from convscope.training.probe.neighbors import neighbor_scores
 from convscope.training.resolve.head import SOLVE
 
@@ -63,19 +63,9 @@ def solve_head(job: Job, stop: Callable[[], bool], cache_directory: Path | None 
 def _solved(job: Job, stop: Callable[[], bool], cache: Path) -> tuple[EpochRow, list[str]]:
     """Solve the head in place; return the row of epoch 0 and lines for the log."""
     state, resolved, train, val = job.state, job.resolved, job.session.train, job.dataset.val
-    pixels = to_floats(train.images[:TRIED_IMAGES], job.spec.normalization, device=resolved.device)
-    head = find_head(state.network, pixels, classes=len(job.spec.classes))
-    # Exact, as every measuring at the end is, unless features are all there is and another arithmetic was asked for.
-    mode = replace(resolved.mode, compile="no", precision=resolved.mode.precision if not resolved.epochs else "fp32")
-    backbone = Backbone(
-        network=state.network,
-        head=head,
-        forward=mode.forward_of(state.network),
-        spec=job.spec,
-        device=resolved.device,
-        arithmetic=str(replace(mode, threads=1)),
-        cache=cache,
-    )
+    mode = resolved.features_mode
+    backbone = backbone_of(state.network, job.spec, train, mode=mode, device=resolved.device, cache=cache)
+    head = backbone.head
     began = time.perf_counter()
     learned = _features(job, backbone, train, resolved.head_views, stop, "computing features of train")
     held = None

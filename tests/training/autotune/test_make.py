@@ -53,6 +53,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short runs are measured too, shortly, and no machine is too busy for its plan to be kept."""
     monkeypatch.setattr(make, "LEAST_RUN_SECONDS", 0.0)
     monkeypatch.setattr("convscope.training.autotune.record.NOISE", float("inf"))
+    monkeypatch.setattr("convscope.hardware.run_queue.LITTLE_WAIT", 1.0)
 
 
 def _no_measuring(*given: object, **settings: object) -> None:

@@ -109,3 +109,18 @@ def test_fewer_threads_are_tried_for_as_long_as_they_are_faster() -> None:
 def test_a_network_whose_plain_loss_is_no_number_is_left_to_the_rules() -> None:
     dropped = replace(_trial(PLAIN, 1), dropped="its loss is not a number")
     assert search(_allowed(), lambda mode: dropped, in_time=lambda: True) is None
+
+
+def test_beside_other_work_the_threads_stay_and_modes_are_compared_as_without_it() -> None:
+    # Median steps of bf16 are slower only because of the other work; its fastest one is not.
+    def run(mode: ComputeMode) -> ModeTrial:
+        bf16 = mode.precision == "bf16"
+        return _trial(mode, 50 if bf16 else 100, waited=0.5, fastest_step=0.2 if bf16 else 0.6)
+
+    plan = search(_allowed(), run, in_time=lambda: True)
+    assert plan is not None and plan.noisy and "waited for a core 50 % of the time" in plan.lines()[1]
+    assert (plan.mode.precision, plan.mode.threads) == ("bf16", 4)
+    assert {trial.mode.threads for trial in plan.trials} == {4}
+    alone = search(_allowed(), lambda mode: replace(run(mode), waited=0.05), in_time=lambda: True)
+    assert alone is not None and alone.mode.precision == "fp32" and not alone.noisy
+    assert {trial.mode.threads for trial in alone.trials} == {2, 4}

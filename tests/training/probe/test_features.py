@@ -16,6 +16,7 @@ from convscope.data.records import Decoding, ImageSet
 from convscope.nets.build import build
 from convscope.runs.model_spec import ModelSpec
 from convscope.training.probe import feature_store
+from convscope.training.probe.backbone import cached_share
 from convscope.training.probe.features import Backbone, StoppedError, compute_features
 from convscope.training.probe.linear_head import find_head
 
@@ -72,6 +73,19 @@ def test_cached_equals_fresh_in_any_order_and_split(tmp_path: Path) -> None:
     assert np.array_equal(more.images[:9], some.images)
     found = compute_features(of, more, views="flip")
     assert found.computed == 6 and torch.equal(found.views[0][:9], fresh.views[0])
+
+
+def test_the_share_in_the_cache_counts_images_and_views(tmp_path: Path) -> None:
+    of, some = backbone(tmp_path), images(12)
+    assert cached_share(of, some, views="flip") == 0
+    compute_features(of, images(9))  # the first nine
+    assert cached_share(of, some, views="one") == 0.75 and cached_share(of, some, views="flip") == 0.375
+    compute_features(of, some, views="flip")
+    assert cached_share(of, some, views="flip") == 1
+    assert cached_share(backbone(None), some, views="flip") == cached_share(
+        backbone(tmp_path, seed=1), some, views="one"
+    )
+    assert cached_share(backbone(None), some, views="flip") == 0
 
 
 def test_more_views_are_added_to_the_plain_one(tmp_path: Path) -> None:

@@ -22,8 +22,6 @@ from convscope.training.timing.rates import Rates
 RATES = KeptFolder(name="rates", content="rates", format=1, largest=100_000)
 # Images of noise: no more are timed at once.
 NOISE_IMAGES = 64
-# A smaller share of the time spent waiting for a core is no sign of other work, and a larger one is not taken off.
-LITTLE_WAIT, MOST_WAIT = 0.1, 0.8
 
 
 def known_rates(resolved: ResolvedRecipe, directory: Path) -> Rates | None:
@@ -62,13 +60,12 @@ def rates_on_noise(resolved: ResolvedRecipe, *, effort: float, directory: Path) 
             effort=effort,
             fastest=True,
         )
-    busy = wait.share > LITTLE_WAIT
-    alone = rates.times(1 - min(wait.share, MOST_WAIT)) if busy else rates
+    alone = rates.times(wait.of_time_alone)
     kept = known_rates(resolved, directory)
     # Of a busy machine, they are too rough to be kept in place of others.
-    if kept is None or (not busy and rates.steps[-1][1] < kept.steps[-1][1]):
+    if kept is None or (not wait.is_busy and rates.steps[-1][1] < kept.steps[-1][1]):
         RATES.keep(directory, _key(resolved), alone.to_dict())
-    return MeasuredRates(alone=alone, delay=rates.steps[-1][1] / max(alone.steps[-1][1], 1e-12))
+    return MeasuredRates(alone=alone, delay=1 / wait.of_time_alone)
 
 
 def _key(resolved: ResolvedRecipe) -> dict[str, object]:

@@ -157,14 +157,14 @@ def _measured(
     pilot = _pilot(work, resolved.mode)
     if pilot.dropped:
         return None
-    left = images * resolved.epochs
-    run_seconds = min(left / pilot.images_per_second, most_seconds)
+    left, speed = images * resolved.epochs, pilot.images / pilot.seconds_alone
+    run_seconds = min(left / speed, most_seconds)
     if run_seconds < LEAST_RUN_SECONDS and not always:
         return None
     budget = MOST_SECONDS if always else min(MOST_SECONDS, SHARE_OF_RUN * run_seconds)
     each = budget / MODES_TRIED
     # A batch small enough that every mode has its steps in its share of the time.
-    part = work.part(max(PILOT_IMAGES, int(pilot.images_per_second * each / (LEAST_STEPS + 1) / SLOWEST)))
+    part = work.part(max(PILOT_IMAGES, int(speed * each / (LEAST_STEPS + 1) / SLOWEST)))
     began = time.perf_counter()
     return search(
         what_may_be_chosen(resolved.mode, open_fields, resolved.device, images_left=left, run_seconds=run_seconds),

@@ -52,10 +52,12 @@ def measured_costs(
     test: ImageSet | None = None,
     processes: int = 1,
     images: int | None = None,
+    cached: float = 0.0,
 ) -> Costs:
     """Return what steps, the end of an epoch and the end of the run cost; generators and threads stay as found.
 
     `images` are those that the steps take in all, of all epochs unless given; where there are none, no step is timed.
+    `cached` is the share of a solved head's features that need not be computed.
     A network that can't be timed here costs nothing, and what its steps really take is seen as it trains. Of several
     processes each has its part of the images; what they exchange is not in it.
     """
@@ -69,7 +71,7 @@ def measured_costs(
         streamed=resolved.recipe.stream == "yes",
     )
     solving = seconds_to_solve(resolved, rates, trained=len(train), validated=counts.validated)
-    return rates.costs(counts.shared_by(processes), before=solving / processes)
+    return rates.costs(counts.shared_by(processes), before=(1 - cached) * solving / processes)
 
 
 def seconds_to_solve(resolved: ResolvedRecipe, rates: Rates, *, trained: int, validated: int) -> float:

@@ -12,13 +12,14 @@ from typing import Any, cast
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
 from convscope.hardware.mode import Compile, ComputeMode, MemoryFormat, Precision
+from convscope.hardware.run_queue import CoreWait
 from convscope.recipe.recipe import choices
 from convscope.recipe.setting import AUTO
 from convscope.report.short_repr import ShortRepr
 from convscope.report.units import percent, times
 from convscope.training.autotune.kept import KeptFolder
 
-PLANS = KeptFolder(name="plans", content="plan", format=1, largest=1_000_000)
+PLANS = KeptFolder(name="plans", content="plan", format=2, largest=1_000_000)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -34,6 +35,7 @@ class ModeTrial(ShortRepr):
         losses: of the first steps, from the same weights on the same images in every mode; none where not finite.
         dropped: why the mode can't be taken; "" where it can.
         fastest_step: seconds of the fastest step after the first; 0 where the mode did not run.
+        waited: the share of the time in which its slowest thread waited for a core that other work had.
     """
 
     mode: ComputeMode
@@ -44,6 +46,13 @@ class ModeTrial(ShortRepr):
     losses: tuple[float, ...]
     dropped: str = ""
     fastest_step: float = 0.0
+    waited: float = 0.0
+
+    @property
+    def seconds_alone(self) -> float:
+        """Seconds of a step on this machine without other work, by the fastest one where there was other work."""
+        wait = CoreWait(self.waited)
+        return self.fastest_step * wait.of_time_alone if wait.is_busy else self.images / self.images_per_second
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +86,9 @@ class ComputePlan:
 
     @property
     def noisy(self) -> bool:
-        """Whether steps of one mode took such different times that the choice may be chance."""
-        return any(trial.spread > NOISE for trial in self.trials if not trial.dropped)
+        """Whether the choice may be chance: other work took cores, or steps of one mode took very different times."""
+        tried = [trial for trial in self.trials if not trial.dropped]
+        return any(trial.spread > NOISE or CoreWait(trial.waited).is_busy for trial in tried)
 
     def lines(self) -> tuple[str, ...]:
         """Return the choice in a line, and what was dropped or left out in another."""
@@ -90,7 +100,10 @@ class ComputePlan:
             remarks.append("not every way was tried: the run is too short for it")
         if self.noisy:
             worst = max(trial.spread for trial in self.trials if not trial.dropped)
-            remarks.append(f"the machine was busy (steps differ by {percent(worst, decimals=0)})")
+            found = f"steps differ by {percent(worst, decimals=0)}"
+            if waited := max(trial.waited for trial in self.trials):
+                found += f", and waited for a core {percent(waited, decimals=0)} of the time"
+            remarks.append(f"the machine was busy ({found})")
         return (first, *(["; ".join(remarks)] if remarks else []))
 
     def to_dict(self) -> dict[str, Any]:
@@ -139,6 +152,7 @@ def _trial(fields: Fields) -> ModeTrial:
         losses=fields.numbers("losses"),
         dropped=fields.text("dropped"),
         fastest_step=fields.number("fastest_step", at_least=0),
+        waited=fields.number("waited", at_least=0, at_most=1),
     )
 
 

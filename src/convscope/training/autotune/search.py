@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from convscope.hardware.mode import Compile, ComputeMode, MemoryFormat, Precision
+from convscope.hardware.run_queue import CoreWait
 from convscope.training.autotune.record import ComputePlan, ModeTrial
 
 # A mode must be so much faster to be taken: less is chance, and the simpler one stays.
@@ -72,6 +73,9 @@ def search(
         if not in_time():
             stopped = True
             break
+        if change.threads != best.mode.threads and any(CoreWait(trial.waited).is_busy for trial in trials):
+            # Beside other work fewer threads wait less, and that work may end soon.
+            continue
         trial = tried(change)
         left = allowed.images_left
         if not trial.dropped and total_seconds(trial, left) * CLEARLY < total_seconds(best, left):
@@ -101,8 +105,8 @@ def guarded(trial: ModeTrial, reference: ModeTrial) -> ModeTrial:
 
 def total_seconds(trial: ModeTrial, images: int) -> float:
     """Return the seconds of training on a number of images in this mode, the first step's extra time included."""
-    step = trial.images / trial.images_per_second
-    return images / trial.images_per_second + max(0.0, trial.first_step - step)
+    step = trial.seconds_alone
+    return images / trial.images * step + max(0.0, trial.first_step - step)
 
 
 _FIELDS = ("precision", "memory_format", "compile", "threads")

@@ -14,6 +14,7 @@ from torch import nn
 from convscope.api.generators import exclusive
 from convscope.data.training_batches import TrainingBatch
 from convscope.hardware.mode import ComputeMode, computing
+from convscope.hardware.run_queue import core_wait
 from convscope.nets.layer_groups import train_mode
 from convscope.training.autotune.record import ModeTrial
 from convscope.training.loop.state import Settings, new_state
@@ -50,7 +51,8 @@ def run_trial(work: Work, mode: ComputeMode, *, seconds: float) -> ModeTrial:
     """
     images = len(work.batch.pixels)
     try:
-        with exclusive(work.settings.resolved.device), computing(mode, work.settings.resolved.device):
+        device = work.settings.resolved.device
+        with exclusive(device), computing(mode, device), core_wait() as wait:
             taken, losses = _steps(work, mode, seconds)
     except (
         RuntimeError,
@@ -73,6 +75,7 @@ def run_trial(work: Work, mode: ComputeMode, *, seconds: float) -> ModeTrial:
         losses=tuple(losses[:LEAST_STEPS]) if finite else (),
         dropped="" if finite else "its loss is not a number",
         fastest_step=min(later),
+        waited=wait.share,
     )
 
 

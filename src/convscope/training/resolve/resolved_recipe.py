@@ -260,6 +260,15 @@ class ResolvedRecipe(Documented):
             threads=int(recipe.threads),
         )
 
+    @property
+    def features_mode(self) -> ComputeMode:
+        """How the features of a solved head are computed.
+
+        Exactly, as all is at the end, unless features are all there is and another arithmetic was asked for.
+        """
+        mode = self.mode
+        return replace(mode, compile="no", precision="fp32" if self.epochs else mode.precision)
+
     def changed(self, **settings: SettingValue) -> ResolvedRecipe:
         """Return the recipe with some settings replaced by other values, none of them auto."""
         return replace(self, recipe=self.recipe.changed(settings))
