@@ -79,7 +79,9 @@ def test_the_next_free_port_is_used() -> None:
 def test_it_says_its_link_and_ends_with_an_interrupt(tmp_path: Path) -> None:
     pytest.importorskip("uvicorn")
     from studio_command import start_studio
+    from studio_runs import make_run
 
+    make_run(tmp_path / "runs" / "mine")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         studio = start_studio(folder=tmp_path, port=taken.getsockname()[1])
         try:
@@ -88,7 +90,7 @@ def test_it_says_its_link_and_ends_with_an_interrupt(tmp_path: Path) -> None:
             assert b"<title>" in opener.open(studio.address, timeout=5).read()
             session = json.load(opener.open(f"{studio.origin}/api/session", timeout=5))
             assert session["stage"] in ("starting", "importing torch", "ready")
-            events = opener.open(f"{studio.origin}/api/session/events", timeout=5)
+            events = opener.open(f"{studio.origin}/api/runs/mine/events", timeout=5)
             assert events.readline().startswith(b"retry:")
         finally:
             code = studio.stop()
