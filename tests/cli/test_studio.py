@@ -39,6 +39,14 @@ assert "torch" not in sys.modules
         (["--data", "none"], "'none' does not exist"),
         (["--host", "256.1.1.1", "--i-know"], "is no address"),
         (["--imgae", "x.png"], "--image"),
+        (
+            ["--state", "zzz"],
+            "the link names no part of this page; give a link of the page, from its # on",
+        ),
+        (["--state", "#/explore?c=-4"], "--state #/explore?c=-4: c=-4 is out of range; give a link"),
+        (["--state", "http://127.0.0.1:8421/?t=x#/train?v=9"], "the link is of another version than 1; give"),
+        (["--image", "zeros.png"], "zeros.png: not an image that is read: it is nothing but zeros"),
+        (["--image", "empty.png"], "empty.png: empty file (0 bytes)"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -46,6 +54,8 @@ def test_a_mistake_is_one_line(
 ) -> None:
     pytest.importorskip("uvicorn")
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "zeros.png").write_bytes(bytes(10_000))
+    (tmp_path / "empty.png").touch()
     code, out, err = run_command(capsys, "studio", *arguments)
     assert (code, out) == (2, "") and line in err and err.count("\n") == 1
 
