@@ -103,8 +103,8 @@ def require_openable(openable: Openable) -> None:
     """
     name, path = openable.given, Path(openable.given)
     if openable.image and not is_digit(openable.image):
-        with refused_as(DataError, openable.image), open_regular(openable.image) as file:
-            _require_input(file.read(HEAD))
+        with refused_as(DataError, openable.image), open_regular(openable.image) as stream:
+            _require_input(stream.read(HEAD))
     if not name or name.startswith(TIMM):
         return
     if names_checkpoint(path) or path.is_dir():
