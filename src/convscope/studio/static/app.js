@@ -162,6 +162,9 @@ try {
 addEventListener("resize", changed);
 subscribe(draw);
 shortcuts();
-followLink();
-draw();
-watchSession();
+// The modules were read in this task: the first drawing is one of its own.
+setTimeout(() => {
+  followLink();
+  draw();
+  watchSession();
+});
