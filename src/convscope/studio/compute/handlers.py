@@ -26,11 +26,14 @@ PAGE = 64
 def open_session(openable: Openable) -> ExploreSession:
     """Return what answers questions about models that may be opened.
 
-    A first image is drawn at once, in one thread: where both lanes import `numpy.ma` at the same time, as their first
-    questions do, one of them finds half a module.
+    What a first question of either lane imports of other packages is imported here, in one thread: modules that import
+    each other, as those of `numpy.ma` and of PIL do, are found half made where two threads import them at once. So an
+    image is drawn, a digit is enlarged, and an image file is decoded.
     """
     session = ExploreSession(openable)
-    session.image_png("sample:0", None)
+    drawn = session.image_png("sample:0", None)
+    session.image_png("sample:8", None)
+    session.images.check(bytes(drawn.body or b""), "")
     return session
 
 
