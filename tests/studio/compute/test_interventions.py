@@ -94,6 +94,7 @@ def test_every_kernel_of_a_channel_can_be_read_and_put_back(
     weight = network.network.module.get_submodule("0").weight
     own = weight[into, out] if isinstance(module, nn.ConvTranspose2d) else weight[out, into]
     assert found["inputs"] == inputs
+    assert {np.shape(preset) for preset in found["presets"].values()} == {np.shape(found["weights"])}
     assert torch.equal(torch.tensor(found["weights"]).float().reshape(own.shape), own)
     change = {"op": "kernel", "module": "0", "out": out, "in": into}
     assert torch.equal(scores(network, x, {**change, "weights": found["weights"]}), scores(network, x))

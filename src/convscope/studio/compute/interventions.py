@@ -114,7 +114,8 @@ def kernel_record(
         into: its number along the axis of input channels; of a grouped convolution, within the group.
 
     Returns:
-        `module`, `out`, `in`, `inputs` (how many kernels each output channel has), and `weights`, rows of numbers.
+        `module`, `out`, `in`, `inputs` (how many kernels each output channel has), `weights`, rows of numbers, and
+        `presets`, well-known kernels of the same size.
 
     Raises:
         CaptureError: there is no such layer, or it has no kernels.
@@ -130,8 +131,35 @@ def kernel_record(
     kernel = numbers[places].double()
     if kernel.ndim > 2:
         raise GeometryError(f"the kernels of {module} have {kernel.ndim} axes: those of 1 or 2 can be shown as rows")
-    rows = kernel.reshape(-1, kernel.shape[-1]).tolist()
-    return {"module": module, "out": out, "in": into, "inputs": numbers.shape[axes.index("in")], "weights": rows}
+    rows = kernel.reshape(-1, kernel.shape[-1])
+    return {
+        "module": module,
+        "out": out,
+        "in": into,
+        "inputs": numbers.shape[axes.index("in")],
+        "weights": rows.tolist(),
+        "presets": _presets(*rows.shape),
+    }
+
+
+def _presets(height: int, width: int) -> dict[str, list[list[float]]]:
+    """Return well-known kernels of a size: nothing, the middle cell, a mean, a vertical and a horizontal edge.
+
+    >>> _presets(2, 3)["vertical"], _presets(3, 1)["identity"]
+    ([[-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]], [[0.0], [1.0], [0.0]])
+    """
+    zero = np.zeros((height, width))
+    identity = zero.copy()
+    identity[(height - 1) // 2, (width - 1) // 2] = 1.0
+    down, right = (np.sign(np.arange(size) - (size - 1) / 2) for size in (height, width))
+    found = {
+        "zero": zero,
+        "identity": identity,
+        "mean": zero + 1 / (height * width),
+        "vertical": zero + right,
+        "horizontal": zero + down[:, None],
+    }
+    return {name: kernel.tolist() for name, kernel in found.items()}
 
 
 def _kernels(

@@ -23,9 +23,7 @@ pickerImage.alt = "";
 const rooms = { explore: made("div"), train: made("div") };
 rooms.explore.style.height = "100%";
 rooms.train.className = "train-room";
-/** @type {{update: () => void}|null} */
 let explore = null;
-/** @type {Promise<void>|null} */
 let training = null;
 let lastRun = "";
 

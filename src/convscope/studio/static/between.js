@@ -17,7 +17,6 @@ export function createBetween() {
   /** @type {Map<string, ReturnType<typeof make>>} */
   const thumbs = new Map();
   let [tables, graph, selected, run] = [null, null, "", ""];
-  /** @type {ReturnType<typeof setTimeout>|undefined} */
   let filling;
 
   const watcher = new IntersectionObserver((entries) => {

@@ -227,7 +227,6 @@ export function createCell() {
       <button class="icon quiet" @click=${() => go({ at: null, step: null })} aria-label=${TEXT.closeNumber} title=${TEXT.closeNumber}>${icons.close}</button>`, head);
   }
 
-  /** @type {WeakMap<any, Element>} */
   const formulas = new WeakMap();
   function formulaOf(found) {
     if (!formulas.has(found)) formulas.set(found, formulaElement(found.formula));

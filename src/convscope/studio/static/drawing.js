@@ -36,14 +36,8 @@ const within = (box, view) => box[0] <= view[2] && box[2] >= view[0] && box[1] <
 
 /** Return the box of points. @param {number[][]} points */
 function boundsOf(points) {
-  const box = [Infinity, Infinity, -Infinity, -Infinity];
-  for (const [x, y] of points) {
-    if (x < box[0]) box[0] = x;
-    if (x > box[2]) box[2] = x;
-    if (y < box[1]) box[1] = y;
-    if (y > box[3]) box[3] = y;
-  }
-  return box;
+  const [xs, ys] = [points.map(([x]) => x), points.map(([, y]) => y)];
+  return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
 }
 
 export function createDrawing() {
@@ -56,7 +50,6 @@ export function createDrawing() {
   let drawing = NOTHING;
   let zoomed = false;
   let laidOut = false;
-  /** @type {SVGElement|null} */
   let root = null;
   let below = null;
   let above = null;
@@ -101,7 +94,7 @@ export function createDrawing() {
     const around = drawing.nodes.length > KEPT ? 1 : Infinity;
     const [wide, high] = [around * sight.width, around * sight.height];
     const view = [(sight.left - left - wide) / scale, (sight.top - top - high) / scale, (sight.right - left + wide) / scale, (sight.bottom - top + high) / scale];
-    renew(lines, drawing.edges.filter((edge) => within(boundsOf(edge.points), view)), drawLine, (line) => line);
+    renew(lines, drawing.edges.filter((edge) => within(edge.box ??= boundsOf(edge.points), view)), drawLine, (line) => line);
     renew(shown, drawing.nodes.filter(({ x, y, w, h }) => within([x, y, x + w, y + h], view)), drawNode, ({ group }) => group);
   }
 

@@ -92,7 +92,7 @@ function kernelEditor() {
     ${rows ? html`<form @submit=${(e) => { e.preventDefault(); takeKernel(e.target); }}>
       <div class="kernel-edit" .style=${`grid-template-columns:repeat(${rows[0].length},max-content)`}>
       ${rows.map((row, y) => row.map((weight, x) => html`<input type="text" name=${`w${y}-${x}`} inputmode="decimal" aria-label=${TEXT.weightAt(y, x)} .value=${String(Number(weight.toPrecision(5)))}>`))}
-      </div><div class="row"><button class="primary">${TEXT.use}</button>${Object.entries(TEXT.kernels).map(([name, label]) => html`<button type="button" @click=${() => { view.kernel = { ...now, weights: made(name, rows) }; changed(); }}>${label}</button>`)}</div></form>` : nothing}`;
+      </div><div class="row"><button class="primary">${TEXT.use}</button>${Object.entries(TEXT.kernels).map(([name, label]) => html`<button type="button" @click=${() => { view.kernel = { ...now, weights: here.presets[name] }; changed(); }}>${label}</button>`)}</div></form>` : nothing}`;
 }
 
 /** Show the kernel of a channel and one of its inputs. @param {any} unit @param {number} out @param {number} into */
@@ -114,17 +114,4 @@ function takeKernel(form) {
   }
   const kept = link().interventions.filter((c) => !(c.op === "kernel" && c.module === module && c.out === out && c.in === into));
   go({ interventions: [...kept, { op: "kernel", module, out, in: into, weights: rows }] });
-}
-
-/** Return a well-known kernel of the same size. @param {string} name @param {number[][]} rows */
-function made(name, rows) {
-  const [height, width] = [rows.length, rows[0].length];
-  const [cy, cx] = [(height - 1) / 2, (width - 1) / 2];
-  return rows.map((row, y) => row.map((_, x) => {
-    if (name === "zero") return 0;
-    if (name === "identity") return y === Math.floor(cy) && x === Math.floor(cx) ? 1 : 0;
-    if (name === "mean") return 1 / (height * width);
-    if (name === "vertical") return Math.sign(x - cx);
-    return Math.sign(y - cy);
-  }));
 }

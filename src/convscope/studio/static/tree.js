@@ -56,7 +56,6 @@ export function createTree() {
   let parents = [];
   let cursor = 0;
   let typed = "";
-  /** @type {ReturnType<typeof setTimeout>|undefined} */
   let typing;
   /** @type {Map<string, any>|null} */
   let lit = null;
