@@ -101,9 +101,9 @@ def test_it_says_its_link_and_ends_with_an_interrupt(tmp_path: Path) -> None:
             session = json.load(opener.open(f"{studio.origin}/api/session", timeout=5))
             assert session["stage"] in ("starting", "importing torch", "ready")
             events = opener.open(f"{studio.origin}/api/runs/mine/events", timeout=5)
-            assert events.readline().startswith(b"retry:")
+            assert events.readline() == b"retry: 1000\n"
         finally:
             code = studio.stop()
         assert code == 0
-        assert events.read().endswith(b"\n\n")  # an open stream does not hold the end up
+        assert (b"\n" + events.read()).endswith(b"\n\n")  # an open stream does not hold the end up
     assert not [line for line in studio.lines if "Traceback" in line or "ERROR" in line]

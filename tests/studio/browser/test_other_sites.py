@@ -57,6 +57,7 @@ def test_another_page_reads_and_changes_nothing(
         assert "token" in other.locator("body").inner_text(), "another name of this machine shares the cookie"
 
 
+@pytest.mark.long
 def test_two_studios_in_one_browser(browser: Browser, studio: StudioCommand, start) -> None:
     second = start()
     with new_context(browser, studio.origin) as (context, faults):

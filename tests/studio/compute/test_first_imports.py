@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 # A question of every operation, as a page asks them; then the modules that they brought. Each lane's first questions
 # come when a page opens, at the same time; two threads that import modules which import each other find half of them.
 ASKED = """
@@ -47,6 +49,7 @@ print(*sorted(name for name in set(sys.modules) - before if name.partition(".")[
 """
 
 
+@pytest.mark.long
 def test_no_question_imports_another_package(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", ASKED, str(tmp_path)], capture_output=True, text=True, check=False, timeout=120

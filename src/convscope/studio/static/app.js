@@ -73,7 +73,7 @@ function status() {
     ${copy ? html`<details class="offline"><summary>${TEXT.offline(copy.made ?? "")}</summary>
       ${copy.carried?.length ? html`<p>${TEXT.offlineCarries}:</p><ul>${copy.carried.map((text) => html`<li>${text}</li>`)}</ul>` : nothing}
       ${copy.missing?.length ? html`<p>${TEXT.offlineMissing}:</p><ul>${copy.missing.map((text) => html`<li>${text}</li>`)}</ul>` : nothing}</details>` : nothing}
-    ${work.length ? html`<span class="busy"><span class="spinner"></span>${work[0]}${live() ? html`<button @click=${stopWork}>${TEXT.stop}</button>` : nothing}</span>` : nothing}
+    ${work.length ? html`<span class="busy"><span class="spinner"></span>${work[0]}${live() && pending.size ? html`<button @click=${stopWork}>${TEXT.stop}</button>` : nothing}</span>` : nothing}
   </footer>`;
 }
 

@@ -92,7 +92,7 @@ export function forget(name) {
 
 /** Load all again, as after a restart of the compute process. */
 export function forgetAll() {
-  for (const [name, key] of [...keys]) if (broken.get(name) !== key) keys.delete(name);
+  for (const [name, key] of [...keys]) if (broken.get(name) !== key && !pending.has(name)) keys.delete(name);
   atlases.clear();
   forgetReach();
   changed();
