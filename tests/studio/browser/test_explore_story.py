@@ -165,7 +165,9 @@ def test_networks_of_unusual_shapes(start, open_page, tmp_path: Path, factory: s
         page.explore(m="given", i="sample:0", l=value)
         check_layer(page, record, value, size)
     if factory == "Deep":  # of 1,000 boxes those in sight are in the document, and every one can be reached
+        page.explore(m="given", i="sample:0", l="body.1")
         boxes = page.page.locator(".drawing .node")
+        boxes.first.wait_for()
         assert 0 < boxes.count() < 500
         page.page.locator(".drawing svg").focus()
         page.press("End", "Enter")
