@@ -11,7 +11,7 @@ import tempfile
 import wave
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,7 +38,7 @@ from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import load_recipe, to_toml
 from convscope.runs.atomic_files import MANIFEST
 from convscope.runs.checkpoint import PLAN, STATE, TENSORS, load_checkpoint, load_optimizer, load_plan, save_plan
-from convscope.runs.events import EpochRow, event_line, read_event, read_status
+from convscope.runs.events import EpochRow, StepProgress, event_line, read_event, read_status
 from convscope.runs.layer_norms import NormSample, norm_line, read_norms
 from convscope.runs.live_files import LiveProgress
 from convscope.runs.model_spec import ModelSpec, read_spec
@@ -265,15 +265,16 @@ def _records() -> list[bytes]:
         "costs": {"baseline": {"parameters": 3, "macs": 9}, "dropout": {"parameters": 3, "macs": None}},
     }  # fmt: skip
     norms = NormSample(step=20, epoch=0.5, outputs={"conv": 1.0}, gradients={"conv": None})
-    live = LiveProgress(
-        time=1.0, phase="training", epoch=1, epochs=2, batch=1, batches=2, step=1, steps=4, loss=None, accuracy=0.5,
-        learning_rate=0.1, images_per_second=9.0, seconds_left=1.0,
+    within = StepProgress(
+        epoch=1, epochs=2, batch=1, batches=2, step=1, steps=4, loss=1.0, accuracy=0.5, learning_rate=0.1,
+        images_per_second=9.0, seconds_left=1.0,
     )  # fmt: skip
+    live = LiveProgress(time=1.0, phase="training", within=within)
     score = {"name": "a", "images": 3, "precision": None, "recall": 0.5, "f1": 0.5}
     whole = {"split": "test", "images": 3, "accuracy_top1": 0.5, "loss": 1.0, "macro_f1": 0.5}
     scores = {"format": 1, **whole, "per_class": [score]}
     return [json.dumps(spec.to_dict()).encode(), json.dumps(status).encode(), event_line(ROW, time=1.0).encode(),
-            json.dumps(plan).encode(), norm_line(norms).encode(), json.dumps(asdict(live)).encode(),
+            json.dumps(plan).encode(), norm_line(norms).encode(), json.dumps(live.to_dict()).encode(),
             json.dumps(scores).encode()]  # fmt: skip
 
 

@@ -67,9 +67,9 @@ def story(folder: Path, tell: Callable[[httpx.AsyncClient, ComputeClient], Await
     anyio.run(run)
 
 
-async def until_ready(compute: ComputeClient) -> None:
-    """Wait until the compute process answers."""
-    async for stage, text in compute.stages():
-        if stage in ("ready", "failed"):
-            assert stage == "ready", text
-            return
+async def until(page: httpx.AsyncClient, stage: str) -> dict[str, Any]:
+    """Ask for the session, as the page does, until the compute process is at a stage; return the session."""
+    while (found := (await page.get("/api/session")).json())["stage"] != stage:
+        assert found["stage"] not in ("ready", "failed"), found["text"]
+        await anyio.sleep(0.02)
+    return found  # type: ignore[no-any-return]

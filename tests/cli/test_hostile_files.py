@@ -50,6 +50,8 @@ READ: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("run/weights.safetensors", ("look", "run", "--parts", "health"), ("missing",)),
     ("t.csv", ("look", "lenet5", "--data", "t.csv"), ()),
     ("thing", ("look", "run", "--against", "thing"), ()),
+    ("i.jpg", ("studio", "--image", "i.jpg", "--no-browser"), ()),
+    ("m.onnx", ("studio", "m.onnx", "--no-browser"), ("empty", "sparse")),
     ("m.py", ("explain", "m.py:make", "digits/0", "--layer", "c1"), ()),
     ("m.py", ("look", "lenet5", "digits/0", "--against", "m.py:make"), ()),
     ("m.py", ("inspect", "m.py:make", "-i", "3x8x8"), ()),

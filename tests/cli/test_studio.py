@@ -39,6 +39,14 @@ assert "torch" not in sys.modules
         (["--data", "none"], "'none' does not exist"),
         (["--host", "256.1.1.1", "--i-know"], "is no address"),
         (["--imgae", "x.png"], "--image"),
+        (
+            ["--state", "zzz"],
+            "the link names no part of this page; give a link of the page, from its # on",
+        ),
+        (["--state", "#/explore?c=-4"], "--state #/explore?c=-4: c=-4 is out of range; give a link"),
+        (["--state", "http://127.0.0.1:8421/?t=x#/train?v=9"], "the link is of another version than 1; give"),
+        (["--image", "zeros.png"], "zeros.png: not an image that is read: it is nothing but zeros"),
+        (["--image", "empty.png"], "empty.png: empty file (0 bytes)"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -46,6 +54,8 @@ def test_a_mistake_is_one_line(
 ) -> None:
     pytest.importorskip("uvicorn")
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "zeros.png").write_bytes(bytes(10_000))
+    (tmp_path / "empty.png").touch()
     code, out, err = run_command(capsys, "studio", *arguments)
     assert (code, out) == (2, "") and line in err and err.count("\n") == 1
 
@@ -79,7 +89,9 @@ def test_the_next_free_port_is_used() -> None:
 def test_it_says_its_link_and_ends_with_an_interrupt(tmp_path: Path) -> None:
     pytest.importorskip("uvicorn")
     from studio_command import start_studio
+    from studio_runs import make_run
 
+    make_run(tmp_path / "runs" / "mine")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         studio = start_studio(folder=tmp_path, port=taken.getsockname()[1])
         try:
@@ -88,10 +100,10 @@ def test_it_says_its_link_and_ends_with_an_interrupt(tmp_path: Path) -> None:
             assert b"<title>" in opener.open(studio.address, timeout=5).read()
             session = json.load(opener.open(f"{studio.origin}/api/session", timeout=5))
             assert session["stage"] in ("starting", "importing torch", "ready")
-            events = opener.open(f"{studio.origin}/api/session/events", timeout=5)
-            assert events.readline().startswith(b"retry:")
+            events = opener.open(f"{studio.origin}/api/runs/mine/events", timeout=5)
+            assert events.readline() == b"retry: 1000\n"
         finally:
             code = studio.stop()
         assert code == 0
-        assert events.read().endswith(b"\n\n")  # an open stream does not hold the end up
+        assert (b"\n" + events.read()).endswith(b"\n\n")  # an open stream does not hold the end up
     assert not [line for line in studio.lines if "Traceback" in line or "ERROR" in line]

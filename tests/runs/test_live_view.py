@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from convscope.errors import RunError
 from convscope.files.regular import UnreadableError
+from convscope.runs.events import StepProgress
 from convscope.runs.live_files import LiveFiles, LiveProgress
 from convscope.runs.live_view import LARGEST_VIEW, LivePicture, LiveView
 
@@ -98,12 +101,15 @@ def test_what_is_asked_for_is_a_file_and_no_link_is_followed(tmp_path: Path) -> 
     assert files.is_asked("pause")
     files.ask("pause")
     assert not outside.exists() and not (files.folder / "pause").is_symlink()
-    progress = LiveProgress(
-        time=1.0, phase="training", epoch=1, epochs=2, batch=1, batches=2, step=1, steps=4, loss=None, accuracy=0.5,
-        learning_rate=0.1, images_per_second=9.0, seconds_left=1.0, paused=True,
+    within = StepProgress(
+        epoch=1, epochs=2, batch=1, batches=2, step=1, steps=4, loss=math.nan, accuracy=0.5, learning_rate=0.1,
+        images_per_second=9.0, seconds_left=1.0,
     )  # fmt: skip
-    files.write_progress(progress)
-    assert files.read_progress() == progress
+    for loss in (0.25, math.nan):
+        progress = LiveProgress(time=1.0, phase="training", within=replace(within, loss=loss), paused=True)
+        files.write_progress(progress)
+        assert files.read_progress() == progress
+    assert json.loads(files.progress_path.read_bytes())["loss"] is None
     assert not files.is_watched
     files.watch()
     assert files.is_watched

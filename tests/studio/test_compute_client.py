@@ -16,7 +16,7 @@ import anyio
 
 from convscope.studio.compute import client as client_module
 from convscope.studio.protocol import Packet, StudioError, read_frame, write_frame
-from studio_server import story, until_ready
+from studio_server import story, until
 
 
 def graph(model: str = "lenet5") -> dict[str, str]:
@@ -66,28 +66,21 @@ def test_errors_are_one_line_with_their_kind(tmp_path: Path) -> None:
 
 def test_a_process_that_ends_is_started_again(tmp_path: Path) -> None:
     async def tell(page, compute) -> None:
-        seen = []
-
-        async def watch() -> None:
-            async for stage in compute.stages():
-                seen.append(stage)
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(watch)
-            await until_ready(compute)
-            ended = await page.get("/api/graph/vgg11")
-            assert ended.status_code == 500 and "the compute process ended (exit 7)" in ended.json()["error"]
-            assert (await page.get("/api/graph/lenet5")).status_code == 200
-            group.cancel_scope.cancel()
-        again = [text for stage, text in seen if "started again" in text]
-        assert again and seen[-1] == ("ready", "")
+        await until(page, "ready")
+        ended = await page.get("/api/graph/vgg11")
+        assert ended.status_code == 500 and "the compute process ended (exit 7)" in ended.json()["error"]
+        session = (await page.get("/api/session")).json()
+        assert not session["ready"] and "started again" in session["text"]
+        assert (await page.get("/api/graph/lenet5")).status_code == 200
+        session = (await page.get("/api/session")).json()
+        assert session["ready"] and session["text"] == ""
 
     story(tmp_path, tell)
 
 
 def test_a_model_that_hangs_is_ended_after_the_deadline(tmp_path: Path) -> None:
     async def tell(page, compute) -> None:
-        await until_ready(compute)
+        await until(page, "ready")
         hanging = await page.get("/api/graph/vgg13")
         assert hanging.status_code == 500
         assert "0.5 s" in hanging.json()["error"] and "longer deadline" in hanging.json()["error"]
@@ -98,7 +91,7 @@ def test_a_model_that_hangs_is_ended_after_the_deadline(tmp_path: Path) -> None:
 
 def test_signs_of_life_keep_long_work_going(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def tell(page, compute) -> None:
-        await until_ready(compute)
+        await until(page, "ready")
         question = compute.submit("graph", graph("vgg16"), tab="tab")
         await anyio.sleep(2.2)
         assert not question.answer.done()
@@ -116,7 +109,7 @@ def test_stopped_work_that_goes_on_ends_the_process(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(client_module, "STOP_GRACE", 0.2)
 
     async def tell(page, compute) -> None:
-        await until_ready(compute)
+        await until(page, "ready")
         question = compute.submit("graph", graph("vgg13"), tab="tab.b")
         await anyio.sleep(0.1)
         assert (await page.post("/api/stop", json={})).json() == {"stopped": 1}
@@ -158,7 +151,7 @@ def test_a_full_lane_is_busy(tmp_path: Path) -> None:
 
 def test_a_request_that_is_taken_back_stops_its_question(tmp_path: Path) -> None:
     async def tell(page, compute) -> None:
-        await until_ready(compute)
+        await until(page, "ready")
         with anyio.move_on_after(0.3):
             await page.get("/api/graph/vgg16")
         assert (await page.get("/api/graph/lenet5")).status_code == 200
@@ -171,10 +164,7 @@ def test_a_request_that_is_taken_back_stops_its_question(tmp_path: Path) -> None
 )
 def test_a_process_that_can_not_start_is_said(tmp_path: Path, given: str, text: str) -> None:
     async def tell(page, compute) -> None:
-        async for stage, said in compute.stages():
-            if stage == "failed":
-                assert text in said
-                break
+        assert text in (await until(page, "failed"))["text"]
         answer = await page.get("/api/graph/lenet5")
         assert answer.status_code == 500 and text in answer.json()["error"]
         assert (await page.get("/api/session")).json()["stage"] == "failed"
@@ -209,7 +199,7 @@ def test_parts_of_an_attribution_come_as_they_are_ready(tmp_path: Path) -> None:
 
 def test_the_process_ends_with_the_server(tmp_path: Path) -> None:
     async def tell(page, compute) -> None:
-        await until_ready(compute)
+        await until(page, "ready")
         pids.append(compute._child._process.pid)
 
     pids: list[int] = []
@@ -220,7 +210,7 @@ def test_the_process_ends_with_the_server(tmp_path: Path) -> None:
 
 def test_a_killed_process_says_that_memory_may_be_short(tmp_path: Path) -> None:
     async def tell(page, compute) -> None:
-        await until_ready(compute)
+        await until(page, "ready")
         question = compute.submit("graph", graph("vgg16"), tab="tab")
         await anyio.sleep(0.05)
         os.kill(compute._child._process.pid, signal.SIGKILL)
@@ -244,7 +234,7 @@ def test_frames_that_are_none_end_the_stream() -> None:
 
 def test_time_is_not_lost_between_questions(tmp_path: Path) -> None:
     async def tell(page, compute) -> None:
-        await until_ready(compute)
+        await until(page, "ready")
         began = time.perf_counter()
         for _ in range(50):
             await compute.ask("values", {"run": "1"}, tab="tab")

@@ -39,6 +39,21 @@ def test_every_key_of_the_list_is_found(tmp_path: Path) -> None:
     assert Openable.from_dict(openable.to_dict()) == openable
 
 
+@pytest.mark.parametrize(("given", "weights"), [
+    ("resnet18", "random"), ("timm/resnet18", "random"), ("net.py:make", "own"), ("package.net:make", "own"),
+    ("net.ONNX", "own"), ("runs/mine", "trained"), ("runs/mine/checkpoint/step-42", "trained"),
+])  # fmt: skip
+def test_only_a_runs_weights_are_called_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, weights: str
+) -> None:
+    make_run(tmp_path, "mine", "step-42")
+    monkeypatch.chdir(tmp_path)
+    openable = opened(tmp_path, given=given)
+    assert model_source("given", openable).to_dict()["weights"] == weights
+    assert {model.weights for model in list_models(openable) if model.kind == "run"} == {"trained"}
+    assert {model.weights for model in list_models(openable) if model.kind == "catalogue"} == {"random"}
+
+
 def test_a_checkpoint_of_a_run_is_found(tmp_path: Path) -> None:
     make_run(tmp_path, "one", "step-000000042")
     openable = opened(tmp_path)

@@ -108,7 +108,7 @@ def test_the_token_becomes_a_cookie_and_leaves_the_address(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("cookies", [{}, {"convscope_studio": ""}, {"convscope_studio": TOKEN[:-1]}, {"other": TOKEN}])
-@pytest.mark.parametrize("path", ["/", "/api/session", "/api/session/events", "/static/app.js", "/?t=", "/?t=wrong"])
+@pytest.mark.parametrize("path", ["/", "/api/session", "/api/runs/mine/events", "/static/app.js", "/?t=", "/?t=wrong"])
 def test_nothing_is_answered_without_the_token(tmp_path: Path, cookies: dict[str, str], path: str) -> None:
     refused = answer(tmp_path, "GET", path, cookies=cookies)
     assert refused.status_code == 401

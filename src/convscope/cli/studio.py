@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -93,5 +94,9 @@ def command(
         deadline=deadline,
     )
     require_openable(openable)
-    fragment = format_state(parse_state(state.partition("#")[2] or state)[0]) if state else ""
+    shown, notes = parse_state(state.partition("#")[2] or state)
+    if notes:
+        reason = re.sub(r": [^:]* is shown$", "", notes[0])  # the page shows something all the same
+        raise click.UsageError(f"--state {state[:80]}: {reason}; give a link of the page, from its # on")
+    fragment = format_state(shown) if state else ""
     serve(openable, host=host, port=port, open_browser=not no_browser, say=echo, fragment=fragment)

@@ -6,6 +6,7 @@ events.jsonl has one JSON object a line: "time" (seconds since 1970), "event" (i
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 from collections.abc import Callable
@@ -119,6 +120,28 @@ class StepProgress(ShortRepr):
     learning_rate: float
     images_per_second: float
     seconds_left: float
+
+    def headline(self) -> str:
+        """Return the place of the training."""
+        return f"epoch {self.epoch} of {self.epochs}, step {self.step} of {self.steps}"
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> StepProgress:
+        """Return the progress that `asdict` made, a loss of None as NaN; raises UnreadableError where it is none."""
+        loss = fields.optional_number("loss")
+        return cls(
+            epoch=fields.integer("epoch", at_least=0),
+            epochs=fields.integer("epochs", at_least=0),
+            batch=fields.integer("batch", at_least=0),
+            batches=fields.integer("batches", at_least=0),
+            step=fields.integer("step", at_least=0),
+            steps=fields.integer("steps", at_least=0),
+            loss=math.nan if loss is None else loss,
+            accuracy=fields.number("accuracy", at_least=0),
+            learning_rate=fields.number("learning_rate", at_least=0),
+            images_per_second=fields.number("images_per_second", at_least=0),
+            seconds_left=fields.number("seconds_left", at_least=0),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -19,7 +19,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from convscope.errors import RunError
 from convscope.files.checked import read_json
@@ -27,6 +27,7 @@ from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError, read_bytes, refused_as
 from convscope.report.short_repr import ShortRepr
 from convscope.runs.atomic_files import WriteError, replace_file
+from convscope.runs.events import StepProgress
 from convscope.runs.live_view import LARGEST_VIEW, LiveView
 
 LiveRequest = Literal["pause", "stop"]
@@ -38,60 +39,39 @@ WATCHED_SECONDS = 15.0
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class LiveProgress(ShortRepr):
-    """How far a training is within its epoch.
+    """How far a training is, and whether it waits.
 
     Args:
         time: when it was written, in seconds since 1970.
         phase: "training", or "finishing" while it is measured and its report is written.
-        epoch: from 1, of `epochs`.
-        batch: from 1, of `batches` in this epoch.
-        step: steps that are done, of `steps` planned.
-        loss: mean of the epoch so far; None where it is not finite.
-        accuracy: of the epoch so far.
-        learning_rate: of the last step.
-        images_per_second: of the epoch so far.
-        seconds_left: to the end of the training, estimated.
+        within: how far it is within its epoch.
         paused: whether it waits.
         can_pause: whether it heeds `live/pause`: one process alone does.
     """
 
     time: float
     phase: Phase
-    epoch: int
-    epochs: int
-    batch: int
-    batches: int
-    step: int
-    steps: int
-    loss: float | None
-    accuracy: float
-    learning_rate: float
-    images_per_second: float
-    seconds_left: float
+    within: StepProgress
     paused: bool = False
     can_pause: bool = True
 
     def headline(self) -> str:
         """Return the place of the training."""
-        return f"epoch {self.epoch} of {self.epochs}, step {self.step} of {self.steps}"
+        return self.within.headline()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return progress.json: all fields beside each other; a loss that is not finite is None."""
+        within = asdict(self.within)
+        own = {name: getattr(self, name) for name in ("time", "phase", "paused", "can_pause")}
+        return {**own, **within, "loss": self.within.loss if math.isfinite(self.within.loss) else None}
 
     @classmethod
     def from_fields(cls, fields: Fields) -> LiveProgress:
-        """Return the progress that `asdict` made; raises UnreadableError where it is none."""
+        """Return the progress that `to_dict` made; raises UnreadableError where it is none."""
         return cls(
             time=fields.number("time", at_least=0),
             phase=cast(Phase, fields.text("phase", one_of=get_args(Phase))),
-            epoch=fields.integer("epoch", at_least=0),
-            epochs=fields.integer("epochs", at_least=0),
-            batch=fields.integer("batch", at_least=0),
-            batches=fields.integer("batches", at_least=0),
-            step=fields.integer("step", at_least=0),
-            steps=fields.integer("steps", at_least=0),
-            loss=fields.optional_number("loss"),
-            accuracy=fields.number("accuracy", at_least=0),
-            learning_rate=fields.number("learning_rate", at_least=0),
-            images_per_second=fields.number("images_per_second", at_least=0),
-            seconds_left=fields.number("seconds_left", at_least=0),
+            within=StepProgress.from_fields(fields),
             paused=fields.flag("paused"),
             can_pause=fields.flag("can_pause"),
         )
@@ -180,7 +160,7 @@ class LiveFiles:
 
     def write_progress(self, progress: LiveProgress) -> None:
         """Write how far the training is; raises WriteError where the disk refuses."""
-        self._write(self.progress_path.name, json.dumps(asdict(progress)).encode())
+        self._write(self.progress_path.name, json.dumps(progress.to_dict()).encode())
 
     def read_progress(self) -> LiveProgress | None:
         """Return how far the training is; None where that is not known."""

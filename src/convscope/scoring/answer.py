@@ -23,7 +23,8 @@ from convscope.scoring.objective import Objective
 from convscope.scoring.test_time_augmentation import ONE, scores_of_views
 
 # Numbers of the images that a forward pass takes at once, and the least and most images: enough for the arithmetic, and
-# few enough for memory, since what a network computes of a batch grows with it.
+# few enough for memory, since what a network computes of a batch grows with it. Where every value of the network is
+# kept, the graph says how many: see `replay_batch`.
 _BATCH_NUMBERS, _SMALLEST_BATCH, _LARGEST_BATCH = 2**22, 16, 256
 
 

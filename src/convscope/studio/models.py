@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from convscope.data.image_item import is_digit
+from convscope.data.inputs.array_file import is_array_file
+from convscope.data.inputs.sound import is_sound
+from convscope.data.pixels.sniff import format_of
 from convscope.errors import CaptureError, DataError, did_you_mean
 from convscope.files.regular import open_regular, refused_as
 from convscope.nets import catalogue
@@ -25,9 +28,13 @@ from convscope.studio.protocol import StudioError
 GIVEN = "given"
 RUN_PREFIX = "run:"
 BEST = "best"
+HEAD = 512  # bytes of a file that tell its format
 MOST_RUNS = 1000  # that the page lists, the newest
 
 ModelKind = Literal["catalogue", "run", "given"]
+WeightsOrigin = Literal["trained", "random", "own"]
+"""Where a network's weights are from: a run, a random draw of ours, or its own factory or file, which may hold weights
+of a training or not."""
 _CHECKPOINT = re.compile(r"step-\d{1,12}")
 
 
@@ -75,19 +82,18 @@ class ModelSource:
         title: what the page shows; hostile text, as a run's name may be anything.
         kind: where it is from.
         load: what `convscope.capture.load` finds it by: a catalogue name, a path, file.py:factory, timm/NAME.
-        trained: whether it has weights from a training, as far as can be said before it is opened.
+        weights: where they are from.
     """
 
     key: str
     title: str
     kind: ModelKind
     load: str
-    trained: bool
+    weights: WeightsOrigin
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the page shows of it; never a path."""
-        weights = "trained" if self.trained else "random"
-        return {"key": self.key, "title": self.title, "kind": self.kind, "weights": weights}
+        return {"key": self.key, "title": self.title, "kind": self.kind, "weights": self.weights}
 
 
 def require_openable(openable: Openable) -> None:
@@ -97,8 +103,8 @@ def require_openable(openable: Openable) -> None:
     """
     name, path = openable.given, Path(openable.given)
     if openable.image and not is_digit(openable.image):
-        with refused_as(DataError, openable.image), open_regular(openable.image):
-            pass
+        with refused_as(DataError, openable.image), open_regular(openable.image) as stream:
+            _require_input(stream.read(HEAD))
     if not name or name.startswith(TIMM):
         return
     if names_checkpoint(path) or path.is_dir():
@@ -111,6 +117,21 @@ def require_openable(openable: Openable) -> None:
         raise CaptureError(f"{name} is a file: say what in it makes the model, {suggested_factories(path)}")
     elif ":" not in name:
         catalogue.find(name)
+
+
+def _require_input(start: bytes) -> None:
+    """Raise UnreadableError where a file's first bytes are those of no image, array or sound."""
+    if not is_array_file(start) and not is_sound(start):
+        format_of(start)
+
+
+def brings_weights(name: str) -> bool:
+    """Return whether a model's text names a function or a file that makes the weights itself.
+
+    >>> [brings_weights(name) for name in ("net.py:make", "net.onnx", "timm/resnet18", "resnet18")]
+    [True, True, False, False]
+    """
+    return not name.startswith(TIMM) and (":" in name or name.lower().endswith(".onnx"))
 
 
 def list_models(openable: Openable) -> list[ModelSource]:
@@ -129,10 +150,9 @@ def model_source(key: str, openable: Openable) -> ModelSource:
     if key == GIVEN:
         if not openable.given:
             raise StudioError("the command named no model: choose one of the list", "gone")
-        path = Path(openable.given)
-        return ModelSource(
-            key=GIVEN, title=path.name or openable.given, kind="given", load=openable.given, trained=path.is_dir()
-        )
+        name, path = openable.given, Path(openable.given)
+        weights: WeightsOrigin = "trained" if path.is_dir() else "own" if brings_weights(name) else "random"
+        return ModelSource(key=GIVEN, title=path.name or name, kind="given", load=name, weights=weights)
     if key.startswith(RUN_PREFIX):
         name, _, checkpoint = key.removeprefix(RUN_PREFIX).rpartition("@") if "@" in key else (key[4:], "", "")
         names = run_folders(openable.runs)
@@ -167,11 +187,11 @@ def run_folders(root: Path) -> list[str]:
 
 
 def _of_run(key: str, title: str, path: Path) -> ModelSource:
-    return ModelSource(key=key, title=title, kind="run", load=str(path), trained=True)
+    return ModelSource(key=key, title=title, kind="run", load=str(path), weights="trained")
 
 
 def _of_catalogue(name: str) -> ModelSource:
-    return ModelSource(key=name, title=catalogue.find(name).title, kind="catalogue", load=name, trained=False)
+    return ModelSource(key=name, title=catalogue.find(name).title, kind="catalogue", load=name, weights="random")
 
 
 def _pictured() -> list[str]:

@@ -54,6 +54,7 @@ OPERATIONS: dict[str, AskLane] = {
     "reach": "fast",
     "field": "fast",
     "cell": "fast",
+    "kernel": "fast",
     "attribution": "slow",
     "export": "slow",
 }
@@ -69,6 +70,7 @@ never wait for a forward pass, an attribution or a model that is being opened. T
     reach        {model, value, channel: int | null, direction: "backward" | "forward"}
     field        {run, value, c, at: [y, x], weights: str | null, of: VALUE | null}
     cell         {run, value, c, at: [y, x], page}
+    kernel       {run, module, out, in}
     attribution  {run, method, class: int | null, layer: str | null, checks}; tells each part when it is ready
     export       {state}: the fragment of the page's link
 """

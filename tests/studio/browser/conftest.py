@@ -1,4 +1,4 @@
-"""One browser and one studio for all tests of a process; a page for each test, and none may do anything wrong."""
+"""One browser and one studio for the tests of this folder; a page for each test, and none may do anything wrong."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Start = Callable[..., StudioCommand]
 Open = Callable[..., StudioPage]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with running_browser() as found:
         yield found
@@ -41,7 +41,7 @@ def start(tmp_path: Path, browser: Browser) -> Iterator[Start]:
         yield started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def studio(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[StudioCommand]:
     """A studio with a stranger's network and a run, shared by the tests that leave it as it was."""
     folder = tmp_path_factory.mktemp("studio")

@@ -1,5 +1,5 @@
 // What a page of another site can send without asking first. Returns what it could read or load of the answers.
-async (studio) => {
+async ([studio, run]) => {
   const text = (path, init = {}) => fetch(studio + path, { credentials: "include", ...init }).then((answer) => answer.text());
   const post = (path, type, body) =>
     text(path, { method: "POST", mode: type === "application/json" ? "cors" : "no-cors", headers: { "content-type": type }, body });
@@ -42,8 +42,8 @@ async (studio) => {
     "style": () => loaded("link", { rel: "stylesheet", href: `${studio}/static/base.css` }),
     "frame": () => loaded("iframe", { src: `${studio}/` }),
     "form": submitted,
-    "events": () => opened(new EventSource(`${studio}/api/session/events`, { withCredentials: true })),
-    "socket": () => opened(new WebSocket(`${studio.replace("http", "ws")}/api/session/events`)),
+    "events": () => opened(new EventSource(`${studio}/api/runs/${run}/events`, { withCredentials: true })),
+    "socket": () => opened(new WebSocket(`${studio.replace("http", "ws")}/api/runs/${run}/events`)),
   };
   const read = [];
   for (const [name, attempt] of Object.entries(tries)) {

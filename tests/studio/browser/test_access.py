@@ -23,7 +23,7 @@ def test_axe_finds_nothing(open_page, studio: StudioCommand, theme: str) -> None
 
 @pytest.mark.long
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("dialog", ["model", "image", "search", "keys", "digit", "share"])
+@pytest.mark.parametrize("dialog", ["model", "other", "image", "search", "keys", "digit", "share", "copy"])
 def test_axe_finds_nothing_in_dialogs(open_page, studio: StudioCommand, theme: str, dialog: str) -> None:
     page = open_page(studio, EXPLORE, color_scheme=theme)
     match dialog:
@@ -33,6 +33,11 @@ def test_axe_finds_nothing_in_dialogs(open_page, studio: StudioCommand, theme: s
             page.dialog("Image").get_by_role("button", name="Draw a digit").click()
         case "share":
             page.page.locator(".menu > button").click()
+        case "other":
+            page.page.get_by_role("button", name="Compare").click()
+        case "copy":
+            page.share("Copy as Python")
+            page.page.get_by_role("button", name="Show", exact=True).click()
         case _:
             page.press({"search": "/", "keys": "?"}[dialog])
     screenshot(page.page, f"dialog-{dialog}-{theme}")
@@ -64,10 +69,51 @@ def test_large_text(open_page, studio: StudioCommand, scale: float) -> None:
 
 
 @pytest.mark.long
-def test_colours_that_the_system_forces(open_page, studio: StudioCommand) -> None:
-    page = open_page(studio, EXPLORE, forced_colors="active")
-    screenshot(page.page, "forced-colours")
-    assert page.channels
+def test_a_larger_font_in_the_same_window(page: StudioPage) -> None:
+    # As a reader sets it in the browser: the lengths of the page, and the widths at which its layout changes, follow.
+    session = page.page.context.new_cdp_session(page.page)
+    session.send("Page.setFontSizes", {"fontSizes": {"standard": 32, "fixed": 26}})
+    for name, link in ROOMS.items():
+        page.go(link)
+        page.page.reload()
+        page.rest()
+        assert page.page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)") > 25
+        screenshot(page.page, f"font-200-{name}")
+        content, window = widest(page.page)
+        assert content <= window
+        assert not cut_off(page.page)
+        assert not violations(page.page)
+
+
+# Whether two elements look alike without their colours, which forced colours take away.
+ALIKE = """([one, other]) => {
+  const look = (selector) => {
+    const style = getComputedStyle(document.querySelector(selector));
+    const names = ["outlineStyle", "outlineWidth", "borderStyle", "borderWidth", "fontWeight", "strokeWidth"];
+    return names.map((name) => style[name]).join();
+  };
+  return look(one) === look(other);
+}"""
+TOLD_APART = (
+    ('.tree-row[aria-selected="true"]', '.tree-row[aria-selected="false"]'),
+    ('.drawing .node[aria-selected="true"] .box', '.drawing .node[aria-selected="false"] .box'),
+    ('.segments button[aria-pressed="true"]', '.segments button[aria-pressed="false"]'),
+    ('nav a[aria-current="page"]', 'nav a:not([aria-current="page"])'),
+)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_colours_that_the_system_forces(open_page, studio: StudioCommand, theme: str) -> None:
+    page = open_page(studio, EXPLORE, forced_colors="active", color_scheme=theme)
+    for name, link in ROOMS.items():
+        page.go(link)
+        screenshot(page.page, f"forced-colours-{name}-{theme}")
+    page.go("#/explore?v=1&m=given&i=sample:0&l=again&c=2")
+    page.page.locator(".drawing .node").first.wait_for()
+    assert page.painted(".map-tile canvas"), "maps are pictures: their colours stay"
+    for one, other in TOLD_APART:
+        assert not page.page.evaluate(ALIKE, [one, other]), f"{one} looks as {other} does"
 
 
 FOCUSED = """() => {

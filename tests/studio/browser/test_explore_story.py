@@ -103,6 +103,30 @@ def test_what_a_pixel_reaches(page: StudioPage) -> None:
 
 
 @pytest.mark.long
+def test_any_kernel_of_a_layer_is_replaced(page: StudioPage) -> None:
+    page.explore(m="lenet5", i="sample:8", l="c5", c=119)  # it reads 16 channels
+    page.page.locator("summary", has_text="Change").click()
+    page.page.get_by_role("button", name="Replace a kernel").click()
+    weights = page.page.locator(".kernel-edit input")
+    weights.first.wait_for()
+    first = weights.first.input_value()
+    channel = page.page.get_by_label("reads channel")
+    assert channel.get_attribute("max") == "15"
+    channel.fill("15")
+    channel.press("Enter")
+    page.page.wait_for_function("before => document.querySelector('.kernel-edit input').value !== before", arg=first)
+    weights.first.fill("0.5")
+    page.page.get_by_role("button", name="Use").click()
+    page.rest()
+    assert page.state["x"].startswith("kernel:c5:119:15:0.5,")
+    assert weights.count() == 25
+    channel.fill("99")
+    channel.press("Enter")
+    page.faults.expect("Failed to load resource")
+    page.says("in 0 to 15: 99 is none of them")
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("model", CATALOGUE)
 def test_networks_of_the_catalogue(open_page, studio: StudioCommand, model: str) -> None:
     page = open_page(studio)
@@ -140,6 +164,17 @@ def test_networks_of_unusual_shapes(start, open_page, tmp_path: Path, factory: s
     for value, size in maps[:3]:
         page.explore(m="given", i="sample:0", l=value)
         check_layer(page, record, value, size)
+    if factory == "Deep":  # of 1,000 boxes those in sight are in the document, and every one can be reached
+        page.explore(m="given", i="sample:0", l="body.1")
+        boxes = page.page.locator(".drawing .node")
+        boxes.first.wait_for()
+        assert 0 < boxes.count() < 500
+        page.page.locator(".drawing svg").focus()
+        page.press("End", "Enter")
+        page.rest()
+        assert page.state["l"] == "last"
+        assert 0 < boxes.count() < 500
+        assert page.page.locator(".drawing .node[aria-selected=true]").is_visible()
     if not maps:  # vectors alone: a bar for each number, and a click works one out
         page.select("1")
         page.page.locator(".vector button").first.click()

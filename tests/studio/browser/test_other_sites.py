@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
 from studio_browser import new_context
 from studio_command import StudioCommand
+from studio_networks import HOSTILE_RUN
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -50,11 +52,12 @@ def test_another_page_reads_and_changes_nothing(
         context.new_page().goto(studio.address)  # the browser has the cookie
         other = context.new_page()
         other.goto(f"http://{host}:{elsewhere}/")
-        assert other.evaluate(ATTACK, studio.origin) == []
+        assert other.evaluate(ATTACK, [studio.origin, quote(HOSTILE_RUN, safe="")]) == []
         other.goto(studio.origin.replace("127.0.0.1", "localhost"))
         assert "token" in other.locator("body").inner_text(), "another name of this machine shares the cookie"
 
 
+@pytest.mark.long
 def test_two_studios_in_one_browser(browser: Browser, studio: StudioCommand, start) -> None:
     second = start()
     with new_context(browser, studio.origin) as (context, faults):

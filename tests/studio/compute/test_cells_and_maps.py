@@ -56,6 +56,24 @@ def test_maps_numbers_and_arithmetic_are_of_one_run(name: str) -> None:
         assert cell["formula"]["mathml"].startswith("<math") and cell["formula"]["text"]
 
 
+def sums_run_to_the_number(pages: list[dict[str, Any]]) -> None:
+    """Assert that each term's running sum is that of all terms before it, and that each page's steps end the sum."""
+    total, number = 0.0, pages[0]["number"]
+    for page in pages:
+        for term in (term for group in page["groups"] for term in group["terms"]):
+            total += term["product"]
+            assert ("running" in term) == page["adds"]
+            assert term.get("running", total) == pytest.approx(total, abs=1e-6)
+        *others, last = page["steps"]
+        assert (last["kind"], last["number"], last["running"]) == ("result", number, number)
+        assert ("rest" in [step["kind"] for step in others]) == (page["adds"] and page is not pages[-1])
+        sums = [step for step in others if step["kind"] in ("rest", "bias")]
+        for before, step in zip([total, *(step["running"] for step in sums)], sums, strict=False):
+            assert before + step["number"] == pytest.approx(step["running"], abs=1e-6)
+        if page["kind"] == "products":
+            assert [total, *(step["running"] for step in sums)][-1] == pytest.approx(page["sum"], abs=1e-6)
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_terms_add_up_and_lead_to_pixels(name: str) -> None:
     network = opened(NETWORKS[name]())
@@ -66,11 +84,9 @@ def test_terms_add_up_and_lead_to_pixels(name: str) -> None:
         if cell["kind"] == "input":
             break
         json.dumps(cell)
-        groups = [
-            group
-            for page in range(cell["pages"])
-            for group in cell_packet(run, key, channel, at, page=page).header["groups"]
-        ]
+        pages = [cell_packet(run, key, channel, at, page=page).header for page in range(cell["pages"])]
+        groups = [group for page in pages for group in page["groups"]]
+        sums_run_to_the_number(pages)
         for group in groups:
             assert group["sum"] == pytest.approx(sum(term["product"] for term in group["terms"]), abs=1e-6)
         if cell["kind"] == "products":
@@ -100,6 +116,8 @@ def test_three_channels_come_first_and_the_rest_in_pages() -> None:
     sums = [abs(group["sum"]) for page in range(first["pages"])
             for group in cell_packet(run, "0", 1, (2, 2), page=page).header["groups"]]  # fmt: skip
     assert len(sums) == 40
+    sums_run_to_the_number([cell_packet(run, "0", 1, (2, 2), page=page).header for page in range(first["pages"])])
+    assert [group["columns"] for group in first["groups"]] == [3] * FIRST_GROUPS
     assert sums == sorted(sums, reverse=True)
     with pytest.raises(StudioError, match="no page 9"):
         cell_packet(run, "0", 1, (2, 2), page=9)

@@ -99,9 +99,11 @@ def test_a_strangers_file_and_its_onnx_file(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     session = open_session(Openable(runs=tmp_path, given=stranger_file(tmp_path), input_text="3x32x32"))
     graph = explored(session, "given")
-    assert "with seed 0" in graph["weights_note"]
+    # A function and a file may hold weights of a training or not: neither is said.
+    assert ("with seed 0" in graph["weights_note"], graph["weights"]) == (True, "own")
     pytest.importorskip("onnx")
-    explored(open_session(Openable(runs=tmp_path, given=onnx_file(tmp_path))), "given")
+    graph = explored(open_session(Openable(runs=tmp_path, given=onnx_file(tmp_path))), "given")
+    assert (graph["weights_note"], graph["weights"]) == ("", "own")
 
 
 def test_a_run_of_several_labels_names_its_classes(tmp_path: Path) -> None:
@@ -119,8 +121,7 @@ def test_a_run_of_several_labels_names_its_classes(tmp_path: Path) -> None:
     assert gone.value.kind == "gone"
     assert session.opened("run:mine") is session.opened("run:mine")
     run.write_weights(dict(session.opened("run:mine").network.module.state_dict()), {"epoch": 2})
-    before = session.opened("run:mine").random
-    assert before is False
+    assert session.opened("run:mine").weights == "trained"
 
 
 def test_random_statistics_are_measured_only_where_there_are_any(session: ExploreSession) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 
 from convscope.errors import CaptureError, GeometryError
 from convscope.files.regular import UnreadableError
-from convscope.studio.compute.interventions import changed_network, changed_picture, require_known
+from convscope.studio.compute.interventions import changed_network, changed_picture, kernel_record, require_known
 from convscope.studio.compute.opened_model import OpenedModel
 from explored_networks import NETWORKS, Residual, ResidualNet, opened
 
@@ -76,6 +76,37 @@ def test_a_kernel_is_replaced_by_the_numbers_given(name: str, module: str, shape
         expected = twin(x)
     change = {"op": "kernel", "module": module, "out": 2, "in": 1, "weights": kernel.tolist()}
     assert torch.equal(scores(opened(network), x, change), expected)
+
+
+@pytest.mark.parametrize(("module", "axes", "inputs"), [
+    (nn.Conv2d(40, 4, (3, 5)), (2, 39), 40),
+    (nn.Conv2d(40, 4, 3, groups=2), (3, 19), 20),
+    (nn.ConvTranspose2d(40, 4, 3), (2, 39), 40),
+    (nn.Conv1d(40, 4, 3), (2, 39), 40),
+])  # fmt: skip
+def test_every_kernel_of_a_channel_can_be_read_and_put_back(
+    module: nn.Module, axes: tuple[int, int], inputs: int
+) -> None:
+    dimensions = 1 if isinstance(module, nn.Conv1d) else 2
+    network, x = opened(nn.Sequential(module), (40, *[8] * dimensions)), torch.randn(1, 40, *[8] * dimensions)
+    out, into = axes
+    found = kernel_record(network, (), "0", out, into)
+    weight = network.network.module.get_submodule("0").weight
+    own = weight[into, out] if isinstance(module, nn.ConvTranspose2d) else weight[out, into]
+    assert found["inputs"] == inputs
+    assert {np.shape(preset) for preset in found["presets"].values()} == {np.shape(found["weights"])}
+    assert torch.equal(torch.tensor(found["weights"]).float().reshape(own.shape), own)
+    change = {"op": "kernel", "module": "0", "out": out, "in": into}
+    assert torch.equal(scores(network, x, {**change, "weights": found["weights"]}), scores(network, x))
+    twice = [[2 * number for number in row] for row in found["weights"]]
+    assert kernel_record(network, [{**change, "weights": twice}], "0", out, into)["weights"] == twice
+    with pytest.raises(GeometryError, match=f"in 0 to {inputs - 1}: {inputs} is none"):
+        kernel_record(network, (), "0", out, inputs)
+
+
+def test_a_kernel_of_three_axes_can_not_be_shown_as_rows() -> None:
+    with pytest.raises(GeometryError, match="3 axes"):
+        kernel_record(opened(nn.Sequential(nn.Conv3d(1, 2, 3)), (1, 8, 8, 8)), (), "0", 0, 0)
 
 
 def test_gradients_pass_through_the_other_channels() -> None:

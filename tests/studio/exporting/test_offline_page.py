@@ -80,7 +80,7 @@ class Asked:
                 y, x = values["at"]
                 inner = {"conv2": "relu1", "relu1": "conv1"}.get(value, "input")
                 terms = [{"operand": {"value": inner, "c": 0, "at": [y, x]}, "product": 1.0}]
-                return Packet({"value": value, "terms": terms, "noise": self._bytes(self.noise).hex()})
+                return Packet({"value": value, "groups": [{"terms": terms}], "noise": self._bytes(self.noise).hex()})
             case "reach" if value == "conv2":
                 part = (values["channel"] or 0) // 2 * 2
                 same = {"channels_agree": False, "channels": [part, part + 1]}

@@ -3,8 +3,8 @@ import { test } from "node:test";
 import "./bare_names.mjs";
 
 const { boxes, channelsOf, ends, tablesOf } = await import("convscope/reach");
-const { groupsOf, stepsOf } = await import("convscope/arithmetic");
-const { stepTime } = await import("convscope/playback");
+const { stepsOf, stepTime } = await import("convscope/playback");
+const { real } = await import("convscope/units");
 const { parseState } = await import("convscope/state");
 
 const header = {
@@ -39,30 +39,17 @@ test("tables are good for the channels that they name", () => {
   assert.deepEqual(channelsOf({ channels_agree: false, channel: 3 }), [3, 3]);
 });
 
-const term = (number, weight) => ({ operand: { value: "a", c: 0, at: [0, 0] }, number, weight, product: number * weight });
-const products = {
-  kind: "products", number: 7.5, sum: 7.5, bias: 0.5, group_count: 3, pages: 2,
-  groups: [{ title: "channel 0", channel: 0, shape: [1, 2], sum: 5, terms: [term(1, 2), term(3, 1)] }, { title: "channel 4", channel: 4, shape: [1, 2], sum: 1, terms: [term(1, 1), term(0, 5)] }],
-};
-
-test("the sum runs over the terms, what is not shown, and the bias, and ends at the number", () => {
-  const steps = stepsOf(products, groupsOf(products));
-  assert.deepEqual(steps.map((step) => step.kind), ["term", "term", "term", "term", "rest", "bias", "result"]);
-  assert.deepEqual(steps.map((step) => step.running), [2, 5, 6, 6, 7, 7.5, 7.5]);
+test("the steps of a worked number are its terms and what follows them, with the server's sums", () => {
+  const group = (...products) => ({ title: "channel 0", terms: products.map(([product, running]) => ({ product, running })) });
+  const following = [{ kind: "rest", number: 1, running: 7, title: "" }, { kind: "result", number: 7.5, running: 7.5, title: "" }];
+  const steps = stepsOf([group([2, 2], [3, 5]), group([1, 6])], following);
+  assert.deepEqual(steps.map(({ kind, group: g, term }) => [kind, g, term]), [["term", 0, 0], ["term", 0, 1], ["term", 1, 0], ["rest", -1, -1], ["result", -1, -1]]);
+  assert.deepEqual(steps.map((step) => step.running), [2, 5, 6, 7, 7.5]);
+  assert.equal(stepsOf([group([2, undefined])], [])[0].running, null);
 });
 
-test("a window's terms lie in its rows and columns", () => {
-  const [group] = groupsOf(products);
-  assert.deepEqual([group.rows, group.columns, group.places], [1, 2, [[0, 0], [0, 1]]]);
-  const [list] = groupsOf({ groups: [{ title: "", shape: [], sum: 1, terms: [term(1, 1), term(2, 1)] }] });
-  assert.deepEqual([list.rows, list.columns], [2, 1]);
-});
-
-test("lines lead from the terms of a mean to the number, and texts are numbers that JSON has not", () => {
-  const mean = { kind: "mean", number: "NaN", groups: [{ title: "", shape: [2], sum: 3, terms: [term(1, 1), term(2, 1)] }], steps: [{ text: "sum", number: 3 }, { text: "÷ 2", number: 1.5 }] };
-  const steps = stepsOf(mean, groupsOf(mean));
-  assert.deepEqual(steps.map((step) => step.kind), ["term", "term", "line", "line", "result"]);
-  assert.ok(Number.isNaN(steps.at(-1).number));
+test("texts are numbers that JSON has not", () => {
+  assert.deepEqual(["NaN", "-Infinity", null, 0.5].map(real), [NaN, -Infinity, NaN, 0.5]);
 });
 
 test("many steps play in half a minute at most", () => {

@@ -89,6 +89,7 @@ def _view(room: TrainRoom, name: str) -> Any:
         return None
 
 
+@pytest.mark.long
 def test_a_training_that_is_killed_or_refused_says_why(room: TrainRoom, tmp_path: Path) -> None:
     killed = room.start("digits", {**QUICK, "epochs": "1000"}, "killed")
     refused = room.start("digits", {**QUICK, "train_images": 5, "epochs": "1"}, "refused")

@@ -22,10 +22,10 @@ from convscope.errors import CaptureError, DataError, GeometryError, did_you_mea
 from convscope.graph.layer_names import LayerNames
 from convscope.interpret.behaviour.confusion_record import ClassPair, ConfusedClasses, WrongImage
 from convscope.interpret.behaviour.labelled_images import (
-    batch_of,
     class_names,
     first_input,
     predictions,
+    replay_batch,
     require_labels,
 )
 from convscope.interpret.features.observed import AxesOfMaps, observed_layers, observed_of
@@ -87,7 +87,7 @@ def confused_classes(
     chosen = last_map(names) if layer is None else observed_of(names, [layer])[0].name
     predicted = np.zeros(len(images), np.int64)
     batches = Batches(
-        images, batch_size=batch_of(graph, len(images)), device=replays.device, normalization=normalization
+        images, batch_size=replay_batch(graph, len(images)), device=replays.device, normalization=normalization
     )
     done = 0
     for pixels, _, rows in batches:

@@ -20,7 +20,13 @@ from convscope.data.preprocessing import Normalization
 from convscope.data.records import SEVERAL, ImageSet
 from convscope.errors import DataError
 from convscope.interpret.behaviour.distortions import Distortion, distortions
-from convscope.interpret.behaviour.labelled_images import NO_PREDICTION, batch_of, class_names, first_input, predictions
+from convscope.interpret.behaviour.labelled_images import (
+    NO_PREDICTION,
+    class_names,
+    first_input,
+    predictions,
+    replay_batch,
+)
 from convscope.interpret.behaviour.robustness_profile import DistortionFailures, FailureExample, RobustnessProfile
 from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, no_progress
@@ -76,7 +82,7 @@ def failure_search(
     one = one.to(dtype or one.dtype)
     graph, _ = replays.graph_on(one)
     count = int(replays.class_scores(one).shape[1])
-    size = batch_size or batch_of(graph, len(images))
+    size = batch_size or replay_batch(graph, len(images))
     predict = _predictor(replays, normalization, size, one)
     searches = [_DistortionSearch(distortion) for distortion in tried or distortions(height, width)]
     predicted: list[Integers] = []

@@ -11,7 +11,7 @@ from convscope.arrays import Array, Rgb
 from convscope.data.records import SEVERAL, ImageSet
 from convscope.interpret.behaviour.distortions import Distortion, distortions
 from convscope.interpret.behaviour.failure_search import failure_search
-from convscope.interpret.behaviour.labelled_images import batch_of
+from convscope.interpret.behaviour.labelled_images import replay_batch
 from convscope.interpret.behaviour.robustness_profile import RobustnessProfile
 from convscope.interpret.subject import Subject
 from convscope.report.document import Block, Callout, Document, Figure
@@ -222,7 +222,7 @@ def image_robustness(subject: Subject, *, progress: Progress = no_progress) -> I
                 tried=(distortion,),
                 classes=names,
                 dtype=subject.tensor.dtype,
-                batch_size=batch_of(subject.replay.graph, _AT_ONCE),
+                batch_size=replay_batch(subject.replay.graph, _AT_ONCE),
             )
             smallest.append(_smallest(profile))
             predicted = profile.class_name(int(profile.predicted[0]))

@@ -22,10 +22,10 @@ from convscope.graph.records import Graph
 from convscope.graph.vocabulary import CENTRING, NORMALIZATIONS
 from convscope.interpret.behaviour.knock_out_record import KnockedOut, KnockOut
 from convscope.interpret.behaviour.labelled_images import (
-    batch_of,
     class_names,
     first_input,
     predictions,
+    replay_batch,
     require_labels,
 )
 from convscope.interpret.behaviour.network_tail import Tail
@@ -88,7 +88,7 @@ def channel_knock_out(
     require_labels(images, count, data=data)
     chosen = checked_channels(channels, observed.channels, layer) or tuple(range(observed.channels))
     groups = [chosen] if together else [(channel,) for channel in chosen]
-    batches = Batches(images, batch_size=batch_size or batch_of(graph, len(images)), device=replays.device,
+    batches = Batches(images, batch_size=batch_size or replay_batch(graph, len(images)), device=replays.device,
                       normalization=normalization)  # fmt: skip
     means, deviations = channel_moments(
         replays, batches, layer, AxesOfMaps(names).of(observed.value), progress=progress

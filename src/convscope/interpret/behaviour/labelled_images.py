@@ -20,8 +20,12 @@ _MOST = 128
 NO_PREDICTION = -1
 
 
-def batch_of(graph: Graph, images: int) -> int:
-    """Return how many images are run at once: a power of two, for the memory of all that a network of one computes.
+def replay_batch(graph: Graph, images: int) -> int:
+    """Return how many images are replayed at once: a power of two, by the memory of all values of one image.
+
+    A replay keeps every value of the network, and may run backward through them: what a batch takes grows with the
+    graph. `scoring.answer.evaluation_batch` is for the module itself without gradients, which keeps a value no longer
+    than it is read, and is asked before anything is captured; it knows the image alone.
 
     Args:
         graph: captured on one image.

@@ -12,7 +12,7 @@ from convscope.data.batches import to_floats
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet, Pixels
 from convscope.errors import DataError
-from convscope.interpret.behaviour.labelled_images import batch_of
+from convscope.interpret.behaviour.labelled_images import replay_batch
 from convscope.interpret.behaviour.linear_cka import SMALLEST_BATCH, LinearCka, gram
 from convscope.interpret.behaviour.similarity_record import LayerSimilarity
 from convscope.interpret.features.observed import observed_of
@@ -112,7 +112,7 @@ class _ComparedSide:
     def layers_and_batch(self, pixels: Pixels, images: int) -> tuple[tuple[str, ...], int]:
         """Return the names of the layers that are compared, and how many of the images it takes at once."""
         graph, names = self.replays.graph_on(to_floats(pixels, self.normalization, device=self.replays.device))
-        return tuple(found.name for found in observed_of(names, self.asked)), batch_of(graph, images)
+        return tuple(found.name for found in observed_of(names, self.asked)), replay_batch(graph, images)
 
     def grams(self, pixels: Pixels, layers: Sequence[str]) -> dict[str, torch.Tensor]:
         """Return of each layer the products of a batch's images with one another."""

@@ -13,7 +13,7 @@ from convscope.data.batches import Batches
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import DataError
-from convscope.interpret.behaviour.labelled_images import batch_of, first_input, require_labels
+from convscope.interpret.behaviour.labelled_images import first_input, replay_batch, require_labels
 from convscope.interpret.replay.replays import Replays
 from convscope.report.charts import Curve, line_chart
 from convscope.report.document import Block, Callout, Document, Fact, Facts, Figure
@@ -220,7 +220,7 @@ def reliability(
     one = first_input(replays, images, normalization)
     graph, _ = replays.graph_on(one)
     require_labels(images, int(replays.class_scores(one).shape[1]), data=data)
-    scores = _scores(replays, Batches(images, batch_size=batch_of(graph, len(images)), device=replays.device,
+    scores = _scores(replays, Batches(images, batch_size=replay_batch(graph, len(images)), device=replays.device,
                                       normalization=normalization), progress)  # fmt: skip
     plain = replace(objective or Objective(), temperature=1.0)
     measured, fitted = np.arange(len(scores)), 0

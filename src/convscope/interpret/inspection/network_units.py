@@ -193,7 +193,8 @@ def _unit(graph: Graph, line: FoldedLine, index: int, before: list[Unit], shape:
         return Unit(index, "join", (_JOINS[layer.op],), tip, shape, side, 1, group, before=before)
     module = layer.module if layer.kind else ""
     size = ink.shape(layer.output_shape[-2:]) if layer.op == "matmul" else _channels(shape)
-    return Unit(index, _family(layer.op), (_short(line), size), tip, shape, side, 1, group, module, 0, enlarges, before)
+    family: Family = "other" if layer.op in _JOINS else family_of(layer.op)  # of a value with itself
+    return Unit(index, family, (_short(line), size), tip, shape, side, 1, group, module, 0, enlarges, before)
 
 
 def _name(line: FoldedLine) -> str:
@@ -234,7 +235,14 @@ def _tail(path: str) -> str:
     return ".".join(parts[named:])
 
 
-def _family(op: str) -> Family:
+def family_of(op: str) -> Family:
+    """Return what colour an operation has.
+
+    >>> family_of("convolution"), family_of("max_pool"), family_of("concat"), family_of("relu")
+    ('convolution', 'pooling', 'join', 'other')
+    """
+    if op in _JOINS:
+        return "join"
     if op in CONVOLUTIONS:
         return "convolution" if op == "convolution" else "resize"
     if op in POOLINGS:

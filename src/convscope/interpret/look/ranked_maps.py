@@ -8,7 +8,7 @@ import torch
 
 from convscope.data.batches import Batches
 from convscope.errors import ConvscopeError
-from convscope.interpret.behaviour.labelled_images import batch_of
+from convscope.interpret.behaviour.labelled_images import replay_batch
 from convscope.interpret.features.channel_means import ChannelMeans, channel_moments
 from convscope.interpret.features.feature_maps import feature_maps
 from convscope.interpret.features.feature_maps_record import FeatureMaps
@@ -68,7 +68,10 @@ def _means(given: Subject, layer: str, progress: Progress) -> ChannelMeans | Non
     replays = given.replays if single else given.replays.computed_in(torch.float32)
     run = given.replay
     batches = Batches(
-        some, batch_size=batch_of(run.graph, len(some)), device=replays.device, normalization=given.spec.normalization
+        some,
+        batch_size=replay_batch(run.graph, len(some)),
+        device=replays.device,
+        normalization=given.spec.normalization,
     )
     axes = AxesOfMaps(run.names).of(run.find(layer))
     if axes.channels is None:

@@ -1,6 +1,7 @@
 """One number of a run worked out, as the page animates it: its terms in groups, its steps, where each operand is.
 
-Of a convolution over hundreds of channels, the three that add the most come first, the rest in pages.
+Of a convolution over hundreds of channels, the three that add the most come first, the rest in pages. The sum after
+each term is part of the answer: the page adds nothing up.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from convscope.studio.protocol import Packet, StudioError
 
 FIRST_GROUPS, MORE_GROUPS = 3, 16  # channels on the first page, and on each later one
 FIRST_TERMS, MORE_TERMS = 27, 144  # terms of a row, likewise
+SUMS = frozenset({"products", "sum", "mean"})  # kinds whose terms are added up
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,9 @@ def cell_packet(run: ImageRun, name: str, channel: int, at: Sequence[int], *, pa
         return Packet(record | {
             "number": number, "kind": "input", "operation": "input",
             "formula": {"mathml": "", "text": "a number of the input"},
-            "terms": [], "groups": [], "steps": [], "bias": None, "sum": number, "operands": [], "placement": None,
-            "check": {"network": number, "ours": number, "difference": 0.0}, "following": [], "winner": None,
+            "adds": False, "groups": [], "steps": [_step("result", number, number)], "bias": None, "sum": number,
+            "operands": [], "placement": None, "check": {"network": number, "ours": number, "difference": 0.0},
+            "following": [], "winner": None,
         })  # fmt: skip
     with run.lock:
         found = run.lens.number(value, position)
@@ -75,19 +78,19 @@ def cell_packet(run: ImageRun, name: str, channel: int, at: Sequence[int], *, pa
     starts = _pages(groups)
     if not 0 <= page < len(starts) - 1:
         raise StudioError(f"there is no page {page}: the terms fill {len(starts) - 1}, 0 to {len(starts) - 2}", "range")
-    shown = groups[starts[page] : starts[page + 1]]
-    written = [_written(opened, found, group) for group in shown]
+    sums = np.cumsum([0.0, *(group.total for group in groups)])
+    shown = range(starts[page], starts[page + 1])
     return Packet(record | {
         "number": found.torch_value,
         "pages": len(starts) - 1,
         "kind": found.kind,
         "operation": found.operation,
         "formula": formula_of(found),
-        "terms": written[0]["terms"] if len(groups) == 1 else [],
-        "groups": written,
+        "adds": found.kind in SUMS,
+        "groups": [_written(opened, found, groups[number], float(sums[number])) for number in shown],
         "count": sum(int(np.broadcast_to(one.inside, one.numbers.shape).sum()) for one in found.worked.operands),
         "group_count": len(groups),
-        "steps": [{"text": line.text, "number": line.number} for line in found.worked.lines],
+        "steps": list(_steps(found, float(sums[starts[page + 1]]), float(sums[-1]), last=page == len(starts) - 2)),
         "bias": _bias(found),
         "sum": found.value,
         "check": {"network": found.torch_value, "ours": found.value, "difference": found.difference},
@@ -141,7 +144,32 @@ def _pages(groups: Sequence[TermGroup]) -> list[int]:
     return [*starts, len(groups)]
 
 
-def _written(opened: OpenedModel, found: Explanation, group: TermGroup) -> dict[str, Any]:
+def _step(kind: str, number: float, running: float | None = None, title: str = "") -> dict[str, Any]:
+    return {"kind": kind, "number": number, "running": running, "title": title}
+
+
+def _steps(found: Explanation, shown: float, total: float, *, last: bool) -> Iterator[dict[str, Any]]:
+    """Yield the steps after the terms: what later pages add, the bias or the lines that lead to the number, the number.
+
+    Args:
+        found: the number.
+        shown: the sum of the terms so far, those of earlier pages too.
+        total: the sum of all terms.
+        last: whether there is no later page.
+    """
+    if found.kind in SUMS and not last:
+        yield _step("rest", total - shown, total)
+    if found.kind == "products":
+        if (bias := _bias(found)) is not None:
+            yield _step("bias", bias, found.value)
+    else:
+        for line in found.worked.lines:
+            yield _step("line", line.number, line.number, line.text)
+    yield _step("result", found.torch_value, found.torch_value)
+
+
+def _written(opened: OpenedModel, found: Explanation, group: TermGroup, running: float) -> dict[str, Any]:
+    """Return a group as the page shows it; `running` is the sum of the groups before it."""
     operands = group.operands
     numbers = operands.numbers
     inside = np.broadcast_to(operands.inside, numbers.shape)
@@ -155,13 +183,22 @@ def _written(opened: OpenedModel, found: Explanation, group: TermGroup) -> dict[
             term = {"operand": _place(opened, operands.value, at), "number": float(numbers[place])}
         term["weight"] = None if weights is None else float(weights[place])
         term["product"] = term["number"] * (1.0 if weights is None else float(weights[place]))
+        if found.kind in SUMS:
+            running += term["product"]
+            term["running"] = running
         if found.worked.winner == place and found.worked.operands[0] is operands:
             term["winner"] = True
         terms.append(term)
+    read = [term["operand"] for term in terms if term["operand"]]
+    first = read[0] if read else None
+    corners = [(min(along), max(along) + 1) for along in zip(*(operand["at"] for operand in read), strict=False)]
+    columns = group.shape[-1] if group.shape else 1
     return {
         "title": group.title,
-        "channel": group.channel,
-        "shape": list(group.shape),
+        "channel": first["c"] if group.channel is None and first else group.channel,
+        "value": "" if first is None else first["value"],
+        "box": [*(low for low, _ in corners[:2]), *(high for _, high in corners[:2])] or None,
+        "columns": columns if columns and len(terms) % columns == 0 else 1,
         "terms": terms,
         "sum": group.total,
     }

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -100,14 +100,13 @@ class ComputeClient:
         self._running: dict[AskLane, Question | None] = {"fast": None, "slow": None}
         self._child: _Child | None = None
         self._watch: asyncio.Task[None] | None = None
-        self._changed = asyncio.Event()
         self._unready_ends = 0
         self.stage: ComputeStage = "starting"
         self.text = ""  # what there is to say of the stage
 
     def start(self) -> None:
         """Start the process; returns at once."""
-        self._set_stage("starting", self.text)
+        self.stage, self.text = "starting", self.text
         self._child = _Child(
             self._command,
             self._openable,
@@ -180,16 +179,6 @@ class ComputeClient:
                 question.stop_by = time.monotonic() + grace
         question.fail(error or StoppedWorkError("stopped"))
 
-    async def stages(self) -> AsyncIterator[tuple[ComputeStage, str]]:
-        """Yield the stage now, and each that follows."""
-        last = None
-        while True:
-            changed = self._changed
-            if (self.stage, self.text) != last:
-                last = (self.stage, self.text)
-                yield last
-            await changed.wait()
-
     def _of_tab(self, tab: str) -> list[Question]:
         """Return the questions of a tab; of a tab's second network, "ID.b", too where the whole tab is meant."""
         every = [*self._waiting["fast"], *self._waiting["slow"], *filter(None, self._running.values())]
@@ -212,7 +201,7 @@ class ComputeClient:
             return
         if "stage" in envelope:
             kept = "" if envelope["stage"] == "ready" else self.text
-            self._set_stage(envelope["stage"], envelope.get("error", kept))
+            self.stage, self.text = envelope["stage"], envelope.get("error", kept)
             if self.stage == "ready":
                 self._unready_ends = 0
                 for lane in self._waiting:
@@ -255,7 +244,7 @@ class ComputeClient:
         self._unready_ends = 0 if was_ready else self._unready_ends + 1
         if self._unready_ends >= QUICK_ENDS:
             self._child = None
-            self._set_stage("failed", f"{why}; it was started {QUICK_ENDS} times: see the terminal")
+            self.stage, self.text = "failed", f"{why}; it was started {QUICK_ENDS} times: see the terminal"
             self._fail_all(StudioError(self.text, "internal"))
             return
         self.text = f"{why}; it was started again"
@@ -289,11 +278,6 @@ class ComputeClient:
                     question.fail(error)
             self._waiting[lane].clear()
             self._running[lane] = None
-
-    def _set_stage(self, stage: ComputeStage, text: str) -> None:
-        self.stage, self.text = stage, text
-        self._changed.set()
-        self._changed = asyncio.Event()
 
 
 def _why_ended(code: int) -> str:

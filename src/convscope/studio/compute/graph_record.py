@@ -21,6 +21,7 @@ from convscope.interpret.inspection.layer_table import operation
 from convscope.interpret.inspection.network_drawing import placed_units
 from convscope.interpret.inspection.network_layout import Edge
 from convscope.interpret.inspection.network_places import Places, Point
+from convscope.interpret.inspection.network_units import family_of
 from convscope.interpret.replay.class_scores import scores_value
 from convscope.report.units import plural
 from convscope.studio.compute.opened_model import OpenedModel, drawn_shape, key_of
@@ -35,7 +36,7 @@ def graph_record(opened: OpenedModel) -> dict[str, Any]:
     return {
         "key": opened.key,
         "title": opened.title,
-        "weights": "random" if opened.random else "trained",
+        "weights": opened.weights,
         "weights_note": "; ".join(opened.notes),
         "input": list(opened.network.input_shape or ()),
         "classes": list(opened.classes) or None,
@@ -58,6 +59,7 @@ def graph_record(opened: OpenedModel) -> dict[str, Any]:
             }
             for group in tree.warnings
         ],
+        "families": tree.families,
         "units": tree.units,
         "drawing": _drawing(opened, tree),
     }
@@ -79,6 +81,7 @@ class UnitTree:
         self.opened = opened
         self.units: list[dict[str, Any]] = []
         self.ids: dict[str, int] = {}
+        self.families: dict[str, str] = {}  # by the type of a unit
         self._warned: dict[str, list[int]] = {}
         found = opened.inspection.warnings
         many = len(found) > WARNINGS_APART
@@ -111,6 +114,8 @@ class UnitTree:
         macs = None if None in known else sum(found or 0 for found in known) // self._batch
         kind = "block" if item.layer is None else "layer" if item.layer.kind else "operation"
         type_ = item.kind if item.layer is None else operation(item.layer)
+        if item.layer is not None and (family := family_of(item.layer.op)) != "other":
+            self.families[type_] = family
         shape = [] if last is None or last.output is None else list(drawn_shape(self.opened, last.output))
         value = None if last is None or last.output is None else key_of(self.opened, last.output)
         number = self._add(
@@ -193,7 +198,23 @@ def _drawing(opened: OpenedModel, tree: UnitTree) -> dict[str, Any]:
             **({"value": value} if value != own else {}),
         })  # fmt: skip
     edges = [drawn for edge in places.layout.edges for drawn in _edges(edge, places, numbers, nodes)]
-    return {"width": round(places.width, 1), "height": round(places.height, 1), "nodes": nodes, "edges": edges}
+    return {
+        "box": _extent(nodes, edges),
+        "families": sorted({node["family"] for node in nodes}),
+        "nodes": nodes,
+        "edges": edges,
+    }
+
+
+def _extent(nodes: Sequence[dict[str, Any]], edges: Sequence[dict[str, Any]]) -> list[float]:
+    """Return left, top, width and height of what is drawn, with a margin; a line of a label takes 11."""
+    points = [
+        *(point for edge in edges for point in edge["points"]),
+        *((node["x"] - 16, node["y"] - 8) for node in nodes),
+        *((node["x"] + node["w"] + 16, node["y"] + node["h"] + 8 + 11 * len(node["labels"])) for node in nodes),
+    ]
+    (left, right), (top, bottom) = ((min(along) - 4, max(along) + 4) for along in zip(*points, strict=True))
+    return [round(number, 1) for number in (left, top, right - left, bottom - top)]
 
 
 def _edges(

@@ -14,6 +14,7 @@ from convscope.studio.compute.attribution import attribution_packet
 from convscope.studio.compute.cell import cell_packet
 from convscope.studio.compute.field import field_packet
 from convscope.studio.compute.image_run import ImageRun
+from convscope.studio.compute.interventions import kernel_record
 from convscope.studio.compute.maps import maps_packet, values_packet
 from convscope.studio.compute.session import ExploreSession, interventions_of
 from convscope.studio.models import Openable
@@ -25,11 +26,14 @@ PAGE = 64
 def open_session(openable: Openable) -> ExploreSession:
     """Return what answers questions about models that may be opened.
 
-    A first image is drawn at once, in one thread: where both lanes import `numpy.ma` at the same time, as their first
-    questions do, one of them finds half a module.
+    What a first question of either lane imports of other packages is imported here, in one thread: modules that import
+    each other, as those of `numpy.ma` and of PIL do, are found half made where two threads import them at once. So an
+    image is drawn, a digit is enlarged, and an image file is decoded.
     """
     session = ExploreSession(openable)
-    session.image_png("sample:0", None)
+    drawn = session.image_png("sample:0", None)
+    session.image_png("sample:8", None)
+    session.images.check(bytes(drawn.body or b""), "")
     return session
 
 
@@ -106,6 +110,11 @@ def _cell(session: ExploreSession, ask: Ask) -> Packet:
     )
 
 
+def _kernel(session: ExploreSession, ask: Ask) -> Packet:
+    run, module = _run_of(session, ask), ask.fields.text("module")
+    return Packet(kernel_record(run.opened, run.interventions, module, _whole(ask, "out", 0), _whole(ask, "in", 0)))
+
+
 def _attribution(session: ExploreSession, ask: Ask) -> Packet:
     layer = ask.values.get("layer")
     return attribution_packet(
@@ -166,7 +175,8 @@ HANDLERS: Mapping[str, AskHandler[ExploreSession]] = {
     name: _ranged(handler)
     for name, handler in {
         "graph": _graph, "image": _image, "image_png": _image_png, "run": _run, "maps": _maps, "values": _values,
-        "reach": _reach, "field": _field, "cell": _cell, "attribution": _attribution, "export": _export,
+        "reach": _reach, "field": _field, "cell": _cell, "kernel": _kernel, "attribution": _attribution,
+        "export": _export,
     }.items()
 }  # fmt: skip
 """One function for each name in `protocol.OPERATIONS`."""

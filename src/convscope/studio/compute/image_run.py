@@ -194,7 +194,7 @@ class ImageRun:
         return {
             "kind": "multi" if several else "single",
             "top": [self._class(int(number), float(shares[number])) for number in order[:shown]],
-            "note": "" if not self.opened.random else "the weights are random: the classes mean nothing",
+            "note": "the weights are random: the classes mean nothing" if self.opened.weights == "random" else "",
         }
 
     def _class(self, number: int, probability: float) -> dict[str, Any]:

@@ -8,6 +8,7 @@ it, and a kernel is replaced by the numbers given. The module itself is not touc
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,9 +101,71 @@ def _channel(opened: OpenedModel, fields: Fields) -> tuple[str, int, int]:
     return opened.names.of_value(value), axis, channel
 
 
-def _kernel(opened: OpenedModel, fields: Fields, changed: Mapping[str, torch.Tensor]) -> tuple[str, torch.Tensor]:
-    """Return the name of a convolution's weights, and these with one kernel replaced."""
-    module = fields.text("module")
+def kernel_record(
+    opened: OpenedModel, interventions: Sequence[Intervention], module: str, out: int, into: int
+) -> dict[str, Any]:
+    """Return one kernel of a convolution after interventions, as the page edits it.
+
+    Args:
+        opened: the network.
+        interventions: the changes that were made, those of images among them.
+        module: the convolution.
+        out: the kernel's number along the axis of output channels.
+        into: its number along the axis of input channels; of a grouped convolution, within the group.
+
+    Returns:
+        `module`, `out`, `in`, `inputs` (how many kernels each output channel has), `weights`, rows of numbers, and
+        `presets`, well-known kernels of the same size.
+
+    Raises:
+        CaptureError: there is no such layer, or it has no kernels.
+        GeometryError: no such kernel, or one of more than two axes.
+    """
+    weights: dict[str, torch.Tensor] = {}
+    for one in interventions:
+        if _operation(one) == "kernel":
+            name, numbers = _kernel(opened, Fields(one), weights)
+            weights[name] = numbers
+    name, axes, numbers = _kernels(opened, module, weights)
+    places = _places(module, axes, numbers, Fields({"out": out, "in": into}))
+    kernel = numbers[places].double()
+    if kernel.ndim > 2:
+        raise GeometryError(f"the kernels of {module} have {kernel.ndim} axes: those of 1 or 2 can be shown as rows")
+    rows = kernel.reshape(-1, kernel.shape[-1])
+    return {
+        "module": module,
+        "out": out,
+        "in": into,
+        "inputs": numbers.shape[axes.index("in")],
+        "weights": rows.tolist(),
+        "presets": _presets(*rows.shape),
+    }
+
+
+def _presets(height: int, width: int) -> dict[str, list[list[float]]]:
+    """Return well-known kernels of a size: nothing, the middle cell, a mean, a vertical and a horizontal edge.
+
+    >>> _presets(2, 3)["vertical"], _presets(3, 1)["identity"]
+    ([[-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]], [[0.0], [1.0], [0.0]])
+    """
+    zero = np.zeros((height, width))
+    identity = zero.copy()
+    identity[(height - 1) // 2, (width - 1) // 2] = 1.0
+    down, right = (np.sign(np.arange(size) - (size - 1) / 2) for size in (height, width))
+    found = {
+        "zero": zero,
+        "identity": identity,
+        "mean": zero + 1 / (height * width),
+        "vertical": zero + right,
+        "horizontal": zero + down[:, None],
+    }
+    return {name: kernel.tolist() for name, kernel in found.items()}
+
+
+def _kernels(
+    opened: OpenedModel, module: str, changed: Mapping[str, torch.Tensor]
+) -> tuple[str, tuple[str, str], torch.Tensor]:
+    """Return the name of a convolution's weights, what their first two axes are, and the weights."""
     layer = opened.names.find_layer(module)
     weight = (
         layer.main.arguments.get("weight") if layer.main.windows and layer.main.op.endswith("convolution") else None
@@ -114,25 +177,40 @@ def _kernel(opened: OpenedModel, fields: Fields, changed: Mapping[str, torch.Ten
     numbers = changed.get(record.name, own[record.name].detach()).clone()
     # A transposed convolution has its inputs first.
     axes = ("in", "out") if layer.main.arguments.get("transposed") else ("out", "in")
+    return record.name, axes, numbers
+
+
+def _places(module: str, axes: tuple[str, str], numbers: torch.Tensor, fields: Fields) -> tuple[int, ...]:
+    """Return where a kernel is in the weights of its convolution."""
     places = []
     for axis, size in zip(axes, numbers.shape, strict=False):
         place = fields.integer(axis, at_least=0)
         if place >= size:
             raise GeometryError(f"{module} has kernels {axis} 0 to {size - 1}: {place} is none of them")
         places.append(place)
+    return tuple(places)
+
+
+def _kernel(opened: OpenedModel, fields: Fields, changed: Mapping[str, torch.Tensor]) -> tuple[str, torch.Tensor]:
+    """Return the name of a convolution's weights, and these with one kernel replaced."""
+    module = fields.text("module")
+    name, axes, numbers = _kernels(opened, module, changed)
+    places = _places(module, axes, numbers, fields)
     given = np.asarray(fields.value("weights"), dtype=object)
     try:
         kernel = torch.tensor(given.astype(np.float64))
     except (TypeError, ValueError):
         raise GeometryError(f"the kernel of {module} must be rows of numbers, all of one length") from None
     wanted = tuple(numbers.shape[2:])
+    if tuple(kernel.shape) == (1, *wanted):  # one row, of a kernel along one axis
+        kernel = kernel[0]
     if tuple(kernel.shape) != wanted or not bool(torch.isfinite(kernel).all()):
         shape = "×".join(map(str, kernel.shape))
         raise GeometryError(
             f"the kernel is of {shape}, and {module} has {'×'.join(map(str, wanted))}, of finite numbers"
         )
-    numbers[tuple(places)] = kernel.to(numbers.dtype)
-    return record.name, numbers
+    numbers[places] = kernel.to(numbers.dtype)
+    return name, numbers
 
 
 # --- changes of images --------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from convscope.nets.modules import TorchBatchNorm
 from convscope.report.units import shape as shape_text
 from convscope.runs.model_spec import ModelSpec
 from convscope.studio.compute.samples import drawn_sample
+from convscope.studio.models import WeightsOrigin
 from convscope.training.loop.running_statistics import measured_anew
 
 SIDE = 224  # of the input of a network that does not say what it takes
@@ -72,9 +73,11 @@ class OpenedModel:
         return sum(tensor.numel() * tensor.element_size() for tensor in (*module.parameters(), *module.buffers()))
 
     @property
-    def random(self) -> bool:
-        """Whether its weights are random."""
-        return self.loaded.has_random_weights and not self.loaded.makes_own
+    def weights(self) -> WeightsOrigin:
+        """Where its weights are from."""
+        if self.loaded.run is not None:
+            return "trained"
+        return "own" if self.loaded.makes_own or self.loaded.module is not None else "random"
 
     @cached_property
     def spec(self) -> ModelSpec | None:
@@ -220,7 +223,7 @@ def open_model(
         network = replace(network, input_shape=_guessed_shape(network.module))
         notes.append(f"the model does not say what it takes: it is given {network.shape_text}")
     opened = OpenedModel(key, title or network.name, loaded, network, tuple(notes))
-    if opened.random and (note := _measure_statistics(opened)):
+    if opened.weights == "random" and (note := _measure_statistics(opened)):
         opened = replace(opened, notes=(*opened.notes, note))
     return opened
 

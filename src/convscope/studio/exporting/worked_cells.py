@@ -26,10 +26,10 @@ def largest_operands(worked: Mapping[str, Any]) -> Iterator[CellPlace]:
     ...     {"operand": {"value": "weight", "c": 0, "at": [5, 5]}, "product": 9.0},
     ...     {"operand": {"value": "relu1", "c": 0, "at": [0, 2]}, "product": 0.5},
     ... ]
-    >>> [cell.channel for cell in largest_operands({"terms": terms})]
+    >>> [cell.channel for cell in largest_operands({"groups": [{"terms": terms}]})]
     [2, 0]
     """
-    terms = list(_terms(worked))
+    terms = [term for group in worked.get("groups") or () for term in group.get("terms") or ()]
     terms.sort(key=lambda term: -_size(term))
     found: dict[CellPlace, None] = {}
     for term in terms:
@@ -50,12 +50,6 @@ def neighbours(cell: CellPlace, height: int, width: int) -> Iterator[CellPlace]:
         row, column = cell.row + down, cell.column + right
         if 0 <= row < height and 0 <= column < width:
             yield cell._replace(row=row, column=column)
-
-
-def _terms(worked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield from worked.get("terms") or ()
-    for group in worked.get("groups") or ():
-        yield from group.get("terms") or ()
 
 
 def _size(term: Mapping[str, Any]) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,7 +18,7 @@ from convscope.studio.compute.client import ComputeClient
 from convscope.studio.images import Uploads, list_images
 from convscope.studio.models import GIVEN, Openable, list_models
 from convscope.studio.protocol import BODY_LIMIT, IMAGE_PIXELS, Packet, StudioError
-from convscope.studio.server.answers import answered, error_response, event_stream, packet_response
+from convscope.studio.server.answers import answered, error_response, packet_response
 from convscope.studio.server.explore_routes import ExploreRoutes
 from convscope.studio.server.safety import Rules, Safety
 from convscope.studio.server.static_files import INDEX, StaticFile, inline_script_hashes, static_files
@@ -71,9 +70,8 @@ def make_app(
             await compute.close()
             room.close()
 
-    session = _SessionRoutes(openable, compute, closing)
     routes: list[BaseRoute] = [
-        *session.routes(),
+        Route("/api/session", answered(_SessionEndpoint(openable, compute).read), methods=["GET"]),
         *ExploreRoutes(openable, compute, Uploads()).routes(),
         *train_routes(openable, closing, room),
         *_page_routes(files),
@@ -83,19 +81,13 @@ def make_app(
     return Safety(app, rules), rules
 
 
-class _SessionRoutes:
-    """What the page asks first: never waits for torch."""
+class _SessionEndpoint:
+    """What the page asks first, and again while it waits: never waits for torch."""
 
-    def __init__(self, openable: Openable, compute: ComputeClient, closing: asyncio.Event) -> None:
-        self._openable, self._compute, self._closing = openable, compute, closing
+    def __init__(self, openable: Openable, compute: ComputeClient) -> None:
+        self._openable, self._compute = openable, compute
 
-    def routes(self) -> list[BaseRoute]:
-        return [
-            Route("/api/session", answered(self.session), methods=["GET"]),
-            Route("/api/session/events", answered(self.events), methods=["GET"]),
-        ]
-
-    async def session(self, request: Request) -> Response:
+    async def read(self, request: Request) -> Response:
         stage, text = self._compute.stage, self._compute.text
         models, images = await asyncio.to_thread(lambda: (list_models(self._openable), list_images(self._openable)))
         found = {
@@ -110,13 +102,6 @@ class _SessionRoutes:
             "limits": LIMITS,
         }
         return packet_response(Packet(found))
-
-    async def events(self, request: Request) -> Response:
-        async def stages() -> AsyncIterator[tuple[str, Any, str]]:
-            async for stage, text in self._compute.stages():
-                yield "stage", {"stage": stage, "ready": stage == "ready", "text": text}, ""
-
-        return event_stream(stages(), self._closing)
 
 
 def _page_routes(files: dict[str, StaticFile]) -> list[BaseRoute]:

@@ -61,6 +61,7 @@ class ExploreRoutes:
             ("/api/reach/{model}/{value:path}", self.reach, get),
             ("/api/run/{run}/field/{value:path}", self.field, get),
             ("/api/run/{run}/cell/{value:path}", self.cell, get),
+            ("/api/run/{run}/kernel/{module:path}", self.kernel, get),
             ("/api/run/{run}/attribution", self.attribute, post),
             ("/api/run/{run}/attribution/{id}", self.attribution, get),
             ("/api/run/{run}/attribution/{id}", self.stop_attribution, delete),
@@ -155,6 +156,12 @@ class ExploreRoutes:
         """Return the worked arithmetic of one cell."""
         page = _at_least(query_whole(request, "page", 0), 0, "page")
         return await self._ask(request, "cell", {**_cell_of(request), "page": page})
+
+    async def kernel(self, request: Request) -> Response:
+        """Return one kernel of a convolution, as the changes of the run have left it."""
+        places = {name: _at_least(query_whole(request, name, 0), 0, name) for name in ("out", "in")}
+        run, module = request.path_params["run"], request.path_params["module"]
+        return await self._ask(request, "kernel", {"run": run, "module": module, **places})
 
     async def attribute(self, request: Request) -> Response:
         """Start an attribution; its parts are read under the id that is returned."""

@@ -57,7 +57,11 @@ export const session = () => json("/api/session", "session");
 export const events = listen;
 
 /** Blocks, shapes, costs, fields, warnings, drawing. @param {string} model @param {string} [part] of the page */
-export const graph = (model, part = "") => json(`/api/graph/${encoded(model)}`, `graph${part}`, { part });
+export async function graph(model, part = "") {
+  const found = await json(`/api/graph/${encoded(model)}`, `graph${part}`, { part });
+  await new Promise((done) => { setTimeout(done); }); // a large graph was parsed: drawing it is a task of its own
+  return found;
+}
 
 /** Send an image file. @param {Blob} blob @param {string} title */
 export const uploadImage = (blob, title) =>
@@ -101,9 +105,12 @@ export const reach = (model, value, how = {}) => packet(`/api/reach/${encoded(mo
 /** The exact pixels of one cell. @param {string} runId @param {string} value @param {number} c @param {number[]} at */
 export const field = (runId, value, c, at) => packet(`/api/run/${encoded(runId)}/field/${encoded(value)}?${query({ c, at: at.join(",") })}`, "field");
 
-/** One number, worked out. @param {string} runId @param {string} value @param {number} c @param {number[]} at @param {number} [page] @param {string} [part] of the page */
-export const cell = (runId, value, c, at, page = 0, part = "") =>
-  json(`/api/run/${encoded(runId)}/cell/${encoded(value)}?${query({ c, at: at.join(","), page })}`, `cell${page}${part}`, { part: part || (page ? `p${page}` : "") });
+/** One number, worked out. @param {string} runId @param {string} value @param {number} c @param {number[]} at @param {number} [page] */
+export const cell = (runId, value, c, at, page = 0) =>
+  json(`/api/run/${encoded(runId)}/cell/${encoded(value)}?${query({ c, at: at.join(","), page })}`, `cell${page}`, { part: page ? `p${page}` : "" });
+
+/** One kernel of a convolution. @param {string} runId @param {string} module @param {number} out @param {number} into */
+export const kernel = (runId, module, out, into) => json(`/api/run/${encoded(runId)}/kernel/${encoded(module)}?${query({ out, in: into })}`, "kernel");
 
 /** Begin an attribution; its id comes back. @param {string} runId @param {Object<string, any>} asked */
 export const attribute = (runId, asked) => json(`/api/run/${encoded(runId)}/attribution`, "attribution", posted(asked));

@@ -23,9 +23,7 @@ pickerImage.alt = "";
 const rooms = { explore: made("div"), train: made("div") };
 rooms.explore.style.height = "100%";
 rooms.train.className = "train-room";
-/** @type {{update: () => void}|null} */
 let explore = null;
-/** @type {Promise<void>|null} */
 let training = null;
 let lastRun = "";
 
@@ -75,7 +73,7 @@ function status() {
     ${copy ? html`<details class="offline"><summary>${TEXT.offline(copy.made ?? "")}</summary>
       ${copy.carried?.length ? html`<p>${TEXT.offlineCarries}:</p><ul>${copy.carried.map((text) => html`<li>${text}</li>`)}</ul>` : nothing}
       ${copy.missing?.length ? html`<p>${TEXT.offlineMissing}:</p><ul>${copy.missing.map((text) => html`<li>${text}</li>`)}</ul>` : nothing}</details>` : nothing}
-    ${work.length ? html`<span class="busy"><span class="spinner"></span>${work[0]}${live() ? html`<button @click=${stopWork}>${TEXT.stop}</button>` : nothing}</span>` : nothing}
+    ${work.length ? html`<span class="busy"><span class="spinner"></span>${work[0]}${live() && pending.size ? html`<button @click=${stopWork}>${TEXT.stop}</button>` : nothing}</span>` : nothing}
   </footer>`;
 }
 
@@ -162,6 +160,9 @@ try {
 addEventListener("resize", changed);
 subscribe(draw);
 shortcuts();
-followLink();
-draw();
-watchSession();
+// The modules were read in this task: the first drawing is one of its own.
+setTimeout(() => {
+  followLink();
+  draw();
+  watchSession();
+});

@@ -8,14 +8,16 @@ import { onTables, targets } from "convscope/reach";
 import { changed, link, loaded, pending } from "convscope/store";
 import { TEXT } from "convscope/strings";
 
+const SLICE = 100;
+
 export function createBetween() {
   const element = made("div", "between");
   element.setAttribute("role", "group");
   element.setAttribute("aria-label", TEXT.between);
   /** @type {Map<string, ReturnType<typeof make>>} */
   const thumbs = new Map();
-  let drawn = "";
-  let run = "";
+  let [tables, graph, selected, run] = [null, null, "", ""];
+  let filling;
 
   const watcher = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
@@ -32,6 +34,7 @@ export function createBetween() {
 
   function make(value, unit) {
     const button = made("button", "thumb");
+    button.setAttribute("aria-current", "false");
     button.dataset.value = value;
     const picture = made("span", "picture");
     const canvas = made("canvas");
@@ -85,34 +88,41 @@ export function createBetween() {
     }
   }
 
+  /** Put maps into the document, so many in a task: a network may have thousands. @param {string[]} values @param {number} from */
+  function fill(values, from) {
+    for (const name of values.slice(from, from + SLICE)) {
+      const thumb = thumbs.get(name) ?? make(name, loaded.byValue.get(name));
+      if (!thumbs.has(name)) {
+        thumbs.set(name, thumb);
+        watcher.observe(thumb.button);
+      }
+      if (name === selected) thumb.button.setAttribute("aria-current", "true");
+      element.append(thumb.button);
+    }
+    if (from + SLICE < values.length) filling = setTimeout(fill, 0, values, from + SLICE);
+  }
+
   return {
     element,
     update() {
       const { value } = link();
-      const values = targets().filter((name) => name !== "input" && loaded.byValue.has(name));
-      if (value && loaded.byValue.has(value) && !values.includes(value)) values.push(value);
-      const order = new Map([...loaded.byValue.keys()].map((name, i) => [name, i]));
-      values.sort((a, b) => (order.get(a) ?? 0) - (order.get(b) ?? 0));
-      const key = `${link().model}\n${values.join("\n")}`;
-      if (key !== drawn) {
-        drawn = key;
+      const found = targets();
+      if (found !== tables || loaded.graph !== graph || value !== selected) {
+        thumbs.get(selected)?.button.setAttribute("aria-current", "false");
+        [tables, graph, selected] = [found, loaded.graph, value];
+        const wanted = new Set(found.map((target) => target.value));
+        wanted.delete("input");
+        wanted.add(value);
         for (const [name, thumb] of thumbs) {
-          if (values.includes(name) && thumb.unit === loaded.byValue.get(name)) continue;
+          if (wanted.has(name) && thumb.unit === loaded.byValue.get(name)) continue;
           watcher.unobserve(thumb.button);
           thumb.end();
           thumb.button.remove();
           thumbs.delete(name);
         }
-        for (const name of values) {
-          const known = thumbs.get(name) ?? make(name, loaded.byValue.get(name));
-          if (!thumbs.has(name)) {
-            thumbs.set(name, known);
-            watcher.observe(known.button);
-          }
-          element.append(known.button);
-        }
+        clearTimeout(filling);
+        fill([...loaded.byValue.keys()].filter((name) => wanted.has(name)), 0);
       }
-      for (const [name, { button }] of thumbs) button.setAttribute("aria-current", String(name === value));
       if (pending.has("run") || pending.has("graph")) return; // of the run before, until the next is there
       const now = `${loaded.run?.run}|${link().colours}|${link().order}`;
       if (now !== run) {

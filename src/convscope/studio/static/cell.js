@@ -1,17 +1,16 @@
 /** One number worked out: its terms at their real positions, a sum that runs, and a step into any operand. */
 import { html, nothing, render } from "lit-html";
 import * as api from "convscope/api";
-import { adds, groupsOf, real, stepsOf } from "convscope/arithmetic";
 import { scaleOf } from "convscope/atlas";
 import { made } from "convscope/elements";
 import * as icons from "convscope/icons";
 import { formulaElement } from "convscope/mathml";
-import { Playback, SPEEDS } from "convscope/playback";
+import { Playback, SPEEDS, stepsOf } from "convscope/playback";
 import { createSource } from "convscope/source";
-import { listedTerms, termText, valueName, windowTerms } from "convscope/terms";
+import { listedTerms, readable, termText, valueName, windowTerms } from "convscope/terms";
 import { go, link, loaded, pending, say, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
-import { number } from "convscope/units";
+import { number, real } from "convscope/units";
 
 export function createCell() {
   const element = made("div", "number-view");
@@ -28,9 +27,9 @@ export function createCell() {
   head.className = "number-head";
 
   let cell = null;
-  /** @type {import("./arithmetic.js").Group[]} */
+  /** @type {import("./terms.js").Group[]} */
   let groups = [];
-  /** @type {import("./arithmetic.js").Step[]} */
+  /** @type {import("./playback.js").Step[]} */
   let steps = [];
   /** @type {HTMLElement[][][]} elements of each group's terms */
   let elements = [];
@@ -52,8 +51,8 @@ export function createCell() {
   }
 
   function build() {
-    groups = groupsOf(cell, more);
-    steps = stepsOf(cell, groups);
+    groups = [cell, ...more].flatMap((page) => page.groups).map(readable);
+    steps = stepsOf(groups, (more.at(-1) ?? cell).steps);
     elements = [];
     groupsElement.replaceChildren();
     const all = groups.flatMap((group) => group.terms);
@@ -72,9 +71,9 @@ export function createCell() {
       const name = made("b");
       name.textContent = group.channel !== null && groups.length > 1 && cell.kind === "products" && group.columns > 1 ? `${valueName(group.value)}, ${group.title}` : group.title || valueName(group.value);
       title.append(name);
-      if (adds(cell.kind) && groups.length > 1) title.append(TEXT.addsUp(number(group.sum, 4)));
+      if (cell.adds && groups.length > 1) title.append(TEXT.addsUp(number(group.sum, 4)));
       const weighted = group.terms.some((term) => term.weight !== null);
-      const drawn = group.columns > 1 ? windowTerms(group, cell.kind, scales, cellSide(group, weighted), weighted) : listedTerms(group, productLow, productHigh);
+      const drawn = group.columns > 1 ? windowTerms(group, cell.adds, scales, cellSide(group, weighted), weighted) : listedTerms(group, productLow, productHigh);
       elements[g] = drawn.elements;
       section.append(title, drawn.element);
       groupsElement.append(section);
@@ -84,7 +83,7 @@ export function createCell() {
       empty.textContent = cell.kind === "input" ? TEXT.pixelIs : cell.formula?.text ?? "";
       groupsElement.append(empty);
     }
-    if (cell.pages > 1 + pagesTaken()) {
+    if (cell.pages > 1 + more.length) {
       const button = made("button");
       button.textContent = TEXT.moreTerms((cell.group_count ?? 0) - groups.length);
       button.addEventListener("click", takeMore);
@@ -92,7 +91,7 @@ export function createCell() {
     }
   }
 
-  /** Return how large the cells of a window's grids can be, in rem. @param {import("./arithmetic.js").Group} group @param {boolean} weighted */
+  /** Return how large the cells of a window's grids can be, in rem. @param {import("./terms.js").Group} group @param {boolean} weighted */
   function cellSide(group, weighted) {
     const count = weighted ? 3 : 1;
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
@@ -100,19 +99,14 @@ export function createCell() {
     return Math.max(1.1, Math.min(3.6, room / (count * group.columns) - 0.17));
   }
 
-  let taken = 0;
-  const pagesTaken = () => (more.length ? taken : 0);
-
   async function takeMore() {
     if (paging) return;
     paging = true;
     const of = cell;
-    const page = pagesTaken() + 1;
     try {
-      const found = await api.cell(loaded.run.run, of.value, of.c, of.at, page);
+      const found = await api.cell(loaded.run.run, of.value, of.c, of.at, more.length + 1);
       if (of !== cell) return;
-      taken = page;
-      more = [...more, ...found.groups];
+      more.push(found);
       build();
       playback.reset(steps.length, steps.length - 1);
       drawStep(playback.index);
@@ -154,7 +148,7 @@ export function createCell() {
   }
 
   function renderSums(step, index) {
-    const rows = groups.length && (groups.length > 1 || cell.kind === "products") && adds(cell.kind) ? groups.map((group, g) => ({ text: group.title, value: group.sum, now: step.group === g })) : [];
+    const rows = groups.length && (groups.length > 1 || cell.kind === "products") && cell.adds ? groups.map((group, g) => ({ text: group.title, value: group.sum, now: step.group === g })) : [];
     const rest = steps.find((one) => one.kind === "rest");
     const bias = steps.find((one) => one.kind === "bias");
     const notes = steps.filter((one) => one.kind === "line");
@@ -164,9 +158,9 @@ export function createCell() {
     const difference = Math.abs(real(cell.check?.difference));
     const close = difference <= 1e-4 * Math.max(1, Math.abs(real(cell.number)));
     render(html`
-      <div><div class="muted small">${adds(cell.kind) ? TEXT.running : TEXT.result}</div><div class="running number" aria-live="off">${number(Number.isNaN(step.running) ? real(cell.number) : step.running, 6)}</div></div>
+      <div><div class="muted small">${cell.adds ? TEXT.running : TEXT.result}</div><div class="running number" aria-live="off">${number(real(step.running ?? cell.number), 6)}</div></div>
       <table><tbody>
-        ${rows.map((row) => html`<tr data-now=${String(row.now)}><td>${row.text}</td><td class="number">${number(row.value, 5)}</td></tr>`)}
+        ${rows.map((row) => html`<tr data-now=${String(row.now)}><td>${row.text}</td><td class="number">${number(real(row.value), 5)}</td></tr>`)}
         <tr class="total" data-now=${String(step.kind === "result" && index > 0 && playback.playing)}><td>${cell.name}</td><td class="number">${number(real(cell.number), 6)}</td></tr>
         ${(cell.following ?? []).map((line) => html`<tr><td class="muted">${line.text}</td><td class="number">${number(real(line.number), 6)}</td></tr>`)}
       </tbody></table>
@@ -233,7 +227,6 @@ export function createCell() {
       <button class="icon quiet" @click=${() => go({ at: null, step: null })} aria-label=${TEXT.closeNumber} title=${TEXT.closeNumber}>${icons.close}</button>`, head);
   }
 
-  /** @type {WeakMap<any, Element>} */
   const formulas = new WeakMap();
   function formulaOf(found) {
     if (!formulas.has(found)) formulas.set(found, formulaElement(found.formula));

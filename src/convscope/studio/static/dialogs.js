@@ -44,7 +44,6 @@ element.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 let open = "";
-/** @type {Element|null} */
 let before = null;
 
 /** The dialog's element, drawn as the view says. */

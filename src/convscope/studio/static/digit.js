@@ -59,7 +59,6 @@ const video = made("video");
 video.muted = true;
 video.playsInline = true;
 video.className = "camera";
-/** @type {MediaStream|null} */
 let stream = null;
 let asked = false;
 

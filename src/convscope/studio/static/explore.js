@@ -39,8 +39,8 @@ export function mountExplore(container) {
 
   /** What the colours of the drawing mean. */
   function families() {
-    const found = new Set((loaded.graph?.drawing?.nodes ?? []).map((node) => node.family));
-    return html`<span class="families">${Object.entries(TEXT.families).map(([family, says]) => (found.has(family) ? html`<span data-family=${family}><i class="dot"></i>${says}</span>` : nothing))}<span><i class="dot lit-dot"></i>${TEXT.litRows}</span></span>`;
+    const found = loaded.graph?.drawing?.families ?? [];
+    return html`<span class="families">${Object.entries(TEXT.families).map(([family, says]) => (found.includes(family) ? html`<span data-family=${family}><i class="dot"></i>${says}</span>` : nothing))}<span><i class="dot lit-dot"></i>${TEXT.litRows}</span></span>`;
   }
 
   function middlePane() {

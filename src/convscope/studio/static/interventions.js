@@ -2,10 +2,9 @@
 import { html, nothing } from "lit-html";
 import * as icons from "convscope/icons";
 import * as api from "convscope/api";
-import { groupsOf } from "convscope/arithmetic";
 import { changed, go, link, loaded, say, show, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
-import { number } from "convscope/units";
+import { number, range } from "convscope/units";
 
 const add = (change) => go({ interventions: [...link().interventions, change] });
 
@@ -88,30 +87,18 @@ function kernelEditor() {
   const now = view.kernel;
   const here = now && now.value === value && now.out === channel ? now : null;
   const rows = here?.weights;
-  return html`<div class="row"><button @click=${() => openKernel(unit, channel)}>${TEXT.replaceKernel(channel)}</button>
-    ${here ? html`<label class="field"><span>${TEXT.inputChannel}</span><select @change=${(e) => { view.kernel = { ...now, in: Number(e.target.value), weights: now.all.get(Number(e.target.value)) }; changed(); }}>
-      ${[...here.all.keys()].map((into) => html`<option value=${into} ?selected=${into === here.in}>${into}</option>`)}</select></label>` : nothing}</div>
+  return html`<div class="row"><button @click=${() => openKernel(unit, channel, 0)}>${TEXT.replaceKernel(channel)}</button>
+    ${here ? html`<label class="field"><span>${TEXT.inputChannel}</span><input type="number" min="0" max=${here.inputs - 1} step="1" .value=${String(here.in)} @change=${(e) => openKernel(unit, channel, Math.max(0, Math.round(Number(e.target.value))))}><span class="muted small">${range(0, here.inputs - 1)}</span></label>` : nothing}</div>
     ${rows ? html`<form @submit=${(e) => { e.preventDefault(); takeKernel(e.target); }}>
       <div class="kernel-edit" .style=${`grid-template-columns:repeat(${rows[0].length},max-content)`}>
       ${rows.map((row, y) => row.map((weight, x) => html`<input type="text" name=${`w${y}-${x}`} inputmode="decimal" aria-label=${TEXT.weightAt(y, x)} .value=${String(Number(weight.toPrecision(5)))}>`))}
-      </div><div class="row"><button class="primary">${TEXT.use}</button>${Object.entries(TEXT.kernels).map(([name, label]) => html`<button type="button" @click=${() => { view.kernel = { ...now, weights: made(name, rows) }; changed(); }}>${label}</button>`)}</div></form>` : nothing}`;
+      </div><div class="row"><button class="primary">${TEXT.use}</button>${Object.entries(TEXT.kernels).map(([name, label]) => html`<button type="button" @click=${() => { view.kernel = { ...now, weights: here.presets[name] }; changed(); }}>${label}</button>`)}</div></form>` : nothing}`;
 }
 
-/** Read the kernels of a channel from the arithmetic of its middle cell. @param {any} unit @param {number} out */
-async function openKernel(unit, out) {
-  const [, height = 1, width = 1] = unit.shape;
+/** Show the kernel of a channel and one of its inputs. @param {any} unit @param {number} out @param {number} into */
+async function openKernel(unit, out, into) {
   try {
-    const all = new Map();
-    const found = await api.cell(loaded.run.run, unit.value, out, [height >> 1, width >> 1], 0, "kernel");
-    for (const group of groupsOf(found)) {
-      if (group.channel === null || group.terms.some((term) => term.weight === null)) continue;
-      const rows = Array.from({ length: group.rows }, () => new Array(group.columns).fill(0));
-      group.terms.forEach((term, i) => { rows[group.places[i][0]][group.places[i][1]] = term.weight; });
-      all.set(group.channel, rows);
-    }
-    if (!all.size) throw new Error(TEXT.noKernel(unit.name));
-    const [into] = all.keys();
-    view.kernel = { value: unit.value, module: unit.name, out, in: into, all, weights: all.get(into) };
+    view.kernel = { ...(await api.kernel(loaded.run.run, unit.name, out, into)), value: unit.value };
     changed();
   } catch (problem) {
     say(problem.message, "error");
@@ -127,17 +114,4 @@ function takeKernel(form) {
   }
   const kept = link().interventions.filter((c) => !(c.op === "kernel" && c.module === module && c.out === out && c.in === into));
   go({ interventions: [...kept, { op: "kernel", module, out, in: into, weights: rows }] });
-}
-
-/** Return a well-known kernel of the same size. @param {string} name @param {number[][]} rows */
-function made(name, rows) {
-  const [height, width] = [rows.length, rows[0].length];
-  const [cy, cx] = [(height - 1) / 2, (width - 1) / 2];
-  return rows.map((row, y) => row.map((_, x) => {
-    if (name === "zero") return 0;
-    if (name === "identity") return y === Math.floor(cy) && x === Math.floor(cx) ? 1 : 0;
-    if (name === "mean") return 1 / (height * width);
-    if (name === "vertical") return Math.sign(x - cx);
-    return Math.sign(y - cy);
-  }));
 }

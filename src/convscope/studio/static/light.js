@@ -26,7 +26,6 @@ const watchers = new Set();
 let hovered = null;
 /** @type {Lit|null} */
 let shown = null;
-/** @type {ReturnType<typeof setTimeout>|undefined} */
 let resting;
 /** @type {Map<string, Mask>} */
 const masks = new Map();

@@ -9,6 +9,8 @@ import { forgetReach } from "convscope/reach";
 
 /** Which need each loaded thing answers. @type {Map<string, string>} */
 const keys = new Map();
+/** Needs that were stopped or ended in a fault: asked again where the reader says so, as they may end the process each time. @type {Map<string, string>} */
+const broken = new Map();
 /** The latest question of each name: an older one's answer is dropped. @type {Map<string, object>} */
 const questions = new Map();
 /** Atlases that are kept, the least recently used first. @type {Map<string, any>} */
@@ -56,6 +58,7 @@ function need(name, key, ask, then = () => {}) {
 
 function failed(name, problem) {
   loaded[name] = null;
+  if (["internal", "stopped"].includes(problem.kind)) broken.set(name, keys.get(name) ?? "");
   if (name === "cell") view.noCell = problem.message;
   if (name === "graph") tookGraph(null);
   if (problem.kind === "gone" && ["atlas", "numbers", "cell"].includes(name) && lost !== loaded.run?.run && !loaded.session.offline) {
@@ -81,6 +84,7 @@ function failed(name, problem) {
 
 /** Load a thing again. @param {string} name */
 export function forget(name) {
+  broken.delete(name);
   keys.delete(name);
   if (name === "run") for (const other of ["atlas", "numbers", "cell"]) keys.delete(other);
   changed();
@@ -88,7 +92,7 @@ export function forget(name) {
 
 /** Load all again, as after a restart of the compute process. */
 export function forgetAll() {
-  keys.clear();
+  for (const [name, key] of [...keys]) if (broken.get(name) !== key && !pending.has(name)) keys.delete(name);
   atlases.clear();
   forgetReach();
   changed();

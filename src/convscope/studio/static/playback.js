@@ -7,6 +7,17 @@ const LONGEST = 24_000; // ms for all steps at speed 1
 /** Return how long a step lasts, in ms. @param {number} count @param {number} speed */
 export const stepTime = (count, speed) => Math.min(STEP, LONGEST / Math.max(1, count)) / speed;
 
+/** @typedef {{kind: "term"|"rest"|"bias"|"line"|"result", group: number, term: number, number: number, running: number|null, title: string}} Step */
+
+/**
+ * Return the steps of a worked number: its terms in order, then those that follow them; Python has added up.
+ * @param {import("./terms.js").Group[]} groups @param {any[]} following @returns {Step[]}
+ */
+export const stepsOf = (groups, following) => [
+  ...groups.flatMap(({ terms, title }, group) => terms.map(({ product, running }, term) => ({ kind: "term", group, term, number: product, running: running ?? null, title }))),
+  ...following.map((step) => ({ ...step, group: -1, term: -1 })),
+];
+
 export class Playback {
   constructor(drawn) {
     this.drawn = drawn;

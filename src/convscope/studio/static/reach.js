@@ -129,16 +129,18 @@ export const loadForward = (model) => (tables(model, "input", 0, "forward") ? Pr
 /** Call back when tables have come. @param {() => void} listener */
 export const onTables = (listener) => listeners.add(listener);
 
-/** Return the values before the selected one; those that its tables name, once they are there. */
+const NONE = [];
+
+/** Return the targets of the selected value's tables, once they are there: those of the same tables are the same list. */
 export function targets() {
   const { model, value, channel } = link();
-  if (pending.has("graph") || !loaded.byValue.has(value)) return [];
+  if (pending.has("graph") || !loaded.byValue.has(value)) return NONE;
   const found = tables(model, value, channel ?? 0, "backward");
   if (!found) {
     loadTables(model, value, channel ?? 0, "backward");
-    return [];
+    return NONE;
   }
-  return found.header.targets.map((target) => target.value);
+  return found.header.targets;
 }
 
 /** Forget all tables, as of another model. */

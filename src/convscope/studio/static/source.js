@@ -57,7 +57,7 @@ export function createSource() {
     element,
     /**
      * Show where terms are read.
-     * @param {any} cell @param {import("./arithmetic.js").Group|undefined} group @param {import("./arithmetic.js").Term|null} term
+     * @param {any} cell @param {import("./terms.js").Group|undefined} group @param {import("./terms.js").Term|null} term
      */
     async show(cell, group, term) {
       const value = group?.value;
@@ -84,7 +84,7 @@ export function createSource() {
         for (const x of found.numbers) { if (x < lo) lo = x; if (x > hi) hi = x; }
         paintNumbers(canvas, found.numbers, height, width, scaleOf(lo, hi, value === "input" ? "grey" : link().colours));
       }
-      const box = cell.placement?.value === value ? cell.placement.box : boundsOf(group);
+      const box = cell.placement?.value === value ? cell.placement.box : group?.box ?? null;
       const view = viewOf(box, height, width);
       picture.style.aspectRatio = `${view[3] - view[1]} / ${view[2] - view[0]}`;
       inner.style.left = `${(-100 * view[1]) / (view[3] - view[1])}%`;
@@ -97,14 +97,6 @@ export function createSource() {
       caption.textContent = box ? TEXT.readsWindow(valueName(value), channel, range(box[0], box[2] - 1), range(box[1], box[3] - 1), height, width) : "";
     },
   };
-}
-
-/** Return the box of a group's operands, as the server placed them. @param {import("./arithmetic.js").Group|undefined} group */
-function boundsOf(group) {
-  const places = (group?.terms ?? []).flatMap((term) => (term.operand?.at ? [term.operand.at] : []));
-  if (!places.length) return null;
-  const [ys, xs] = [places.map((at) => at[0]), places.map((at) => at[1])];
-  return [Math.min(...ys), Math.min(...xs), Math.max(...ys) + 1, Math.max(...xs) + 1];
 }
 
 /** Return what is shown of a map: all of a small one, else the window and what is around it. @param {number[]|null} box @param {number} height @param {number} width */

@@ -55,9 +55,9 @@ export function parseState(link) {
   /** @type {State} */
   const state = { ...DEFAULTS, room: room === "train" ? "train" : "explore" };
   for (const [key, text] of given) {
-    const { name, read } = /** @type {Field} */ (READ.get(key));
+    const { name, read } = READ.get(key);
     attempt(notes, key, () => {
-      /** @type {any} */ (state)[name] = read(text, (shown) => notes.push(moved(key, text, shown)));
+      state[name] = read(text, (shown) => notes.push(moved(key, text, shown)));
     });
   }
   return { state, notes };
@@ -71,8 +71,8 @@ export function formatState(state) {
   const whole = { ...DEFAULTS, ...state };
   const pairs = [`v=${VERSION}`];
   for (const [key, { name, write = String }] of READ) {
-    const value = /** @type {any} */ (whole)[name];
-    if (!same(value, /** @type {any} */ (DEFAULTS)[name])) pairs.push(`${key}=${encoded(write(value))}`);
+    const value = whole[name];
+    if (!same(value, DEFAULTS[name])) pairs.push(`${key}=${encoded(write(value))}`);
   }
   return `#/${whole.room}?${pairs.join("&")}`;
 }
@@ -233,7 +233,7 @@ export function interventionText(change) {
   if (change.op === "blur") return `blur:${numberText(change.sigma)}`;
   if (change.op === "channel_off") return `off:${innerEncoded(change.value)}:${change.channel}`;
   if (change.op === "kernel") {
-    const rows = change.weights.map((/** @type {number[]} */ row) => row.map(numberText).join(",")).join("/");
+    const rows = change.weights.map((row) => row.map(numberText).join(",")).join("/");
     return `kernel:${innerEncoded(change.module)}:${change.out}:${change.in}:${rows}`;
   }
   return `${change.op}:${change.box.join(",")}`;

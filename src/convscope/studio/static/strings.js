@@ -162,7 +162,6 @@ export const TEXT = {
   inputChannel: "reads channel",
   weightAt: (y, x) => `weight ${y}, ${x}`,
   kernels: { zero: "Zero", identity: "Identity", mean: "Mean", vertical: "Vertical edge", horizontal: "Horizontal edge" },
-  noKernel: (name) => `${name} has no kernels that can be replaced`,
   noNumber: "A weight is no number",
 
   // Attribution

@@ -1,13 +1,22 @@
 /** The terms of a worked number as elements: grids of a window, or lines with bars; each leads to its operand. */
-import { adds } from "convscope/arithmetic";
 import { cssColour, inkOn } from "convscope/atlas";
 import { made } from "convscope/elements";
 import { light } from "convscope/light";
 import { go, link, loaded, say, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
-import { number, tiny } from "convscope/units";
+import { number, real, tiny } from "convscope/units";
 
-/** @typedef {import("./arithmetic.js").Term} Term */
+/**
+ * @typedef {{operand: {value: string, c: number, at: number[], name?: string}|null, weight: number|null, number: number, product: number, running?: number, winner?: boolean}} Term
+ * @typedef {{title: string, terms: Term[], sum: number, columns: number, value: string, channel: number|null, box: number[]|null}} Group
+ */
+
+/** Return a group with its numbers as such: JSON has texts for NaN and the infinities. @param {any} group @returns {Group} */
+export const readable = (group) => ({
+  ...group,
+  sum: real(group.sum),
+  terms: group.terms.map((term) => ({ ...term, number: real(term.number), product: real(term.product), weight: term.weight === null ? null : real(term.weight) })),
+});
 
 /** Return the name of a value on the page. @param {string} value */
 export const valueName = (value) => (value === "input" ? TEXT.imageTitle : loaded.byValue.get(value)?.name || value);
@@ -33,10 +42,10 @@ const inputValue = () => loaded.graph?.units.find((unit) => unit.type === "input
 
 /**
  * A window: numbers × weights = products, one grid each; its element, and those of each term.
- * @param {import("./arithmetic.js").Group} group @param {string} kind @param {Object<string, import("./atlas.js").Scale>} scales
+ * @param {Group} group @param {boolean} adds whether the terms are added up @param {Object<string, import("./atlas.js").Scale>} scales
  * @param {number} side of a cell, in rem @param {boolean} weighted whether the terms have weights
  */
-export function windowTerms(group, kind, scales, side, weighted) {
+export function windowTerms(group, adds, scales, side, weighted) {
   const equation = made("div", "equation");
   const parts = weighted ? ["number", "weight", "product"] : ["number"];
   const elements = group.terms.map(() => []);
@@ -68,7 +77,7 @@ export function windowTerms(group, kind, scales, side, weighted) {
     });
     equation.append(grid);
   });
-  if (adds(kind)) {
+  if (adds) {
     const sum = plain("");
     sum.append(sign("Σ ="), ` ${number(group.sum, 4)}`);
     equation.append(sum);
@@ -76,7 +85,7 @@ export function windowTerms(group, kind, scales, side, weighted) {
   return { element: equation, elements };
 }
 
-/** Terms one below the other, with bars; their element, and those of each. @param {import("./arithmetic.js").Group} group @param {number} low @param {number} high */
+/** Terms one below the other, with bars; their element, and those of each. @param {Group} group @param {number} low @param {number} high */
 export function listedTerms(group, low, high) {
   const list = made("div", "term-list");
   const end = Math.max(-low, high) || 1;

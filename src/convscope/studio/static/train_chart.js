@@ -14,7 +14,6 @@ const WHOLE = [1, 2, 5].flatMap((n) => Array.from({ length: 7 }, (_, i) => n * 1
 const COLOURS = ["--blue", "--orange", "--green", "--pink", "--violet", "--grey", "--sky", "--ink"];
 const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3], [4, 2], [12, 5], [1, 2], [6, 2, 1, 2]];
 
-/** @type {HTMLElement|null} */
 let probe = null;
 
 /** Return a colour of the style sheet as a canvas takes it. @param {string} name */
@@ -49,7 +48,6 @@ export class Chart {
     this.reading.setAttribute("aria-live", "polite");
     this.table = document.createElement("div");
     this.element.append(this.caption, this.plotted, this.reading, this.table);
-    /** @type {uPlot|null} */
     this.plot = null;
     this.names = [];
     /** @type {(number|null)[][]} */

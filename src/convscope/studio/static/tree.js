@@ -6,23 +6,8 @@ import { TEXT } from "convscope/strings";
 import { shape, short } from "convscope/units";
 import { VirtualList } from "convscope/virtual";
 
-/** What kind of layer a type is, for its colour. @type {[RegExp, string][]} */
-const FAMILIES = [
-  [/pool/i, "pooling"],
-  [/transpos|upsampl|interpol|resize|pixel.?shuffle/i, "resize"],
-  [/conv/i, "convolution"],
-  [/norm/i, "norm"],
-  [/linear|fully|addmm|\bmm\b|matmul/i, "linear"],
-  [/relu|gelu|silu|sigmoid|tanh|swish|mish|elu|softmax|activation|drop/i, "activation"],
-  [/^add|sum|concat|^cat|mul/i, "join"],
-];
-
-/** Return the family of a unit: convolution, pooling, linear, join, resize, norm, activation, block or other. @param {any} unit */
-export function familyOf(unit) {
-  if (unit.kind === "block") return "block";
-  if (unit.type === "input") return "other";
-  return FAMILIES.find(([pattern]) => pattern.test(unit.type ?? ""))?.[1] ?? "other";
-}
+/** Return the family of a unit, which its colour is of. @param {any} unit */
+export const familyOf = (unit) => (unit.kind === "block" ? "block" : loaded.graph.families[unit.type] ?? "other");
 
 /**
  * Return the units that are shown, in order, with what is folded left out.
@@ -71,7 +56,6 @@ export function createTree() {
   let parents = [];
   let cursor = 0;
   let typed = "";
-  /** @type {ReturnType<typeof setTimeout>|undefined} */
   let typing;
   /** @type {Map<string, any>|null} */
   let lit = null;

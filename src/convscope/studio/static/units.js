@@ -2,8 +2,14 @@
 
 const MINUS = "−";
 
+/** Return a number of an answer; the texts "NaN" and "Infinity" become numbers. @param {any} x */
+export const real = (x) => (x === null || x === undefined ? NaN : Number(x));
+
 /** Return a count with its thousands apart: 118013952 -> "118,013,952". @param {number} n */
-export const whole = (n) => n.toLocaleString("en-US").replace("-", MINUS);
+export function whole(n) {
+  const [integer, ...decimals] = String(Math.round(1000 * n) / 1000).split(".");
+  return [integer.replace(/\B(?=(\d{3})+$)/g, ","), ...decimals].join(".").replace("-", MINUS);
+}
 
 /** Return a large count short: 118013952 -> "118.0 M". @param {number|null|undefined} n */
 export function short(n) {

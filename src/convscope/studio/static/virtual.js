@@ -37,27 +37,37 @@ export class VirtualList {
     this.make = make;
     this.fill = fill;
     this.count = 0;
+    // Where it is scrolled to and how high it is, so that neither is asked of a page that is not laid out yet.
+    this.top = 0;
+    this.height = 0;
+    this.awaited = -1; // a row that is to be in view once the height is known
     /** @type {Map<number, HTMLElement>} */
     this.shown = new Map();
     this.space = made("div");
     this.space.className = "virtual-space";
     this.space.setAttribute("role", "presentation");
     scroller.append(this.space);
-    scroller.addEventListener("scroll", () => this.draw(), { passive: true });
-    new ResizeObserver(() => this.draw()).observe(scroller);
+    const moved = () => {
+      this.top = scroller.scrollTop;
+      this.height = scroller.clientHeight;
+      this.draw();
+      if (this.height && this.awaited >= 0) this.show(this.awaited);
+    };
+    scroller.addEventListener("scroll", moved, { passive: true });
+    new ResizeObserver(moved).observe(scroller);
   }
 
   /** Draw a list of so many rows anew. @param {number} count */
   update(count) {
     this.count = count;
     this.space.style.height = `${count * this.row}px`;
+    this.top = Math.max(0, Math.min(this.top, count * this.row - this.height)); // as the browser moves it
     this.draw(true);
   }
 
   /** Put the rows in view into the document. @param {boolean} [again] fill rows that are there already */
   draw(again = false) {
-    const { scrollTop, clientHeight } = this.scroller;
-    const { first, last } = visible({ count: this.count, row: this.row, top: scrollTop, height: clientHeight || 600 });
+    const { first, last } = visible({ count: this.count, row: this.row, top: this.top, height: this.height || 600 });
     const free = [];
     for (const [index, element] of this.shown) {
       if (index < first || index >= last) {
@@ -82,12 +92,13 @@ export class VirtualList {
 
   /** Scroll until a row is in view. @param {number} index */
   show(index) {
-    const { scrollTop: top, clientHeight: height } = this.scroller;
-    const to = scrolledTo({ index, row: this.row, top, height });
-    if (to !== top) {
-      this.scroller.scrollTop = to;
-      this.draw();
-    }
+    this.awaited = this.height ? -1 : index;
+    if (!this.height) return;
+    const to = scrolledTo({ index, row: this.row, top: this.top, height: this.height });
+    if (to === this.top) return;
+    this.scroller.scrollTop = to;
+    this.top = this.scroller.scrollTop;
+    this.draw();
   }
 
   /** Return the element of a row, where it is in view. @param {number} index */

@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +151,7 @@ class RunWatcher:
         if at != self._progress_at:
             self._progress_at = at
             if (progress := self._run.live.read_progress()) is not None:
-                yield ("progress", in_json(asdict(progress)), "")
+                yield ("progress", in_json(progress.to_dict()), "")
 
     def _view(self) -> Iterator[RunEvent]:
         at = _changed_at(self._run.live.view_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from convscope.runs.events import Status
@@ -53,7 +53,7 @@ class RunState:
             "step": status.step if status else 0,
             "steps": status.steps if status else 0,
             "started": status.started if status else 0,
-            "progress": asdict(self.progress) if self.progress else None,
+            "progress": self.progress.to_dict() if self.progress else None,
         }
 
 

@@ -95,20 +95,16 @@ class LiveRun:
         now = self._clock()
         if not self._progress.is_due(now):
             return
-        found = LiveProgress(
-            time=time.time(),
-            phase="training",
-            loss=progress.loss if math.isfinite(progress.loss) else None,
-            can_pause=self._pausable,
-            **{name: getattr(progress, name) for name in _ALIKE},
+        self._write_progress(
+            LiveProgress(time=time.time(), phase="training", within=progress, can_pause=self._pausable)
         )
-        self._write_progress(found)
         self._progress.done(now, seconds=self._clock() - now)
 
     def finishing(self, step: int) -> None:
         """Note that the steps are done, and take a last view."""
         if self._shown is not None:
-            self._write_progress(replace(self._shown, phase="finishing", paused=False, seconds_left=0.0))
+            within = replace(self._shown.within, seconds_left=0.0)
+            self._write_progress(replace(self._shown, phase="finishing", paused=False, within=within))
         if self._view is not None and self._viewed != step and self._view.is_due(self._clock(), interval=0.0):
             self._take(step)
 
@@ -185,35 +181,11 @@ class LiveRun:
 
 def _unknown(step: int, epoch: int) -> LiveProgress:
     """Return the progress of a training of which nothing was measured yet."""
-    return LiveProgress(
-        time=time.time(),
-        phase="training",
-        epoch=epoch,
-        epochs=0,
-        batch=0,
-        batches=0,
-        step=step,
-        steps=0,
-        loss=None,
-        accuracy=0.0,
-        learning_rate=0.0,
-        images_per_second=0.0,
-        seconds_left=0.0,
-    )
-
-
-_ALIKE = (
-    "epoch",
-    "epochs",
-    "batch",
-    "batches",
-    "step",
-    "steps",
-    "accuracy",
-    "learning_rate",
-    "images_per_second",
-    "seconds_left",
-)
+    within = StepProgress(
+        epoch=epoch, epochs=0, batch=0, batches=0, step=step, steps=0, loss=math.nan, accuracy=0.0, learning_rate=0.0,
+        images_per_second=0.0, seconds_left=0.0,
+    )  # fmt: skip
+    return LiveProgress(time=time.time(), phase="training", within=within)
 
 
 class _ProgressWriter:
