@@ -20,13 +20,18 @@ const live = () => !loaded.session?.offline;
 const app = document.getElementById("app");
 const pickerImage = made("img");
 pickerImage.alt = "";
-const rooms = { explore: made("div"), train: made("div") };
+const rooms = { explore: made("div"), train: made("div"), learn: made("div") };
 rooms.explore.style.height = "100%";
 rooms.train.className = "train-room";
+rooms.learn.className = "learn-room";
 /** @type {{update: () => void}|null} */
 let explore = null;
 /** @type {Promise<void>|null} */
 let training = null;
+/** @type {Promise<void>|null} */
+let learning = null;
+/** @type {{title: () => string}|null} */
+let learn = null;
 let lastRun = "";
 
 /** What the Train room is given. */
@@ -46,7 +51,7 @@ function bar() {
     @click=${(e) => { e.preventDefault(); go({ room: name }); }}>${TEXT.rooms[name]}</a>`;
   return html`<header class="bar">
     <a class="brand" href="#/explore" @click=${(e) => e.preventDefault()} aria-label="convscope studio">${icons.brand}<span>convscope</span></a>
-    <nav aria-label=${TEXT.roomsLabel}>${room("explore")}${live() ? room("train") : nothing}</nav>
+    <nav aria-label=${TEXT.roomsLabel}>${room("explore")}${live() ? html`${room("train")}${room("learn")}` : nothing}</nav>
     ${at.room !== "explore" ? html`<span class="spread"></span>` : html`
       <span class="rule"></span>
       <button class="picker" @click=${() => show({ dialog: "model" })} aria-haspopup="dialog" aria-label=${TEXT.modelIs(title)} ?disabled=${!live()}>${icons.model}<span>${title || TEXT.model}</span>${weights === "random" ? html`<span class="kind">${TEXT.randomWeights}</span>` : nothing}</button>
@@ -113,13 +118,31 @@ function mountTraining() {
   );
 }
 
+function mountLearning() {
+  learning ??= import("convscope/learn/room").then(
+    ({ mountLearn }) => { learn = mountLearn(rooms.learn); },
+    () => { render(html`<p class="empty">${TEXT.noLearn}</p>`, rooms.learn); },
+  );
+}
+
+function roomTitle(room) {
+  if (room === "explore") return loaded.graph?.title;
+  return room === "learn" ? learn?.title() || TEXT.rooms.learn : TEXT.rooms.train;
+}
+
+function shownRoom(room) {
+  if (room === "explore") return explore ? rooms.explore : starting();
+  return rooms[room];
+}
+
 function draw() {
   load();
   const { room } = link();
   if (room === "train") mountTraining();
+  else if (room === "learn") mountLearning();
   else if ((ready() || loaded.graph) && !explore) explore = mountExplore(rooms.explore);
-  document.title = [room === "explore" ? loaded.graph?.title : TEXT.rooms.train, "convscope studio"].filter(Boolean).join(" · ");
-  render(html`${bar()}<main><h1 class="hidden-text">${document.title}</h1>${room === "train" ? rooms.train : explore ? rooms.explore : starting()}</main>${status()}${dialogs()}`, app);
+  document.title = [roomTitle(room), "convscope studio"].filter(Boolean).join(" · ");
+  render(html`${bar()}<main><h1 class="hidden-text">${document.title}</h1>${shownRoom(room)}</main>${status()}${dialogs()}`, app);
   if (loaded.run?.run !== lastRun) {
     lastRun = loaded.run?.run;
     forgetMasks();

@@ -2,6 +2,7 @@
  * What a link of the page says: read, written and kept within range. `studio/state.py` does the same, and says how.
  *
  *     #/explore?v=1&m=resnet18&i=sample:3&l=layer2.0.conv2&c=17&at=14,14&x=shift:3,-2;off:layer1.0.relu:5
+ *     #/learn/3a?seed=42
  */
 
 export const VERSION = 1;
@@ -16,12 +17,14 @@ const SMALLEST_NUMBER = 1e-6;
 const MOST_DEGREES = 360;
 const LARGEST_SHIFT = 4096;
 const LARGEST_SIGMA = 32;
+const ROOMS = ["explore", "train", "learn"];
+const LESSON = /^[a-z0-9][a-z0-9-]{0,63}$/;
 const WORD = /^[a-z][a-z0-9-]{0,31}$/;
 
 /** The state of a link that says nothing; what each field is stands in `state.py`. @typedef {typeof DEFAULTS} State */
 export const DEFAULTS = Object.freeze({
   room: "explore", model: "", image: "", value: "", channel: null, at: null, order: "index", scale: "layer", colours: "",
-  page: 0, step: null, interventions: [], attribution: "", target: null, other: "", run: "", new: false, compare: [],
+  page: 0, step: null, interventions: [], attribution: "", target: null, other: "", run: "", new: false, compare: [], lesson: "", seed: null,
 });
 
 /** What is needed instead of what a link says. */
@@ -39,8 +42,9 @@ export function parseState(link) {
     link = characters.slice(0, LINK_LIMIT).join("");
   }
   const [path, query] = parted(link.replace(/^#/, ""), "?");
-  const room = path.replace(/^\/+|\/+$/g, "");
-  if (!["explore", "train", ""].includes(room)) notes.push("the link names no part of this page: Explore is shown");
+  const [named, lesson] = parted(path.replace(/^\/+|\/+$/g, ""), "/");
+  const room = ROOMS.includes(named) && (named === "learn" || !lesson) ? named : "";
+  if (!room && (named || lesson)) notes.push("the link names no part of this page: Explore is shown");
   /** @type {Map<string, string>} */
   const given = new Map();
   for (const pair of query.split("&")) {
@@ -53,7 +57,9 @@ export function parseState(link) {
   }
   given.delete("v");
   /** @type {State} */
-  const state = { ...DEFAULTS, room: room === "train" ? "train" : "explore" };
+  const state = { ...DEFAULTS, room: room || "explore" };
+  if (LESSON.test(lesson)) state.lesson = room ? lesson : "";
+  else if (room && lesson) notes.push("the link names no chapter and no exercise: the chapters are shown");
   for (const [key, text] of given) {
     const { name, read } = /** @type {Field} */ (READ.get(key));
     attempt(notes, key, () => {
@@ -74,7 +80,8 @@ export function formatState(state) {
     const value = /** @type {any} */ (whole)[name];
     if (!same(value, /** @type {any} */ (DEFAULTS)[name])) pairs.push(`${key}=${encoded(write(value))}`);
   }
-  return `#/${whole.room}?${pairs.join("&")}`;
+  const lesson = whole.room === "learn" && whole.lesson ? `/${whole.lesson}` : "";
+  return `#/${whole.room}${lesson}?${pairs.join("&")}`;
 }
 
 /**
@@ -132,6 +139,11 @@ function decoded(text) {
 
 function encoded(text) {
   return encodeURIComponent(text.replace(/\p{Surrogate}/gu, "?")).replace(/%(3A|2C|3B|2F|40)/g, (code) => decodeURIComponent(code));
+}
+
+function largeNumber(text) {
+  if (!/^\d{1,15}$/.test(text)) throw new Unreadable("a whole number of at most 15 digits is needed");
+  return Number(text);
 }
 
 function wholeNumber(text, note, low = 0, high = LARGEST) {
@@ -261,5 +273,6 @@ const READ = new Map([
   ["m2", { name: "other", read: (text) => text }],
   ["run", { name: "run", read: (text) => text }],
   ["new", { name: "new", read: (text) => text === "1", write: (open) => (open ? "1" : "0") }],
+  ["seed", { name: "seed", read: (text) => largeNumber(text) }],
   ["compare", { name: "compare", read: (text) => text.split(",").filter(Boolean).map(innerDecoded).slice(0, 8), write: (names) => names.map(innerEncoded).join(",") }],
 ]);

@@ -5,7 +5,7 @@ const mib = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
 export const TEXT = {
   // The shell
-  rooms: { explore: "Explore", train: "Train" },
+  rooms: { explore: "Explore", train: "Train", learn: "Learn" },
   roomsLabel: "Rooms",
   model: "Model",
   image: "Image",
@@ -42,6 +42,7 @@ export const TEXT = {
   use: "Use",
   clear: "Clear",
   noTrain: "This installation has no Train room.",
+  noLearn: "This installation has no course.",
   stages: { starting: "The server is up", "importing torch": "Importing torch", ready: "Ready" },
   startingLabel: "What is being started",
   failed: "The compute process did not start: see the terminal.",
