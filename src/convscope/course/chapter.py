@@ -18,6 +18,7 @@ class Chapter(ShortRepr):
         exercises: names, in the order in which they are shown.
         numbers: returns what the texts are filled with.
         own: which question is asked of the learner's own network.
+        slips: exercises that ask for a wrong statement of the lecture notes.
     """
 
     number: int
@@ -25,6 +26,7 @@ class Chapter(ShortRepr):
     exercises: tuple[str, ...]
     numbers: Callable[[], Mapping[str, object]]
     own: str
+    slips: tuple[str, ...] = ()
 
     def headline(self) -> str:
         """Return the number, the widget and the exercises."""

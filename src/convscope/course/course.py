@@ -12,7 +12,7 @@ from convscope.course.texts import texts_of, with_numbers
 from convscope.exercises.registry import title_of
 from convscope.exercises.texts import table
 
-_FILES = ("padding",)
+_FILES = ("dense", "convolution", "padding", "volumes")
 SEEDS = 10**6  # from which a fresh draw of the page takes one
 
 
@@ -41,6 +41,7 @@ def chapter_record(chapter: Chapter) -> dict[str, Any]:
         widget: its name and its texts.
         own: the question asked of the learner's own network, paragraphs, and commands.
         exercises: of each its name and title.
+        slips: the same of the exercises that ask for a wrong statement of the lecture notes.
     """
     texts = texts_of(str(chapter.number))
     numbers = chapter.numbers()
@@ -68,6 +69,7 @@ def chapter_record(chapter: Chapter) -> dict[str, Any]:
             "commands": list(own["commands"]),
         },
         "exercises": [{"name": name, "title": title_of(name)} for name in chapter.exercises],
+        "slips": [{"name": name, "title": title_of(name)} for name in chapter.slips],
     }
 
 

@@ -12,11 +12,11 @@ from typing import Any
 from convscope.errors import ArgumentError, did_you_mean
 from convscope.report.short_repr import ShortRepr
 
-_FILES = ("images", "layers")
+_FILES = ("images", "layers", "learned_kernel", "shifted", "volumes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Record(ShortRepr):
+class WidgetRecord(ShortRepr):
     """How a record is made.
 
     Args:
@@ -39,9 +39,9 @@ class Record(ShortRepr):
 
 
 @cache
-def records() -> Mapping[str, Record]:
+def records() -> Mapping[str, WidgetRecord]:
     """Return all records by their names."""
-    found: dict[str, Record] = {}
+    found: dict[str, WidgetRecord] = {}
     for file in _FILES:
         found |= importlib.import_module(f"convscope.course.records.{file}").RECORDS
     return found

@@ -29,6 +29,7 @@ VERSION = 1
 LINK_LIMIT = 16_384  # characters that are read
 MOST_INTERVENTIONS = 16
 MOST_WEIGHTS = 15 * 15
+LARGEST_LINK_SEED = 10**9
 LARGEST = 65_535  # channel, cell, page or step that a link may name
 LARGEST_NUMBER, SMALLEST_NUMBER = 1e6, 1e-6  # smaller is 0
 MOST_DEGREES, LARGEST_SHIFT, LARGEST_SIGMA = 360.0, 4096, 32.0
@@ -41,7 +42,6 @@ Intervention = dict[str, Any]
 _PLAIN = "-_.!~*'():,;/@"
 _WHOLE = re.compile(r"-?\d{1,9}")
 _NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,30})?")
-_SEED = re.compile(r"\d{1,15}")
 _LESSON = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _WORD = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -118,8 +118,11 @@ def parse_state(link: str) -> tuple[PageState, tuple[str, ...]]:
         link = link[:LINK_LIMIT]
     path, _, query = link.removeprefix("#").partition("?")
     named, _, lesson = path.strip("/").partition("/")
-    room = named if named == "learn" or (named in ("explore", "train") and not lesson) else ""
-    if not room and (named or lesson):
+    if named == "learn":
+        known = not lesson or (_LESSON.fullmatch(lesson) is not None and lesson.isascii())
+    else:
+        known = named in ("explore", "train") and not lesson
+    if not known and (named or lesson):
         notes.append("the link names no part of this page: Explore is shown")
     given: dict[str, str] = {}
     for pair in query.split("&"):
@@ -132,11 +135,7 @@ def parse_state(link: str) -> tuple[PageState, tuple[str, ...]]:
             notes.append(f"{key} is left out: {reason}")
     if given.pop("v", str(VERSION)) != str(VERSION):
         notes.append(f"the link is of another version than {VERSION}: what is understood of it is shown")
-    values: dict[str, Any] = {"room": room or "explore"}
-    if _LESSON.fullmatch(lesson) and lesson.isascii():
-        values["lesson"] = lesson if room else ""
-    elif room and lesson:
-        notes.append("the link names no chapter and no exercise: the chapters are shown")
+    values: dict[str, Any] = {"room": named, "lesson": lesson} if known else {}
     for key, text in given.items():
         name, read = _READ[key]
         try:
@@ -238,9 +237,7 @@ def _whole(text: str, note: Note, low: int = 0, high: int = LARGEST) -> int:
 
 
 def _seed(text: str, note: Note) -> int:
-    if not _SEED.fullmatch(text) or not text.isascii():
-        raise _Unreadable("a whole number of at most 15 digits is needed")
-    return int(text)
+    return _whole(text, note, 0, LARGEST_LINK_SEED)
 
 
 def _number(text: str, low: float = -LARGEST_NUMBER, high: float = LARGEST_NUMBER) -> float:

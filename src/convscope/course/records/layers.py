@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from convscope.course.record import Record
+from convscope.course.record import WidgetRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,4 +46,4 @@ def _real_layers() -> dict[str, Any]:
     }
 
 
-RECORDS: Mapping[str, Record] = {"real-layers": Record(make=_real_layers, choices={})}
+RECORDS: Mapping[str, WidgetRecord] = {"real-layers": WidgetRecord(make=_real_layers, choices={})}

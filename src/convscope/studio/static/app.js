@@ -26,12 +26,12 @@ rooms.train.className = "train-room";
 rooms.learn.className = "learn-room";
 /** @type {{update: () => void}|null} */
 let explore = null;
-/** @type {Promise<void>|null} */
-let training = null;
-/** @type {Promise<void>|null} */
-let learning = null;
-/** @type {{title: () => string}|null} */
-let learn = null;
+/** Loaded when they are opened. */
+const LATER = {
+  train: () => import("convscope/train").then(({ mountTrain }) => mountTrain(rooms.train, context)),
+  learn: () => import("convscope/learn/room").then(({ mountLearn }) => mountLearn(rooms.learn)),
+};
+const opened = {};
 let lastRun = "";
 
 /** What the Train room is given. */
@@ -111,38 +111,17 @@ function nextTheme() {
   changed();
 }
 
-function mountTraining() {
-  training ??= import("convscope/train").then(
-    ({ mountTrain }) => mountTrain(rooms.train, context),
-    () => { render(html`<p class="empty">${TEXT.noTrain}</p>`, rooms.train); },
-  );
-}
-
-function mountLearning() {
-  learning ??= import("convscope/learn/room").then(
-    ({ mountLearn }) => { learn = mountLearn(rooms.learn); },
-    () => { render(html`<p class="empty">${TEXT.noLearn}</p>`, rooms.learn); },
-  );
-}
-
-function roomTitle(room) {
-  if (room === "explore") return loaded.graph?.title;
-  return room === "learn" ? learn?.title() || TEXT.rooms.learn : TEXT.rooms.train;
-}
-
-function shownRoom(room) {
-  if (room === "explore") return explore ? rooms.explore : starting();
-  return rooms[room];
+function openRoom(name) {
+  opened[name] ??= LATER[name]().then((room) => { opened[name] = room; }, () => render(html`<p class="empty">${TEXT.noRoom}</p>`, rooms[name]));
 }
 
 function draw() {
   load();
   const { room } = link();
-  if (room === "train") mountTraining();
-  else if (room === "learn") mountLearning();
+  if (room in LATER) openRoom(room);
   else if ((ready() || loaded.graph) && !explore) explore = mountExplore(rooms.explore);
-  document.title = [roomTitle(room), "convscope studio"].filter(Boolean).join(" · ");
-  render(html`${bar()}<main><h1 class="hidden-text">${document.title}</h1>${shownRoom(room)}</main>${status()}${dialogs()}`, app);
+  document.title = [room === "explore" ? loaded.graph?.title : opened[room]?.title?.() || TEXT.rooms[room], "convscope studio"].filter(Boolean).join(" · ");
+  render(html`${bar()}<main><h1 class="hidden-text">${document.title}</h1>${room in LATER ? rooms[room] : explore ? rooms.explore : starting()}</main>${status()}${dialogs()}`, app);
   if (loaded.run?.run !== lastRun) {
     lastRun = loaded.run?.run;
     forgetMasks();

@@ -2,7 +2,6 @@
  * What a link of the page says: read, written and kept within range. `studio/state.py` does the same, and says how.
  *
  *     #/explore?v=1&m=resnet18&i=sample:3&l=layer2.0.conv2&c=17&at=14,14&x=shift:3,-2;off:layer1.0.relu:5
- *     #/learn/3a?seed=42
  */
 
 export const VERSION = 1;
@@ -17,7 +16,6 @@ const SMALLEST_NUMBER = 1e-6;
 const MOST_DEGREES = 360;
 const LARGEST_SHIFT = 4096;
 const LARGEST_SIGMA = 32;
-const ROOMS = ["explore", "train", "learn"];
 const LESSON = /^[a-z0-9][a-z0-9-]{0,63}$/;
 const WORD = /^[a-z][a-z0-9-]{0,31}$/;
 
@@ -43,8 +41,8 @@ export function parseState(link) {
   }
   const [path, query] = parted(link.replace(/^#/, ""), "?");
   const [named, lesson] = parted(path.replace(/^\/+|\/+$/g, ""), "/");
-  const room = ROOMS.includes(named) && (named === "learn" || !lesson) ? named : "";
-  if (!room && (named || lesson)) notes.push("the link names no part of this page: Explore is shown");
+  const known = named === "learn" ? !lesson || LESSON.test(lesson) : ["explore", "train"].includes(named) && !lesson;
+  if (!known && (named || lesson)) notes.push("the link names no part of this page: Explore is shown");
   /** @type {Map<string, string>} */
   const given = new Map();
   for (const pair of query.split("&")) {
@@ -57,9 +55,7 @@ export function parseState(link) {
   }
   given.delete("v");
   /** @type {State} */
-  const state = { ...DEFAULTS, room: room || "explore" };
-  if (LESSON.test(lesson)) state.lesson = room ? lesson : "";
-  else if (room && lesson) notes.push("the link names no chapter and no exercise: the chapters are shown");
+  const state = { ...DEFAULTS, ...(known ? { room: named, lesson } : {}) };
   for (const [key, text] of given) {
     const { name, read } = /** @type {Field} */ (READ.get(key));
     attempt(notes, key, () => {
@@ -139,11 +135,6 @@ function decoded(text) {
 
 function encoded(text) {
   return encodeURIComponent(text.replace(/\p{Surrogate}/gu, "?")).replace(/%(3A|2C|3B|2F|40)/g, (code) => decodeURIComponent(code));
-}
-
-function largeNumber(text) {
-  if (!/^\d{1,15}$/.test(text)) throw new Unreadable("a whole number of at most 15 digits is needed");
-  return Number(text);
 }
 
 function wholeNumber(text, note, low = 0, high = LARGEST) {
@@ -273,6 +264,6 @@ const READ = new Map([
   ["m2", { name: "other", read: (text) => text }],
   ["run", { name: "run", read: (text) => text }],
   ["new", { name: "new", read: (text) => text === "1", write: (open) => (open ? "1" : "0") }],
-  ["seed", { name: "seed", read: (text) => largeNumber(text) }],
+  ["seed", { name: "seed", read: (text, note) => wholeNumber(text, note, 0, 1e9) }],
   ["compare", { name: "compare", read: (text) => text.split(",").filter(Boolean).map(innerDecoded).slice(0, 8), write: (names) => names.map(innerEncoded).join(",") }],
 ]);

@@ -9,11 +9,12 @@ const CELL = 40;
  */
 
 /**
- * @param {{move?: (row: number, column: number) => void, enter?: (row: number, column: number) => void, type?: (row: number, column: number, key: string) => boolean, say?: (text: string) => void, step?: number}} how
- *   `step`: cells that Shift with an arrow key moves by; `type` returns whether it has taken a key
+ * @param {{move?: (row: number, column: number) => void, enter?: (row: number, column: number) => void, type?: (row: number, column: number, key: string) => boolean, say?: (text: string) => void, step?: number, quiet?: boolean}} how
+ *   `step`: cells that Shift with an arrow key moves by; `type` returns whether it has taken a key;
+ *   `quiet`: the cursor is shown while the grid has the focus
  */
-export function createCells({ move, enter, type, say, step = 3 }) {
-  const element = made("div", "cells");
+export function createCells({ move, enter, type, say, step = 3, quiet = false }) {
+  const element = made("div", quiet ? "cells quiet" : "cells");
   const svg = shapeElement("svg", { "aria-hidden": "true" }, element);
   const rects = shapeElement("g", {}, svg);
   const texts = shapeElement("g", {}, svg);

@@ -5,7 +5,8 @@ import { exercise as asked } from "convscope/learn/course_data";
 import { ownId } from "convscope/learn/controls";
 import { AnswerError } from "convscope/learn/number_text";
 import { answerText, marked } from "convscope/learn/marking";
-import { filled, prose } from "convscope/learn/prose";
+import { filled } from "convscope/learn/fill";
+import { prose } from "convscope/learn/prose";
 import * as progress from "convscope/learn/progress";
 
 /**
@@ -117,7 +118,7 @@ export function createExercise({ name, seed: given, course, changed, drawn, say 
 
   function view() {
     const known = progress.progressOf(name);
-    const title = found?.title ?? course.chapters.flatMap((one) => one.exercises).find((one) => one.name === name)?.title ?? "";
+    const title = found?.title ?? course.chapters.flatMap((one) => [...one.exercises, ...one.slips]).find((one) => one.name === name)?.title ?? "";
     return html`<section class="exercise" aria-labelledby=${`${id}-title`} data-exercise=${name} data-seed=${seed} data-done=${String(done)}>
       <header><h3 id=${`${id}-title`}><span class="exercise-name">${name}</span> ${title}</h3><span class="spread"></span>
         ${known.mastered ? html`<span class="badge mastered">${course.words.mastered}</span>` : known.drawn ? html`<span class="badge">${filled(course.words.streak, { count: Math.min(known.streak, progress.GOAL), goal: progress.GOAL })}</span>` : nothing}</header>

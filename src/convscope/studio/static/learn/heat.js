@@ -1,11 +1,21 @@
 /** A grid of colours on a canvas, for pictures and larger grids, with a cell cursor as `cells` has it. */
 import { made } from "convscope/elements";
 
-const MOST_SPLIT = 64; // cells along an axis that are drawn apart from each other
+const MOST_SPLIT = 64; // cells along an axis that are drawn larger than a pixel
 const probe = made("span", "hidden-text");
+
+/** Colours by name and scheme: reading one makes the browser compute styles. @type {Map<string, number[]>} */
+const colours = new Map();
 
 /** Return a colour of the style sheet as red, green, blue. @param {string} name such as --blue */
 export function colourOf(name) {
+  const key = `${name} ${document.documentElement.dataset.theme ?? ""} ${matchMedia("(prefers-color-scheme: dark)").matches}`;
+  const found = colours.get(key) ?? readColour(name);
+  colours.set(key, found);
+  return found;
+}
+
+function readColour(name) {
   if (!probe.isConnected) document.body.append(probe);
   probe.style.color = `var(${name})`;
   const found = getComputedStyle(probe).color.match(/[\d.]+/g) ?? ["0", "0", "0"];
@@ -21,11 +31,13 @@ export const between = (from, to, share) => from.map((value, index) => Math.roun
  */
 
 /**
- * @param {{move?: (row: number, column: number) => void, say?: (text: string) => void, paint?: (row: number, column: number) => void, step?: number}} how `paint`: the pointer is drawn over a cell, or Space pressed
+ * @param {{move?: (row: number, column: number) => void, say?: (text: string) => void, paint?: (row: number, column: number) => void, step?: number, quiet?: boolean}} how
+ *   `paint`: the pointer is drawn over a cell, or Space pressed; `quiet`: the cursor is shown while the grid has the focus
  */
-export function createHeat({ move, say, paint, step = 8 }) {
-  const element = made("div", "heat");
+export function createHeat({ move, say, paint, step = 8, quiet = false }) {
+  const element = made("div", quiet ? "heat quiet" : "heat");
   const canvas = made("canvas");
+  const small = made("canvas");
   canvas.setAttribute("aria-hidden", "true");
   const frame = made("div", "heat-window");
   const ring = made("div", "heat-cursor");
@@ -83,14 +95,15 @@ export function createHeat({ move, say, paint, step = 8 }) {
       canvas.height = rows * scale;
     }
     const ink = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-    if (split) cellsInto(ink, now, scale);
+    if (split && now.text) cellsInto(ink, now, scale);
+    else if (split) scaledInto(ink, now, scale);
     else pixelsInto(ink, now);
     place(frame, now.window ?? null);
     place(ring, move && now.cursor ? [...now.cursor, 1, 1] : null);
   }
 
   function cellsInto(ink, { rows, columns, colour, text, cross }, scale) {
-    const gap = text ? Math.max(1, scale * 0.03) : 0;
+    const gap = Math.max(1, scale * 0.03);
     ink.clearRect(0, 0, columns * scale, rows * scale);
     ink.font = `${Math.round(scale * 0.42)}px system-ui, sans-serif`;
     ink.textAlign = "center";
@@ -103,17 +116,35 @@ export function createHeat({ move, say, paint, step = 8 }) {
         ink.fillRect(x, y, scale - gap, scale - gap);
         const dark = found[0] * 0.299 + found[1] * 0.587 + found[2] * 0.114 < 140;
         ink.fillStyle = ink.strokeStyle = dark ? "#fff" : "#111";
-        if (cross?.(row, column) && scale > 10) {
-          ink.lineWidth = Math.max(1, scale * 0.05);
-          ink.beginPath();
-          ink.moveTo(x + scale * 0.25, y + scale * 0.25);
-          ink.lineTo(x + scale * 0.75, y + scale * 0.75);
-          ink.moveTo(x + scale * 0.75, y + scale * 0.25);
-          ink.lineTo(x + scale * 0.25, y + scale * 0.75);
-          ink.stroke();
-        } else if (text && scale >= 26) ink.fillText(text(row, column), x + scale / 2, y + scale / 2);
+        if (cross?.(row, column)) crossInto(ink, x, y, scale);
+        else if (scale >= 26) ink.fillText(text(row, column), x + scale / 2, y + scale / 2);
       }
     }
+  }
+
+  /** Draw a pixel for each cell, and enlarge that. */
+  function scaledInto(ink, found, scale) {
+    const { rows, columns, cross } = found;
+    Object.assign(small, { width: columns, height: rows });
+    pixelsInto(/** @type {CanvasRenderingContext2D} */ (small.getContext("2d")), found);
+    ink.imageSmoothingEnabled = false;
+    ink.drawImage(small, 0, 0, columns * scale, rows * scale);
+    if (!cross) return;
+    ink.strokeStyle = "#fff";
+    for (let at = 0; at < rows * columns; at++) {
+      const [row, column] = [Math.floor(at / columns), at % columns];
+      if (cross(row, column)) crossInto(ink, column * scale, row * scale, scale);
+    }
+  }
+
+  function crossInto(ink, x, y, scale) {
+    ink.lineWidth = Math.max(1, scale * 0.05);
+    ink.beginPath();
+    ink.moveTo(x + scale * 0.25, y + scale * 0.25);
+    ink.lineTo(x + scale * 0.75, y + scale * 0.75);
+    ink.moveTo(x + scale * 0.75, y + scale * 0.25);
+    ink.lineTo(x + scale * 0.25, y + scale * 0.75);
+    ink.stroke();
   }
 
   function pixelsInto(ink, { rows, columns, colour }) {

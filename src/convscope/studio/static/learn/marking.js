@@ -1,5 +1,6 @@
 /** Which known mistake an answer shows, as `exercises/marking.py` finds it; a test compares the two. */
 import { judge } from "convscope/learn/design";
+import { filled } from "convscope/learn/fill";
 import { parseAnswer } from "convscope/learn/parse";
 
 /** An answer as `marking` and `exercises/record.py` have it. @typedef {number|string|any[]} Answer */
@@ -12,20 +13,19 @@ import { parseAnswer } from "convscope/learn/parse";
 export function marked(text, exercise, words) {
   const given = parseAnswer(text, exercise, words.units);
   const shown = answerText(given);
-  const fill = (sentence, values = {}) => sentence.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
-  const way = fill(words[exercise.kind === "choice" ? "consider" : "arithmetic"], { formula: exercise.formula });
+  const way = filled(words[exercise.kind === "choice" ? "consider" : "arithmetic"], { formula: exercise.formula });
   if (exercise.kind === "layers") {
     const missed = judge(/** @type {string[]} */ (given), exercise.limits);
-    if (!missed) return { mark: "right", name: "", lines: [fill(words.right, { answer: shown })], given };
+    if (!missed) return { mark: "right", name: "", lines: [filled(words.right, { answer: shown })], given };
     const values = { ...exercise.limits, ...missed.values, given: shown };
-    return { mark: "misconception", name: missed.name, lines: [fill(exercise.sentences[missed.name], values), way], given };
+    return { mark: "misconception", name: missed.name, lines: [filled(exercise.sentences[missed.name], values), way], given };
   }
   if (agree(given, exercise.answer, exercise.within)) {
-    return { mark: "right", name: "", lines: [fill(words.right, { answer: shown })], given };
+    return { mark: "right", name: "", lines: [filled(words.right, { answer: shown })], given };
   }
   const known = named(given, exercise);
-  if (known) return { mark: "misconception", name: known.name, lines: [fill(known.sentence, { given: shown }), way], given };
-  return { mark: "wrong", name: "", lines: [fill(words.wrong, { given: shown }), fill(words.check, { step: exercise.steps[0] })], given };
+  if (known) return { mark: "misconception", name: known.name, lines: [filled(known.sentence, { given: shown }), way], given };
+  return { mark: "wrong", name: "", lines: [filled(words.wrong, { given: shown }), filled(words.check, { step: exercise.steps[0] })], given };
 }
 
 /** Return whether two answers are the same, numbers to a relative difference. @param {Answer} one @param {Answer} other @param {number} within */

@@ -2,9 +2,13 @@
 import { html, nothing } from "lit-html";
 import * as api from "convscope/api";
 import { OWN_MORE } from "convscope/learn/own_more";
-import { filled, numberText, prose } from "convscope/learn/prose";
+import { filled, numberText } from "convscope/learn/fill";
+import { prose } from "convscope/learn/prose";
 import { formatState } from "convscope/state";
 import { loaded } from "convscope/store";
+
+const MOST_ROWS = 60;
+const MOST_WARNINGS = 8;
 
 /** Layers of a graph that are no blocks. */
 const layersOf = (graph) => graph.units.filter((unit) => unit.kind !== "block" && unit.type !== "input");
@@ -41,13 +45,13 @@ const OWN = {
     return first ? html`<p>${texts["own-first"]} ${layerLink(model, first)}: ${shapeText(first.shape)}</p>` : null;
   },
   layers(graph, model, texts) {
-    const rows = layersOf(graph).filter((unit) => isConvolution(unit) || isPooling(unit)).slice(0, 60)
+    const rows = layersOf(graph).filter((unit) => isConvolution(unit) || isPooling(unit)).slice(0, MOST_ROWS)
       .map((unit) => [layerLink(model, unit), unit.type, shapeText(unit.shape), unit.field?.stride?.join("×") ?? ""]);
-    const warnings = (graph.warnings ?? []).map((one) => html`<li><strong>${one.text}</strong> ${one.advice ?? ""}</li>`);
+    const warnings = (graph.warnings ?? []).slice(0, MOST_WARNINGS).map((one) => html`<li><strong>${one.text}</strong> ${one.advice ?? ""}</li>`);
     return rows.length ? html`${table([texts["own-layer"], texts["own-type"], texts["own-shape"], texts["own-stride"]], rows)}${warnings.length ? html`<ul class="warned">${warnings}</ul>` : nothing}` : null;
   },
   costs(graph, model, texts) {
-    const rows = layersOf(graph).filter((unit) => unit.parameters).slice(0, 60)
+    const rows = layersOf(graph).filter((unit) => unit.parameters).slice(0, MOST_ROWS)
       .map((unit) => [layerLink(model, unit), unit.type, shapeText(unit.shape), unit.parameters, unit.macs ?? ""]);
     return rows.length ? table([texts["own-layer"], texts["own-type"], texts["own-shape"], texts["own-parameters"], texts["own-macs"]], rows) : null;
   },

@@ -108,18 +108,17 @@ export function create(room) {
       const inside = at >= 0 && at < size;
       const kind = !inside ? "padding" : uses[at] ? "read" : "never";
       const rect = shapeElement("rect", { x: at * CELL, y: 0, width: CELL, height: CELL, class: `pixel ${kind}${now.has(at) ? " now" : ""}` }, svg);
-      if (kind === "read") rect.style.setProperty("--share", `${Math.round((uses[at] / most) * 80)}%`);
+      if (kind === "read") rect.setAttribute("fill-opacity", ((uses[at] / most) * 0.8).toFixed(2));
       if (kind === "never") shapeElement("path", { d: `M${at * CELL + 7} 7l10 10m0 -10l-10 10`, class: "cross" }, svg);
       else if (total <= MOST_NUMBERED) {
         const label = shapeElement("text", { x: at * CELL + CELL / 2, y: CELL / 2, class: `count${kind === "read" && uses[at] / most > 0.6 ? " strong" : ""}` }, svg);
         label.textContent = inside ? String(uses[at]) : "0";
       }
     }
-    for (let each = 0; each < positions(); each++) {
-      const first = arithmetic.taps(state, each)[0];
-      const y = CELL + GAP + (each % lanes) * LANE;
-      shapeElement("path", { d: `M${first * CELL + 2} ${y - 4}v4h${width * CELL - 4}v-4`, class: `bracket${each === index ? " now" : ""}` }, svg);
-    }
+    const bracket = (each) => `M${arithmetic.taps(state, each)[0] * CELL + 2} ${CELL + GAP + (each % lanes) * LANE - 4}v4h${width * CELL - 4}v-4`;
+    const others = Array.from({ length: positions() }, (_, each) => (each === index ? "" : bracket(each))).join("");
+    shapeElement("path", { d: others, class: "bracket" }, svg);
+    if (positions()) shapeElement("path", { d: bracket(index), class: "bracket now" }, svg);
     strip.setAttribute("aria-label", `${filled(texts["axis-label"], { count: positions() })} ${positions() ? windowText() : ""}`);
   }
 
@@ -158,7 +157,7 @@ export function create(room) {
     const most = Math.max(...uses) ** 2;
     const left = arithmetic.leftOver(state.size, state);
     const values = { count: never.length, size: axisSize(), pixels: listed(never), left, corner: uses[0] ** 2, edge: uses[0] * middle, middle: middle ** 2, most };
-    return html`<ul class="facts" role="status"><li>${windowText()}</li>
+    return html`<ul class="findings"><li>${windowText()}</li>
       ${transposed() ? (never.length ? html`<li class="bad">${filled(texts["never-written"], values)}</li>` : nothing) : html`<li class=${never.length ? "bad" : ""}>${filled(never.length ? texts.never : texts["never-none"], values)}</li>
         ${left ? html`<li>${filled(texts.left, values)}</li>` : nothing}
         <li>${filled(texts.counts, values)}</li>`}</ul>`;
@@ -178,10 +177,9 @@ export function create(room) {
       ${formula()}
       ${outputs() ? html`<h4>${texts.axis}</h4>${strip}
         ${player.view(positions(), index, windowText())}
-        ${facts()}
-        <h4>${transposed() ? texts["image-transposed"] : texts.image}</h4><div class="heat-frame">${heat.element}</div>
-        <p class="small">${pixelText(...pixel, counts()[pixel[0]] * counts()[pixel[1]])}</p>
-        <p class="legend small"><i class="swatch never"></i>${texts["legend-never"]} <i class="swatch padding"></i>${texts["legend-padding"]} <i class="swatch few"></i>${texts["legend-few"]} <i class="swatch many"></i>${texts["legend-many"]}</p>` : nothing}
+        <div class="beside"><div><h4>${transposed() ? texts["image-transposed"] : texts.image}</h4>${heat.element}</div>
+          <div>${facts()}<p class="small pixel-text">${pixelText(...pixel, counts()[pixel[0]] * counts()[pixel[1]])}</p>
+            <p class="legend small"><span><i class="swatch never"></i> ${texts["legend-never"]}</span><span><i class="swatch padding"></i> ${texts["legend-padding"]}</span><span><i class="swatch few"></i> ${texts["legend-few"]}</span><span><i class="swatch many"></i> ${texts["legend-many"]}</span></p></div></div>` : nothing}
       <div class="row presets"><span class="muted small">${texts.presets}</span>${Object.values(presets).map(({ title, side, kernel, stride, padding }) => html`<button class="small" @click=${() => set({ mode: "convolution", size: side, kernel, stride, padding, dilation: 1 })}>${title}</button>`)}</div>`;
   }
 

@@ -4,7 +4,7 @@ import { made } from "convscope/elements";
 import { createChapter } from "convscope/learn/chapter";
 import * as data from "convscope/learn/course_data";
 import { createExercise } from "convscope/learn/exercise";
-import { filled } from "convscope/learn/prose";
+import { filled } from "convscope/learn/fill";
 import * as progress from "convscope/learn/progress";
 import { createProjector } from "convscope/learn/projector";
 import { formatState } from "convscope/state";
@@ -71,7 +71,7 @@ export function mountLearn(container) {
     changed();
   }
 
-  const chapterOf = (name) => course.chapters.find((one) => one.exercises.some((each) => each.name === name));
+  const chapterOf = (name) => course.chapters.find((one) => [...one.exercises, ...one.slips].some((each) => each.name === name));
 
   /** Open what the link says. */
   function follow() {
@@ -109,7 +109,7 @@ export function mountLearn(container) {
   function list() {
     const { words } = course;
     const at = course.chapters.find((one) => String(one.number) === lesson) ?? chapterOf(lesson);
-    return html`<nav class="chapter-list" aria-label=${words.chapters}>
+    return html`<nav class="chapter-list" aria-label=${words.list}>
       <ol>${course.chapters.map((one) => html`<li><a href=${formatState({ room: "learn", lesson: String(one.number) })} aria-current=${one === at ? "page" : nothing}><span class="number">${one.number}</span><span>${one.title}</span>${masteredIn(one)}</a></li>`)}</ol>
       <div class="list-foot">
         ${open?.stepBy ? html`<button class="quiet" aria-pressed=${String(projector.on)} @click=${projector.toggle}>${words.projector}</button>` : nothing}
