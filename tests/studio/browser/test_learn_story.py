@@ -103,10 +103,13 @@ def test_a_chapter_fits_every_window_in_both_schemes(open_page: Open, studio: St
 def test_a_slider_is_answered_within_one_frame(open_page: Open, studio: StudioCommand, number: int) -> None:
     page = _opened(open_page, studio, f"#/learn/{number}").page
     page.locator(".widget input[type=range]").first.wait_for()
+    if number == 3:
+        page.get_by_role("button", name="ResNet-18, conv1").click()
     times = page.evaluate("""async () => {
-      const slider = document.querySelector(".widget input[type=range]");
       const times = [];
-      for (let turn = 0; turn < 60; turn++) {
+      for (let turn = 0; turn < 120; turn++) {
+        const sliders = document.querySelectorAll(".widget input[type=range]");
+        const slider = sliders[turn % sliders.length];
         const to = Number(slider.min) + ((turn * 7) % Math.max(1, Math.min(40, slider.max - slider.min)));
         const start = performance.now();
         slider.value = String(to);
@@ -118,7 +121,7 @@ def test_a_slider_is_answered_within_one_frame(open_page: Open, studio: StudioCo
       }
       return times.sort((a, b) => a - b);
     }""")
-    assert times[56] < 20, times[-6:]  # ms, p95
+    assert times[113] < 20, times[-9:]  # ms, p95
 
 
 @pytest.mark.long

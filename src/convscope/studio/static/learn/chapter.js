@@ -73,6 +73,9 @@ export function createChapter({ chapter, course, room }) {
     applied = 0;
     go({ step: Math.min(Math.max(1, step), chapter.steps.length) }, { replace: true });
     changed();
+    // In a narrow window the widget stands above the steps.
+    const { top, bottom } = body.getBoundingClientRect();
+    if (bottom < 120 || top > innerHeight - 120) body.scrollIntoView({ block: "start" });
   }
 
   function stepView(step, index) {

@@ -114,7 +114,7 @@ export function createHeat({ move, say, paint, step = 8, quiet = false }) {
         const [x, y] = [column * scale, row * scale];
         ink.fillStyle = `rgb(${found.join(" ")})`;
         ink.fillRect(x, y, scale - gap, scale - gap);
-        const dark = found[0] * 0.299 + found[1] * 0.587 + found[2] * 0.114 < 140;
+        const dark = found[0] * 0.299 + found[1] * 0.587 + found[2] * 0.114 < 115;
         ink.fillStyle = ink.strokeStyle = dark ? "#fff" : "#111";
         if (cross?.(row, column)) crossInto(ink, x, y, scale);
         else if (scale >= 26) ink.fillText(text(row, column), x + scale / 2, y + scale / 2);

@@ -12,6 +12,7 @@ const CELL = 24;
 const LANE = 9;
 const GAP = 8;
 const MOST_NUMBERED = 40;
+const MOST_SHADE = 0.95; // opacity of the pixel that is read most often
 
 /** @param {any} room as `chapter.js` gives it */
 export function create(room) {
@@ -108,10 +109,10 @@ export function create(room) {
       const inside = at >= 0 && at < size;
       const kind = !inside ? "padding" : uses[at] ? "read" : "never";
       const rect = shapeElement("rect", { x: at * CELL, y: 0, width: CELL, height: CELL, class: `pixel ${kind}${now.has(at) ? " now" : ""}` }, svg);
-      if (kind === "read") rect.setAttribute("fill-opacity", ((uses[at] / most) * 0.8).toFixed(2));
+      if (kind === "read") rect.setAttribute("fill-opacity", ((uses[at] / most) * MOST_SHADE).toFixed(2));
       if (kind === "never") shapeElement("path", { d: `M${at * CELL + 7} 7l10 10m0 -10l-10 10`, class: "cross" }, svg);
       else if (total <= MOST_NUMBERED) {
-        const label = shapeElement("text", { x: at * CELL + CELL / 2, y: CELL / 2, class: `count${kind === "read" && uses[at] / most > 0.6 ? " strong" : ""}` }, svg);
+        const label = shapeElement("text", { x: at * CELL + CELL / 2, y: CELL / 2, class: `count${kind === "read" && (uses[at] / most) * MOST_SHADE > 0.75 ? " strong" : ""}` }, svg);
         label.textContent = inside ? String(uses[at]) : "0";
       }
     }
@@ -128,10 +129,12 @@ export function create(room) {
     const [paper, blue, red] = ["--paper", "--blue", "--never"].map(colourOf);
     const low = between(paper, blue, 0.06);
     const product = (row, column) => uses[row] * uses[column];
+    const shades = new Map([[0, red]]); // by how often a pixel is read
+    for (const one of new Set(uses)) for (const other of new Set(uses)) if (one * other) shades.set(one * other, between(low, blue, (one * other) / most));
     pixel = [Math.min(pixel[0], size - 1), Math.min(pixel[1], size - 1)];
     heat.update({
       rows: size, columns: size, cursor: pixel,
-      colour: (row, column) => (product(row, column) ? between(low, blue, product(row, column) / most) : red),
+      colour: (row, column) => /** @type {number[]} */ (shades.get(product(row, column))),
       cross: (row, column) => !product(row, column),
       text: size <= 16 ? (row, column) => String(product(row, column)) : null,
       spoken: (row, column) => pixelText(row, column, product(row, column)),
