@@ -52,7 +52,7 @@ def chapter_record(chapter: Chapter) -> dict[str, Any]:
         "summary": with_numbers(texts["summary"], numbers),
         "steps": [
             {
-                "title": step["title"],
+                "title": with_numbers(step["title"], numbers),
                 "text": with_numbers(step["text"], numbers),
                 "set": step.get("set"),
             }

@@ -26,6 +26,7 @@ export function create(room) {
   }, (problem) => say(problem.message));
   const state = { side: 224, channels: 3, units: 100, filters: 100, kernel: 3 };
   let position = 0; // of the drawn filter
+  let drawn = ""; // what the drawings show
   const player = createPlayer({ words: room.words, label: room.words.position, changed, seek: (to) => { position = to; } });
 
   const chart = made("div", "log-bars");
@@ -77,21 +78,29 @@ export function create(room) {
     const places = blocks - kernel + 1;
     position = Math.min(position, places * places - 1);
     const [top, left] = [Math.floor(position / places), position % places];
-    const inFilter = (row, column) => row >= top && row < top + kernel && column >= left && column < left + kernel;
-    drawings.forEach((svg, which) => {
-      svg.replaceChildren();
-      const target = which ? [282, ((top + kernel / 2) / blocks) * 196] : [282, 98];
-      for (let at = 0; at < blocks * blocks; at++) {
-        const [row, column] = [Math.floor(at / blocks), at % blocks];
-        const read = !which || inFilter(row, column);
-        const block = shapeElement("rect", { x: column * cell, y: row * cell, width: cell, height: cell, class: `block${read ? " read" : ""}` });
-        svg.prepend(block);
-        if (read) shapeElement("line", { x1: (column + 0.5) * cell, y1: (row + 0.5) * cell, x2: target[0], y2: target[1], class: "weight-line" }, svg);
-      }
-      shapeElement(which ? "rect" : "circle", which ? { x: 276, y: target[1] - 6, width: 12, height: 12, class: "unit-mark" } : { cx: 282, cy: 98, r: 7, class: "unit-mark" }, svg);
-    });
     drawings[0].setAttribute("aria-label", filled(texts["lines-dense"], { weights: dense().weights / state.units }));
     drawings[1].setAttribute("aria-label", filled(texts["lines-filter"], { weights: filters().weights / state.filters }));
+    const now = `${blocks} ${kernel} ${position}`;
+    if (now === drawn) return places * places;
+    drawn = now;
+    const inFilter = (row, column) => row >= top && row < top + kernel && column >= left && column < left + kernel;
+    drawings.forEach((svg, which) => {
+      const target = which ? [282, ((top + kernel / 2) / blocks) * 196] : [282, 98];
+      let [others, read, lines] = ["", "", ""];
+      for (let at = 0; at < blocks * blocks; at++) {
+        const [row, column] = [Math.floor(at / blocks), at % blocks];
+        const block = `M${column * cell} ${row * cell}h${cell}v${cell}h${-cell}z`;
+        if (!which || inFilter(row, column)) {
+          read += block;
+          lines += `M${(column + 0.5) * cell} ${(row + 0.5) * cell}L${target[0]} ${target[1]}`;
+        } else others += block;
+      }
+      svg.replaceChildren();
+      shapeElement("path", { d: others, class: "block" }, svg);
+      shapeElement("path", { d: read, class: "block read" }, svg);
+      shapeElement("path", { d: lines, class: "weight-line" }, svg);
+      shapeElement(which ? "rect" : "circle", which ? { x: 276, y: target[1] - 6, width: 12, height: 12, class: "unit-mark" } : { cx: 282, cy: 98, r: 7, class: "unit-mark" }, svg);
+    });
     return places * places;
   }
 

@@ -104,6 +104,7 @@ export function create(room) {
     svg.replaceChildren();
     svg.setAttribute("viewBox", `${-pad * CELL - 2} -2 ${total * CELL + 4} ${height + 4}`);
     svg.style.maxWidth = `${Math.max(12, total * 2.2)}rem`;
+    svg.style.minWidth = `${total * 0.8}rem`; // a long axis scrolls
     const now = new Set(positions() ? arithmetic.taps(state, index) : []);
     for (let at = -pad; at < size + pad; at++) {
       const inside = at >= 0 && at < size;
@@ -120,6 +121,7 @@ export function create(room) {
     const others = Array.from({ length: positions() }, (_, each) => (each === index ? "" : bracket(each))).join("");
     shapeElement("path", { d: others, class: "bracket" }, svg);
     if (positions()) shapeElement("path", { d: bracket(index), class: "bracket now" }, svg);
+    if (strip.scrollWidth > strip.clientWidth) strip.scrollLeft = ((arithmetic.taps(state, index)[0] + pad + width / 2) / total) * strip.scrollWidth - strip.clientWidth / 2;
     strip.setAttribute("aria-label", `${filled(texts["axis-label"], { count: positions() })} ${positions() ? windowText() : ""}`);
   }
 
