@@ -105,6 +105,21 @@ def test_a_copy_without_a_server_can_hold_a_record_for_every_choice(name: str) -
         assert len(text) <= MOST_BYTES and json.dumps(make_record(name, settings)) == text
 
 
+def test_the_page_asks_for_each_record_by_all_of_its_settings() -> None:
+    """A path then has one spelling, and a copy of the course without a server holds the answer of each."""
+    sources = "\n".join(path.read_text("utf-8") for path in STATIC.glob("*.js"))
+    asked = re.findall(r'\brecord\("([\w-]+)"(?:, \{([^}]*)\})?\)', sources)
+    assert {name for name, _ in asked} == set(records())
+    for name, settings in asked:
+        keys = [pair.partition(":")[0].strip() for pair in settings.split(",") if pair.strip()]
+        assert sorted(keys) == sorted(records()[name].choices), name
+
+
+def test_the_page_has_a_widget_for_the_chapter(chapter: Chapter) -> None:
+    widgets = (STATIC / "chapter.js").read_text("utf-8")
+    assert f'{chapter.widget}: () => import("convscope/learn/{chapter.widget}_widget")' in widgets
+
+
 @pytest.mark.parametrize(
     ("name", "given", "said"),
     [
