@@ -11,7 +11,7 @@ import { TEXT } from "convscope/strings";
 export function modelBody(takes) {
   const words = view.query.toLowerCase().split(/\s+/).filter(Boolean);
   const models = (loaded.session?.models ?? []).filter((m) => words.every((word) => `${m.key} ${m.title}`.toLowerCase().includes(word)));
-  const kinds = ["given", "run", "catalogue"];
+  const kinds = ["given", "built-in", "run", "catalogue"];
   const current = link()[takes];
   return html`${takes === "other" ? epochs() : nothing}<div class="choices">${kinds.map((kind) => {
     const some = models.filter((m) => m.kind === kind);

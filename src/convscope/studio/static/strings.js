@@ -59,7 +59,7 @@ export const TEXT = {
   models: "Models",
   samples: "Samples",
   filterModels: "Filter",
-  modelKinds: { given: "From the command", run: "Runs", catalogue: "Catalogue" },
+  modelKinds: { given: "From the command", "built-in": "Trained, built in", run: "Runs", catalogue: "Catalogue" },
   noModel: (query) => `No model matches “${query}”.`,
   epoch: "Epoch",
   savedEpoch: ({ kind, epoch, step }) => `${epoch ?? `step ${step ?? "?"}`}${kind === "best" ? " (best)" : ""}`,
