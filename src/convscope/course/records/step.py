@@ -60,6 +60,7 @@ def step_record(network: Network, image: Floats, label: int, optimizer: SGD) -> 
         map, relu, pooled, scores, probabilities, loss: the forward pass.
         d_NAME: the loss's gradient for a value or a parameter.
         above, below: the loss with one parameter moved by NUDGE and by -NUDGE, in the order of the parameters.
+        measured: their difference by 2 NUDGE, which is the gradient but for what NUDGE is too large.
     """
     labels = np.array([label])
     values = [image]
@@ -79,12 +80,14 @@ def step_record(network: Network, image: Floats, label: int, optimizer: SGD) -> 
         found[name], found[f"d_{name}"] = np.squeeze(parameter), np.squeeze(gradient)
     answer = {name: _rounded(value, 5) for name, value in found.items()}
     answer["loss"] = round(softmax_cross_entropy(scores, labels), 9)
-    answer["above"], answer["below"] = (_nudged(network, image, labels, sign * NUDGE) for sign in (1, -1))
+    above, below = (_nudged(network, image, labels, sign * NUDGE) for sign in (1, -1))
+    answer["above"], answer["below"] = np.round(above, 9).tolist(), np.round(below, 9).tolist()
+    answer["measured"] = _rounded((above - below) / (2 * NUDGE), 5)
     optimizer.step(network.parameters, network.gradients)
     return answer
 
 
-def _nudged(network: Network, image: Floats, labels: Array, nudge: float) -> list[float]:
+def _nudged(network: Network, image: Floats, labels: Array, nudge: float) -> Floats:
     """Return the loss with each parameter moved alone."""
     losses = []
     gradients = [layer.gradients for layer in network.layers]
@@ -93,11 +96,11 @@ def _nudged(network: Network, image: Floats, labels: Array, nudge: float) -> lis
         for place in range(flat.size):
             value = flat[place]
             flat[place] = value + nudge
-            losses.append(round(softmax_cross_entropy(network.forward(image), labels), 9))
+            losses.append(softmax_cross_entropy(network.forward(image), labels))
             flat[place] = value
     for layer, kept in zip(network.layers, gradients, strict=True):
         layer.gradients = kept
-    return losses
+    return np.array(losses)
 
 
 def _rounded(value: Array, digits: int) -> Any:
@@ -107,17 +110,19 @@ def _rounded(value: Array, digits: int) -> Any:
 def _steps(label: str, rate: str) -> dict[str, Any]:
     network, image = small_network(), digit(int(label))
     optimizer = SGD(learning_rate=float(rate))
-    return {
-        "image": _rounded(image[0, 0], 3),
-        "label": int(label),
-        "rate": float(rate),
-        "nudge": NUDGE,
-        "steps": [step_record(network, image, int(label), optimizer) for _ in range(STEPS)],
+    steps = [step_record(network, image, int(label), optimizer) for _ in range(STEPS)]
+    after = {
+        name: _rounded(np.squeeze(parameter), 5)
+        for name, parameter in zip(PARAMETERS, network.parameters, strict=True)
     }
+    return {
+        "image": _rounded(image[0, 0], 3), "label": int(label), "rate": float(rate), "nudge": NUDGE, "steps": steps,
+        "after": after,
+    }  # fmt: skip
 
 
 RECORDS: Mapping[str, Record] = {
     "training-steps": Record(
-        make=lambda *, digit, rate: _steps(digit, rate), choices={"digit": DIGITS, "rate": ("0.1", "0.5", "2")}
+        make=lambda *, digit, rate: _steps(digit, rate), choices={"digit": DIGITS, "rate": ("0.5", "0.1", "2")}
     ),
 }
