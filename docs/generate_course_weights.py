@@ -29,7 +29,7 @@ import convscope
 from convscope.arrays import Floats
 from convscope.data.batches import to_floats
 from convscope.data.known_answer import KnownAnswers, known_answers
-from convscope.data.records import Pixels
+from convscope.data.records import Labels, Pixels
 from convscope.interpret.effective_field.effective_fields import effective_fields
 from convscope.interpret.equivariance.antialiased import antialiased_network
 from convscope.nets.weights.digest import sealed
@@ -43,8 +43,11 @@ NETWORKS = PACKAGE / "runs" / FOLDER
 NUMBERS = PACKAGE / "course" / "trained_numbers.json"
 
 SHAPES = 8
-TRAINED_ON, HELD_OUT, SEED = 24_000, 2_000, 20
-OF_SHAPES = convscope.Recipe(model="tinyvgg", epochs=12, tta="one", autotune="rules")
+TRAINED_ON, HELD_OUT, SEED = 30_000, 1_000, 20
+RADII, NOISE = (8 / 64, 22 / 64), 0.06  # of the drawn shapes, and of the ground
+OF_SHAPES = convscope.Recipe(
+    model="tinyvgg", epochs=12, optimizer="adamw", learning_rate=0.003, weight_decay=0.01, tta="one", autotune="rules"
+)
 MARGIN = 8  # pixels by which an image is shifted
 PICTURES, COUNTED = 4, 200  # images that are shown, and that are counted
 TUNED_EPOCHS, BATCH = 3, 100
@@ -53,32 +56,43 @@ LAYERS, WIDTH, DRAWS, DROPPED, EPOCHS, RATE = 12, 16, 3, 0.2, 8, 0.05
 
 @dataclass(frozen=True)
 class Shapes:
-    """Drawn shapes: those that are trained on, and those held out."""
+    """Drawn shapes: images (N, 64, 64, 3) and labels that are trained on, and images held out on both grounds."""
 
-    trained_on: KnownAnswers
+    images: Pixels
+    labels: Labels
     held_out: KnownAnswers
+    on_texture: KnownAnswers
 
 
 def shapes() -> Shapes:
     """Draw the images; those held out have a seed of their own."""
+    plain, textured = (drawn(TRAINED_ON // 2, SEED, textured=ground) for ground in (False, True))
     return Shapes(
-        known_answers(TRAINED_ON, classes=SHAPES, seed=SEED), known_answers(HELD_OUT, classes=SHAPES, seed=SEED + 1)
-    )
+        np.concatenate([plain.images, textured.images]), np.concatenate([plain.labels, textured.labels]),
+        drawn(HELD_OUT, SEED + 1), drawn(HELD_OUT, SEED + 1, textured=True),
+    )  # fmt: skip
 
 
-def train_networks(drawn: Shapes) -> None:
+def drawn(count: int, seed: int, *, textured: bool = False) -> KnownAnswers:
+    """Draw shapes of many sizes under a little noise."""
+    noise = None if textured else NOISE
+    return known_answers(count, classes=SHAPES, radii=RADII, noise=noise, textured=textured, seed=seed)
+
+
+def train_networks(of: Shapes) -> None:
     """Train both networks, keep them, and write what is known of them."""
     facts = {}
     with tempfile.TemporaryDirectory() as runs:
-        first, held_out = drawn.trained_on, drawn.held_out
-        data = {"train": (first.images, first.labels), "test": (held_out.images, held_out.labels)}
-        of_shapes = convscope.train(data, OF_SHAPES, classes=first.classes, runs_directory=runs, name="tinyvgg-shapes")
+        images = np.concatenate([of.held_out.images, of.on_texture.images])
+        labels = np.concatenate([of.held_out.labels, of.on_texture.labels])
+        data, classes = {"train": (of.images, of.labels), "test": (images, labels)}, of.held_out.classes
+        of_shapes = convscope.train(data, OF_SHAPES, classes=classes, runs_directory=runs, name="tinyvgg-shapes")
         keep(of_shapes.run)
         facts["tinyvgg-shapes"] = {
             "title": "TinyVGG, trained on drawn shapes",
             "images": "64x64, eight shapes in any colours, drawn by convscope.data.known_answer; Apache-2.0",
             "trained_on": TRAINED_ON,
-            **measured("tinyvgg-shapes", held_out.images, held_out.labels),
+            **measured("tinyvgg-shapes", images, labels),
         }
         of_digits = convscope.train("digits", OF_DIGITS, runs_directory=runs, name="lenet5-digits")
         keep(of_digits.run)
@@ -102,7 +116,7 @@ def keep(run: Run) -> None:
     (folder / run.weights.name).write_bytes(sealed(tensor_bytes(half), {NOTE: note}))
 
 
-def test_digits(run: Run) -> tuple[Pixels, Floats]:
+def test_digits(run: Run) -> tuple[Pixels, Labels]:
     """Return the digits that the training of a run held out."""
     from convscope.runs.run_images import own_images
 
@@ -110,7 +124,7 @@ def test_digits(run: Run) -> tuple[Pixels, Floats]:
     return found.images[:], found.labels
 
 
-def measured(name: str, images: Pixels, labels: Floats) -> dict[str, object]:
+def measured(name: str, images: Pixels, labels: Labels) -> dict[str, object]:
     """Return the accuracy of a kept network on images that were held out."""
     network = Run(NETWORKS / name)
     scores = scores_of(network.network(), images, network)
@@ -124,19 +138,19 @@ def scores_of(network: nn.Module, images: Pixels, run: Run) -> Floats:
         return torch.cat([network(part) for part in inputs.split(250)]).numpy()
 
 
-def shifted_predictions(drawn: Shapes) -> dict[str, object]:
-    """Return the predictions of shifted images by TinyVGG, and by the same network with blurred pooling, tuned further."""
+def shifted_predictions(of: Shapes) -> dict[str, object]:
+    """Return predictions of shifted images by TinyVGG with max and with blurred pooling, both tuned further."""
     run = Run(NETWORKS / "tinyvgg-shapes")
     plain = run.network()
-    blurred = tuned(antialiased_network(plain, (3, 64, 64)).network, drawn, run)
-    networks = {"max": tuned(plain, drawn, run), "blurred": blurred}
-    labels = drawn.held_out.labels
+    blurred = tuned(antialiased_network(plain, (3, 64, 64)).network, of, run)
+    networks = {"max": tuned(plain, of, run), "blurred": blurred}
+    labels = of.held_out.labels
     right = {
-        name: scores_of(network, drawn.held_out.images, run).argmax(1) == labels for name, network in networks.items()
+        name: scores_of(network, of.held_out.images, run).argmax(1) == labels for name, network in networks.items()
     }
     pictures, consistent = [], {name: [] for name in networks}
     for row in np.flatnonzero(right["max"] & right["blurred"])[:COUNTED]:
-        shifted = crops(drawn.held_out.images[row])
+        shifted = crops(of.held_out.images[row])
         probabilities = {
             name: torch.from_numpy(scores_of(network, shifted, run)).softmax(1).numpy()
             for name, network in networks.items()
@@ -149,11 +163,13 @@ def shifted_predictions(drawn: Shapes) -> dict[str, object]:
                 "row": int(row),
                 "label": int(labels[row]),
                 "predicted": {name: "".join(map(str, found)) for name, found in predicted.items()},
-                "percent": {name: np.rint(100 * found.max(1)).astype(int).tolist() for name, found in probabilities.items()},
+                "percent": {name: np.rint(100 * p.max(1)).astype(int).tolist() for name, p in probabilities.items()},
             })  # fmt: skip
     return {
-        "classes": list(drawn.held_out.classes),
+        "classes": list(of.held_out.classes),
         "seed": SEED + 1,
+        "radii": RADII,
+        "noise": NOISE,
         "margin": MARGIN,
         "pictures": pictures,
         "images": len(consistent["max"]),
@@ -169,11 +185,11 @@ def crops(image: Pixels) -> Pixels:
     return np.stack([padded[down : down + side, right : right + side] for down in shifts for right in shifts])
 
 
-def tuned(network: nn.Module, drawn: Shapes, run: Run) -> nn.Module:
+def tuned(network: nn.Module, of: Shapes, run: Run) -> nn.Module:
     """Train a network further on the same images, by Adam."""
     torch.manual_seed(SEED)
-    inputs = to_floats(drawn.trained_on.images, run.spec().normalization)
-    labels = torch.from_numpy(drawn.trained_on.labels)
+    inputs = to_floats(of.images, run.spec().normalization)
+    labels = torch.from_numpy(of.labels)
     steps = TUNED_EPOCHS * (len(labels) // BATCH)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, steps)
@@ -187,10 +203,10 @@ def tuned(network: nn.Module, drawn: Shapes, run: Run) -> nn.Module:
     return network.eval()
 
 
-def fields_in_effect(drawn: Shapes) -> dict[str, object]:
-    """Return how much each pixel of a field counts, for the middle cell of TinyVGG's layers, in 255ths of the largest."""
+def fields_in_effect(of: Shapes) -> dict[str, object]:
+    """Return how much each pixel counts for the middle cell of TinyVGG's layers, in 255ths of the largest."""
     run = Run(NETWORKS / "tinyvgg-shapes")
-    images = [np.ascontiguousarray(image) for image in drawn.held_out.images[:32]]
+    images = [np.ascontiguousarray(image) for image in of.held_out.images[:32]]
     names = ("conv1_1", "conv1_2", "pool1", "conv2_1", "conv2_2", "pool2")
     found = effective_fields(run.path, images, layers=names, seed=SEED)
     layers = []
@@ -294,13 +310,13 @@ def main() -> None:
     parser.add_argument("--only", choices=("networks", "numbers"), help="make these alone")
     only = parser.parse_args().only
     torch.manual_seed(SEED)
-    drawn = shapes()
+    of = shapes()
     if only != "numbers":
-        train_networks(drawn)
+        train_networks(of)
     if only != "networks":
         numbers = {
-            "shifts": shifted_predictions(drawn),
-            "fields": fields_in_effect(drawn),
+            "shifts": shifted_predictions(of),
+            "fields": fields_in_effect(of),
             "gradients": gradient_norms(),
         }
         NUMBERS.write_text(json.dumps(numbers, separators=(",", ":")) + "\n", encoding="utf-8")

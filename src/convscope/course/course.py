@@ -12,7 +12,7 @@ from convscope.course.texts import texts_of, with_numbers
 from convscope.exercises.registry import title_of
 from convscope.exercises.texts import table
 
-_FILES = ("dense", "convolution", "padding", "volumes")
+_FILES = ("dense", "convolution", "padding", "volumes", "pooling", "fields", "history", "training")
 SEEDS = 10**6  # from which a fresh draw of the page takes one
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from convscope.errors import ArgumentError, did_you_mean
 from convscope.report.short_repr import ShortRepr
 
-_FILES = ("images", "layers", "learned_kernel", "shifted", "volumes")
+_FILES = ("images", "layers", "learned_kernel", "shifted", "volumes", "shifting", "trained", "history", "step")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -1,7 +1,7 @@
 """The trained networks that come with convscope: small, and trained by us on images that may be passed on. No torch.
 
-Each is a run directory of two files, `model.json` and `weights.safetensors`, below `built_in_networks/`, and is opened by its
-name wherever a run is. `docs/generate_course_weights.py` makes them and measures their accuracy.
+Each is a run directory of two files, `model.json` and `weights.safetensors`, below `built_in_networks/`, and is opened
+by its name wherever a run is. `docs/generate_course_weights.py` makes them and measures their accuracy.
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ RunLike: TypeAlias = str | os.PathLike[str] | Run | HasRun
 def run_of(given: RunLike, *, model: str = "", trust_code: bool = False) -> Run:
     """Return the run that is given by its path, as it is, or by an outcome; raises RunError where there is none.
 
-    The path of a checkpoint in a run, `RUN/checkpoint/step-000000042`, is the run with the weights of that checkpoint. A
-    name of `convscope.runs.built_in` is that network's run, unless there is a path of this name.
+    The path of a checkpoint in a run, `RUN/checkpoint/step-000000042`, is the run with the weights of that checkpoint.
+    A name of `convscope.runs.built_in` is that network's run, unless there is a path of this name.
     `model` and `trust_code` say what code may be run, as `Run` takes them; where neither does, a run's own do.
     """
     if model or trust_code:

@@ -1,7 +1,8 @@
 """The models that the page can open: their keys, and what each names. No torch.
 
-A key is a name of the catalogue (`resnet18`) or of a built-in trained network (`lenet5-digits`), `run:NAME` or `run:NAME@step-N` for a run below the runs folder, or `given` for
-what the command line named. The page never names a path: a key is looked up among what is there.
+A key is a name of the catalogue (`resnet18`) or of a built-in trained network (`lenet5-digits`), `run:NAME` or
+`run:NAME@step-N` for a run below the runs folder, or `given` for what the command line named. The page never names a
+path: a key is looked up among what is there.
 """
 
 from __future__ import annotations

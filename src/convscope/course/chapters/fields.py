@@ -22,7 +22,9 @@ def _numbers() -> Mapping[str, object]:
     stack, fundus = _fields(_STACK), _fields(_FUNDUS)
     wanted = 15
     layers = next(count for count in range(1, 99) if _fields(("3",) * count)[-1] >= wanted)
-    small, large = (convolution_cost(_CHANNELS, _CHANNELS, (side, side), (1, 1), bias=False).parameters for side in (3, 7))
+    small, large = (
+        convolution_cost(_CHANNELS, _CHANNELS, (side, side), (1, 1), bias=False).parameters for side in (3, 7)
+    )
     deepest = trained_numbers()["fields"]["layers"][-1]
     return {
         "one": _fields(("3",))[-1], "two": _fields(("3", "3"))[-1], "three": _fields(("3",) * 3)[-1],

@@ -1,7 +1,7 @@
 """Chapter 5: a picture that is shifted, its map, and what pooling makes of it.
 
-The picture wraps around at its borders, and so do all windows, so that nothing but the pooling can keep a map from moving
-with the picture. A map that was pooled with stride s then depends on a shift of d pixels through d mod s alone, its
+The picture wraps around at its borders, and so do all windows: nothing but the pooling can keep a map from moving with
+the picture. A map that was pooled with stride s then depends on a shift of d pixels through d mod s alone, its
 *phase*: pooled(d) is pooled(d mod s), moved by floor(d / s) cells.
 """
 
@@ -80,7 +80,7 @@ def average_pooled(map_: Array) -> Array:
 
 
 def blur_pooled(map_: Array) -> Array:
-    """Return the maximum of the 2x2 window at every cell, blurred by 1 2 1 along both axes, and every second cell of it.
+    """Return the maximum of the 2x2 window at every cell, blurred by 1 2 1 along both axes; of that every second cell.
 
     Zhang, "Making convolutional networks shift-invariant again" (2019), section 3.2; the map is wrapped around.
     """

@@ -1,6 +1,6 @@
 """Chapter 8: training steps of a network of 210 parameters, every number of them, by `convscope.reference`.
 
-A convolution of two 3x3 filters, ReLU, a 2x2 max pooling and a fully connected layer of ten units: 8x8 digits to scores.
+A convolution of two 3x3 filters, ReLU, a 2x2 max pooling and a fully connected layer of ten units, on 8x8 digits.
 """
 
 from __future__ import annotations
@@ -112,8 +112,7 @@ def _steps(label: str, rate: str) -> dict[str, Any]:
     optimizer = SGD(learning_rate=float(rate))
     steps = [step_record(network, image, int(label), optimizer) for _ in range(STEPS)]
     after = {
-        name: _rounded(np.squeeze(parameter), 5)
-        for name, parameter in zip(PARAMETERS, network.parameters, strict=True)
+        name: _rounded(np.squeeze(parameter), 5) for name, parameter in zip(PARAMETERS, network.parameters, strict=True)
     }
     return {
         "image": _rounded(image[0, 0], 3), "label": int(label), "rate": float(rate), "nudge": NUDGE, "steps": steps,

@@ -34,7 +34,8 @@ def trained_numbers() -> Mapping[str, Any]:
 def drawn_picture(row: int) -> Pixels:
     """Return a held-out picture with a mirrored margin, uint8 (80, 80, 3): a shift cuts 64x64 pixels out of it."""
     shifts = trained_numbers()["shifts"]
-    made = known_answers(row + 1, classes=len(shifts["classes"]), seed=shifts["seed"])
+    radii, noise = tuple(shifts["radii"]), shifts["noise"]
+    made = known_answers(row + 1, classes=len(shifts["classes"]), radii=radii, noise=noise, seed=shifts["seed"])
     margin = shifts["margin"]
     found: Pixels = np.pad(made.images[row], ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
     return found
@@ -48,9 +49,7 @@ def _shifted_predictions(number: str) -> dict[str, Any]:
 
 
 RECORDS: Mapping[str, Record] = {
-    "shifted-predictions": Record(
-        make=lambda *, picture: _shifted_predictions(picture), choices={"picture": PICTURES}
-    ),
+    "shifted-predictions": Record(make=lambda *, picture: _shifted_predictions(picture), choices={"picture": PICTURES}),
     "effective-fields": Record(make=lambda: dict(trained_numbers()["fields"]), choices={}),
     "gradient-norms": Record(make=lambda: dict(trained_numbers()["gradients"]), choices={}),
 }

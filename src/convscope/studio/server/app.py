@@ -21,6 +21,7 @@ from convscope.studio.models import GIVEN, Openable, list_models
 from convscope.studio.protocol import BODY_LIMIT, IMAGE_PIXELS, Packet, StudioError
 from convscope.studio.server.answers import answered, error_response, event_stream, packet_response
 from convscope.studio.server.explore_routes import ExploreRoutes
+from convscope.studio.server.lab_routes import lab_routes
 from convscope.studio.server.learn_routes import learn_routes
 from convscope.studio.server.safety import Rules, Safety
 from convscope.studio.server.static_files import INDEX, StaticFile, inline_script_hashes, static_files
@@ -78,6 +79,7 @@ def make_app(
         *ExploreRoutes(openable, compute, Uploads()).routes(),
         *train_routes(openable, closing, room),
         *learn_routes(),
+        *lab_routes(openable),
         *_page_routes(files),
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _not_answered})

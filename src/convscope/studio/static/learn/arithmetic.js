@@ -100,6 +100,23 @@ export function folded(layers) {
   });
 }
 
+/**
+ * Return from how many paths each cell reaches one cell behind the last layer, along one axis: an array for the input and for
+ * each layer.
+ * @param {Window[]} layers @param {number} size of the input @param {number} cell
+ */
+export function pathCounts(layers, size, cell) {
+  const sizes = layers.reduce((found, layer) => [...found, outputSize(found[found.length - 1], layer)], [size]);
+  const counts = sizes.map((length) => new Array(length).fill(0));
+  counts[layers.length][cell] = 1;
+  for (let level = layers.length; level > 0; level--) {
+    counts[level].forEach((paths, index) => {
+      if (paths) for (const at of taps(layers[level - 1], index)) if (at in counts[level - 1]) counts[level - 1][at] += paths;
+    });
+  }
+  return counts;
+}
+
 /** Return weights, biases and MACs of a fully connected layer. @param {number} inputs @param {number} units */
 export const linearCost = (inputs, units) => ({ weights: inputs * units, biases: units, macs: inputs * units });
 

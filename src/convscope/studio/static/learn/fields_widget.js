@@ -79,7 +79,7 @@ export function create(room) {
 
   function table(maps) {
     const fields = folded(state.layers.map((name) => LAYERS[name]));
-    return html`<div class="table-scroll" tabindex="0" role="region" aria-label=${texts.stack}><table class="layer-table"><thead><tr><th scope="col">${texts.row}</th><th scope="col">${texts.output}</th><th scope="col">${texts.jump}</th><th scope="col">${texts.field}</th></tr></thead>
+    return html`<div class="table-frame" tabindex="0" role="region" aria-label=${texts.stack}><table class="layer-table"><thead><tr><th scope="col">${texts.row}</th><th scope="col">${texts.output}</th><th scope="col">${texts.jump}</th><th scope="col">${texts.field}</th></tr></thead>
       <tbody>${state.layers.map((name, at) => html`<tr aria-current=${String(at + 1 === state.depth)}><th scope="row"><button class="quiet" ?disabled=${at + 1 >= maps.length} @click=${() => { state.depth = at + 1; state.cell = null; room.changed(); }}>${at + 1}. ${texts[`layer-${name.replace("/", "-")}`]}</button></th>
         <td>${maps[at + 1] ?? "–"}</td><td>${at + 1 < maps.length ? fields[at].stride : "–"}</td><td>${at + 1 < maps.length ? fields[at].size : "–"}</td></tr>`)}</tbody></table></div>`;
   }

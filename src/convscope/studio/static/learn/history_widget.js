@@ -2,6 +2,7 @@
 import { createGradients } from "convscope/learn/gradients";
 import { createTimeline } from "convscope/learn/timeline";
 import { segments } from "convscope/learn/controls";
+import { labs } from "convscope/learn/labs";
 
 /** @param {any} room */
 export function create(room) {
@@ -12,8 +13,8 @@ export function create(room) {
 
   return {
     view: () => html`<div class="history-widget">
-      ${segments({ label: texts.mode, options: [["timeline", texts.timeline], ["gradients", texts.gradients]], value: mode, change: (value) => { mode = value; room.changed(); } })}
-      ${mode === "timeline" ? timeline.view() : gradients.view()}</div>`,
+      ${segments({ label: texts.mode, options: [["timeline", texts.timeline], ["gradients", texts.gradients], ["labs", texts["labs-mode"]]], value: mode, change: (value) => { mode = value; room.changed(); } })}
+      ${mode === "labs" ? labs(texts) : mode === "timeline" ? timeline.view() : gradients.view()}</div>`,
     set(settings) {
       mode = settings.mode === "gradients" ? "gradients" : "timeline";
       (mode === "timeline" ? timeline : gradients).set(settings);

@@ -107,7 +107,7 @@ export function create(room) {
       </div>
       <p class="result">${summary()}</p>
       <dl class="meters" aria-label=${texts.error}><div class="meters-title">${texts.error}</div>${POOLS.map((pool) => html`<div data-chosen=${String(pool === state.pool)}>
-        <dt>${texts[pool]}</dt><dd><span class="meter"><span .style=${`width:${Math.min(100, 100 * errorOf(pool))}%`}></span></span><span class="number">${errorOf(pool).toFixed(3)}</span></dd></div>`)}</dl>`;
+        <dt>${texts[pool]}</dt><dd><span class="bar-track"><span class="bar-fill" .style=${`width:${Math.min(100, 100 * errorOf(pool))}%`}></span></span><span class="number">${errorOf(pool).toFixed(3)}</span></dd></div>`)}</dl>`;
   }
 
   function mapControls() {

@@ -10,7 +10,7 @@ import { createProjector } from "convscope/learn/projector";
 import { formatState } from "convscope/state";
 import { go, link, say as sayBelow, subscribe } from "convscope/store";
 
-const STYLES = ["/static/learn/learn.css"];
+const STYLES = ["/static/learn/learn.css", "/static/learn/course.css"];
 
 /** Load the room's style sheets, unless the page holds them already. */
 function styled() {

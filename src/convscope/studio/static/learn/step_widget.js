@@ -125,7 +125,7 @@ export function create(room) {
     const losses = record.steps.slice(0, state.step + 1).map((step) => number(step.loss, 4)).join(", ");
     return html`<p class="result">${state.phase === "forward" ? "" : html`<button class="operand" @click=${() => choose({ name: "loss", at: [] })}>${filled(texts["the-loss"], { loss: record.steps[state.step].loss })}</button> `}${filled(texts.losses, { losses })}</p>
       <div class="step-layout"><div class="step-panels">${PANELS[state.phase].map(panels)}</div>
-        <section class="card worked" aria-label=${texts.worked}><h3>${texts.worked}</h3>${arithmetic()}</section></div>
+        <section class="arithmetic-card" aria-label=${texts.worked}><h3>${texts.worked}</h3>${arithmetic()}</section></div>
       <p class="small">${texts.legend}</p>`;
   }
 

@@ -93,8 +93,8 @@ export function createTimeline(room) {
       ["facts-year", each.year], ["facts-parameters", whole(each.parameters)], ["facts-layers", each.layers ?? texts.unknown],
       ["facts-input", size(each.input)], ["facts-error", each.error ?? texts.unknown], ["facts-paper", each.paper],
     ];
-    return html`<section class="card"><h3>${each.title}</h3><p>${each.idea}</p>
-      <dl class="facts">${rows.map(([name, value]) => html`<div><dt>${texts[name]}</dt><dd>${value}</dd></div>`)}</dl>
+    return html`<section class="network-card"><h3>${each.title}</h3><p>${each.idea}</p>
+      <dl class="network-facts">${rows.map(([name, value]) => html`<div><dt>${texts[name]}</dt><dd>${value}</dd></div>`)}</dl>
       ${best ? html`<p>${filled(texts.challenge, best)}</p>` : ""}
       <a class="button" href=${`#/explore?v=1&m=${encodeURIComponent(each.name)}`} @click=${() => { opened = each.name; }}>${texts.open}</a></section>`;
   }
