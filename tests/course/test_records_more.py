@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,15 @@ def test_a_record_is_small(name: str) -> None:
     record = records()[name]
     assert len(list(record.combinations())) <= 40
     assert len(json.dumps(make_record(name, {}), separators=(",", ":"), allow_nan=False)) <= MOST_BYTES
+
+
+def test_records_and_chapters_need_no_torch() -> None:
+    code = (
+        "import sys; from convscope.course.course import course_record; "
+        "from convscope.course.record import make_record; "
+        f"course_record(); [make_record(name, {{}}) for name in {MINE!r}]; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_the_map_is_a_convolution_away_from_the_border() -> None:

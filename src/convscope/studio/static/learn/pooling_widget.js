@@ -106,7 +106,7 @@ export function create(room) {
         <figure><figcaption>${filled(texts["the-pooled"], { side: side / stride })}</figcaption>${pooled.element}</figure>
       </div>
       <p class="result">${summary()}</p>
-      <dl class="meters" aria-label=${texts.error}><div class="meters-title">${texts.error}</div>${POOLS.map((pool) => html`<div data-chosen=${String(pool === state.pool)}>
+      <p class="small">${texts.error}</p><dl class="meters">${POOLS.map((pool) => html`<div data-chosen=${String(pool === state.pool)}>
         <dt>${texts[pool]}</dt><dd><span class="bar-track"><span class="bar-fill" .style=${`width:${Math.min(100, 100 * errorOf(pool))}%`}></span></span><span class="number">${errorOf(pool).toFixed(3)}</span></dd></div>`)}</dl>`;
   }
 

@@ -14,11 +14,11 @@ export function createTimeline(room) {
   const state = { index: 0, axis: "parameters", network: "" };
   let record = null;
   let asked = false;
-  let opened = "";
+  let byHand = false; // whether the learner chose the network
   const chart = made("div", "timeline-chart");
   chart.setAttribute("role", "img");
   const svg = shapeElement("svg", { "aria-hidden": "true", viewBox: `0 0 ${WIDTH} ${HEIGHT}` }, chart);
-  const player = createPlayer({ words: room.words, label: texts.years, seek: (index) => { state.index = index; }, changed: room.changed });
+  const player = createPlayer({ words: room.words, label: texts.years, seek: (index) => { state.index = index; byHand = true; }, changed: room.changed });
 
   function ask() {
     if (asked) return;
@@ -56,7 +56,7 @@ export function createTimeline(room) {
 
   function mark(each, y, chosen) {
     const circle = shapeElement("circle", { cx: x(each.year), cy: y, r: chosen ? 8 : 5, class: chosen ? "node chosen" : "node" }, svg);
-    circle.addEventListener("click", () => { choose(each.name); room.changed(); });
+    circle.addEventListener("click", () => { choose(each.name); byHand = true; room.changed(); });
     const title = shapeElement("title", {}, circle);
     title.textContent = filled(texts.position, each);
     if (!chosen) return;
@@ -96,7 +96,7 @@ export function createTimeline(room) {
     return html`<section class="network-card"><h3>${each.title}</h3><p>${each.idea}</p>
       <dl class="network-facts">${rows.map(([name, value]) => html`<div><dt>${texts[name]}</dt><dd>${value}</dd></div>`)}</dl>
       ${best ? html`<p>${filled(texts.challenge, best)}</p>` : ""}
-      <a class="button" href=${`#/explore?v=1&m=${encodeURIComponent(each.name)}`} @click=${() => { opened = each.name; }}>${texts.open}</a></section>`;
+      <a class="button" href=${`#/explore?v=1&m=${encodeURIComponent(each.name)}`}>${texts.open}</a></section>`;
   }
 
   return {
@@ -109,16 +109,16 @@ export function createTimeline(room) {
         ${chart}${player.view(record.networks.length, state.index, filled(texts.position, chosen))}${facts(chosen)}`;
     },
     set({ network = "", axis }) {
-      state.network = network;
+      Object.assign(state, { network });
+      byHand = false;
       if (axis === "parameters" || axis === "error") state.axis = axis;
       if (record) choose(network);
     },
     task() {
-      if (!record || !opened) return { done: false };
-      const each = record.networks.find((one) => one.name === opened);
+      if (!record || !byHand) return { done: false };
+      const each = record.networks[state.index];
       const alexnet = record.networks.find((one) => one.name === ALEXNET);
-      const error = ofChallenge(opened)?.error ?? NaN;
-      return { done: each.year > 2014 && each.parameters < alexnet.parameters && error < ofChallenge(ALEXNET).error };
+      return { done: each.year > 2014 && each.parameters < alexnet.parameters && Boolean(ofChallenge(each.name)) };
     },
     close: () => player.close(),
   };
