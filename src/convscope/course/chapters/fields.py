@@ -43,8 +43,11 @@ CHAPTER = Chapter(
     number=6,
     widget="fields",
     exercises=(
-        "6a", "6b", "6c", "6d", "design", "quiz-pool-growth", "quiz-effective-field", "slip-field-47",
-        "slip-pooling-doubles", "slip-growth-of-fields",
+        "6a", "6b", "6c", "6d", "design", "quiz-pool-growth", "quiz-effective-field", "quiz-wider-kernel",
+    ),
+    slips=(
+        "slip-field-47", "slip-pooling-doubles", "slip-growth-of-fields", "slip-six-fields", "slip-fundus-field-2",
+        "slip-fundus-field-3", "slip-fundus-field-4", "slip-modern-kernels", "slip-densenet-block-that-spans",
     ),
     numbers=_numbers,
     own="fields",

@@ -48,7 +48,12 @@ CHAPTER = Chapter(
     widget="history",
     exercises=(
         "7a", "7b", "7c", "quiz-dropout", "quiz-first-kernel", "quiz-sigmoid-alexnet", "quiz-dead-relu",
-        "quiz-global-average", "slip-first-relu", "slip-error-26.2",
+        "quiz-global-average",
+    ),
+    slips=(
+        "slip-first-relu", "slip-error-26.2", "slip-error-11.7", "slip-lenet-year", "slip-alexnet-2012-filters",
+        "slip-alexnet-halves", "slip-alexnet-reference", "slip-alexnet-section", "slip-densenet-blocks",
+        "slip-retina-filters", "slip-retina-authors", "slip-chexnet-14-diseases",
     ),
     numbers=_numbers,
     own="norms",

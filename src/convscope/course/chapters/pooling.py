@@ -39,8 +39,11 @@ CHAPTER = Chapter(
     number=5,
     widget="pooling",
     exercises=(
-        "5a", "5b", "5c", "quiz-max-average", "quiz-equivariance", "quiz-pool-work", "slip-pooling-shift-1",
-        "slip-invariance-baked-in",
+        "5a", "5b", "5c", "quiz-max-average", "quiz-equivariance", "quiz-pool-work",
+    ),
+    slips=(
+        "slip-pooling-shift-1", "slip-scale-invariance", "slip-pool-height-formula", "slip-pool-hyperparameters",
+        "slip-pool-summary-heading",
     ),
     numbers=_numbers,
     own="shift",

@@ -31,7 +31,8 @@ def _numbers() -> Mapping[str, object]:
 CHAPTER = Chapter(
     number=8,
     widget="step",
-    exercises=("8a", "8b", "8c", "quiz-four-steps", "quiz-crops", "results", "slip-crops-of-256"),
+    exercises=("8a", "8b", "8c", "quiz-four-steps", "quiz-crops", "results"),
+    slips=("slip-crops-of-256", "slip-crops-and-flips"),
     numbers=_numbers,
     own="train",
 )

@@ -14,7 +14,7 @@ export function create(room) {
   return {
     view: () => html`<div class="history-widget">
       ${segments({ label: texts.mode, options: [["timeline", texts.timeline], ["gradients", texts.gradients], ["labs", texts["labs-mode"]]], value: mode, change: (value) => { mode = value; room.changed(); } })}
-      ${mode === "labs" ? labs(texts) : mode === "timeline" ? timeline.view() : gradients.view()}</div>`,
+      ${mode === "labs" ? labs(room) : mode === "timeline" ? timeline.view() : gradients.view()}</div>`,
     set(settings) {
       mode = settings.mode === "gradients" ? "gradients" : "timeline";
       (mode === "timeline" ? timeline : gradients).set(settings);

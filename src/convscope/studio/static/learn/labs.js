@@ -21,8 +21,9 @@ async function checkLab(lab) {
   changed();
 }
 
-/** The labs, each checked from the folder that a command wrote. @param {any} texts of the chapter */
-export function labs(texts) {
+/** The labs, each checked from the folder that a command wrote. @param {any} room */
+export function labs(room) {
+  const { texts } = room;
   return html`<section class="labs" aria-label=${texts.labs}><h4>${texts.labs}</h4>${LABS.map((lab) => {
     const mine = asked[lab];
     return html`<form class="lab" @submit=${(event) => { event.preventDefault(); checkLab(lab); }}><p>${texts[`lab-${lab}`]}</p><pre tabindex="0">${texts[`lab-${lab}-command`]}</pre>

@@ -62,7 +62,7 @@ export const OWN_MORE = {
     const most = Math.max(...last.map((value) => value ?? 0));
     if (!most) return html`<p class="muted">${texts["own-no-norms"]}</p>`;
     const rows = layers.map((name, at) => [name, number(last[at]), last[at] !== null && last[at] < FEW * most ? texts["own-hardly"] : ""]);
-    return plainTable([texts.layer, texts.norms, ""], rows);
+    return plainTable([texts["own-layer-name"], texts.norms, ""], rows);
   }),
   train: (graph, model, texts) => withRun(model, texts, (run) => {
     const measure = run.scores?.measure ?? run.best_validation;

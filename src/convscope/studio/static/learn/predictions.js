@@ -33,7 +33,7 @@ export function createPredictions(room) {
     if (!record) return;
     const within = (value) => Math.max(-record.margin, Math.min(record.margin, value));
     Object.assign(state, { dy: within(dy), dx: within(dx) });
-    room.say(NETWORKS.map((name) => `${texts[`${name}-network`]}: ${answer(name)}`).join("; "));
+    room.say(NETWORKS.map((name) => `${texts[`network-${name}`]}: ${answer(name)}`).join("; "));
     room.changed();
   }
 
@@ -63,14 +63,14 @@ export function createPredictions(room) {
         rows: shifts(), columns: shifts(), cursor: [state.dy + margin, state.dx + margin],
         colour: (row, column) => (classAt(name, place(row, column)) === record.label ? right : other),
         cross: (row, column) => classAt(name, place(row, column)) !== record.label,
-        label: filled(texts["grid-label"], { name: texts[`${name}-network`], ...flips(name) }),
+        label: filled(texts["grid-label"], { name: texts[`network-${name}`], ...flips(name) }),
       });
     }
   }
 
   function network(name) {
     const total = { images: record.images, same: percent(record.same[name]), accuracy: percent(record.accuracy[name]) };
-    return html`<figure><figcaption>${texts[`${name}-network`]}: <strong>${answer(name)}</strong></figcaption>${grids[name].element}
+    return html`<figure><figcaption>${texts[`network-${name}`]}: <strong>${answer(name)}</strong></figcaption>${grids[name].element}
       <p class="small">${filled(texts.flips, flips(name))}. ${filled(texts.same, total)}.</p></figure>`;
   }
 

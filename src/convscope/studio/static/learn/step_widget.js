@@ -116,7 +116,7 @@ export function create(room) {
     if (!chosen) return html`<p class="muted">${texts.choose}</p>`;
     const { text, values, pairs, single, bias } = worked(record, state.step, chosen);
     return html`<p class="small">${named(chosen)}${chosen.at.length > 1 ? html`, ${filled(texts["row-column"], { row: chosen.at.at(-2) + 1, column: chosen.at.at(-1) + 1 })}` : ""}</p>
-      <p class="worked-value number">${shown(chosen)}</p><p>${filled(texts[text], values)}</p>
+      <p class="worked-value number">${shown(chosen)}</p><p>${filled(texts[`how-${text}`], values)}</p>
       ${pairs?.length || single?.length ? html`<p class="terms">${pairs?.map(([one, other], index) => html`${index ? " + " : ""}<span class="term">${operand(one)} · ${operand(other)}</span>`)}${single?.map((each, index) => html`${index ? " , " : ""}${operand(each)}`)}${bias ? html` + ${operand(bias)}` : ""}</p>` : ""}
       ${check()}${way.length ? html`<button @click=${() => { const back = way.pop(); choose(back, false); }}>${texts.back}</button>` : ""}`;
   }
