@@ -13,7 +13,6 @@ from importlib import resources
 from pathlib import Path
 
 from convscope.files.checked import read_json
-from convscope.files.fields import Fields
 from convscope.report.short_repr import ShortRepr
 from convscope.report.units import percent
 
@@ -93,7 +92,7 @@ def _folder() -> Path:
 @cache
 def _read() -> dict[str, BuiltIn]:
     found = {}
-    facts = Fields.of(read_json(_folder() / FACTS))
+    facts = read_json(_folder() / FACTS)
     for name in facts.values:
         of = facts.object(name)
         found[name] = BuiltIn(

@@ -122,6 +122,6 @@ def _steps(label: str, rate: str) -> dict[str, Any]:
 
 RECORDS: Mapping[str, Record] = {
     "training-steps": Record(
-        make=lambda *, digit, rate: _steps(digit, rate), choices={"digit": DIGITS, "rate": ("0.5", "0.1", "2")}
+        make=lambda *, digit, rate: _steps(digit, rate), choices={"digit": DIGITS, "rate": ("0.1", "0.5", "2")}
     ),
 }

@@ -19,7 +19,7 @@ const PANELS = {
 /** @param {any} room */
 export function create(room) {
   const { texts, filled, html, words } = room;
-  const state = { digit: "7", rate: "0.5", step: 0, phase: "forward" };
+  const state = { digit: "7", rate: "0.1", step: 0, phase: "forward" };
   /** @type {import("./step_worked.js").Place|null} */
   let chosen = null;
   /** @type {import("./step_worked.js").Place[]} */
@@ -148,7 +148,7 @@ export function create(room) {
     },
     task(id) {
       if (!record) return { done: false };
-      if (id === "fell") return { done: state.step === 3 && state.rate === "0.5", value: Number(record.steps[3].loss.toFixed(3)) };
+      if (id === "fell") return { done: state.step === 3 && state.rate === "0.1", value: Number(record.steps[3].loss.toFixed(3)) };
       if (id === "check") return { done: chosen?.name === "d_filters" };
       return { done: chosen?.name === "d_map" && worked(record, state.step, chosen).text === "blocked" };
     },
