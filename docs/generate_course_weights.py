@@ -51,7 +51,7 @@ OF_SHAPES = convscope.Recipe(
 MARGIN = 8  # pixels by which an image is shifted
 PICTURES, COUNTED = 4, 100  # images that are shown, and that are counted
 TUNED_EPOCHS, BATCH = 2, 100
-LAYERS, WIDTH, DRAWS, DROPPED, EPOCHS, RATE = 12, 12, 2, 0.2, 6, 0.1
+LAYERS, WIDTH, DRAWS, DROPPED, EPOCHS, RATE = 12, 16, 2, 0.2, 12, 0.05
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def fields_in_effect(of: Shapes) -> dict[str, object]:
 
 
 class Deep(nn.Module):
-    """Eleven 3x3 convolutions of 12 maps that keep the size, the mean of each map, and one linear layer."""
+    """Eleven 3x3 convolutions of 16 maps that keep the size, the mean of each map, and one linear layer."""
 
     def __init__(self, *, activation: str, dropout: bool, skip: bool) -> None:
         super().__init__()

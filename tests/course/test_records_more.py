@@ -167,5 +167,11 @@ def test_trained_numbers_are_within_what_they_mean() -> None:
     gradients = numbers["gradients"]
     assert len(gradients["networks"]) == 12
     assert all(len(each["before"]) == gradients["layers"] for each in gradients["networks"].values())
-    sigmoid, relu = (gradients["networks"][f"{name}-plain-chain"] for name in ("sigmoid", "relu"))
+    sigmoid, relu, tanh = (gradients["networks"][f"{name}-plain-chain"] for name in ("sigmoid", "relu", "tanh"))
     assert sigmoid["before"][-1] - sigmoid["before"][0] > 4 > relu["before"][-1] - relu["before"][0]
+    # What the text of the chapter says of skip connections.
+    with_skips = {name: gradients["networks"][f"{name}-plain-skip"] for name in ("sigmoid", "tanh")}
+    assert with_skips["sigmoid"]["before"][0] - sigmoid["before"][0] > 4
+    assert max(sigmoid["accuracy"], with_skips["sigmoid"]["accuracy"]) < 0.5
+    assert with_skips["tanh"]["accuracy"] > tanh["accuracy"]
+    assert relu["accuracy"] > 0.5

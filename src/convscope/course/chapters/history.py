@@ -17,7 +17,10 @@ _SATURATED = 8  # activations in a row
 
 def _numbers() -> Mapping[str, object]:
     gradients = trained_numbers()["gradients"]
-    chains = {name: gradients["networks"][f"{name}-plain-chain"] for name in ("sigmoid", "relu")}
+    chains, skips = (
+        {name: gradients["networks"][f"{name}-plain-{way}"] for name in ("sigmoid", "tanh", "relu")}
+        for way in ("chain", "skip")
+    )
     sigmoid_at_5 = 1 / (1 + exp(-5))
     errors = {one.title: one for one in ENTRANTS}
     fc6 = linear_cost(256 * 6 * 6, 4096).parameters
@@ -37,7 +40,10 @@ def _numbers() -> Mapping[str, object]:
         "ratio_relu": f"{10 ** abs(chains['relu']['before'][-1] - chains['relu']['before'][0]):.2g}",
         "accuracy_sigmoid": percent(chains["sigmoid"]["accuracy"]),
         "accuracy_relu": percent(chains["relu"]["accuracy"]),
-        "accuracy_sigmoid_skip": percent(gradients["networks"]["sigmoid-plain-skip"]["accuracy"]),
+        "accuracy_tanh": percent(chains["tanh"]["accuracy"]),
+        "accuracy_tanh_skip": percent(skips["tanh"]["accuracy"]),
+        "accuracy_sigmoid_skip": percent(skips["sigmoid"]["accuracy"]),
+        "gain": f"{10 ** (skips['sigmoid']['before'][0] - chains['sigmoid']['before'][0]):,.0f}",
         "fc6": fc6, "share": percent(fc6 / catalogue.find("alexnet-2012").parameters, decimals=0),
         "pooled": linear_cost(256, 4096).parameters,
     }  # fmt: skip

@@ -88,7 +88,7 @@ export function createGradients(room) {
       if (!record) return { done: false };
       const { before, accuracy } = record.networks[key()];
       if (id === "vanish") return { done: key() === "sigmoid-plain-chain", value: Math.round(before.at(-1) - before[0]) };
-      return { done: state.activation === "sigmoid" && accuracy >= 0.8 };
+      return { done: accuracy === Math.max(...Object.values(record.networks).map((each) => each.accuracy)) };
     },
   };
 }
