@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from convscope.course.record import Record
+from convscope.course.record import WidgetRecord
 from convscope.nets import catalogue
 from convscope.nets.timeline import ENTRANTS, HUMAN_TOP5_ERROR
 
@@ -39,4 +39,4 @@ def history() -> dict[str, Any]:
     return {"first": FIRST, "last": LAST, "networks": networks, "challenge": challenge, "human": HUMAN_TOP5_ERROR}
 
 
-RECORDS: Mapping[str, Record] = {"history": Record(make=history, choices={})}
+RECORDS: Mapping[str, WidgetRecord] = {"history": WidgetRecord(make=history, choices={})}

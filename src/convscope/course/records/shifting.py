@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from convscope.arrays import Array, Floats
-from convscope.course.record import Record
+from convscope.course.record import WidgetRecord
 from convscope.data.shape_drawing import SHAPES, ShapesDrawn, drawn_over
 from convscope.data.sources.digits import load_digits
 from convscope.reference.edges import SOBEL
@@ -152,8 +152,8 @@ def _whole(array: Array) -> list[list[int]]:
     return [[round(float(value)) for value in row] for row in array]
 
 
-RECORDS: Mapping[str, Record] = {
-    "shifted-picture": Record(
+RECORDS: Mapping[str, WidgetRecord] = {
+    "shifted-picture": WidgetRecord(
         make=lambda *, picture, poolings: _shifted_picture(picture, poolings),
         choices={"picture": ("ring", "cross", "star", "digit", "bars"), "poolings": ("1", "2")},
     ),

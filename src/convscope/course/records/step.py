@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from convscope.arrays import Array, Floats
-from convscope.course.record import Record
+from convscope.course.record import WidgetRecord
 from convscope.data.sources.digits import load_digits
 from convscope.reference.activation import softmax
 from convscope.reference.layers import Activation, Convolution, Flatten, Linear, MaxPool
@@ -120,8 +120,8 @@ def _steps(label: str, rate: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-RECORDS: Mapping[str, Record] = {
-    "training-steps": Record(
+RECORDS: Mapping[str, WidgetRecord] = {
+    "training-steps": WidgetRecord(
         make=lambda *, digit, rate: _steps(digit, rate), choices={"digit": DIGITS, "rate": ("0.1", "0.5", "2")}
     ),
 }

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from convscope.course.record import Record
+from convscope.course.record import WidgetRecord
 from convscope.data.known_answer import known_answers
 from convscope.data.records import Pixels
 from convscope.files.checked import read_json
@@ -47,8 +47,10 @@ def _shifted_predictions(number: str) -> dict[str, Any]:
     return {**shifts, **chosen, "side": len(pixels), "pixels": base64.b64encode(pixels.tobytes()).decode("ascii")}
 
 
-RECORDS: Mapping[str, Record] = {
-    "shifted-predictions": Record(make=lambda *, picture: _shifted_predictions(picture), choices={"picture": PICTURES}),
-    "effective-fields": Record(make=lambda: dict(trained_numbers()["fields"]), choices={}),
-    "gradient-norms": Record(make=lambda: dict(trained_numbers()["gradients"]), choices={}),
+RECORDS: Mapping[str, WidgetRecord] = {
+    "shifted-predictions": WidgetRecord(
+        make=lambda *, picture: _shifted_predictions(picture), choices={"picture": PICTURES}
+    ),
+    "effective-fields": WidgetRecord(make=lambda: dict(trained_numbers()["fields"]), choices={}),
+    "gradient-norms": WidgetRecord(make=lambda: dict(trained_numbers()["gradients"]), choices={}),
 }
