@@ -13,6 +13,10 @@ const WIDGETS = {
   dense: () => import("convscope/learn/dense_widget"),
   padding: () => import("convscope/learn/padding_widget"),
   volumes: () => import("convscope/learn/volumes_widget"),
+  pooling: () => import("convscope/learn/pooling_widget"),
+  fields: () => import("convscope/learn/fields_widget"),
+  history: () => import("convscope/learn/history_widget"),
+  step: () => import("convscope/learn/step_widget"),
 };
 
 /** @param {{chapter: any, course: any, room: any}} how `room`: what a widget is given, without its texts */
