@@ -2,7 +2,7 @@
 import { html, nothing } from "lit-html";
 import * as api from "convscope/api";
 import { plainTable } from "convscope/learn/own_more";
-import { filled } from "convscope/learn/prose";
+import { filled } from "convscope/learn/fill";
 import { changed } from "convscope/store";
 
 const LABS = ["maps", "alexnet", "ablation"];

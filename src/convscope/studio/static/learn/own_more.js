@@ -1,7 +1,7 @@
 /** What the later chapters show of the learner's own network, by the name of the question. */
 import { html } from "lit-html";
 import * as api from "convscope/api";
-import { filled, numberText } from "convscope/learn/prose";
+import { filled, numberText } from "convscope/learn/fill";
 import { formatState } from "convscope/state";
 import { changed } from "convscope/store";
 import { number, percent } from "convscope/units";
