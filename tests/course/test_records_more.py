@@ -138,7 +138,7 @@ def test_a_nudge_measures_the_gradient() -> None:
     gradients = np.concatenate([np.array(step[f"d_{name}"]).reshape(-1) for name in PARAMETERS])
     measured = (np.array(step["above"]) - np.array(step["below"])) / (2 * NUDGE)
     assert len(gradients) == 210
-    np.testing.assert_allclose(step["measured"], measured, atol=1e-5)
+    np.testing.assert_allclose(step["measured"], measured, rtol=1e-4, atol=1e-5)
     assert (np.abs(gradients - measured) < 1e-3).mean() > 0.95  # elsewhere a maximum or a ReLU switches
 
 

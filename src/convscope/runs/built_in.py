@@ -66,7 +66,7 @@ def built_in_networks() -> Mapping[str, BuiltIn]:
     """Return the networks that come with convscope, by name.
 
     >>> list(built_in_networks())
-    ['lenet5-digits', 'tinyvgg-shapes']
+    ['tinyvgg-shapes', 'lenet5-digits']
     """
     return _read()
 

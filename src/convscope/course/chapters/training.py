@@ -22,7 +22,7 @@ def _numbers() -> Mapping[str, object]:
         "parameters": filters.parameters + connected.parameters, "classes": CLASSES,
         "label": label, "probability": f"{first['probabilities'][label]:.3f}", "loss": f"{first['loss']:.3f}",
         "nothing": f"{log(CLASSES):.3f}", "loss_after": f"{second['loss']:.3f}", "rate": record["rate"],
-        "right_gradient": f"{first['d_scores'][label]:.3f}", "nudge": NUDGE,
+        "right_gradient": f"{first['d_scores'][label]:.3f}".replace("-", "−"), "nudge": NUDGE,
         "images": images, "batch": batch, "epochs": epochs, "steps": epochs * -(-images // batch),
         "per_epoch": -(-images // batch), "last_batch": images % batch,
     }  # fmt: skip

@@ -54,7 +54,7 @@ def edges(image: Floats) -> Floats:
     """Return ReLU of an image under the Sobel kernel, the image wrapped around: of the same size.
 
     >>> edges(np.eye(4))[1].tolist()
-    [1.0, 0.0, 0.0, 2.0]
+    [0.0, 0.0, 2.0, 0.0]
     """
     found = np.zeros_like(image)
     for row in range(3):

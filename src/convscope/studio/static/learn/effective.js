@@ -1,4 +1,5 @@
 /** Chapter 6: the fields of a trained network's layers by number of paths, and by gradients before and after training. */
+import { html } from "lit-html";
 import { colourTable } from "convscope/atlas";
 import { slider } from "convscope/learn/controls";
 import { createHeat } from "convscope/learn/heat";
@@ -7,7 +8,7 @@ const KINDS = ["paths", "initial", "trained"];
 
 /** @param {any} room */
 export function createEffective(room) {
-  const { texts, filled, html } = room;
+  const { texts, filled } = room;
   let record = null;
   let asked = false;
   let at = -1;

@@ -1,4 +1,5 @@
 /** Chapter 6: receptive fields of a stack that is built from parts, and the effective fields of a trained network. */
+import { html } from "lit-html";
 import { convolutionCost, folded, outputSize, pathCounts } from "convscope/learn/arithmetic";
 import { choice, check, segments, slider } from "convscope/learn/controls";
 import { judge } from "convscope/learn/design";
@@ -25,7 +26,7 @@ const TASK = { side: 512, smallest: 10, largest: 200, cells: 4, most: 40 };
 
 /** @param {any} room */
 export function create(room) {
-  const { texts, filled, html } = room;
+  const { texts, filled } = room;
   const state = { mode: "stack", layers: ["3", "3", "3"], size: 32, depth: 3, paths: false, cell: /** @type {[number, number]|null} */ (null), problem: "" };
   const picture = createFieldPicture({ room, move: (row, column) => { state.cell = [row, column]; room.changed(); room.say(spoken(row, column)); } });
   const axis = createAxisDrawing();

@@ -1,4 +1,5 @@
 /** Chapter 7: the gradient norm of every layer of a small network, before and after a training. */
+import { html } from "lit-html";
 import { made, shapeElement } from "convscope/elements";
 import { check, segments } from "convscope/learn/controls";
 import { number, percent } from "convscope/units";
@@ -9,7 +10,7 @@ const DEEPEST = -9; // power of ten at the chart's lower end, unless a norm is s
 
 /** @param {any} room */
 export function createGradients(room) {
-  const { texts, filled, html } = room;
+  const { texts, filled } = room;
   const state = { activation: "sigmoid", dropout: false, skip: false, kept: "" };
   let record = null;
   let asked = false;

@@ -1,4 +1,5 @@
 /** Chapter 7: networks by year, each of which opens in Explore, and gradient norms by layer of twelve small networks. */
+import { html } from "lit-html";
 import { createGradients } from "convscope/learn/gradients";
 import { createTimeline } from "convscope/learn/timeline";
 import { segments } from "convscope/learn/controls";
@@ -6,7 +7,7 @@ import { labs } from "convscope/learn/labs";
 
 /** @param {any} room */
 export function create(room) {
-  const { texts, html } = room;
+  const { texts } = room;
   let mode = "timeline";
   const timeline = createTimeline(room);
   const gradients = createGradients(room);

@@ -2,6 +2,7 @@
  * Chapter 5: a picture that is moved, its map before and after pooling, and predictions of moved pictures. Maps are looked
  * up: that of a shift by d is that of d modulo the stride, moved by whole cells (see course/records/shifting.py).
  */
+import { html } from "lit-html";
 import { colourTable } from "convscope/atlas";
 import { choice, segments, slider } from "convscope/learn/controls";
 import { createHeat } from "convscope/learn/heat";
@@ -16,7 +17,7 @@ const modulo = (a, n) => ((a % n) + n) % n;
 
 /** @param {any} room */
 export function create(room) {
-  const { texts, filled, html } = room;
+  const { texts, filled } = room;
   const state = { mode: "maps", picture: "ring", pool: "max", poolings: "1", dy: 0, dx: 0 };
   let record = null;
   let asked = "";

@@ -1,4 +1,5 @@
 /** Chapter 5: what two networks predict for a picture that is shifted, all shifts at once. */
+import { html } from "lit-html";
 import { segments } from "convscope/learn/controls";
 import { colourOf, createHeat } from "convscope/learn/heat";
 import { createMovable } from "convscope/learn/movable";
@@ -9,7 +10,7 @@ const NETWORKS = ["max", "blurred"];
 
 /** @param {any} room */
 export function createPredictions(room) {
-  const { texts, filled, html } = room;
+  const { texts, filled } = room;
   const state = { picture: "0", dy: 0, dx: 0 };
   let record = null;
   let pixels = new Uint8Array(0);

@@ -1,4 +1,5 @@
 /** Chapter 8: training steps of a network of 210 parameters; every number can be chosen and followed to its operands. */
+import { html } from "lit-html";
 import { segments } from "convscope/learn/controls";
 import { between, colourOf, createHeat } from "convscope/learn/heat";
 import { createPlayer } from "convscope/learn/player";
@@ -18,7 +19,7 @@ const PANELS = {
 
 /** @param {any} room */
 export function create(room) {
-  const { texts, filled, html, words } = room;
+  const { texts, filled, words } = room;
   const state = { digit: "7", rate: "0.1", step: 0, phase: "forward" };
   /** @type {import("./step_worked.js").Place|null} */
   let chosen = null;

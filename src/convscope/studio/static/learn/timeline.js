@@ -1,4 +1,5 @@
 /** Chapter 7: the catalogue's networks by year, over their parameters or the challenge's errors. */
+import { html } from "lit-html";
 import { made, shapeElement } from "convscope/elements";
 import { segments } from "convscope/learn/controls";
 import { createPlayer } from "convscope/learn/player";
@@ -10,7 +11,7 @@ const ALEXNET = "alexnet-2012";
 
 /** @param {any} room */
 export function createTimeline(room) {
-  const { texts, filled, html } = room;
+  const { texts, filled } = room;
   const state = { index: 0, axis: "parameters", network: "" };
   let record = null;
   let asked = false;
