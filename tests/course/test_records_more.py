@@ -122,7 +122,7 @@ def test_a_training_step_is_autograds(label: str, rate: str) -> None:
             value.retain_grad()
         loss = functional.cross_entropy(values["scores"], torch.tensor([int(label)]))
         loss.backward()
-        assert float(loss) == pytest.approx(step["loss"], rel=1e-3)
+        assert loss.item() == pytest.approx(step["loss"], rel=1e-3)
         for name, value in values.items():
             np.testing.assert_allclose(step[name], value[0].detach(), rtol=1e-3, atol=1e-4)
             np.testing.assert_allclose(step[f"d_{name}"], value.grad[0], rtol=1e-2, atol=1e-4)  # type: ignore[index]

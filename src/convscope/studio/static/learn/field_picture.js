@@ -69,7 +69,7 @@ export function createFieldPicture({ room, move }) {
     for (let row = 0; row < SIDE; row += 1) {
       const down = share(0, row);
       for (let column = 0; column < SIDE; column += 1) {
-        const light = 0.22 + 0.78 * Math.sqrt(down * columns[column]);
+        const light = 0.35 + 0.65 * Math.sqrt(down * columns[column]);
         const at = 4 * (row * SIDE + column);
         for (let channel = 0; channel < 3; channel += 1) pixels.data[at + channel] *= light;
       }

@@ -1,10 +1,10 @@
 /** Chapter 8: training steps of a network of 210 parameters; every number can be chosen and followed to its operands. */
 import { html } from "lit-html";
-import { segments } from "convscope/learn/controls";
+import { choice, segments } from "convscope/learn/controls";
 import { between, colourOf, createHeat } from "convscope/learn/heat";
 import { createPlayer } from "convscope/learn/player";
 import { arrayOf, parameterIndex, shapeOf, valueAt, worked } from "convscope/learn/step_worked";
-import { number, tiny } from "convscope/units";
+import { number } from "convscope/units";
 
 const PHASES = ["forward", "loss", "backward", "step"];
 const DIGITS = ["7", "3", "0", "8"];
@@ -16,6 +16,9 @@ const PANELS = {
   backward: ["d_scores", "d_biases", "d_weights", "d_pooled", "d_relu", "d_map", "d_filter_biases", "d_filters"],
   step: ["new_filters", "new_filter_biases", "new_weights", "new_biases"],
 };
+
+/** Return a number in at most four characters, for a cell of a panel: 0.118 -> ".12". @param {number} x */
+const brief = (x) => (x === 0 ? "0" : x.toFixed(Math.abs(x) < 9.995 ? 2 : 0).replace("-", "−").replace(/^(−?)0\./, "$1."));
 
 /** @param {any} room */
 export function create(room) {
@@ -75,35 +78,35 @@ export function create(room) {
     return (value) => between(paper, value < 0 ? low : high, 0.75 * Math.min(1, Math.abs(value) / most));
   }
 
-  /** A panel of a matrix, or of a vector as a column; `before` are the indices in front of its rows and columns. */
+  /** A panel of a matrix, or of a vector as one row; `before` are the indices in front of its rows and columns. */
   function panel(name, before, rows) {
     const vector = !Array.isArray(rows[0]);
     const key = `${name} ${before}`;
-    const placed = (row, column) => ({ name, at: vector ? [...before, row] : [...before, row, column] });
+    const placed = (row, column) => ({ name, at: vector ? [column] : [...before, row, column] });
     if (!heats.has(key)) {
-      heats.set(key, createHeat({ move: (row, column) => choose({ name, at: heats.get(key).vector ? [...before, row] : [...before, row, column] }), step: 3 }));
+      heats.set(key, createHeat({ move: (row, column) => choose({ name, at: heats.get(key).vector ? [column] : [...before, row, column] }), step: 3 }));
     }
     const heat = heats.get(key);
     heat.vector = vector;
-    const value = (row, column) => (vector ? rows[row] : rows[row][column]);
+    const value = (row, column) => (vector ? rows[column] : rows[row][column]);
     const colour = colourer(rows);
     const mine = chosen?.name === name && before.every((index, axis) => chosen.at[axis] === index) ? chosen.at.slice(before.length) : null;
     const caption = filled(texts[name], { number: (before[0] ?? 0) + 1, label: record.label });
     heat.update({
-      rows: rows.length, columns: vector ? 1 : rows[0].length, colour: (row, column) => colour(value(row, column)),
-      text: (row, column) => tiny(value(row, column)), cursor: mine ? [mine[0], mine[1] ?? 0] : [0, 0], label: filled(texts.panel, { name: caption }),
+      rows: vector ? 1 : rows.length, columns: vector ? rows.length : rows[0].length, colour: (row, column) => colour(value(row, column)),
+      text: (row, column) => brief(value(row, column)), cursor: mine ? [vector ? 0 : mine[0], vector ? mine[0] : mine[1]] : [0, 0], label: filled(texts.panel, { name: caption }),
       spoken: (row, column) => spoken(placed(row, column)),
     });
     heat.element.classList.toggle("has-chosen", Boolean(mine));
-    return html`<figure data-panel=${name} class=${`step-panel size-${vector ? "vector" : rows[0].length}`}><figcaption>${caption}</figcaption>${heat.element}</figure>`;
+    return html`<figure data-panel=${name} class=${`step-panel size-${vector ? `vector-${rows.length}` : rows[0].length}`}><figcaption>${caption}</figcaption>${heat.element}</figure>`;
   }
 
   function panels(name) {
     const array = arrayOf(record, state.step, name);
-    return shapeOf(array).length === 3 ? array.map((rows, index) => panel(name, [index], rows)) : panel(name, [], array);
+    return html`<div class="step-group">${shapeOf(array).length === 3 ? array.map((rows, index) => panel(name, [index], rows)) : panel(name, [], array)}</div>`;
   }
 
-  const operand = (place) => html`<button class="operand" title=${named(place)} @click=${() => choose(place, true)}>${shown(place)}</button>`;
+  const operand = (place) => html`<button class="followed" title=${named(place)} @click=${() => choose(place, true)}>${shown(place)}</button>`;
 
   function check() {
     const index = chosen.name.startsWith("d_") ? parameterIndex(record, chosen.name.slice(2), chosen.at) : -1;
@@ -118,13 +121,13 @@ export function create(room) {
     const { text, values, pairs, single, bias } = worked(record, state.step, chosen);
     return html`<p class="small">${named(chosen)}${chosen.at.length > 1 ? html`, ${filled(texts["row-column"], { row: chosen.at.at(-2) + 1, column: chosen.at.at(-1) + 1 })}` : ""}</p>
       <p class="worked-value number">${shown(chosen)}</p><p>${filled(texts[`how-${text}`], values)}</p>
-      ${pairs?.length || single?.length ? html`<p class="terms">${pairs?.map(([one, other], index) => html`${index ? " + " : ""}<span class="term">${operand(one)} · ${operand(other)}</span>`)}${single?.map((each, index) => html`${index ? " , " : ""}${operand(each)}`)}${bias ? html` + ${operand(bias)}` : ""}</p>` : ""}
+      ${pairs?.length || single?.length ? html`<p class="products">${pairs?.map(([one, other], index) => html`${index ? " + " : ""}<span class="product">${operand(one)} · ${operand(other)}</span>`)}${single?.map((each, index) => html`${index ? " , " : ""}${operand(each)}`)}${bias ? html` + ${operand(bias)}` : ""}</p>` : ""}
       ${check()}${way.length ? html`<button @click=${() => { const back = way.pop(); choose(back, false); }}>${texts.back}</button>` : ""}`;
   }
 
   function body() {
     const losses = record.steps.slice(0, state.step + 1).map((step) => number(step.loss, 4)).join(", ");
-    return html`<p class="result">${state.phase === "forward" ? "" : html`<button class="operand" @click=${() => choose({ name: "loss", at: [] })}>${filled(texts["the-loss"], { loss: record.steps[state.step].loss })}</button> `}${filled(texts.losses, { losses })}</p>
+    return html`<p class="result">${state.phase === "forward" ? "" : html`<button class="followed" @click=${() => choose({ name: "loss", at: [] })}>${filled(texts["the-loss"], { loss: record.steps[state.step].loss })}</button> `}${filled(texts.losses, { losses })}</p>
       <div class="step-layout"><div class="step-panels">${PANELS[state.phase].map(panels)}</div>
         <section class="arithmetic-card" aria-label=${texts.worked}><h3>${texts.worked}</h3>${arithmetic()}</section></div>
       <p class="small">${texts.legend}</p>`;
@@ -136,8 +139,8 @@ export function create(room) {
       if (!record) return html`<p class="empty"><span class="spinner"></span></p>`;
       const set = (patch) => { Object.assign(state, patch); chosen = null; way = []; room.changed(); };
       return html`<div class="step-widget"><div class="controls">
-          ${segments({ label: texts.digit, options: DIGITS.map((each) => [each, each]), value: state.digit, change: (digit) => set({ digit }) })}
-          ${segments({ label: texts.rate, options: RATES.map((each) => [each, each]), value: state.rate, change: (rate) => set({ rate }) })}
+          ${choice({ label: texts.digit, options: DIGITS.map((each) => [each, each]), value: state.digit, change: (digit) => set({ digit }) })}
+          ${choice({ label: texts.rate, options: RATES.map((each) => [each, each]), value: state.rate, change: (rate) => set({ rate }) })}
           ${segments({ label: texts.phase, options: PHASES.map((each) => [each, texts[each]]), value: state.phase, change: (phase) => { at(state.step * PHASES.length + PHASES.indexOf(phase)); room.changed(); } })}</div>
         ${player.view(record.steps.length * PHASES.length, position(), filled(texts.position, { step: state.step + 1, phase: texts[state.phase] }))}
         ${body()}</div>`;

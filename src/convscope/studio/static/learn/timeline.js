@@ -61,7 +61,8 @@ export function createTimeline(room) {
     const title = shapeElement("title", {}, circle);
     title.textContent = filled(texts.position, each);
     if (!chosen) return;
-    const label = shapeElement("text", { x: x(each.year) + (each.year > 2012 ? -12 : 12), y, class: `chart-name${each.year > 2012 ? " end" : ""}` }, svg);
+    const late = each.year > 2012;
+    const label = shapeElement("text", { x: x(each.year) + (late ? 8 : -8), y: y - 18, class: `chart-name${late ? " end" : ""}` }, svg);
     label.textContent = each.title;
   }
 
