@@ -58,12 +58,13 @@ def command(
 ) -> None:
     """Open a local page on MODEL: its layers, feature maps, fields and worked numbers; train and compare runs.
 
-    MODEL is a run, a checkpoint in it (RUN/checkpoint/step-N), a name from `convscope models`, file.py:factory,
-    package.module:factory, model.onnx, or timm/NAME; without it the page begins with a network of the catalogue. Its
-    room Learn is a course in short chapters: --state '#/learn' opens it, --state '#/learn/3a?seed=42' one exercise with
-    the same numbers for all. The page answers to this machine alone, and to the browser that opened the printed link.
-    From another machine: `ssh -L 8421:127.0.0.1:8421 THIS-MACHINE`, then open the link there. Ctrl-C ends it;
-    trainings that it started go on.
+    MODEL is a run, a checkpoint in it (RUN/checkpoint/step-N), a built-in trained network (tinyvgg-shapes,
+    lenet5-digits), a name from `convscope models`, file.py:factory, package.module:factory, model.onnx, or
+    timm/NAME; without it the page begins with the newest run, or else a built-in network. Its room Learn is a
+    course in short chapters: --state '#/learn' opens it, --state '#/learn/3a?seed=42' one exercise with the same
+    numbers for all. The page answers to this machine alone, and to the browser that opened the printed link. From
+    another machine: `ssh -L 8421:127.0.0.1:8421 THIS-MACHINE`, then open the link there. Ctrl-C ends it; trainings
+    that it started go on.
     """
     missing = [name for name in EXTRA if find_spec(name) is None]
     if missing:
