@@ -10,7 +10,7 @@ import { forgetMasks } from "convscope/light";
 import { forgetAll, load, ready } from "convscope/loading";
 import { shareMenu } from "convscope/share";
 import { formatState } from "convscope/state";
-import { changed, followLink, go, link, loaded, pending, say, show, subscribe, view } from "convscope/store";
+import { changed, followLink, go, keptTheme, link, loaded, nextTheme, pending, say, show, subscribe, theme, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { imageInto } from "convscope/stage";
 
@@ -98,19 +98,6 @@ function starting() {
     ${stage === "failed" ? html`<p>${loaded.session?.text || TEXT.failed}</p>` : nothing}</div>`;
 }
 
-const THEMES = ["", "light", "dark"];
-const theme = () => document.documentElement.dataset.theme ?? "";
-
-function nextTheme() {
-  const to = THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length];
-  if (to) document.documentElement.dataset.theme = to;
-  else delete document.documentElement.dataset.theme;
-  try {
-    localStorage.setItem("convscope-theme", to);
-  } catch { /* a page without storage forgets it */ }
-  changed();
-}
-
 function openRoom(name) {
   opened[name] ??= LATER[name]().then((room) => { opened[name] = room; }, () => render(html`<p class="empty">${TEXT.noRoom}</p>`, rooms[name]));
 }
@@ -157,10 +144,7 @@ async function watchSession() {
   setTimeout(watchSession, ready() ? 2000 : 400);
 }
 
-try {
-  const kept = localStorage.getItem("convscope-theme");
-  if (kept) document.documentElement.dataset.theme = kept;
-} catch { /* a page without storage has the system's */ }
+keptTheme();
 addEventListener("resize", changed);
 subscribe(draw);
 shortcuts();

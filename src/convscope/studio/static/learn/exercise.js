@@ -8,6 +8,7 @@ import { answerText, marked } from "convscope/learn/marking";
 import { filled } from "convscope/learn/fill";
 import { prose } from "convscope/learn/prose";
 import * as progress from "convscope/learn/progress";
+import { loaded } from "convscope/store";
 
 /**
  * @param {{name: string, seed: number|null, course: any, changed: () => void, drawn?: (seed: number) => void, say: (text: string) => void}} how
@@ -27,8 +28,10 @@ export function createExercise({ name, seed: given, course, changed, drawn, say 
   /** @type {{kind: string, lines: string[], suggestion?: string}|null} */
   let feedback = null;
 
-  function freshSeed() {
-    return Math.floor(Math.random() * course.seeds);
+  /** Return a seed; a static course goes through those that it holds, from the seed `after` on. */
+  function freshSeed(after = /** @type {number|null} */ (null)) {
+    const held = loaded.session?.offline && after !== null;
+    return held ? (after + 1) % course.seeds : Math.floor(Math.random() * course.seeds);
   }
 
   async function load() {
@@ -130,7 +133,7 @@ export function createExercise({ name, seed: given, course, changed, drawn, say 
             <span class="small muted">${wrong ? (wrong === progress.TRIES - 1 ? words.last : filled(words.try, { number: wrong + 1 })) : nothing}</span>`}
             ${done && !shown ? html`<button type="button" @click=${end}>${words.show}</button>` : nothing}
             ${wrong && !done ? html`<button type="button" @click=${end}>${words.show}</button>` : nothing}
-            <button type="button" class=${done ? "primary" : ""} @click=${() => draw(freshSeed())}>${words.fresh}</button>
+            <button type="button" class=${done ? "primary" : ""} @click=${() => draw(freshSeed(seed))}>${words.fresh}</button>
             <span class="spread"></span><button type="button" class="quiet small" @click=${copyLink} title=${words.link}>${filled(words.seed, { seed: String(seed) })}</button></div></form>
         ${feedback ? html`<div class="feedback" data-kind=${feedback.kind}>${feedback.lines.map((line) => html`<p>${line}</p>`)}
           ${feedback.suggestion && !done ? html`<button type="button" @click=${() => suggested(feedback.suggestion)}>${filled(course.marking.mean, { suggestion: feedback.suggestion })}</button>` : nothing}</div>` : nothing}

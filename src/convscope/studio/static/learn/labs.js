@@ -3,7 +3,7 @@ import { html, nothing } from "lit-html";
 import * as api from "convscope/api";
 import { plainTable } from "convscope/learn/own_more";
 import { filled } from "convscope/learn/fill";
-import { changed } from "convscope/store";
+import { changed, loaded } from "convscope/store";
 
 const LABS = ["maps", "alexnet", "ablation"];
 
@@ -27,10 +27,10 @@ export function labs(room) {
   return html`<section class="labs" aria-label=${texts.labs}><h4>${texts.labs}</h4>${LABS.map((lab) => {
     const mine = asked[lab];
     return html`<form class="lab" @submit=${(event) => { event.preventDefault(); checkLab(lab); }}><p>${texts[`lab-${lab}`]}</p><pre tabindex="0">${texts[`lab-${lab}-command`]}</pre>
-      <div class="row"><label class="field"><span>${texts["lab-folder"]}</span><input type="text" required .value=${mine.folder} @input=${(event) => { mine.folder = event.target.value; }}></label>
+      ${loaded.session?.offline ? nothing : html`<div class="row"><label class="field"><span>${texts["lab-folder"]}</span><input type="text" required .value=${mine.folder} @input=${(event) => { mine.folder = event.target.value; }}></label>
         ${lab === "ablation" ? html`<label class="field"><span>${texts["lab-guess"]}</span><input type="text" .value=${mine.guess} @input=${(event) => { mine.guess = event.target.value; }}></label>` : nothing}
-        <button>${texts["lab-check"]}</button></div>
+        <button>${texts["lab-check"]}</button></div>`}
       <div role="status">${mine.problem ? html`<p class="problem">${mine.problem}</p>` : nothing}
-        ${mine.found ? html`<p data-done=${String(mine.found.done)}>${mine.found.done ? "✓ " : ""}${filled(texts[`says-${mine.found.says}`], mine.found.values)}</p>${mine.found.rows.length ? table([texts["lab-variant"], texts["lab-accuracy"], texts["lab-interval"]], mine.found.rows) : nothing}` : nothing}</div></form>`;
+        ${mine.found ? html`<p data-done=${String(mine.found.done)}>${mine.found.done ? "✓ " : ""}${filled(texts[`says-${mine.found.says}`], mine.found.values)}</p>${mine.found.rows.length ? plainTable([texts["lab-variant"], texts["lab-accuracy"], texts["lab-interval"]], mine.found.rows) : nothing}` : nothing}</div></form>`;
   })}</section>`;
 }

@@ -14,7 +14,7 @@ const STYLES = ["/static/learn/learn.css", "/static/learn/course.css"];
 
 /** Load the room's style sheets, unless the page holds them already. */
 function styled() {
-  if (document.querySelector("style[data-learn]")) return Promise.resolve([]);
+  if (document.getElementById("offline-page")) return Promise.resolve([]);
   return Promise.all(STYLES.map((address) => new Promise((done) => {
     const sheet = made("link");
     sheet.rel = "stylesheet";
@@ -93,7 +93,7 @@ export function mountLearn(container) {
   function single(name) {
     const one = createExercise({ name, seed: link().seed, course, changed, say, drawn: (to) => { seed = to; go({ seed: to }, { replace: true }); } });
     const chapter = chapterOf(name);
-    const view = () => html`<div class="single">${one.view()}${chapter ? html`<p><a href=${formatState({ room: "learn", lesson: String(chapter.number) })}>${filled(course.words.exercise.all, { number: chapter.number })}</a></p>` : nothing}</div>`;
+    const view = () => html`<div class="single"><h2 class="hidden-text">${course.words.exercises}</h2>${one.view()}${chapter ? html`<p><a href=${formatState({ room: "learn", lesson: String(chapter.number) })}>${filled(course.words.exercise.all, { number: chapter.number })}</a></p>` : nothing}</div>`;
     return { view, seed: (to) => { if (to !== null) one.take(to); } };
   }
 

@@ -3,6 +3,7 @@ import { html } from "lit-html";
 import { made, shapeElement } from "convscope/elements";
 import { segments } from "convscope/learn/controls";
 import { createPlayer } from "convscope/learn/player";
+import { loaded } from "convscope/store";
 import { short, size, whole } from "convscope/units";
 
 const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [680, 300, 56, 16, 16, 30];
@@ -98,7 +99,7 @@ export function createTimeline(room) {
     return html`<section class="network-card"><h3>${each.title}</h3><p>${each.idea}</p>
       <dl class="network-facts">${rows.map(([name, value]) => html`<div><dt>${texts[name]}</dt><dd>${value}</dd></div>`)}</dl>
       ${best ? html`<p>${filled(texts.challenge, best)}</p>` : ""}
-      <a class="button" href=${`#/explore?v=1&m=${encodeURIComponent(each.name)}`}>${texts.open}</a></section>`;
+      ${loaded.session?.offline ? html`<pre tabindex="0">convscope studio ${each.name}</pre>` : html`<a class="button" href=${`#/explore?v=1&m=${encodeURIComponent(each.name)}`}>${texts.open}</a>`}</section>`;
   }
 
   return {
