@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check coverage bench proofs reliability fuzz clean
+.PHONY: help setup demo test check coverage bench proofs course-weights reliability fuzz clean
 
 help: ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 setup: $(STAMP) ## install convscope and its tools into .venv
 
@@ -46,6 +46,9 @@ proofs: $(STAMP) ## the longer proofs (minutes); their tables are committed unde
 bench: $(STAMP) ## the measurements (hours), each a script that prints a table (DATASETS=folder with the data)
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 	@$(BIN)/python docs/generate_benchmarks.py
+
+course-weights: $(STAMP) ## train the built-in networks and what the course shows of trainings (some ten minutes)
+	$(BIN)/python docs/generate_course_weights.py
 
 reliability: $(STAMP) ## the reliability scorecard (an hour; docs/reliability.md); ROWS=5,12 for some of its rows
 	cd bench && OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive ../$(BIN)/python -m reliability $(if $(ROWS),--rows $(ROWS))

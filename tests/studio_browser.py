@@ -32,6 +32,20 @@ def browser_path() -> str | None:
 
 
 @contextmanager
+def running_firefox() -> Iterator[Browser]:
+    """Start Playwright's own Firefox, the one that it can drive; skip the test where it is not installed."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
+    with sync_api.sync_playwright() as playwright:
+        if not Path(playwright.firefox.executable_path).is_file():
+            pytest.skip("needs Playwright's Firefox: playwright install firefox")
+        browser = playwright.firefox.launch()
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
 def running_browser() -> Iterator[Browser]:
     """Start a Chromium without a window; skip the test where something for it is missing, and say what."""
     pytest.importorskip("starlette", reason="needs the studio's extra: pip install convscope[studio]")

@@ -71,6 +71,7 @@ WRITTEN: tuple[tuple[str, ...], ...] = (
     ("look", "--random-conv", "2x3x3", "photos/a/000.png", "--html", "o"),
     ("look", "run", "--parts", "health", "--html", "o"),
     ("models", "--timeline", "--svg", "o"),
+    ("studio", "--course", "o"),
     ("train", "photos", "--cache", "o", *FITTING),
     ("train", "photos", "--runs", "o", *FITTING),
     ("shard", "photos", "o"),
@@ -92,7 +93,7 @@ PLAIN = {
 HELD = {
     "against", "cache", "code", "data", "field_file", "given", "html_file", "html_path", "images", "model", "models",
     "name", "folder", "image", "out", "recipe_file", "resume", "run", "runs_directory", "svg", "svg_file", "weights",
-    "page", "predictions", "runs",
+    "course_file", "page", "predictions", "runs",
 }  # fmt: skip
 
 

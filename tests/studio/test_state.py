@@ -51,9 +51,11 @@ changes = st.one_of(
         texts, channels, channels, kernels,
     ),
 )  # fmt: skip
+lessons = st.sampled_from([("explore", ""), ("train", ""), ("learn", ""), ("learn", "3"), ("learn", "quiz-flip")])
 states = st.builds(
-    PageState,
-    room=st.sampled_from(["explore", "train"]),
+    lambda lesson, **given: PageState(room=lesson[0], lesson=lesson[1], **given),
+    lesson=lessons,
+    seed=st.none() | st.integers(0, 10**9 - 1),
     model=texts, image=texts, value=texts, other=texts, run=texts,
     channel=st.none() | channels, step=st.none() | channels, target=st.none() | channels, page=channels,
     at=st.none() | st.tuples(channels, channels),
@@ -94,6 +96,8 @@ WRONG = {
     "x=kernel:a:0:0:1,2/3": (
         "interventions", (), "x is left out: kernel needs rows of the same length, at most 225 weights in all"
     ),
+    "seed=-1": ("seed", 0, "seed=-1 is out of range: 0 is shown"),
+    "seed=1e3": ("seed", None, "seed is left out: a whole number is needed"),
     "v=7": ("model", "", "the link is of another version than 1: what is understood of it is shown"),
 }  # fmt: skip
 
@@ -111,7 +115,10 @@ def test_the_first_of_two_counts_and_a_link_has_a_limit() -> None:
     assert parse_state("#/explore?c=1&c=2")[0].channel == 1
     _, notes = parse_state(f"#/explore?m={'a' * LINK_LIMIT}")
     assert "characters" in notes[0]
-    assert parse_state("#/course")[1] == ("the link names no part of this page: Explore is shown",)
+    for link in ("#/course", "#/explore/3", "#/train/3a", "#/learn/3/4", "#/learn/<b>", "#/learn/" + "a" * 65):
+        state, notes = parse_state(link)
+        assert (state.room, state.lesson) == ("explore", "")
+        assert notes == ("the link names no part of this page: Explore is shown",)
     assert len(parse_state("#/explore?x=" + ";".join(["shift:1,1"] * 40))[0].interventions) == 16
 
 
@@ -141,6 +148,7 @@ def test_javascript_reads_and_writes_the_same() -> None:
     links = [format_state(state) for state in drawn]
     links += [_broken(link, random.Random(number)) for number, link in enumerate(links)]
     links += [f"#/explore?{part}" for part in WRONG]
+    links += ["#/learn/3a?seed=42", "#/learn/3/4", "#/learn/", "#/learn//3", "#/explore/3", "#learn/3", "#/learn/Ü"]
     asked = json.dumps({"links": links, "states": [asdict(state) for state in drawn]})
     done = subprocess.run(
         [str(NODE), str(Path(__file__).with_name("state_twin.mjs")), TWIN.as_uri()],

@@ -28,6 +28,7 @@ from convscope.nets.onnx.inputs import DeclaredInput
 from convscope.nets.own_code import found, suggested_factories, with_arguments, without_folders
 from convscope.report.printable import from_here
 from convscope.report.usage import call_text
+from convscope.runs.built_in import built_in_of, find_built_in
 from convscope.runs.checkpoint import epoch_of
 from convscope.runs.predictor import Predictor
 from convscope.runs.run_directory import Run
@@ -73,9 +74,10 @@ class Loaded:
         return self.run is None and self.module is None
 
     def weights_note(self, seed: int) -> str | None:
-        """Return where the weights come from, if not from a run or a given module."""
+        """Return where the weights come from, if not from a run of the user's or a given module."""
         if not self.has_random_weights:
-            return None
+            built_in = None if self.run is None else built_in_of(self.run.path)
+            return None if built_in is None else built_in.note
         if self.makes_own:
             return f"the weights are those that {self.name or 'the function'} makes, with seed {seed}"
         return f"the weights are random (seed {seed})"
@@ -185,7 +187,7 @@ def _from_text(text: str) -> Loaded:
         return _from_run(run_of(path))
     if text.endswith(".py") or (os.path.lexists(path) and not path.is_dir()):
         raise CaptureError(f"{text} is a file: say what in it makes the model, {suggested_factories(path)}")
-    if path.is_dir():
+    if path.is_dir() or find_built_in(text) is not None:
         return _from_run(run_of(path))
     return _from_catalogue(text)
 

@@ -15,9 +15,13 @@ from convscope.errors import ConvscopeError
 
 EXTRA = ("starlette", "uvicorn")
 DEFAULT_PORT = 8421
-EPILOG = "Examples: convscope studio resnet18 --image photo.jpg; convscope studio runs/digits-lenet5"
+EPILOG = (
+    "Examples: convscope studio resnet18 --image photo.jpg; convscope studio runs/digits-lenet5; "
+    "convscope studio --course course.html"
+)
 GROUPS = {
     "What the page may open": ("image", "input_text", "code", "trust_code", "runs", "data", "deadline"),
+    "The course": ("course_file",),
     "The server": ("port", "host", "i_know", "state", "no_browser"),
 }
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -36,6 +40,8 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
               help="A folder below which image folders may be chosen for a training; repeatable.")  # fmt: skip
 @click.option("--deadline", type=click.FloatRange(0.1, 86400), default=60.0, show_default=True, metavar="SECONDS",
               help="Stop a model of which one step takes longer than this.")  # fmt: skip
+@click.option("--course", "course_file", type=click.Path(path_type=Path), metavar="FILE",
+              help="Write the course as one HTML file that needs no server; start none.")  # fmt: skip
 @click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True,
               help="The port; if it is taken, the next free one. 0 takes any.")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen to.")
@@ -51,6 +57,7 @@ def command(
     runs: Path,
     data: tuple[Path, ...],
     deadline: float,
+    course_file: Path | None,
     port: int,
     host: str,
     i_know: bool,
@@ -59,12 +66,19 @@ def command(
 ) -> None:
     """Open a local page on MODEL: its layers, feature maps, fields and worked numbers; train and compare runs.
 
-    MODEL is a run, a checkpoint in it (RUN/checkpoint/step-N), a name from `convscope models`, file.py:factory,
-    package.module:factory, model.onnx, or timm/NAME; without it the page begins with a network of the catalogue. The
-    page answers to this machine alone, and to the browser that opened the printed link. From another machine:
-    `ssh -L 8421:127.0.0.1:8421 THIS-MACHINE`, then open the link there. Ctrl-C ends it; trainings that it started go
-    on.
+    MODEL is a run, a checkpoint in it (RUN/checkpoint/step-N), a built-in trained network (tinyvgg-shapes,
+    lenet5-digits), a name from `convscope models`, file.py:factory, package.module:factory, model.onnx, or
+    timm/NAME; without it the page begins with the newest run, or else a built-in network. Its room Learn is a
+    course in short chapters: --state '#/learn' opens it, --state '#/learn/3a?seed=42' one exercise with the same
+    numbers for all. The page answers to this machine alone, and to the browser that opened the printed link. From
+    another machine: `ssh -L 8421:127.0.0.1:8421 THIS-MACHINE`, then open the link there. Ctrl-C ends it; trainings
+    that it started go on.
     """
+    if course_file is not None:
+        from convscope.cli.static_course import write_course
+
+        write_course(course_file)
+        return
     missing = [name for name in EXTRA if find_spec(name) is None]
     if missing:
         raise ConvscopeError(f"the studio needs {' and '.join(missing)}: pip install 'convscope[studio]'")

@@ -85,6 +85,8 @@ def known_answers(
     variant: AnswerVariant = "plain",
     textured: bool = False,
     occluded: bool = False,
+    radii: tuple[float, float] = RADII,
+    noise: float | None = None,
     seed: int = 0,
 ) -> KnownAnswers:
     """Return images whose class is decided by known pixels; the same for the same seed, however many are made.
@@ -96,6 +98,8 @@ def known_answers(
         variant: plain; cue: the dot's colour is the class and the shape says nothing; distractor: with a second shape.
         textured: the ground has colours of the whole range and a texture, and less noise.
         occluded: a bar is in front of the shape in half of the images.
+        radii: the smallest and the largest radius of the shape, as shares of the side.
+        noise: standard deviation of the noise, white being 1; 0.12, or 0.04 on a textured ground, unless given.
         seed: of the numbers that are drawn.
 
     Raises:
@@ -114,7 +118,9 @@ def known_answers(
     if not FEWEST_CLASSES <= classes <= len(SHAPES):
         raise DataError(f"classes is {classes}: there are {FEWEST_CLASSES} to {len(SHAPES)} shapes")
     drawn = _Draws(seed=seed, count=count)
-    scene = _scene(drawn, size=size, classes=classes, variant=variant, textured=textured)
+    scene = _scene(drawn, size=size, classes=classes, variant=variant, textured=textured, radii=radii)
+    if noise is not None:
+        scene = replace(scene, noise=noise)
     if not occluded:
         scene = replace(scene, bars=replace(scene.bars, radii=np.zeros_like(scene.bars.radii)))
     images = np.empty((count, size, size, 3), np.uint8)
@@ -175,19 +181,21 @@ class _Draws:
         return int(np.random.default_rng([self._seed, self._kinds]).integers(1 << 32))
 
 
-def _scene(draws: _Draws, *, size: int, classes: int, variant: AnswerVariant, textured: bool) -> _Scene:
+def _scene(
+    draws: _Draws, *, size: int, classes: int, variant: AnswerVariant, textured: bool, radii: tuple[float, float]
+) -> _Scene:
     shapes = draws.below(classes)
-    radii = draws.uniform(*RADII) * size
+    lengths = draws.uniform(*radii) * size
     ground, texture = (TEXTURED_GROUND, TEXTURE) if textured else (GROUND, 0.0)
     coarse = draws.uniform(*ground, COARSE, COARSE, 3).astype(np.float32)
     fine = draws.uniform(-texture, texture, FINE, FINE).astype(np.float32)
     places, angles = draws.uniform(0, 1, 2), draws.uniform(-0.3, 0.3)
-    centres = REACH * radii[:, None] + places * (size - 2 * REACH * radii[:, None])
+    centres = REACH * lengths[:, None] + places * (size - 2 * REACH * lengths[:, None])
     bar_places, bar_angles = draws.uniform(-0.5, 0.5, 2), draws.uniform(0, np.pi)
     hidden = draws.uniform(0, 1) < 0.5  # by a bar
     second = None
     if variant == "distractor":
-        centres, second = _two(draws, shapes, radii, coarse, size=size, classes=classes)
+        centres, second = _two(draws, shapes, lengths, coarse, size=size, classes=classes)
     colours, bar_colours = (_contrasting(draws, _at(coarse, centres, size)) for _ in range(2))
     noise_seed = draws.seed()
     labels, dots = shapes, None
@@ -195,11 +203,11 @@ def _scene(draws: _Draws, *, size: int, classes: int, variant: AnswerVariant, te
         labels = draws.below(classes)
         edge = DOT_FROM_EDGE * size
         dots = np.where(centres < size / 2, size - edge, edge)  # in the corner that is farthest from the shape
-    first = ShapesDrawn(shapes=shapes, centres=centres, radii=radii, angles=angles, colours=colours)
+    first = ShapesDrawn(shapes=shapes, centres=centres, radii=lengths, angles=angles, colours=colours)
     bars = ShapesDrawn(
         shapes=np.full_like(shapes, DRAWN.index("bar")),
-        centres=centres + bar_places * radii[:, None],
-        radii=np.where(hidden, 0.6 * radii, 0.0),
+        centres=centres + bar_places * lengths[:, None],
+        radii=np.where(hidden, 0.6 * lengths, 0.0),
         angles=bar_angles,
         colours=bar_colours,
     )

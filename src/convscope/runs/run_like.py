@@ -1,4 +1,4 @@
-"""A run as a user has it: its path, that of a checkpoint in it, itself, or what training it returned."""
+"""A run as a user has it: its path, that of a checkpoint in it, the name of a built-in one, itself, or an outcome."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from convscope.errors import RunError
 from convscope.nets.own_code import is_own
 from convscope.recipe.setting import SettingValue
+from convscope.runs.built_in import find_built_in
 from convscope.runs.run_directory import CHECKPOINTS, Run
 
 SHOWN = 5  # runs that an error names
@@ -33,6 +34,7 @@ def run_of(given: RunLike, *, model: str = "", trust_code: bool = False) -> Run:
     """Return the run that is given by its path, as it is, or by an outcome; raises RunError where there is none.
 
     The path of a checkpoint in a run, `RUN/checkpoint/step-000000042`, is the run with the weights of that checkpoint.
+    A name of `convscope.runs.built_in` is that network's run, unless there is a path of this name.
     `model` and `trust_code` say what code may be run, as `Run` takes them; where neither does, a run's own do.
     """
     if model or trust_code:
@@ -41,6 +43,8 @@ def run_of(given: RunLike, *, model: str = "", trust_code: bool = False) -> Run:
         return _opened(given)
     if isinstance(given, (str, os.PathLike)):
         path = Path(given)
+        if (built_in := find_built_in(str(given))) is not None and not os.path.lexists(path):
+            path = built_in.path
         if not names_checkpoint(path):
             return open_run(path)
         folder = path.absolute()

@@ -1,7 +1,8 @@
 """The models that the page can open: their keys, and what each names. No torch.
 
-A key is a catalogue name (`resnet18`), `run:NAME` or `run:NAME@step-N` for a run below the runs folder, or `given` for
-what the command line named. The page never names a path: a key is looked up among what is there.
+A key is a name of the catalogue (`resnet18`) or of a built-in trained network (`lenet5-digits`), `run:NAME` or
+`run:NAME@step-N` for a run below the runs folder, or `given` for what the command line named. The page never names a
+path: a key is looked up among what is there.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from convscope.files.regular import open_regular, refused_as
 from convscope.nets import catalogue
 from convscope.nets.entry import TIMM
 from convscope.nets.own_code import suggested_factories
+from convscope.runs.built_in import BuiltIn, built_in_networks, find_built_in
 from convscope.runs.run_directory import CHECKPOINTS
 from convscope.runs.run_like import names_checkpoint, run_of
 from convscope.studio.protocol import StudioError
@@ -31,7 +33,7 @@ BEST = "best"
 HEAD = 512  # bytes of a file that tell its format
 MOST_RUNS = 1000  # that the page lists, the newest
 
-ModelKind = Literal["catalogue", "run", "given"]
+ModelKind = Literal["built-in", "catalogue", "run", "given"]
 WeightsOrigin = Literal["trained", "random", "own"]
 """Where a network's weights are from: a run, a random draw of ours, or its own factory or file, which may hold weights
 of a training or not."""
@@ -115,7 +117,7 @@ def require_openable(openable: Openable) -> None:
             pass
     elif path.is_file():
         raise CaptureError(f"{name} is a file: say what in it makes the model, {suggested_factories(path)}")
-    elif ":" not in name:
+    elif ":" not in name and find_built_in(name) is None:
         catalogue.find(name)
 
 
@@ -135,10 +137,11 @@ def brings_weights(name: str) -> bool:
 
 
 def list_models(openable: Openable) -> list[ModelSource]:
-    """Return the models that the page can open: the given one, the runs, newest first, and the catalogue."""
+    """Return the models that the page can open: given, built-in and trained, the runs, newest first, the catalogue."""
     given = [model_source(GIVEN, openable)] if openable.given else []
     runs = [_of_run(f"{RUN_PREFIX}{name}", name, openable.runs / name) for name in run_folders(openable.runs)]
-    return [*given, *runs, *(_of_catalogue(name) for name in _pictured())]
+    built_in = map(_of_built_in, built_in_networks().values())
+    return [*given, *built_in, *runs, *(_of_catalogue(name) for name in _pictured())]
 
 
 def model_source(key: str, openable: Openable) -> ModelSource:
@@ -151,7 +154,8 @@ def model_source(key: str, openable: Openable) -> ModelSource:
         if not openable.given:
             raise StudioError("the command named no model: choose one of the list", "gone")
         name, path = openable.given, Path(openable.given)
-        weights: WeightsOrigin = "trained" if path.is_dir() else "own" if brings_weights(name) else "random"
+        trained = path.is_dir() or find_built_in(name) is not None
+        weights: WeightsOrigin = "trained" if trained else "own" if brings_weights(name) else "random"
         return ModelSource(key=GIVEN, title=path.name or name, kind="given", load=name, weights=weights)
     if key.startswith(RUN_PREFIX):
         name, _, checkpoint = key.removeprefix(RUN_PREFIX).rpartition("@") if "@" in key else (key[4:], "", "")
@@ -166,9 +170,11 @@ def model_source(key: str, openable: Openable) -> ModelSource:
         if not _CHECKPOINT.fullmatch(checkpoint) or not (folder / CHECKPOINTS / checkpoint).is_dir():
             raise StudioError(f"run {name!r} has no checkpoint {checkpoint!r}", "gone")
         return _of_run(key, f"{name} ({checkpoint})", folder / CHECKPOINTS / checkpoint)
+    if (built_in := find_built_in(key)) is not None:
+        return _of_built_in(built_in)
     known = _pictured()
     if key not in known:
-        near = did_you_mean(key, known)
+        near = did_you_mean(key, [*built_in_networks(), *known])
         raise StudioError(f"there is no model {key[:80]!r} in the catalogue.{near}", "gone")
     return _of_catalogue(key)
 
@@ -188,6 +194,10 @@ def run_folders(root: Path) -> list[str]:
 
 def _of_run(key: str, title: str, path: Path) -> ModelSource:
     return ModelSource(key=key, title=title, kind="run", load=str(path), weights="trained")
+
+
+def _of_built_in(found: BuiltIn) -> ModelSource:
+    return ModelSource(key=found.name, title=found.title, kind="built-in", load=str(found.path), weights="trained")
 
 
 def _of_catalogue(name: str) -> ModelSource:

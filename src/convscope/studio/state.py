@@ -2,6 +2,7 @@
 
     #/explore?v=1&m=resnet18&i=sample:3&l=layer2.0.conv2&c=17&at=14,14&x=shift:3,-2;off:layer1.0.relu:5
     #/train?v=1&run=NAME
+    #/learn/3a?seed=42
 
 Keys that are not known are ignored; a value that can't be read is left out, one out of range is moved to the nearest
 end, and a note says so. Text is percent-encoded as JavaScript's encodeURIComponent does it, but `: , ; / @` stay.
@@ -28,11 +29,12 @@ VERSION = 1
 LINK_LIMIT = 16_384  # characters that are read
 MOST_INTERVENTIONS = 16
 MOST_WEIGHTS = 15 * 15
+LARGEST_LINK_SEED = 10**9
 LARGEST = 65_535  # channel, cell, page or step that a link may name
 LARGEST_NUMBER, SMALLEST_NUMBER = 1e6, 1e-6  # smaller is 0
 MOST_DEGREES, LARGEST_SHIFT, LARGEST_SIGMA = 360.0, 4096, 32.0
 
-Room = Literal["explore", "train"]
+Room = Literal["explore", "train", "learn"]
 ORDERS = ("index", "energy", "contribution", "gradient")
 SCALES = ("map", "layer", "network")
 Intervention = dict[str, Any]
@@ -40,6 +42,7 @@ Intervention = dict[str, Any]
 _PLAIN = "-_.!~*'():,;/@"
 _WHOLE = re.compile(r"-?\d{1,9}")
 _NUMBER = re.compile(r"-?\d{1,18}(\.\d{1,30})?")
+_LESSON = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _WORD = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -49,7 +52,7 @@ class PageState:
     """What the page shows; each field's key in a link stands beside it.
 
     Args:
-        room: explore or train.
+        room: explore, train or learn.
         model: `m`, a model key.
         image: `i`, an image key.
         value: `l`, the name of a value.
@@ -67,6 +70,8 @@ class PageState:
         run: `run` that is watched.
         new: `new`, whether the form of a new training is open.
         compare: `compare`, names of runs.
+        lesson: of Learn, a chapter or an exercise, behind the room's name.
+        seed: `seed` of the exercises' numbers.
     """
 
     room: Room = "explore"
@@ -87,6 +92,8 @@ class PageState:
     run: str = ""
     new: bool = False
     compare: tuple[str, ...] = ()
+    lesson: str = ""
+    seed: int | None = None
 
 
 class _Unreadable(Exception):  # noqa: N818  a reason, not an error
@@ -102,14 +109,20 @@ def parse_state(link: str) -> tuple[PageState, tuple[str, ...]]:
     >>> state, notes = parse_state("#/explore?v=1&m=resnet18&l=layer1.0:relu%232&c=-4&at=14,14&later=1")
     >>> state.value, state.channel, state.at, notes
     ('layer1.0:relu#2', 0, (14, 14), ('c=-4 is out of range: 0 is shown',))
+    >>> parse_state("#/learn/3a?seed=42")[0].lesson
+    '3a'
     """
     notes: list[str] = []
     if len(link) > LINK_LIMIT:
         notes.append(f"the link has {len(link)} characters: the first {LINK_LIMIT} are read")
         link = link[:LINK_LIMIT]
     path, _, query = link.removeprefix("#").partition("?")
-    room = path.strip("/")
-    if room not in ("explore", "train", ""):
+    named, _, lesson = path.strip("/").partition("/")
+    if named == "learn":
+        known = not lesson or (_LESSON.fullmatch(lesson) is not None and lesson.isascii())
+    else:
+        known = named in ("explore", "train") and not lesson
+    if not known and (named or lesson):
         notes.append("the link names no part of this page: Explore is shown")
     given: dict[str, str] = {}
     for pair in query.split("&"):
@@ -122,7 +135,7 @@ def parse_state(link: str) -> tuple[PageState, tuple[str, ...]]:
             notes.append(f"{key} is left out: {reason}")
     if given.pop("v", str(VERSION)) != str(VERSION):
         notes.append(f"the link is of another version than {VERSION}: what is understood of it is shown")
-    values: dict[str, Any] = {"room": "train" if room == "train" else "explore"}
+    values: dict[str, Any] = {"room": named, "lesson": lesson} if known else {}
     for key, text in given.items():
         name, read = _READ[key]
         try:
@@ -143,7 +156,8 @@ def format_state(state: PageState) -> str:
         value = getattr(state, name)
         if value != _DEFAULTS[name]:
             pairs.append(f"{key}={_encoded(_WRITTEN.get(name, str)(value))}")
-    return f"#/{state.room}?{'&'.join(pairs)}"
+    lesson = f"/{state.lesson}" if state.room == "learn" and state.lesson else ""
+    return f"#/{state.room}{lesson}?{'&'.join(pairs)}"
 
 
 def clamped(
@@ -220,6 +234,10 @@ def _whole(text: str, note: Note, low: int = 0, high: int = LARGEST) -> int:
     if found != int(text):
         note(str(found))
     return found
+
+
+def _seed(text: str, note: Note) -> int:
+    return _whole(text, note, 0, LARGEST_LINK_SEED)
 
 
 def _number(text: str, low: float = -LARGEST_NUMBER, high: float = LARGEST_NUMBER) -> float:
@@ -356,6 +374,7 @@ _READ: dict[str, tuple[str, Callable[[str, Note], Any]]] = {
     "m2": ("other", _text),
     "run": ("run", _text),
     "new": ("new", _flag),
+    "seed": ("seed", _seed),
     "compare": ("compare", _names),
 }
 _WRITTEN: dict[str, Callable[[Any], str]] = {

@@ -39,7 +39,7 @@ FILES = {
     "base.css": "body { color: red }",
     "app.js": 'import { ask } from "convscope/api";\nimport "lib";\nconst later = () => import("convscope/train");',
     "api.js": 'import { send } from "convscope/transport";\nexport const ask = send; // "</script>" # 50 %',
-    "lib.js": "export default 1;",
+    "vendor/lib.js": "export default 1;",
     "transport.js": "export const send = fetch;",
     "offline.js": 'import { decode } from "convscope/packet";\nexport const send = decode;',
     "packet.js": "export const decode = null;",

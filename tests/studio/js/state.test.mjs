@@ -30,7 +30,7 @@ function drawnState(draw) {
   ];
   return {
     ...DEFAULTS,
-    room: draw(2) ? "explore" : "train", model: text(), image: text(), value: text(), channel: maybe(draw(2048)), at: maybe([draw(99), draw(99)]),
+    ...[{ room: "explore" }, { room: "train" }, { room: "learn", lesson: "3a" }][draw(3)], seed: maybe(draw(10 ** 6)), model: text(), image: text(), value: text(), channel: maybe(draw(2048)), at: maybe([draw(99), draw(99)]),
     order: ORDERS[draw(4)], scale: SCALES[draw(3)], colours: draw(2) ? "viridis" : "", page: draw(9), step: maybe(draw(99)),
     interventions: Array.from({ length: draw(4) }, () => changes[draw(changes.length)]()), attribution: draw(2) ? "grad-cam" : "", target: maybe(draw(1000)),
     other: text(), run: text(), new: Boolean(draw(2)), compare: Array.from({ length: draw(3) }, () => TEXTS[1 + draw(TEXTS.length - 1)]),

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -20,9 +20,13 @@ from urllib.parse import quote
 from convscope.files.checked import parse_json
 from convscope.studio.protocol import StudioError
 
-OF_TRAIN = frozenset({"train.css", "uplot.css"})  # styles of a room that is not in an offline page
+OF_TRAIN = frozenset({"train.css", "vendor/uplot.css"})  # styles of a room that is not in an offline page
+COURSE_ENTRY = "convscope/learn/static_page"
+COURSE_SHEETS = ("base.css", "train.css", "learn/learn.css", "learn/course.css")  # Train's frames charts in Learn too
 TRANSPORT = "convscope/transport"  # the module that asks the server; `offline.js` replaces it
 _IMPORTED = re.compile(r"""(?:\bfrom|\bimport)\s*["']([^"'\n]+)["']""")
+# By a path are only the types in comments.
+_LATER = re.compile(r"""\bimport\(\s*["']([^."'\n][^"'\n]*)["']\s*\)""")
 _MAP = re.compile(r'<script\b[^>]*type="importmap"[^>]*>(.*?)</script>', re.DOTALL)
 _ENTRY = re.compile(r'<script\b(?=[^>]*type="module")[^>]*\bsrc="([^"]+)"[^>]*>\s*</script>')
 _LINK = re.compile(r"[ \t]*<link\b[^>]*>\n?")
@@ -87,13 +91,30 @@ def page_parts() -> PageParts:
     Raises:
         StudioError: the package's files of the page are not whole.
     """
-    return parts_of({place.name: place.read_bytes() for place in _static_files()})
+    return parts_of(_static_files())
 
 
-def parts_of(files: Mapping[str, bytes]) -> PageParts:
-    """Return the parts of a page whose files are given by name, `index.html` among them.
+@cache
+def course_parts() -> PageParts:
+    """Return the parts of a page that is the room Learn alone, read from the package.
 
-    A module that is imported only when it is needed (`import("convscope/train")`) stays out: it is of another room.
+    Raises:
+        StudioError: the package's files of the page are not whole.
+    """
+    return parts_of(_static_files(), entry=COURSE_ENTRY, sheets=COURSE_SHEETS, later=True)
+
+
+def parts_of(
+    files: Mapping[str, bytes], *, entry: str = "", sheets: Sequence[str] = (), later: bool = False
+) -> PageParts:
+    """Return the parts of a page whose files are given by their places below `static`, `index.html` among them.
+
+    Args:
+        files: the bytes of each file.
+        entry: the module that starts the page, by its name in the import map; that of `index.html` unless given.
+        sheets: the style sheets; those of `index.html` unless given, without Train's.
+        later: whether modules are taken that are imported when they are needed (`import("convscope/train")`); in
+            Explore they are of other rooms.
 
     Raises:
         StudioError: a file is missing, or a module imports another by a path.
@@ -103,14 +124,10 @@ def parts_of(files: Mapping[str, bytes]) -> PageParts:
     if found_map is None or found_entry is None:
         raise StudioError("index.html has no import map or no module: install convscope again", "internal")
     names = {name: _file_name(address) for name, address in parse_json(found_map[1])["imports"].items()}
-    entry = next((name for name, file in names.items() if file == _file_name(found_entry[1])), None)
-    if entry is None:
+    entry = entry or next((name for name, file in names.items() if file == _file_name(found_entry[1])), "")
+    if entry not in names:
         raise StudioError(f"the import map does not name {found_entry[1]}: install convscope again", "internal")
-    sheets = [
-        _text(files, _file_name(found[1]))
-        for link in _LINK.findall(markup)
-        if 'rel="stylesheet"' in link and (found := _HREF.search(link)) and _file_name(found[1]) not in OF_TRAIN
-    ]
+    styles = "\n".join(_text(files, sheet) for sheet in sheets or _sheets_of(markup))
     modules: dict[str, str] = {}
     wanted = [entry]
     while wanted:
@@ -118,12 +135,12 @@ def parts_of(files: Mapping[str, bytes]) -> PageParts:
         if name in modules:
             continue
         modules[name] = _text(files, "offline.js" if name == TRANSPORT else names[name])
-        for imported in _IMPORTED.findall(modules[name]):
+        for imported in [*_IMPORTED.findall(modules[name]), *(_LATER.findall(modules[name]) if later else ())]:
             if imported.startswith("."):
                 raise StudioError(f"{names[name]} imports {imported} by a path: import it by its name", "internal")
             if imported in names:
                 wanted.append(imported)
-    return PageParts(markup=markup, styles="\n".join(sheets), modules=modules, entry=entry)
+    return PageParts(markup=markup, styles=styles, modules=modules, entry=entry)
 
 
 def data_url(source: str) -> str:
@@ -135,15 +152,28 @@ def data_url(source: str) -> str:
     return "data:text/javascript;charset=utf-8," + quote(source, safe=_PLAIN)
 
 
-def _static_files() -> list[resources.abc.Traversable]:
-    room = resources.files("convscope.studio").joinpath("static")
-    vendored = room.joinpath("vendor")
-    places = [*room.iterdir(), *(vendored.iterdir() if vendored.is_dir() else ())]
-    return [place for place in places if place.is_file()]
+def _static_files() -> dict[str, bytes]:
+    """Return the files below `static` by their places in it."""
+    root = resources.files("convscope.studio").joinpath("static")
+    folders = [("", root), *((f"{place.name}/", place) for place in root.iterdir() if place.is_dir())]
+    return {
+        f"{above}{place.name}": place.read_bytes()
+        for above, folder in folders
+        for place in folder.iterdir()
+        if place.is_file()
+    }
+
+
+def _sheets_of(markup: str) -> list[str]:
+    """Return the style sheets that index.html links, without Train's."""
+    found = (_HREF.search(link) for link in _LINK.findall(markup) if 'rel="stylesheet"' in link)
+    names = [_file_name(href[1]) for href in found if href]
+    return [name for name in names if name not in OF_TRAIN]
 
 
 def _file_name(address: str) -> str:
-    return address.rpartition("/")[2]
+    """Return the place below `static` of what an address of index.html names."""
+    return address.removeprefix("/static/")
 
 
 def _text(files: Mapping[str, bytes], name: str) -> str:

@@ -1,4 +1,4 @@
-"""The Starlette application: the page, what it may open, Explore, Train. No torch."""
+"""The Starlette application: the page, what it may open, Explore, Train, Learn. No torch."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from convscope.studio.models import GIVEN, Openable, list_models
 from convscope.studio.protocol import BODY_LIMIT, IMAGE_PIXELS, Packet, StudioError
 from convscope.studio.server.answers import answered, error_response, packet_response
 from convscope.studio.server.explore_routes import ExploreRoutes
+from convscope.studio.server.lab_routes import lab_routes
+from convscope.studio.server.learn_routes import learn_routes
 from convscope.studio.server.safety import Rules, Safety
 from convscope.studio.server.static_files import INDEX, StaticFile, inline_script_hashes, static_files
 from convscope.studio.server.train_routes import train_routes
@@ -74,6 +76,8 @@ def make_app(
         Route("/api/session", answered(_SessionEndpoint(openable, compute).read), methods=["GET"]),
         *ExploreRoutes(openable, compute, Uploads()).routes(),
         *train_routes(openable, closing, room),
+        *learn_routes(),
+        *lab_routes(openable),
         *_page_routes(files),
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _not_answered})

@@ -10,7 +10,7 @@ import { forgetMasks } from "convscope/light";
 import { forgetAll, load, ready } from "convscope/loading";
 import { shareMenu } from "convscope/share";
 import { formatState } from "convscope/state";
-import { changed, followLink, go, link, loaded, pending, say, show, subscribe, view } from "convscope/store";
+import { changed, followLink, go, keptTheme, link, loaded, nextTheme, pending, say, show, subscribe, theme, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { imageInto } from "convscope/stage";
 
@@ -20,11 +20,18 @@ const live = () => !loaded.session?.offline;
 const app = document.getElementById("app");
 const pickerImage = made("img");
 pickerImage.alt = "";
-const rooms = { explore: made("div"), train: made("div") };
+const rooms = { explore: made("div"), train: made("div"), learn: made("div") };
 rooms.explore.style.height = "100%";
 rooms.train.className = "train-room";
+rooms.learn.className = "learn-room";
+/** @type {{update: () => void}|null} */
 let explore = null;
-let training = null;
+/** Loaded when they are opened. */
+const LATER = {
+  train: () => import("convscope/train").then(({ mountTrain }) => mountTrain(rooms.train, context)),
+  learn: () => import("convscope/learn/room").then(({ mountLearn }) => mountLearn(rooms.learn)),
+};
+const opened = {};
 let lastRun = "";
 
 /** What the Train room is given. */
@@ -44,7 +51,7 @@ function bar() {
     @click=${(e) => { e.preventDefault(); go({ room: name }); }}>${TEXT.rooms[name]}</a>`;
   return html`<header class="bar">
     <a class="brand" href="#/explore" @click=${(e) => e.preventDefault()} aria-label="convscope studio">${icons.brand}<span>convscope</span></a>
-    <nav aria-label=${TEXT.roomsLabel}>${room("explore")}${live() ? room("train") : nothing}</nav>
+    <nav aria-label=${TEXT.roomsLabel}>${room("explore")}${live() ? html`${room("train")}${room("learn")}` : nothing}</nav>
     ${at.room !== "explore" ? html`<span class="spread"></span>` : html`
       <span class="rule"></span>
       <button class="picker" @click=${() => show({ dialog: "model" })} aria-haspopup="dialog" aria-label=${TEXT.modelIs(title)} ?disabled=${!live()}>${icons.model}<span>${title || TEXT.model}</span>${weights === "random" ? html`<span class="kind">${TEXT.randomWeights}</span>` : nothing}</button>
@@ -91,33 +98,17 @@ function starting() {
     ${stage === "failed" ? html`<p>${loaded.session?.text || TEXT.failed}</p>` : nothing}</div>`;
 }
 
-const THEMES = ["", "light", "dark"];
-const theme = () => document.documentElement.dataset.theme ?? "";
-
-function nextTheme() {
-  const to = THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length];
-  if (to) document.documentElement.dataset.theme = to;
-  else delete document.documentElement.dataset.theme;
-  try {
-    localStorage.setItem("convscope-theme", to);
-  } catch { /* a page without storage forgets it */ }
-  changed();
-}
-
-function mountTraining() {
-  training ??= import("convscope/train").then(
-    ({ mountTrain }) => mountTrain(rooms.train, context),
-    () => { render(html`<p class="empty">${TEXT.noTrain}</p>`, rooms.train); },
-  );
+function openRoom(name) {
+  opened[name] ??= LATER[name]().then((room) => { opened[name] = room; }, () => render(html`<p class="empty">${TEXT.noRoom}</p>`, rooms[name]));
 }
 
 function draw() {
   load();
   const { room } = link();
-  if (room === "train") mountTraining();
+  if (room in LATER) openRoom(room);
   else if ((ready() || loaded.graph) && !explore) explore = mountExplore(rooms.explore);
-  document.title = [room === "explore" ? loaded.graph?.title : TEXT.rooms.train, "convscope studio"].filter(Boolean).join(" · ");
-  render(html`${bar()}<main><h1 class="hidden-text">${document.title}</h1>${room === "train" ? rooms.train : explore ? rooms.explore : starting()}</main>${status()}${dialogs()}`, app);
+  document.title = [room === "explore" ? loaded.graph?.title : opened[room]?.title?.() || TEXT.rooms[room], "convscope studio"].filter(Boolean).join(" · ");
+  render(html`${bar()}<main><h1 class="hidden-text">${document.title}</h1>${room in LATER ? rooms[room] : explore ? rooms.explore : starting()}</main>${status()}${dialogs()}`, app);
   if (loaded.run?.run !== lastRun) {
     lastRun = loaded.run?.run;
     forgetMasks();
@@ -153,10 +144,7 @@ async function watchSession() {
   setTimeout(watchSession, ready() ? 2000 : 400);
 }
 
-try {
-  const kept = localStorage.getItem("convscope-theme");
-  if (kept) document.documentElement.dataset.theme = kept;
-} catch { /* a page without storage has the system's */ }
+keptTheme();
 addEventListener("resize", changed);
 subscribe(draw);
 shortcuts();

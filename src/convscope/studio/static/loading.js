@@ -184,8 +184,7 @@ function settled() {
   const { session } = loaded;
   const at = link();
   const models = session.models ?? [];
-  const first = models.find((m) => m.kind === "given") ?? models.find((m) => m.kind === "run") ??
-    models.find((m) => m.key === "lenet5") ?? models[0];
+  const first = ["given", "run", "built-in"].map((kind) => models.find((m) => m.kind === kind)).find(Boolean) ?? models[0];
   const images = session.images ?? [];
   return { model: at.model || session.given || first?.key || "", image: at.image || images[0]?.key || "" };
 }

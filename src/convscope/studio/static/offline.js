@@ -87,6 +87,7 @@ function questionOf(method, parts, query, asked, known) {
   if (noun === "graph") return ["graph", first];
   if (noun === "image" && method === "GET") return ["image_png", first, query.get("model") || known.pictures[0]?.model];
   if (noun === "reach") return ["reach", first, part, query.get("direction") || "backward", number("channel", null)];
+  if (noun === "learn") return ofLearn(first, part, query, known);
   if (noun !== "run") return null;
   if (part === undefined) {
     const run = known.runs.findIndex((one) => same(one, { interventions: [], ...asked }));
@@ -109,6 +110,13 @@ function questionOf(method, parts, query, asked, known) {
   }
 }
 
+/** Return a question of Learn; of a record the settings that are not asked for have their defaults. */
+function ofLearn(noun, name, query, known) {
+  if (noun === "exercise") return [noun, name, Number(query.get("seed"))];
+  if (noun !== "record") return [noun];
+  return [noun, name, ...Object.entries(known.settings[name] ?? {}).map(([key, otherwise]) => query.get(key) ?? otherwise)];
+}
+
 /** Return where an answer is. Channels with the same fields have one table, under one of them or under none. */
 function placeOf(question, known) {
   const place = (/** @type {any[]} */ one) => known.answers[JSON.stringify(one)];
@@ -119,7 +127,7 @@ function placeOf(question, known) {
 }
 
 function wordsFor(question) {
-  const [operation, , value] = question;
+  const [operation, name, value] = question;
   switch (operation) {
     case "maps":
       return question[4] > 0 ? `more feature maps of ${value}` : `the feature maps of ${value} in this order`;
@@ -131,6 +139,9 @@ function wordsFor(question) {
       return `the exact numbers of this map of ${value}: its colours have 256 levels`;
     case "reach":
       return `the fields of ${value}`;
+    case "exercise":
+    case "record":
+      return `the ${operation} ${name}`;
     default:
       return "this";
   }

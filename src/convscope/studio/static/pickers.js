@@ -11,9 +11,8 @@ import { TEXT } from "convscope/strings";
 export function modelBody(takes) {
   const words = view.query.toLowerCase().split(/\s+/).filter(Boolean);
   const models = (loaded.session?.models ?? []).filter((m) => words.every((word) => `${m.key} ${m.title}`.toLowerCase().includes(word)));
-  const kinds = ["given", "run", "catalogue"];
   const current = link()[takes];
-  return html`${takes === "other" ? epochs() : nothing}<div class="choices">${kinds.map((kind) => {
+  return html`${takes === "other" ? epochs() : nothing}<div class="choices">${Object.keys(TEXT.modelKinds).map((kind) => {
     const some = models.filter((m) => m.kind === kind);
     return some.length ? html`<h3>${TEXT.modelKinds[kind]}</h3>${some.map((m) => html`
       <button class="option" aria-current=${String(m.key === current)} @click=${() => takeModel(takes, m.key)}><span>${m.title}</span><span class="note">${m.title === m.key ? "" : m.key} ${m.weights === "random" ? TEXT.randomWeights : ""}</span></button>`)}` : nothing;

@@ -16,12 +16,13 @@ const SMALLEST_NUMBER = 1e-6;
 const MOST_DEGREES = 360;
 const LARGEST_SHIFT = 4096;
 const LARGEST_SIGMA = 32;
+const LESSON = /^[a-z0-9][a-z0-9-]{0,63}$/;
 const WORD = /^[a-z][a-z0-9-]{0,31}$/;
 
 /** The state of a link that says nothing; what each field is stands in `state.py`. @typedef {typeof DEFAULTS} State */
 export const DEFAULTS = Object.freeze({
   room: "explore", model: "", image: "", value: "", channel: null, at: null, order: "index", scale: "layer", colours: "",
-  page: 0, step: null, interventions: [], attribution: "", target: null, other: "", run: "", new: false, compare: [],
+  page: 0, step: null, interventions: [], attribution: "", target: null, other: "", run: "", new: false, compare: [], lesson: "", seed: null,
 });
 
 /** What is needed instead of what a link says. */
@@ -39,8 +40,9 @@ export function parseState(link) {
     link = characters.slice(0, LINK_LIMIT).join("");
   }
   const [path, query] = parted(link.replace(/^#/, ""), "?");
-  const room = path.replace(/^\/+|\/+$/g, "");
-  if (!["explore", "train", ""].includes(room)) notes.push("the link names no part of this page: Explore is shown");
+  const [named, lesson] = parted(path.replace(/^\/+|\/+$/g, ""), "/");
+  const known = named === "learn" ? !lesson || LESSON.test(lesson) : ["explore", "train"].includes(named) && !lesson;
+  if (!known && (named || lesson)) notes.push("the link names no part of this page: Explore is shown");
   /** @type {Map<string, string>} */
   const given = new Map();
   for (const pair of query.split("&")) {
@@ -53,7 +55,7 @@ export function parseState(link) {
   }
   given.delete("v");
   /** @type {State} */
-  const state = { ...DEFAULTS, room: room === "train" ? "train" : "explore" };
+  const state = { ...DEFAULTS, ...(known ? { room: named, lesson } : {}) };
   for (const [key, text] of given) {
     const { name, read } = READ.get(key);
     attempt(notes, key, () => {
@@ -74,7 +76,8 @@ export function formatState(state) {
     const value = whole[name];
     if (!same(value, DEFAULTS[name])) pairs.push(`${key}=${encoded(write(value))}`);
   }
-  return `#/${whole.room}?${pairs.join("&")}`;
+  const lesson = whole.room === "learn" && whole.lesson ? `/${whole.lesson}` : "";
+  return `#/${whole.room}${lesson}?${pairs.join("&")}`;
 }
 
 /**
@@ -261,5 +264,6 @@ const READ = new Map([
   ["m2", { name: "other", read: (text) => text }],
   ["run", { name: "run", read: (text) => text }],
   ["new", { name: "new", read: (text) => text === "1", write: (open) => (open ? "1" : "0") }],
+  ["seed", { name: "seed", read: (text, note) => wholeNumber(text, note, 0, 1e9) }],
   ["compare", { name: "compare", read: (text) => text.split(",").filter(Boolean).map(innerDecoded).slice(0, 8), write: (names) => names.map(innerEncoded).join(",") }],
 ]);

@@ -97,3 +97,22 @@ export function followLink() {
   addEventListener("popstate", read);
   read();
 }
+
+const THEMES = ["", "light", "dark"];
+/** The page's colours; "" is as the system. */
+export const theme = () => document.documentElement.dataset.theme ?? "";
+
+export function nextTheme() {
+  const to = THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length];
+  document.documentElement.dataset.theme = to;
+  try {
+    localStorage.setItem("convscope-theme", to);
+  } catch { /* a page without storage forgets it */ }
+  changed();
+}
+
+export function keptTheme() {
+  try {
+    document.documentElement.dataset.theme = localStorage.getItem("convscope-theme") ?? "";
+  } catch { /* a page without storage has the system's */ }
+}

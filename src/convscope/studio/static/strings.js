@@ -5,7 +5,7 @@ const mib = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
 export const TEXT = {
   // The shell
-  rooms: { explore: "Explore", train: "Train" },
+  rooms: { explore: "Explore", train: "Train", learn: "Learn" },
   roomsLabel: "Rooms",
   model: "Model",
   image: "Image",
@@ -41,7 +41,7 @@ export const TEXT = {
   open: "Open",
   use: "Use",
   clear: "Clear",
-  noTrain: "This installation has no Train room.",
+  noRoom: "This room is not installed.",
   stages: { starting: "The server is up", "importing torch": "Importing torch", ready: "Ready" },
   startingLabel: "What is being started",
   failed: "The compute process did not start: see the terminal.",
@@ -59,7 +59,7 @@ export const TEXT = {
   models: "Models",
   samples: "Samples",
   filterModels: "Filter",
-  modelKinds: { given: "From the command", run: "Runs", catalogue: "Catalogue" },
+  modelKinds: { given: "From the command", "built-in": "Trained, built in", run: "Runs", catalogue: "Catalogue" },
   noModel: (query) => `No model matches “${query}”.`,
   epoch: "Epoch",
   savedEpoch: ({ kind, epoch, step }) => `${epoch ?? `step ${step ?? "?"}`}${kind === "best" ? " (best)" : ""}`,

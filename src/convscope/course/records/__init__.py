@@ -1,0 +1,1 @@
+"""Numbers for widgets, a file for each subject."""

@@ -1,0 +1,95 @@
+/** Chapter 7: the gradient norm of every layer of a small network, before and after a training. */
+import { html } from "lit-html";
+import { made, shapeElement } from "convscope/elements";
+import { check, segments } from "convscope/learn/controls";
+import { number, percent } from "convscope/units";
+
+const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [680, 260, 60, 14, 14, 34];
+const ACTIVATIONS = ["sigmoid", "tanh", "relu"];
+const DEEPEST = -9; // power of ten at the chart's lower end, unless a norm is smaller
+
+/** @param {any} room */
+export function createGradients(room) {
+  const { texts, filled } = room;
+  const state = { activation: "sigmoid", dropout: false, skip: false, kept: "" };
+  let record = null;
+  let asked = false;
+  const chart = made("div", "norms-chart");
+  chart.setAttribute("role", "img");
+  const svg = shapeElement("svg", { "aria-hidden": "true", viewBox: `0 0 ${WIDTH} ${HEIGHT}` }, chart);
+
+  function ask() {
+    if (asked) return;
+    asked = true;
+    room.record("gradient-norms").then((found) => { record = found; room.changed(); }, () => { asked = false; });
+  }
+
+  const key = () => `${state.activation}-${state.dropout ? "dropout" : "plain"}-${state.skip ? "skip" : "chain"}`;
+
+  function nameOf(of) {
+    const [activation, dropout, skip] = of.split("-");
+    const parts = [dropout === "dropout" ? "-dropout" : "", skip === "skip" ? "-skip" : ""].join("") || "-plain";
+    return filled(texts[`name${parts}`], { activation: texts[activation] });
+  }
+
+  function lines() {
+    const now = record.networks[key()];
+    const found = [["before", now.before], ["after", now.after]];
+    if (state.kept) found.unshift(["compared-before", record.networks[state.kept].before]);
+    return found;
+  }
+
+  function draw() {
+    const shown = lines();
+    const all = Object.values(record.networks).flatMap((each) => [...each.before, ...each.after]);
+    const [low, high] = [Math.min(DEEPEST, Math.floor(Math.min(...all))), Math.ceil(Math.max(...all))];
+    const x = (at) => LEFT + (at / (record.layers - 1)) * (WIDTH - LEFT - RIGHT);
+    const y = (power) => TOP + ((high - power) / (high - low)) * (HEIGHT - TOP - BOTTOM);
+    svg.replaceChildren();
+    for (let power = low; power <= high; power += 1) {
+      if ((high - power) % 2) continue;
+      shapeElement("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y(power), y2: y(power), class: "chart-line" }, svg);
+      shapeElement("text", { x: LEFT - 8, y: y(power), class: "chart-label end" }, svg).textContent = `1e${power}`.replace("-", "−");
+    }
+    for (let at = 0; at < record.layers; at += 1) shapeElement("text", { x: x(at), y: HEIGHT - 14, class: "chart-label middle" }, svg).textContent = String(at + 1);
+    for (const [name, values] of shown) {
+      shapeElement("polyline", { points: values.map((value, at) => `${x(at)},${y(value)}`).join(" "), class: `norms ${name}` }, svg);
+      values.forEach((value, at) => shapeElement("circle", { cx: x(at), cy: y(value), r: 4, class: `norms-dot ${name}` }, svg));
+    }
+    const { before } = record.networks[key()];
+    chart.setAttribute("aria-label", filled(texts["norms-label"], { layers: record.layers, name: nameOf(key()), first: before[0].toFixed(1), last: before.at(-1).toFixed(1) }));
+  }
+
+  function learned(of) {
+    const { losses, accuracy } = record.networks[of];
+    return html`<p class="result">${filled(texts.learned, { name: nameOf(of), begin: number(losses[0]), end: number(losses.at(-1)), accuracy: percent(accuracy), images: record.held_out, draws: record.draws })}</p>`;
+  }
+
+  return {
+    view() {
+      ask();
+      if (!record) return html`<p class="empty"><span class="spinner"></span></p>`;
+      draw();
+      const take = (patch) => { Object.assign(state, patch); room.changed(); room.say(chart.getAttribute("aria-label")); };
+      const captions = { before: texts.before, after: filled(texts.after, record), "compared-before": texts["compared-before"] };
+      return html`<div class="controls">
+          ${segments({ label: texts.activation, options: ACTIVATIONS.map((name) => [name, texts[name]]), value: state.activation, change: (activation) => take({ activation }) })}
+          ${check({ label: texts.dropout, value: state.dropout, change: (dropout) => take({ dropout }) })}
+          ${check({ label: texts.skip, value: state.skip, change: (skip) => take({ skip }) })}
+          ${state.kept ? html`<button @click=${() => take({ kept: "" })}>${texts.forget}</button>` : html`<button @click=${() => take({ kept: key() })}>${texts.keep}</button>`}</div>
+        <figure class="chart"><figcaption>${texts.norms} <span class="key">${lines().map(([name]) => html`<i class=${`swatch ${name}`}></i>${captions[name]} `)}</span></figcaption>${chart}</figure>
+        ${learned(key())}${state.kept ? html`<p class="small">${filled(texts.kept, { name: nameOf(state.kept) })}</p>${learned(state.kept)}` : ""}
+        <p class="small">${filled(texts.about, record)}</p>`;
+    },
+    set({ activation, dropout, skip }) {
+      if (ACTIVATIONS.includes(activation)) state.activation = activation;
+      Object.assign(state, { dropout: Boolean(dropout), skip: Boolean(skip) });
+    },
+    task(id) {
+      if (!record) return { done: false };
+      const { before, accuracy } = record.networks[key()];
+      if (id === "vanish") return { done: key() === "sigmoid-plain-chain", value: Math.round(before.at(-1) - before[0]) };
+      return { done: accuracy === Math.max(...Object.values(record.networks).map((each) => each.accuracy)) };
+    },
+  };
+}

@@ -1,0 +1,101 @@
+/** One number as people write it, read as `exercises/number_text.py` reads it; a test compares the two. */
+
+const MOST_CHARACTERS = 500;
+const MOST_DIGITS = 40;
+
+const PLAIN = /^([+-]?)(\d+)$/;
+const THOUSANDS = /^([+-]?)([1-9]\d{0,2}([, '_])\d{3}(?:\3\d{3})*)(\.\d+)?$/;
+const DOTTED = /^([+-]?)([1-9]\d{0,2}(?:\.\d{3}){2,})$/;
+const DECIMAL = /^[+-]?(?:\d*\.\d+|\d+\.|\d+(?=[eE]))(?:[eE][+-]?\d{1,3})?$/;
+const COMMA = /^[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+$/;
+const POWER = /^([+-]?)(\d{1,6})\s*(?:\^|\*\*)\s*(\d{1,2})$/;
+const FRACTION = /^([+-]?\d+)\s*\/\s*(\d+)$/;
+
+const ALIKE = {
+  "−": "-", "–": "-", "‐": "-", "‑": "-", "＋": "+", "，": ",", "、": ",", "；": ";", "．": ".", "٬": ",", "٫": ".",
+  "’": "'", "‘": "'", "×": "x", "✕": "x", "⨯": "x", "·": "x", "⋅": "x", "∗": "*", "＝": "=", "⁄": "/", "（": "(",
+  "）": ")", "［": "[", "］": "]", "\u00a0": " ", "\u2007": " ", "\u2009": " ", "\u202f": " ", "\u3000": " ",
+  "\t": " ",
+};
+const MATHEMATICAL_DIGITS = 0x1d7ce; // five sets of ten without a gap
+
+/** An answer that can't be read: the key of its text, what fills it, and what may have been meant. */
+export class AnswerError extends Error {
+  /** @param {string} key of the texts about answers @param {Object<string, any>} [values] @param {string} [suggestion] */
+  constructor(key, values = {}, suggestion = "") {
+    super(key);
+    this.key = key;
+    this.values = values;
+    this.suggestion = suggestion;
+  }
+}
+
+/** Return an answer with plain digits, signs, commas and spaces; of an equation, what stands right of its last "=". @param {string} text */
+export function cleaned(text) {
+  const characters = Array.from(text);
+  if (characters.length > MOST_CHARACTERS) throw new AnswerError("too-long", { characters: characters.length, most: MOST_CHARACTERS });
+  const plain = characters.map((one) => digit(ALIKE[one] ?? one)).join("");
+  const found = plain.slice(plain.lastIndexOf("=") + 1).trim();
+  if (!found) throw new AnswerError("empty");
+  return found;
+}
+
+function digit(character) {
+  if (!/\p{Nd}/u.test(character)) return character;
+  const code = /** @type {number} */ (character.codePointAt(0));
+  if (code >= MATHEMATICAL_DIGITS && code < MATHEMATICAL_DIGITS + 50) return String((code - MATHEMATICAL_DIGITS) % 10);
+  let zero = code;
+  while (code - zero < 9 && /\p{Nd}/u.test(String.fromCodePoint(zero - 1))) zero -= 1;
+  return String(code - zero);
+}
+
+/** Return an answer as a message quotes it. @param {string} text */
+export function shown(text) {
+  const characters = Array.from(text);
+  const short = characters.length <= 40 ? text : `${characters.slice(0, 37).join("")}...`;
+  const quote = short.includes("'") && !short.includes('"') ? '"' : "'";
+  return quote + short.replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll("\r", "\\r").replaceAll(quote, `\\${quote}`) + quote;
+}
+
+/**
+ * Return the number that a cleaned text is, or null where it is none.
+ * @param {string} text without spaces at its ends @param {boolean} whole whether a whole number is asked for
+ * @returns {number|null}
+ */
+export function readNumber(text, whole) {
+  if ((text.match(/\d/g) ?? []).length > MOST_DIGITS) throw new AnswerError("too-many-digits", { most: MOST_DIGITS });
+  if (!whole && text.endsWith("%")) {
+    const share = readNumber(text.slice(0, -1).trimEnd(), false);
+    return share === null ? null : share / 100;
+  }
+  askAboutMarks(text, whole);
+  if (PLAIN.test(text)) return Number(text);
+  const thousands = THOUSANDS.exec(text);
+  if (thousands) return Number(thousands[1] + thousands[2].replace(/\D/g, "") + (thousands[4] ?? ""));
+  if (DOTTED.test(text)) return Number(text.replaceAll(".", ""));
+  if (DECIMAL.test(text)) {
+    const value = Number(text);
+    return Math.abs(value) < 1e30 ? value : null;
+  }
+  const power = POWER.exec(text);
+  if (power) {
+    const value = BigInt(power[2]) ** BigInt(power[3]);
+    if (value >= 10n ** BigInt(MOST_DIGITS)) throw new AnswerError("too-many-digits", { most: MOST_DIGITS });
+    return power[1] === "-" ? -Number(value) : Number(value);
+  }
+  const fraction = FRACTION.exec(text);
+  return fraction && Number(fraction[2]) ? Number(fraction[1]) / Number(fraction[2]) : null;
+}
+
+/** Throw where a comma or a dot can be a decimal mark as well as one that sets thousands apart. */
+function askAboutMarks(text, whole) {
+  if (COMMA.test(text)) {
+    const [before, after] = text.split(",");
+    const decimal = `${before.replaceAll(".", "")}.${after}`;
+    if (!THOUSANDS.test(text)) throw new AnswerError("decimal-comma", { given: shown(text), decimal }, decimal);
+    if (!whole) throw new AnswerError("either", { given: shown(text), whole: before + after, decimal }, decimal);
+  } else if (whole && /^[+-]?[1-9]\d{0,2}\.\d{3}$/.test(text)) {
+    const joined = text.replace(".", "");
+    throw new AnswerError("dot-thousands", { given: shown(text), whole: joined }, joined);
+  }
+}

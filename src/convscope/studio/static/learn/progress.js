@@ -1,0 +1,59 @@
+/** What the learner has mastered: kept in this browser alone, or in this page where the browser stores nothing. */
+
+const KEY = "convscope-learn";
+export const GOAL = 3; // right in a row
+export const TRIES = 3;
+
+/** @typedef {{streak: number, drawn: number, right: number, mastered: string}} Known */
+
+/** @type {Map<string, Known>} */
+const known = new Map();
+let stores = true;
+
+try {
+  const kept = JSON.parse(localStorage.getItem(KEY) ?? "{}");
+  for (const [name, one] of Object.entries(kept.exercises ?? {})) {
+    const { streak, drawn, right, mastered } = /** @type {any} */ (one);
+    if ([streak, drawn, right].every((count) => Number.isInteger(count) && count >= 0)) known.set(name, { streak, drawn, right, mastered: String(mastered ?? "") });
+  }
+} catch (problem) {
+  // Storage is denied, or what it holds is not ours: begin without it.
+  stores = problem instanceof SyntaxError || problem instanceof TypeError;
+}
+
+/** Return whether the browser keeps progress after the page is closed. */
+export const isStored = () => stores;
+
+/** Return what is known of an exercise. @param {string} name @returns {Known} */
+export const progressOf = (name) => known.get(name) ?? { streak: 0, drawn: 0, right: 0, mastered: "" };
+
+/** Note the end of a draw. @param {string} name @param {boolean} right within the tries that count @param {string} [now] */
+export function note(name, right, now = new Date().toISOString()) {
+  const before = progressOf(name);
+  const streak = right ? before.streak + 1 : 0;
+  known.set(name, {
+    streak, drawn: before.drawn + 1, right: before.right + Number(right),
+    mastered: before.mastered || (streak >= GOAL ? now : ""),
+  });
+  save();
+}
+
+/** Forget everything. */
+export function forget() {
+  known.clear();
+  save();
+}
+
+/** Return all of it as a file says it. @param {string} statement that it is unsupervised */
+export const exported = (statement) => ({
+  convscope: "learn", version: 1, unsupervised: true, statement, goal: GOAL, exercises: Object.fromEntries(known),
+});
+
+function save() {
+  try {
+    localStorage.setItem(KEY, JSON.stringify({ version: 1, exercises: Object.fromEntries(known) }));
+    stores = true;
+  } catch {
+    stores = false; // full or denied: this page goes on with what it holds
+  }
+}

@@ -1,0 +1,128 @@
+/** Chapter 7: the catalogue's networks by year, over their parameters or the challenge's errors. */
+import { html } from "lit-html";
+import { made, shapeElement } from "convscope/elements";
+import { segments } from "convscope/learn/controls";
+import { createPlayer } from "convscope/learn/player";
+import { loaded } from "convscope/store";
+import { short, size, whole } from "convscope/units";
+
+const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [680, 300, 56, 16, 16, 30];
+const LARGEST_ERROR = 30; // percent, the end of the axis
+const ALEXNET = "alexnet-2012";
+
+/** @param {any} room */
+export function createTimeline(room) {
+  const { texts, filled } = room;
+  const state = { index: 0, axis: "parameters", network: "" };
+  let record = null;
+  let asked = false;
+  let byHand = false; // whether the learner chose the network
+  const chart = made("div", "timeline-chart");
+  chart.setAttribute("role", "img");
+  const svg = shapeElement("svg", { "aria-hidden": "true", viewBox: `0 0 ${WIDTH} ${HEIGHT}` }, chart);
+  const player = createPlayer({ words: room.words, label: texts.years, seek: (index) => { state.index = index; byHand = true; }, changed: room.changed });
+
+  function ask() {
+    if (asked) return;
+    asked = true;
+    room.record("history").then((found) => {
+      record = found;
+      choose(state.network);
+      room.changed();
+    }, () => { asked = false; });
+  }
+
+  function choose(name) {
+    const index = record.networks.findIndex((each) => each.name === name);
+    if (index >= 0) state.index = index;
+  }
+
+  const x = (year) => LEFT + ((year - record.first) / (record.last - record.first)) * (WIDTH - LEFT - RIGHT);
+  const ofChallenge = (name) => record.challenge.find((each) => each.name === name);
+
+  /** Ends of the axis of parameters, as powers of ten. */
+  const powers = () => {
+    const all = record.networks.map((each) => Math.log10(each.parameters));
+    return [Math.floor(Math.min(...all)), Math.ceil(Math.max(...all))];
+  };
+
+  function heightOf(share) {
+    return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM);
+  }
+
+  function grid(y, text) {
+    shapeElement("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y, class: "chart-line" }, svg);
+    const label = shapeElement("text", { x: LEFT - 8, y, class: "chart-label end" }, svg);
+    label.textContent = text;
+  }
+
+  function mark(each, y, chosen) {
+    const circle = shapeElement("circle", { cx: x(each.year), cy: y, r: chosen ? 8 : 5, class: chosen ? "node chosen" : "node" }, svg);
+    circle.addEventListener("click", () => { choose(each.name); byHand = true; room.changed(); });
+    const title = shapeElement("title", {}, circle);
+    title.textContent = filled(texts.position, each);
+    if (!chosen) return;
+    const late = each.year > 2012;
+    const label = shapeElement("text", { x: x(each.year) + (late ? 8 : -8), y: y - 18, class: `chart-name${late ? " end" : ""}` }, svg);
+    label.textContent = each.title;
+  }
+
+  function draw(chosen) {
+    svg.replaceChildren();
+    const byError = state.axis === "error";
+    const [low, high] = powers();
+    if (byError) for (const percent of [0, 10, 20, 30]) grid(heightOf(percent / LARGEST_ERROR), `${percent} %`);
+    else for (let power = low; power <= high; power += 1) grid(heightOf((power - low) / (high - low)), short(10 ** power));
+    for (let year = record.first; year <= record.last; year += 4) {
+      const label = shapeElement("text", { x: x(year), y: HEIGHT - 12, class: "chart-label middle" }, svg);
+      label.textContent = String(year);
+    }
+    if (byError) {
+      const y = heightOf(record.human / LARGEST_ERROR);
+      shapeElement("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y, class: "chart-person" }, svg);
+      const label = shapeElement("text", { x: LEFT + 6, y: y - 8, class: "chart-label" }, svg);
+      label.textContent = filled(texts.person, record);
+    }
+    const place = (each) => (byError ? heightOf((ofChallenge(each.name)?.error ?? NaN) / LARGEST_ERROR) : heightOf((Math.log10(each.parameters) - low) / (high - low)));
+    const shown = record.networks.filter((each) => Number.isFinite(place(each)));
+    for (const each of shown.filter((one) => one !== chosen)) mark(each, place(each), false);
+    if (shown.includes(chosen)) mark(chosen, place(chosen), true);
+    chart.setAttribute("aria-label", filled(texts["chart-label"], { ...record, ...chosen, axis: texts[state.axis] }));
+  }
+
+  function facts(each) {
+    const best = ofChallenge(each.name);
+    const rows = [
+      ["facts-year", each.year], ["facts-parameters", whole(each.parameters)], ["facts-layers", each.layers ?? texts.unknown],
+      ["facts-input", size(each.input)], ["facts-error", each.error ?? texts.unknown], ["facts-paper", each.paper],
+    ];
+    return html`<section class="network-card"><h3>${each.title}</h3><p>${each.idea}</p>
+      <dl class="network-facts">${rows.map(([name, value]) => html`<div><dt>${texts[name]}</dt><dd>${value}</dd></div>`)}</dl>
+      ${best ? html`<p>${filled(texts.challenge, best)}</p>` : ""}
+      ${loaded.session?.offline ? html`<pre tabindex="0">convscope studio ${each.name}</pre>` : html`<a class="button" href=${`#/explore?v=1&m=${encodeURIComponent(each.name)}`}>${texts.open}</a>`}</section>`;
+  }
+
+  return {
+    view() {
+      ask();
+      if (!record) return html`<p class="empty"><span class="spinner"></span></p>`;
+      const chosen = record.networks[state.index];
+      draw(chosen);
+      return html`<div class="controls">${segments({ label: texts.axis, options: [["parameters", texts.parameters], ["error", texts.error]], value: state.axis, change: (axis) => { state.axis = axis; room.changed(); } })}</div>
+        ${chart}${player.view(record.networks.length, state.index, filled(texts.position, chosen))}${facts(chosen)}`;
+    },
+    set({ network = "", axis }) {
+      Object.assign(state, { network });
+      byHand = false;
+      if (axis === "parameters" || axis === "error") state.axis = axis;
+      if (record) choose(network);
+    },
+    task() {
+      if (!record || !byHand) return { done: false };
+      const each = record.networks[state.index];
+      const alexnet = record.networks.find((one) => one.name === ALEXNET);
+      return { done: each.year > 2014 && each.parameters < alexnet.parameters && Boolean(ofChallenge(each.name)) };
+    },
+    close: () => player.close(),
+  };
+}

@@ -1,0 +1,76 @@
+"""Labs are checked from the folders that commands write; what is missing, damaged or hostile is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convscope.course.course import chapters
+from convscope.course.labs import LABS, check_lab
+from convscope.course.texts import texts_of
+from convscope.errors import ArgumentError
+
+RESULTS = """variant,seed,ending,accuracy,train_accuracy,best_val_accuracy,best_epoch,seconds
+baseline,0,done,0.80,0.9,0.8,9,10
+baseline,1,done,0.82,0.9,0.8,9,10
+no-dropout,0,done,0.83,0.9,0.8,9,10
+no-dropout,1,done,0.85,0.9,0.8,9,10
+sigmoid,0,diverged,,0.1,0.1,1,10
+sigmoid,1,done,0.10,0.1,0.1,1,10
+"""
+
+
+def test_an_ablation_is_shown_once_its_order_is_guessed(tmp_path: Path) -> None:
+    (tmp_path / "results.csv").write_text(RESULTS)
+    first = check_lab("ablation", tmp_path)
+    assert (first.done, first.says, first.rows) == (False, "guess-first", ())
+    found = check_lab("ablation", tmp_path, ["baseline", "no-dropout", "sigmoid"])
+    assert found.done and found.values == {"right": 1, "count": 3}
+    assert [row[0] for row in found.rows] == ["no-dropout", "baseline", "sigmoid"]
+    assert found.rows[0][1] == "84.0 %" and "–" in found.rows[0][2] and found.rows[2][2] == ""
+
+
+@pytest.mark.parametrize(("maps", "says"), [
+    (np.random.default_rng(0).normal(size=(8, 5, 5)), "maps"), (np.zeros((8, 5, 5)), "other-maps"),
+    (np.ones((3, 5, 5)), "other-maps"), (np.ones(4), "other-maps"),
+])  # fmt: skip
+def test_eight_maps_are_counted(tmp_path: Path, maps: np.ndarray, says: str) -> None:
+    np.save(tmp_path / "random-convolution.npy", maps)
+    assert check_lab("maps", tmp_path).says == says
+
+
+@pytest.mark.parametrize("lab", list(LABS))
+@pytest.mark.parametrize(
+    "content", [b"", b"\x93NUMPY", b"\xff\xfe" * 40, RESULTS.encode()[:90], b"variant,seed\n1,2\n"]
+)
+def test_a_folder_without_a_lab_is_said(tmp_path: Path, lab: str, content: bytes) -> None:
+    for name in ("results.csv", "random-convolution.npy", "model.json", "scores.json"):
+        (tmp_path / name).write_bytes(content)
+    found = check_lab(lab, tmp_path)
+    assert not found.done and found.says in ("no-maps", "no-run", "no-ablation", "other-maps")
+
+
+def test_there_is_a_sentence_for_everything_that_is_found() -> None:
+    texts = texts_of("7")["widget"]
+    source = Path(check_lab.__code__.co_filename).read_text(encoding="utf-8")
+    said = {part.split('"')[1] for part in source.split("says=")[1:] if part.startswith('"')}
+    assert {f"says-{name}" for name in said} <= set(texts)
+    assert {"says-maps", "says-order", "says-reached", "says-below"} <= set(texts)
+
+
+def test_an_unknown_lab_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="Did you mean ablation"):
+        check_lab("ablatoin", tmp_path)
+
+
+@pytest.mark.parametrize("number", [5, 6, 7, 8])
+def test_a_chapter_has_at_most_900_words_and_8_steps(number: int) -> None:
+    texts = texts_of(str(number))
+    prose = [texts["summary"], *texts["own"]["text"], *(task["text"] for task in texts["tasks"])]
+    for step in texts["steps"]:
+        prose += [step["title"], *step["text"]]
+    assert sum(len(text.split()) for text in prose) <= 900
+    assert len(texts["steps"]) <= 8
+    assert number in {chapter.number for chapter in chapters()}

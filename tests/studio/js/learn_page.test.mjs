@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import "./bare_names.mjs";
+
+const { filled, numberText } = await import("convscope/learn/fill");
+const LEARN = new URL("../../../src/convscope/studio/static/learn/", import.meta.url);
+
+/** Import the module of progress anew, as a page does that is opened. @param {any} storage */
+async function opened(storage) {
+  globalThis.localStorage = storage;
+  return import(`${new URL("progress.js", LEARN).href}?${Math.random()}`);
+}
+
+function storing(content = {}) {
+  const kept = new Map(Object.entries(content));
+  return { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) };
+}
+
+test("the arithmetic of the page stays below 150 lines", () => {
+  assert.ok(readFileSync(new URL("arithmetic.js", LEARN), "utf8").split("\n").length < 150);
+});
+
+test("numbers are put in the place of their names, and unknown names stay", () => {
+  assert.equal(filled("{count} of {size}, {left-over}, {other}", { count: 1234567, size: -0.25, "left-over": "x" }), "1,234,567 of −0.25, x, {other}");
+  assert.equal(numberText(1234.5678), "1,234.6");
+});
+
+test("three in a row master an exercise, and it stays mastered", async () => {
+  const storage = storing();
+  const progress = await opened(storage);
+  for (const right of [true, true, false, true, true, true, false]) progress.note("3a", right, "2026-01-01");
+  assert.deepEqual(progress.progressOf("3a"), { streak: 0, drawn: 7, right: 5, mastered: "2026-01-01" });
+  const again = await opened(storage);
+  assert.deepEqual(again.progressOf("3a"), progress.progressOf("3a"));
+  assert.equal(again.exported("unsupervised").unsupervised, true);
+  again.forget();
+  assert.equal((await opened(storage)).progressOf("3a").drawn, 0);
+});
+
+test("without storage, with a full one or with what others have stored, the page goes on", async () => {
+  const denied = { getItem: () => { throw new DOMException("denied", "SecurityError"); }, setItem: () => { throw new DOMException("full", "QuotaExceededError"); } };
+  for (const storage of [undefined, denied, storing({ "convscope-learn": "{" }), storing({ "convscope-learn": "[1]" }), storing({ "convscope-learn": '{"exercises":{"3a":null}}' }), storing({ "convscope-learn": '{"exercises":{"3a":{"streak":"x"}}}' })]) {
+    const progress = await opened(storage);
+    assert.equal(progress.progressOf("3a").drawn, 0);
+    progress.note("3a", true);
+    assert.equal(progress.progressOf("3a").streak, 1);
+    assert.equal(progress.isStored(), storage !== undefined && storage !== denied);
+  }
+});
