@@ -278,6 +278,11 @@ def slice_of_depth(n: Numbers) -> tuple[int, ...]:
     return tuple(layer(torch.empty(1, 1, n["H"], n["H"], device="meta"))[0, 0].shape)
 
 
+def axes_without_a_batch(n: Numbers) -> int:
+    layer = nn.Conv2d(n["C"], n["K"], n["F"], device="meta")
+    return layer(torch.empty(n["C"], n["H"], n["H"], device="meta")).dim()
+
+
 def crop_positions(n: Numbers) -> int:
     return crops(n) // 2
 
@@ -298,6 +303,7 @@ def _field_of(n: Numbers) -> int:
 STATED: Mapping[str, Callable[[Numbers], Any]] = {
     "equivariance-stride-2": shift_in_cells,
     "fc-growth": lambda n: linear(10 * 10 * n["m"] ** 2, 7, bias=False) // linear(10 * 10, 7, bias=False),
+    "first-window-column": lambda n: F.unfold(tensor(n["rows"]), 3)[0, 1::3, 0].int().tolist(),
     "stride-parameters": lambda n: parameters(nn.Conv2d(n["C"], n["K"], n["F"], n["s"], device="meta")),
     "flip-and-causality": first_output,
     "rotation": responses_to_edges,
@@ -310,6 +316,7 @@ STATED: Mapping[str, Callable[[Numbers], Any]] = {
     "weights-ffk-k": lambda n: conv(n["C"], n["K"], n["F"], bias=False),
     "n-channels": lambda n: nn.Conv2d(n["C"], n["K"], n["F"], device="meta").out_channels,
     "depth-slice": slice_of_depth,
+    "tensor-of-four-sizes": axes_without_a_batch,
     "bias-a-number": lambda n: _conv_of(n) - conv(n["C"], n["K"], n["F"], bias=False),
     "pool-hyperparameters": lambda n: nn.MaxPool2d(n["F"], n["s"])(torch.empty(n["C"], 8, 8)).shape[0],
     "pool-summary-heading": _conv_of,

@@ -110,6 +110,7 @@ def test_a_slip_with_other_numbers_is_wrong_and_its_company_right(claim_id: str)
 # The numbers in the notes, for slips whose wrong figure is exactly the one that the mistake leads to.
 OF_THE_NOTES: dict[str, dict[str, Any]] = {
     "equivariance-stride-2": {"s": 2, "d": 1},
+    "first-window-column": {"rows": ((3, 0, 1, 2, 7, 4), (1, 5, 8, 9, 3, 1), (2, 7, 2, 5, 1, 3))},
     "flip-and-causality": {"t": 10, "r": 1},
     "rotation": {"bright": 10, "dark": 0},
     "pool-height-formula": {"F": 2, "s": 2, "n": 4},
@@ -121,6 +122,7 @@ OF_THE_NOTES: dict[str, dict[str, Any]] = {
     "weights-ffk-k": {"C": 3, "K": 10, "F": 5},
     "n-channels": {"C": 3, "K": 10},
     "depth-slice": {"H": 32, "F": 5, "K": 10},
+    "tensor-of-four-sizes": {"K": 10, "H": 32, "F": 5},
     "pool-hyperparameters": {"C": 64},
     "pool-summary-heading": {"C": 3, "K": 10, "F": 5},
     "six-fields": {"K": 6},

@@ -167,7 +167,7 @@ class Exercise(Documented):
             sizes=list(dict.fromkeys(sizes)),
             options=self.options,
             words=self.words,
-            digits=_digits_of(values),
+            digits=digits_of(values),
         )
 
     def _as_drawn(self, given: AnswerValue) -> AnswerValue:
@@ -244,10 +244,10 @@ class Exercise(Documented):
         }
 
 
-def _digits_of(values: Iterable[object]) -> frozenset[int]:
+def digits_of(values: Iterable[object]) -> frozenset[int]:
     """Return how many digits the whole numbers among the values, and those in tuples of them, have.
 
-    >>> sorted(_digits_of([1792, 30.5, (64, 3)]))
+    >>> sorted(digits_of([1792, 30.5, (64, 3)]))
     [1, 2, 4]
     """
     numbers = [number for value in values for number in (value if isinstance(value, tuple) else (value,))]
