@@ -7,9 +7,12 @@ from pathlib import Path
 
 import click
 
-from convscope.cli.option_groups import grouped
+from convscope.cli.given_options import given_options
+from convscope.cli.option_groups import gathered, grouped
 from convscope.cli.output import echo
 from convscope.cli.own_code import code_options
+from convscope.cli.worksheet import NAMES as WORKSHEET_NAMES
+from convscope.cli.worksheet import WorksheetAsked, worksheet_options, write_worksheet
 from convscope.errors import ConvscopeError
 
 EXTRA = ("starlette", "uvicorn")
@@ -18,6 +21,7 @@ EPILOG = "Examples: convscope studio resnet18 --image photo.jpg; convscope studi
 GROUPS = {
     "What the page may open": ("image", "input_text", "code", "trust_code", "runs", "data", "deadline"),
     "The server": ("port", "host", "i_know", "state", "no_browser"),
+    "Exercises on paper": WORKSHEET_NAMES,
 }
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -41,6 +45,8 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 @click.option("--i-know", is_flag=True, help="Let other machines reach the page, with --host; its link is a password.")
 @click.option("--state", default="", metavar="LINK", help="Open this state: a link of the page, from its # on.")
 @click.option("--no-browser", is_flag=True, help="Print the link, and open no browser.")
+@worksheet_options
+@gathered(paper=WorksheetAsked)
 def command(
     model: str | None,
     image: str,
@@ -55,6 +61,7 @@ def command(
     i_know: bool,
     state: str,
     no_browser: bool,
+    paper: WorksheetAsked,
 ) -> None:
     """Open a local page on MODEL: its layers, feature maps, fields and worked numbers; train and compare runs.
 
@@ -62,8 +69,14 @@ def command(
     package.module:factory, model.onnx, or timm/NAME; without it the page begins with a network of the catalogue. The
     page answers to this machine alone, and to the browser that opened the printed link. From another machine:
     `ssh -L 8421:127.0.0.1:8421 THIS-MACHINE`, then open the link there. Ctrl-C ends it; trainings that it started go
-    on.
+    on. With --worksheet no page is opened and no server started: exercises are written for paper.
     """
+    if paper.worksheet is not None:
+        write_worksheet(paper)
+        return
+    for option in given_options():
+        if option.name in WORKSHEET_NAMES:
+            raise click.UsageError(f"{option.opts[0]} is about a worksheet: add --worksheet")
     missing = [name for name in EXTRA if find_spec(name) is None]
     if missing:
         raise ConvscopeError(f"the studio needs {' and '.join(missing)}: pip install 'convscope[studio]'")
