@@ -243,3 +243,93 @@ def oracle(name: str, drawn: Drawn) -> Any:
     if name in OF_DRAWN:
         return OF_DRAWN[name](drawn)
     return OF_NUMBERS[name](drawn.numbers) if name in OF_NUMBERS else None
+
+
+def pooled_size(side: int, kernel: int, stride: int) -> int:
+    return F.max_pool1d(torch.zeros(1, 1, side), kernel, stride).shape[-1]
+
+
+def first_output(n: Numbers) -> int:
+    """A response that begins before time 0, by its definition: y[t] is the sum over k of h[k] x[t - k]."""
+    response = torch.zeros(5)
+    response[2 - n["r"] :] = 1  # h[k] stands at k + 2
+    output = {t: sum(float(response[k + 2]) for k in range(-2, 3) if t - k == n["t"]) for t in range(30)}
+    return min(t for t, value in output.items() if value)
+
+
+def responses_to_edges(n: Numbers) -> list[int]:
+    image = torch.full((1, 1, 6, 6), float(n["dark"]))
+    image[..., :3] = n["bright"]
+    kernel = torch.tensor([[[[1.0, 0, -1]] * 3]])
+    return [int(F.conv2d(one, kernel).max()) for one in (image, image.mT)]
+
+
+def shift_in_cells(n: Numbers) -> int | str:
+    found = shift(n)
+    return n["d"] // n["s"] if found == "exact" else "no whole number"
+
+
+def corner(n: Numbers) -> int:
+    return windows_on_a_pixel({**n, "P": n["F"] // 2, "K": n["F"]})[0]
+
+
+def slice_of_depth(n: Numbers) -> tuple[int, ...]:
+    layer = nn.Conv2d(1, n["K"], n["F"], padding="same", device="meta")
+    return tuple(layer(torch.empty(1, 1, n["H"], n["H"], device="meta"))[0, 0].shape)
+
+
+def axes_without_a_batch(n: Numbers) -> int:
+    layer = nn.Conv2d(n["C"], n["K"], n["F"], device="meta")
+    return layer(torch.empty(n["C"], n["H"], n["H"], device="meta")).dim()
+
+
+def crop_positions(n: Numbers) -> int:
+    return crops(n) // 2
+
+
+def _conv_of(n: Numbers) -> int:
+    return conv(n["C"], n["K"], n["F"])
+
+
+def _filter_of(n: Numbers) -> int:
+    return conv(n["C"], 1, n["F"], bias=False)
+
+
+def _field_of(n: Numbers) -> int:
+    return support(n["names"].split())
+
+
+# Of the statements with other numbers: the right value of each.
+STATED: Mapping[str, Callable[[Numbers], Any]] = {
+    "equivariance-stride-2": shift_in_cells,
+    "fc-growth": lambda n: linear(10 * 10 * n["m"] ** 2, 7, bias=False) // linear(10 * 10, 7, bias=False),
+    "first-window-column": lambda n: F.unfold(tensor(n["rows"]), 3)[0, 1::3, 0].int().tolist(),
+    "stride-parameters": lambda n: parameters(nn.Conv2d(n["C"], n["K"], n["F"], n["s"], device="meta")),
+    "flip-and-causality": first_output,
+    "rotation": responses_to_edges,
+    "pool-height-formula": lambda n: pooled_size(n["n"], n["F"], n["s"]),
+    "filter-depth": _filter_of,
+    "conv-156": _conv_of,
+    "dot-product-15": _filter_of,
+    "size-with-exponent": lambda n: size(n["H"], n["F"], n["s"], n["P"]),
+    "weights-f-times-d": _filter_of,
+    "weights-ffk-k": lambda n: conv(n["C"], n["K"], n["F"], bias=False),
+    "n-channels": lambda n: nn.Conv2d(n["C"], n["K"], n["F"], device="meta").out_channels,
+    "depth-slice": slice_of_depth,
+    "tensor-of-four-sizes": axes_without_a_batch,
+    "bias-a-number": lambda n: _conv_of(n) - conv(n["C"], n["K"], n["F"], bias=False),
+    "pool-hyperparameters": lambda n: nn.MaxPool2d(n["F"], n["s"])(torch.empty(n["C"], 8, 8)).shape[0],
+    "pool-summary-heading": _conv_of,
+    "six-fields": lambda n: len({support([str(n["F"])]) for _ in range(n["K"])}),
+    "growth-of-fields": lambda n: support([str(n["F"])] * n["L"]),
+    "field-47": _field_of,
+    "crops-of-256": crop_positions,
+    "crops-and-flips": crops,
+    "fundus-field-2": _field_of,
+    "fundus-field-3": _field_of,
+    "fundus-field-4": _field_of,
+    "corners-equal": corner,
+    "pooling-doubles": lambda n: support([str(n["F"])] * n["L"] + ["p"]),
+    "invariance-baked-in": lambda n: shift_in_cells({**n, "s": 1}),
+    "pooling-shift-1": shift_in_cells,
+}

@@ -13,7 +13,10 @@ import pytest
 
 import convscope
 from commands import run_command
+from convscope.cli.exercise_mastery import MasteryFile
 from convscope.exercises.registry import names
+from convscope.exercises.texts import answer_text
+from convscope.runs.atomic_files import WriteError
 
 HOSTILE = ("", "  ", "nonsense", "nan", "1e999", "9" * 500, "\x1b[31m", "\u202e12", "0,5", "{answer}", "%s", "--",
            "1/0", "((((", "x" * 400, "9^99", "12;;;;", "☃", "[[1,2],[3]]", "1" + ",2" * 20)  # fmt: skip
@@ -31,12 +34,12 @@ def test_an_answer_is_marked_and_the_exit_code_says_how(capsys: pytest.CaptureFi
     assert run_command(capsys, "exercise", "3a", "--seed", "42", "--answer", " 55 cells") == (0, "Right: 55.\n", "")
     code, out, err = run_command(capsys, "exercise", "3a", "--seed", "42", "--answer", "54")
     assert (code, err) == (1, "") and out.splitlines() == [
-        "54 counts the strides. There is one position more than there are strides: add 1.",
+        "54 counts the moves. There is one position more than there are moves: add 1.",
         "The arithmetic: ⌊(227 + 2·0 − 11) / 4⌋ + 1",
     ]
     code, out, err = run_command(capsys, "exercise", "3a", "--seed", "42", "--answer", "1000")
     assert code == 1 and out.splitlines() == [
-        "Not 1,000.",
+        "1,000 is not the answer.",
         "Check the first step: Padding on both sides: 227 + 2·0 = 227",
     ]
     code, out, err = run_command(capsys, "exercise", "3a", "--seed", "42", "--answer", "54,5")
@@ -45,7 +48,7 @@ def test_an_answer_is_marked_and_the_exit_code_says_how(capsys: pytest.CaptureFi
 
 def test_the_steps_are_shown_with_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run_command(capsys, "exercise", "3a", "--seed", "42", "--show")
-    assert code == 0 and "Strides that fit, rounded down: ⌊216 / 4⌋ = 54" in out and "The answer is 55." in out
+    assert code == 0 and "Moves by the stride, rounded down: ⌊216 / 4⌋ = 54" in out and "The answer is 55." in out
 
 
 def test_the_json_has_no_answer_but_with_show_and_marks_an_answer(capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,8 +88,11 @@ def test_without_a_seed_other_numbers_are_drawn_and_the_seed_is_shown(capsys: py
         (["3a", "--seed", "x"], "Invalid value for '--seed': 'x' is not a valid integer."),
         (["3a", "--seed", "-1"], "--seed is -1: give a whole number of 0 or more"),
         (["3a", "--seed", "9" * 30], "seed is"),
-        ([], "give an exercise, such as 3a, or --list for all of them"),
-        (["3a", "--list"], "--list shows all exercises"),
+        (["--seed", "3"], "give an exercise, such as 3a, or --list for all of them"),
+        (["--answer", "3"], "give an exercise, such as 3a, or --list for all of them"),
+        (["--progress", "--seed", "3"], "--progress shows all exercises: leave --seed out"),
+        (["3a", "--progress"], "--progress shows all exercises: leave NAME out"),
+        (["3a", "--list"], "--list shows all exercises: leave NAME out"),
         (["3a", "--show", "--answer", "5"], "--show shows the answer"),
         (["\x1b[31m"], "there is no exercise"),
     ],
@@ -140,9 +146,84 @@ def test_after_three_tries_the_steps_are_shown() -> None:
 
 def test_a_decimal_comma_is_asked_about() -> None:
     code, screen = on_a_terminal("0,25\ny\n", "7b", "--seed", "3")
-    assert "Do you mean 0.25?" in screen and "0.25 is the slope at 0" in screen
+    assert "Do you mean 0.25?" in screen and "0.25 is the derivative at 0" in screen
     code, screen = on_a_terminal("54,5\nn\n55\n", "3a", "--seed", "42")
     assert code == 0 and "Do you mean 54.5?" in screen and "Try again" not in screen
+
+
+def right_answer(name: str, seed: int) -> str:
+    return answer_text(convscope.exercise(name, seed=seed).answer)
+
+
+def test_three_in_a_row_on_a_terminal_master_an_exercise(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CONVSCOPE_DATA", str(tmp_path / "of" / "learner"))
+    assert "exercise 1a --seed" in run_command(capsys, "exercise")[1]
+    for seed, said in ((1, "1 of 3 right in a row."), (1, "1 of 3"), (2, "2 of 3"), (3, "1a is mastered. The next")):
+        code, screen = on_a_terminal(f"{right_answer('1a', seed)}\n", "1a", "--seed", str(seed))
+        assert code == 0 and said in screen, (seed, screen)
+    code, out, err = run_command(capsys, "exercise", "--progress")
+    assert (code, err) == (0, "") and out.startswith("1 of 94 exercises mastered") and "1 / 3" in out
+    assert "The next exercise: 1b" in out
+    kept = json.loads(run_command(capsys, "exercise", "--progress", "--json")[1])
+    assert (kept["version"], kept["mastered"], kept["following"]) == (1, 1, "1b")
+    assert "exercise 1b --seed" in run_command(capsys, "exercise")[1]
+    assert json.loads(run_command(capsys, "exercise", "--json")[1])["exercise"] == "1b"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["exercises.json", "learner", "of"]
+
+
+def test_a_wrong_answer_or_the_shown_steps_begin_the_row_anew(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CONVSCOPE_DATA", str(tmp_path))
+    on_a_terminal(f"{right_answer('1a', 1)}\n", "1a", "--seed", "1")
+    _, screen = on_a_terminal(f"7\n{right_answer('1a', 2)}\n", "1a", "--seed", "2")
+    assert "0 of 3 right in a row." in screen
+    on_a_terminal(f"{right_answer('1a', 3)}\n", "1a", "--seed", "3")
+    on_a_terminal("", "1a", "--seed", "4", "--show")
+    assert json.loads((tmp_path / "exercises.json").read_text())["exercises"]["1a"]["in_a_row"] == 0
+    run_command(capsys, "exercise", "1b", "--seed", "3", "--answer", right_answer("1b", 3))
+    assert "1b" not in json.loads((tmp_path / "exercises.json").read_text())["exercises"], "marking is no practice"
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"format": 9}', '{"format": 1, "exercises": {"1a": 3}}', "\x00" * 99])
+def test_progress_that_can_not_be_read_is_one_line_and_is_left_as_it_is(
+    content: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CONVSCOPE_DATA", str(tmp_path))
+    (tmp_path / "exercises.json").write_text(content)
+    code, screen = on_a_terminal(f"{right_answer('1a', 1)}\n", "1a", "--seed", "1")
+    assert code == 0 and "progress is not kept: " in screen and "1 of 3 right in a row." in screen
+    assert (tmp_path / "exercises.json").read_text() == content
+    code, out, err = run_command(capsys, "exercise", "--progress")
+    assert code == 0 and out.startswith("0 of 94") and err.count("\n") == 1 and "exercises.json" in err
+
+
+def test_progress_that_can_not_be_written_is_one_line_and_the_exercise_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for place in (tmp_path / "file" / "below", Path("/dev/full"), Path("/proc/none")):
+        (tmp_path / "file").write_text("a file, no folder")
+        monkeypatch.setenv("CONVSCOPE_DATA", str(place))
+        code, screen = on_a_terminal(f"{right_answer('1a', 1)}\n", "1a", "--seed", "1")
+        assert code == 0 and screen.count("progress is not kept: ") == 1 and "1 of 3 right in a row." in screen, place
+
+
+def test_a_full_disk_leaves_the_progress_as_it_was(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*_: object) -> None:
+        raise WriteError("no space left on device")
+
+    monkeypatch.setenv("CONVSCOPE_DATA", str(tmp_path))
+    MasteryFile().keep("1a", 1, right=True)
+    monkeypatch.setattr("convscope.cli.exercise_mastery.replace_file", full)
+    assert MasteryFile().keep("1a", 2, right=True).in_a_row == 2
+    assert capsys.readouterr().err == (
+        f"convscope: progress is not kept: {tmp_path}/exercises.json: no space left on device\n"
+    )
+    assert MasteryFile().mastery.of("1a").in_a_row == 1
 
 
 def test_the_end_of_input_is_an_interruption() -> None:

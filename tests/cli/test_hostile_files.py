@@ -77,6 +77,7 @@ WRITTEN: tuple[tuple[str, ...], ...] = (
     ("shard", "photos", "o"),
     ("evaluate", "run", "--predictions", "o"),
     ("check", "photos", "--page", "o"),
+    ("studio", "--worksheet", "3a", "--html", "o"),
 )
 # Parameters of commands that no file can be given to.
 PLAIN = {
@@ -87,7 +88,7 @@ PLAIN = {
     "epilog", "exit_on_errors", "good_class", "help_all", "label_errors", "miss_rate", "near_duplicates", "no_tta",
     "deadline", "local_fields", "trust_code", "fields", "maps", "methods", "no_checks", "random_conv", "ranking",
     "scale", "target", "parts", "every", "equivariance", "robustness", "visualize", "answer", "show", "as_list",
-    "forecast", "host", "i_know", "no_browser", "port", "state",
+    "forecast", "host", "i_know", "no_browser", "port", "state", "answers", "copies", "progress", "worksheet",
 }  # fmt: skip
 # Parameters that are held to above, by one command or another.
 HELD = {

@@ -13,14 +13,16 @@ import torch
 from torch import nn
 
 from convscope.claims.sets import CLAIMS
+from convscope.claims.text import value_text
 from convscope.errors import ConvscopeError
 from convscope.exercises import chapters
+from convscope.exercises.chapters.statements import STATEMENTS
 from convscope.exercises.draw import LEAST_APART, Drawn, agree, apart, discriminating
 from convscope.exercises.exercise import exercise
 from convscope.exercises.registry import listing, names, rule_of
 from convscope.exercises.texts import table
 from convscope.interpret.inspection.record import inspect
-from exercise_oracles import OF_DRAWN, OF_NUMBERS, oracle, support
+from exercise_oracles import OF_DRAWN, OF_NUMBERS, STATED, oracle, support
 
 SEEDS, MANY = range(60), range(1_000)
 SLIPS = tuple(name for name in names() if name.startswith("slip-"))
@@ -74,10 +76,12 @@ def test_the_answer_is_the_independent_one_over_many_seeds(name: str) -> None:
         marked_as_it_should_be(name, seed)
 
 
-def test_a_slip_is_the_only_statement_that_its_claim_refutes() -> None:
+def test_a_slip_without_other_numbers_is_the_only_statement_that_its_claim_refutes() -> None:
     by_id = {claim.id: claim for claim in CLAIMS}
     companions = set()
     for name in SLIPS:
+        if name.removeprefix("slip-") in STATEMENTS:
+            continue
         for seed in range(8):
             drawn = check(name, seed)
             verdicts = {option: by_id[option].verdict for option in drawn.options}
@@ -85,6 +89,58 @@ def test_a_slip_is_the_only_statement_that_its_claim_refutes() -> None:
             assert set(verdicts.values()) == {"right"} and len(drawn.options) == 4, name
             companions |= set(verdicts)
     assert all(by_id[companion].prove().holds for companion in companions)
+
+
+@pytest.mark.parametrize("claim_id", STATEMENTS)
+def test_a_slip_with_other_numbers_is_wrong_and_its_company_right(claim_id: str) -> None:
+    wrong_lines = set()
+    for seed in range(12):
+        drawn = check(f"slip-{claim_id}", seed)
+        statements: Any = drawn.numbers["statements"]
+        assert drawn.answer == claim_id and len(statements) == len(drawn.options) == 4
+        for option, numbers, right, mistaken in statements:
+            line = drawn.written[f"options.{option}"]
+            assert right == value_text(STATED[option](numbers)) != mistaken, (option, numbers)
+            assert line.endswith(f": {mistaken if option == claim_id else right}")
+            if option == claim_id:
+                wrong_lines.add(line)
+    assert len(wrong_lines) > 3, "another seed asks something new"
+
+
+# The numbers in the notes, for slips whose wrong figure is exactly the one that the mistake leads to.
+OF_THE_NOTES: dict[str, dict[str, Any]] = {
+    "equivariance-stride-2": {"s": 2, "d": 1},
+    "first-window-column": {"rows": ((3, 0, 1, 2, 7, 4), (1, 5, 8, 9, 3, 1), (2, 7, 2, 5, 1, 3))},
+    "flip-and-causality": {"t": 10, "r": 1},
+    "rotation": {"bright": 10, "dark": 0},
+    "pool-height-formula": {"F": 2, "s": 2, "n": 4},
+    "filter-depth": {"C": 8, "K": 16, "F": 5},
+    "conv-156": {"C": 3, "K": 6, "F": 5},
+    "dot-product-15": {"C": 3, "F": 5},
+    "size-with-exponent": {"H": 32, "F": 5, "P": 2, "s": 1},
+    "weights-f-times-d": {"C": 3, "F": 5},
+    "weights-ffk-k": {"C": 3, "K": 10, "F": 5},
+    "n-channels": {"C": 3, "K": 10},
+    "depth-slice": {"H": 32, "F": 5, "K": 10},
+    "tensor-of-four-sizes": {"K": 10, "H": 32, "F": 5},
+    "pool-hyperparameters": {"C": 64},
+    "pool-summary-heading": {"C": 3, "K": 10, "F": 5},
+    "six-fields": {"K": 6},
+    "crops-of-256": {"image": 256, "crop": 224},
+    "crops-and-flips": {"image": 256, "crop": 224},
+    "fundus-field-2": {"names": "3 3 p 3 3"},
+    "corners-equal": {"H": 6, "F": 3},
+    "pooling-doubles": {"L": 2, "F": 3},
+    "pooling-shift-1": {"s": 2, "d": 1},
+}
+
+
+@pytest.mark.parametrize("claim_id", OF_THE_NOTES)
+def test_the_mistake_of_a_slip_is_the_one_in_the_notes(claim_id: str) -> None:
+    claim = next(claim for claim in CLAIMS if claim.id == claim_id)
+    rule, numbers = STATEMENTS[claim_id], OF_THE_NOTES[claim_id]
+    assert rule.mistaken(numbers) == claim.stated, claim.says
+    assert claim.compute is not None and rule.right(numbers) == claim.compute()
 
 
 def marked_as_it_should_be(name: str, seed: int) -> None:

@@ -171,6 +171,20 @@ def test_what_can_not_be_read_is_asked_about(text: str, kind: AnswerKind, said: 
     assert raised.value.suggestion == suggestion and "\x1b" not in str(raised.value)
 
 
+def test_three_decimals_are_asked_about_only_where_the_answer_can_have_that_many_digits() -> None:
+    small, large = exercise("3a", seed=42), exercise("4a", seed=3)
+    assert len(str(small.answer)) < 4 <= len(str(large.answer)) < 7
+    for text, value in (("0.125", 0.125), ("1.875", 1.875), ("54.000", 54), ("56.667", 56.667)):
+        assert small.mark(text).given == value
+    assert large.mark("0.125").given == 0.125
+    with pytest.raises(AnswerError, match="has a dot before three digits") as raised:
+        large.mark(f"{large.answer:,}".replace(",", "."))
+    assert large.mark(raised.value.suggestion).right
+    slope = exercise("7b", seed=3)
+    with pytest.raises(AnswerError, match=r"for a decimal comma write 1\.875"):
+        slope.mark("1,875")
+
+
 def test_an_answer_is_taken_as_a_value_too() -> None:
     import numpy as np
 

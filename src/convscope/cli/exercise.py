@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convscope.cli.given_options import take_only
 from convscope.cli.output import echo, echo_json
+from convscope.exercises.texts import word
 
 if TYPE_CHECKING:
+    from convscope.exercises.mastery import Standing
     from convscope.exercises.record import Exercise, Marked
 
 JSON_VERSION = 1
@@ -17,26 +20,41 @@ EXIT_WRONG = 1
 TRIES = 3
 
 
-@click.command("exercise", epilog="Examples: convscope exercise 3a --seed 42; convscope exercise --list")
+@click.command(
+    "exercise", epilog="Examples: convscope exercise; convscope exercise 3a --seed 42; convscope exercise --list"
+)
 @click.argument("name", required=False)
 @click.option("--seed", type=int, help="Draw these numbers; new ones unless given.")
 @click.option("--answer", metavar="TEXT", help="Mark this answer instead of asking.")
 @click.option("--show", is_flag=True, help="Show the worked steps and the answer.")
 @click.option("--list", "as_list", is_flag=True, help="List the exercises.")
+@click.option("--progress", is_flag=True, help="Show which exercises you have mastered.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(name: str | None, seed: int | None, answer: str | None, show: bool, as_list: bool, as_json: bool) -> None:
+def command(
+    name: str | None, seed: int | None, answer: str | None, show: bool, as_list: bool, progress: bool, as_json: bool
+) -> None:
     """Ask an exercise on convolutional networks, and mark the answer.
 
-    NAME is an exercise, such as 3a. On a terminal the answer is asked for, three times at most; elsewhere give
-    --answer. The exit code is 0 for a right answer, 1 for a wrong one, 2 for one that can't be read.
+    NAME is an exercise, such as 3a; without it the next one that you have not mastered is asked. On a terminal the
+    answer is asked for, three times at most; elsewhere give --answer. Three right answers in a row, each at the first
+    try, master an exercise; this is kept in your data folder and never sent anywhere. The exit code is 0 for a right
+    answer, 1 for a wrong one, 2 for one that can't be read.
     """
     if as_list:
-        if name is not None or answer is not None or show or seed is not None:
-            raise click.UsageError("--list shows all exercises: leave the others out")
+        take_only("--list shows all exercises", ("as_list", "as_json"))
         _print_list(as_json)
         return
+    if progress:
+        take_only("--progress shows all exercises", ("progress", "as_json"))
+        _print_mastery(as_json)
+        return
     if name is None:
-        raise click.UsageError("give an exercise, such as 3a, or --list for all of them")
+        if seed is not None or answer is not None or show:
+            raise click.UsageError("give an exercise, such as 3a, or --list for all of them")
+        name = _following()
+        if name is None:
+            echo(word("all-mastered"))
+            return
     if show and answer is not None:
         raise click.UsageError("--show shows the answer: leave --answer out")
     from convscope.exercises.exercise import exercise
@@ -55,7 +73,9 @@ def command(name: str | None, seed: int | None, answer: str | None, show: bool, 
         echo_json({"version": JSON_VERSION, **(asked.to_dict() if show else asked.question())})
     else:
         print_document(asked.solution() if show else asked.document())
-        if not show and sys.stdin.isatty():
+        if show and sys.stdin.isatty():
+            _keep(asked, right=False)
+        elif sys.stdin.isatty():
             _ask(asked)
         elif not show:
             _print_commands(asked)
@@ -63,13 +83,20 @@ def command(name: str | None, seed: int | None, answer: str | None, show: bool, 
 
 def _ask(asked: Exercise) -> None:
     """Ask until the answer is right, three times at most; then show the steps, and exit with 1."""
-    from convscope.exercises.texts import word
+    from convscope.exercises.mastery import NEEDED, Standing
     from convscope.report.terminal import print_document
 
+    standing = Standing()
     for left in reversed(range(TRIES)):
         marked = _read(asked)
         _print_lines(marked)
+        if left == TRIES - 1:
+            standing = _keep(asked, right=marked.right)
         if marked.right:
+            if standing.mastered:
+                echo(word("now-mastered", name=asked.name, command="convscope exercise"))
+            else:
+                echo(word("in-a-row", count=standing.in_a_row, needed=NEEDED) + ".")
             echo(word("fresh", command=f"convscope exercise {asked.name}"))
             return
         if left:
@@ -83,7 +110,6 @@ def _ask(asked: Exercise) -> None:
 def _read(asked: Exercise) -> Marked:
     """Return the mark of the next answer; one that can't be read is asked for again and is no try."""
     from convscope.exercises.number_text import AnswerError
-    from convscope.exercises.texts import word
 
     while True:
         text = click.prompt(word("prompt"), default="", show_default=False, type=str)
@@ -93,6 +119,31 @@ def _read(asked: Exercise) -> Marked:
             echo(error)
             if error.suggestion and click.confirm(word("mean", suggestion=error.suggestion), default=False):
                 return asked.mark(error.suggestion)
+
+
+def _keep(asked: Exercise, *, right: bool) -> Standing:
+    """Keep an answer, right at the first try or not, in the user's data folder."""
+    from convscope.cli.exercise_mastery import MasteryFile
+
+    return MasteryFile().keep(asked.name, asked.seed, right=right)
+
+
+def _following() -> str | None:
+    """Return the next exercise that is not mastered; None where all are."""
+    from convscope.cli.exercise_mastery import MasteryFile
+
+    return MasteryFile().mastery.following()
+
+
+def _print_mastery(as_json: bool) -> None:
+    from convscope.cli.exercise_mastery import MasteryFile
+    from convscope.report.terminal import print_document
+
+    mastery = MasteryFile().mastery
+    if as_json:
+        echo_json({"version": JSON_VERSION, **mastery.to_dict()})
+    else:
+        print_document(mastery.document())
 
 
 def _print_lines(marked: Marked) -> None:

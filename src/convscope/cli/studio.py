@@ -8,9 +8,12 @@ from pathlib import Path
 
 import click
 
-from convscope.cli.option_groups import grouped
+from convscope.cli.given_options import given_options
+from convscope.cli.option_groups import gathered, grouped
 from convscope.cli.output import echo
 from convscope.cli.own_code import code_options
+from convscope.cli.worksheet import NAMES as WORKSHEET_NAMES
+from convscope.cli.worksheet import WorksheetAsked, worksheet_options, write_worksheet
 from convscope.errors import ConvscopeError
 
 EXTRA = ("starlette", "uvicorn")
@@ -21,8 +24,8 @@ EPILOG = (
 )
 GROUPS = {
     "What the page may open": ("image", "input_text", "code", "trust_code", "runs", "data", "deadline"),
-    "The course": ("course_file",),
     "The server": ("port", "host", "i_know", "state", "no_browser"),
+    "The course as a file, and exercises on paper": ("course_file", *WORKSHEET_NAMES),
 }
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -48,6 +51,8 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 @click.option("--i-know", is_flag=True, help="Let other machines reach the page, with --host; its link is a password.")
 @click.option("--state", default="", metavar="LINK", help="Open this state: a link of the page, from its # on.")
 @click.option("--no-browser", is_flag=True, help="Print the link, and open no browser.")
+@worksheet_options
+@gathered(paper=WorksheetAsked)
 def command(
     model: str | None,
     image: str,
@@ -63,6 +68,7 @@ def command(
     i_know: bool,
     state: str,
     no_browser: bool,
+    paper: WorksheetAsked,
 ) -> None:
     """Open a local page on MODEL: its layers, feature maps, fields and worked numbers; train and compare runs.
 
@@ -72,13 +78,21 @@ def command(
     course in short chapters: --state '#/learn' opens it, --state '#/learn/3a?seed=42' one exercise with the same
     numbers for all. The page answers to this machine alone, and to the browser that opened the printed link. From
     another machine: `ssh -L 8421:127.0.0.1:8421 THIS-MACHINE`, then open the link there. Ctrl-C ends it; trainings
-    that it started go on.
+    that it started go on. With --course or --worksheet a file is written, and no server started.
     """
+    if course_file is not None and paper.worksheet is not None:
+        raise click.UsageError("--course and --worksheet write two files: give one of them")
     if course_file is not None:
         from convscope.cli.static_course import write_course
 
         write_course(course_file)
         return
+    if paper.worksheet is not None:
+        write_worksheet(paper)
+        return
+    for option in given_options():
+        if option.name in WORKSHEET_NAMES:
+            raise click.UsageError(f"{option.opts[0]} is about a worksheet: add --worksheet")
     missing = [name for name in EXTRA if find_spec(name) is None]
     if missing:
         raise ConvscopeError(f"the studio needs {' and '.join(missing)}: pip install 'convscope[studio]'")

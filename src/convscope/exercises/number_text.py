@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Collection
 from fractions import Fraction
 
 from convscope.errors import ConvscopeError
@@ -76,12 +77,14 @@ def shown(text: str) -> str:
     return repr(text) if len(text) <= 40 else repr(f"{text[:37]}...")
 
 
-def read_number(text: str, *, whole: bool) -> int | float | None:
+def read_number(text: str, *, whole: bool, digits: Collection[int] | None = None) -> int | float | None:
     """Return the number that a cleaned text is, or None where it is none.
 
     Args:
         text: without spaces at its ends.
         whole: whether a whole number is asked for: then dots and commas can set thousands apart.
+        digits: how many digits a number of that size can have: "1.792" is asked about only if 4 is among them, and else
+            is a decimal number; any unless given.
 
     Raises:
         AnswerError: a comma or a dot that may stand for either, with the two readings; far too many digits.
@@ -90,18 +93,20 @@ def read_number(text: str, *, whole: bool) -> int | float | None:
     [15052900, 1792, 1048576, -5, 31.5, None]
     >>> [read_number(text, whole=False) for text in ("1/4", "6.6e-3", "25 %", ".5")]
     [0.25, 0.0066, 0.25, 0.5]
+    >>> read_number("1.875", whole=True, digits=[2, 3])
+    1.875
     """
     if sum(map(str.isdigit, text)) > MOST_DIGITS:
         raise unreadable(word("too-many-digits", most=MOST_DIGITS))
     if not whole and text.endswith("%"):
-        share = read_number(text[:-1].rstrip(), whole=False)
+        share = read_number(text[:-1].rstrip(), whole=False, digits=digits)
         return None if share is None else share / 100
-    _ask_about_marks(text, whole=whole)
+    _ask_about_marks(text, whole=whole, digits=digits)
     if found := _PLAIN.fullmatch(text):
         return int(text)
     if found := _THOUSANDS.fullmatch(text):
-        digits = re.sub(r"\D", "", found["digits"])
-        return _as_number(Fraction(found["sign"] + digits + (found["rest"] or "")))
+        joined = re.sub(r"\D", "", found["digits"])
+        return _as_number(Fraction(found["sign"] + joined + (found["rest"] or "")))
     if found := _DOTTED.fullmatch(text):
         return int(found["sign"] + found["digits"].replace(".", ""))
     if found := _DECIMAL.fullmatch(text):
@@ -121,16 +126,17 @@ def _as_number(value: Fraction) -> int | float:
     return int(value) if value.denominator == 1 else float(value)
 
 
-def _ask_about_marks(text: str, *, whole: bool) -> None:
+def _ask_about_marks(text: str, *, whole: bool, digits: Collection[int] | None) -> None:
     """Raise AnswerError where a comma or a dot can be a decimal mark as well as one that sets thousands apart."""
+    can_be_thousands = digits is None or sum(map(str.isdigit, text)) in digits
     if _COMMA.fullmatch(text):
         before, after = text.split(",")
         decimal = f"{before.replace('.', '')}.{after}"
-        thousands = _THOUSANDS.fullmatch(text)
+        thousands = _THOUSANDS.fullmatch(text) and (whole or can_be_thousands)
         if not thousands:
             raise unreadable(word("decimal-comma", given=shown(text), decimal=decimal), decimal)
         if not whole:
             raise unreadable(word("either", given=shown(text), whole=before + after, decimal=decimal), decimal)
-    elif whole and re.fullmatch(r"[+-]?[1-9]\d{0,2}\.\d{3}", text):
+    elif whole and can_be_thousands and re.fullmatch(r"[+-]?[1-9]\d{0,2}\.\d{3}", text):
         joined = text.replace(".", "")
         raise unreadable(word("dot-thousands", given=shown(text), whole=joined), joined)

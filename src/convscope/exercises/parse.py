@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from convscope.exercises.draw import AnswerKind, AnswerValue
 from convscope.exercises.number_text import cleaned, read_number, shown, unreadable
@@ -22,6 +22,7 @@ def parse_answer(
     sizes: Sequence[tuple[int, int]] = _SIZES,
     options: Mapping[str, str] | None = None,
     words: Mapping[str, Sequence[str]] | None = None,
+    digits: Collection[int] | None = None,
 ) -> AnswerValue:
     """Return the value that an answer stands for.
 
@@ -32,6 +33,7 @@ def parse_answer(
         sizes: rows and columns that a matrix may have, the right ones first.
         options: the text of each option by its letter, of a choice.
         words: answers in words: the spellings of each, by its name.
+        digits: how many digits the whole numbers that may be meant have, as `read_number` takes it.
 
     Raises:
         AnswerError: empty, no such value, or a comma that may be either a decimal comma or a thousands separator.
@@ -56,8 +58,8 @@ def parse_answer(
     if kind == "matrix":
         return _matrix(plain, sizes)
     if kind in ("numbers", "shape"):
-        return _numbers(plain, lengths)
-    found = read_number(_without_unit(plain.strip("()[] ")), whole=kind == "whole")
+        return _numbers(plain, lengths, digits)
+    found = read_number(_without_unit(plain.strip("()[] ")), whole=kind == "whole", digits=digits)
     if found is None:
         raise unreadable(word(f"no-{kind}", given=shown(text)))
     return found
@@ -83,7 +85,7 @@ def _option(text: str, options: Mapping[str, str]) -> str:
     raise unreadable(word("no-choice", given=shown(text), letters=", ".join(letters)))
 
 
-def _numbers(text: str, lengths: Sequence[int]) -> tuple[int, ...]:
+def _numbers(text: str, lengths: Sequence[int], digits: Collection[int] | None) -> tuple[int, ...]:
     """Return several whole numbers, in one of the lengths that are possible where the text allows it."""
     inner = re.sub(r"[()\[\]{}]", " ", text).strip(" ,")
     strong = [part.strip(" ,") for part in _BETWEEN.split(inner)]
@@ -91,30 +93,30 @@ def _numbers(text: str, lengths: Sequence[int]) -> tuple[int, ...]:
     ways.append([part for one in strong for part in re.split(r",\s+|\s+", one) if part])
     for length in lengths or (len(ways[-1]),):
         for parts in ways:
-            found = _exactly(parts, length)
+            found = _exactly(parts, length, digits)
             if len(found) == 1:
                 return found[0]
             if len(found) > 1:
                 raise unreadable(word("ambiguous", given=shown(text), count=length))
     parts = [piece for part in ways[-1] for piece in part.split(",") if piece]
-    values = [read_number(_without_unit(part), whole=True) for part in parts]
+    values = [read_number(_without_unit(part), whole=True, digits=digits) for part in parts]
     if not values or any(value is None for value in values) or len(values) > MOST_NUMBERS:
         raise unreadable(word("no-numbers", given=shown(text), count=lengths[0] if lengths else 2))
     raise unreadable(word("count", count=lengths[0] if lengths else 2, got=len(values)))
 
 
-def _exactly(parts: Sequence[str], length: int) -> list[tuple[int, ...]]:
+def _exactly(parts: Sequence[str], length: int, digits: Collection[int] | None) -> list[tuple[int, ...]]:
     """Return the ways in which the parts are `length` numbers: one with commas can be several, or one in thousands."""
     if len(parts) > length or len(parts) > MOST_NUMBERS:
         return []
     ways: list[tuple[int, ...]] = [()]
     for part in parts:
-        read = [each for each in _readings(part) if len(each) <= length]
+        read = [each for each in _readings(part, digits) if len(each) <= length]
         ways = [(*way, *each) for way in ways for each in read if len(way) + len(each) <= length]
     return list(dict.fromkeys(way for way in ways if len(way) == length))
 
 
-def _readings(part: str) -> Iterator[tuple[int, ...]]:
+def _readings(part: str, digits: Collection[int] | None) -> Iterator[tuple[int, ...]]:
     """Give the whole numbers that a part can stand for: "1,792,640" is one, or 1 and 792,640, or three."""
     pieces = part.split(",")
     if len(pieces) > 12:
@@ -130,7 +132,7 @@ def _readings(part: str) -> Iterator[tuple[int, ...]]:
         for group in groups:
             if "," in group and not re.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+", group):
                 break
-            value = read_number(_without_unit(group), whole=True)
+            value = read_number(_without_unit(group), whole=True, digits=digits)
             if value is None:
                 break
             values.append(value)

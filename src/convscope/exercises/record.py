@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,6 +167,7 @@ class Exercise(Documented):
             sizes=list(dict.fromkeys(sizes)),
             options=self.options,
             words=self.words,
+            digits=digits_of(values),
         )
 
     def _as_drawn(self, given: AnswerValue) -> AnswerValue:
@@ -241,6 +242,16 @@ class Exercise(Documented):
             "kind": self.kind,
             "options": dict(self.options),
         }
+
+
+def digits_of(values: Iterable[object]) -> frozenset[int]:
+    """Return how many digits the whole numbers among the values, and those in tuples of them, have.
+
+    >>> sorted(digits_of([1792, 30.5, (64, 3)]))
+    [1, 2, 4]
+    """
+    numbers = [number for value in values for number in (value if isinstance(value, tuple) else (value,))]
+    return frozenset(len(str(abs(number))) for number in numbers if isinstance(number, int))
 
 
 def in_lists(value: object) -> Any:

@@ -82,8 +82,8 @@ def rows_text(rows: Sequence[Sequence[object]]) -> str:
 def answer_text(value: object) -> str:
     """Return an answer as it would be typed: shapes with x, several numbers with commas and spaces, rows with ;.
 
-    >>> answer_text(15052900), answer_text((4, 1)), answer_text(((8, 7), (5, 9))), answer_text(0.0066480567)
-    ('15,052,900', '4, 1', '8 7; 5 9', '0.006648')
+    >>> answer_text(15052900), answer_text((4, 1)), answer_text(((8, 7), (5, 9))), answer_text(-30)
+    ('15,052,900', '4, 1', '8 7; 5 9', '−30')
     """
     if isinstance(value, tuple) and value and isinstance(value[0], tuple):
         return "; ".join(" ".join(_plain(item) for item in row) for row in value)
@@ -94,5 +94,5 @@ def answer_text(value: object) -> str:
 
 def _plain(value: object) -> str:
     if isinstance(value, float) and not value.is_integer():
-        return f"{value:.4g}"
-    return f"{int(value):,}" if isinstance(value, int | float) else str(value)
+        return f"{value:.4g}".replace("-", "−", 1) if value < 0 else f"{value:.4g}"
+    return f"{int(value):,}".replace("-", "−") if isinstance(value, int | float) else str(value)

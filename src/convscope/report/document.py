@@ -183,7 +183,29 @@ class Details:
     blocks: tuple[Block, ...]
 
 
-Block = Callout | Code | Columns | Details | Facts | Figure | Gallery | Heading | Image | Paragraph | Section | Table
+@dataclass(frozen=True, slots=True)
+class WriteIn:
+    """Room to write by hand, on paper: a label, and a number of lines."""
+
+    label: str
+    lines: int = 1
+
+
+Block = (
+    Callout
+    | Code
+    | Columns
+    | Details
+    | Facts
+    | Figure
+    | Gallery
+    | Heading
+    | Image
+    | Paragraph
+    | Section
+    | Table
+    | WriteIn
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +263,8 @@ def _block_to_dict(block: Block) -> dict[str, Json]:
             found: dict[str, Json] = {"facts": [_fact_to_dict(fact) for fact in facts]}
         case Heading(text) | Paragraph(text) | Code(text):
             found = {"text": text}
+        case WriteIn(label, lines):
+            found = {"label": label, "lines": lines}
         case Callout(severity, text, more):
             found = {"severity": severity, "text": text, "more": list(more)}
         case Figure(caption=caption):

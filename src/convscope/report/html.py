@@ -27,6 +27,7 @@ from convscope.report.document import (
     Image,
     Paragraph,
     Section,
+    WriteIn,
 )
 from convscope.report.png import jpeg_data_uri, png_data_uri
 from convscope.report.printable import printable_lines
@@ -67,6 +68,19 @@ def document_page(document: Document) -> str:
     return _page(document.title, *_content(document), lead=document.lead, footer=document.footer)
 
 
+def sheets_page(title: str, sheets: Sequence[Document]) -> str:
+    """Return a page of several documents, each of which begins a new sheet of paper where it is printed."""
+    articles = (
+        Html(
+            f'<article class="sheet"><h1>{escaped(sheet.title)}</h1>\n'
+            f'<p class="lead">{escaped(sheet.lead)}</p>\n{_join(*_content(sheet))}\n'
+            f"<footer>{escaped(sheet.footer)}</footer></article>"
+        )
+        for sheet in sheets
+    )
+    return _whole(title, _join(*articles))
+
+
 @cache
 def _fragment_style() -> tuple[str, str]:
     """Return the class of a notebook's results and their style sheet, whose every rule is limited to that class.
@@ -104,6 +118,8 @@ def block_html(block: Block) -> Html:
                 for fact in pairs
             )
             return Html(f'<dl class="facts">{inner}</dl>')
+        case WriteIn(label, room):
+            return Html(f'<p class="write" style="--cs-lines:{room}">{escaped(label)}</p>')
         case Callout(severity, text, more):
             lines = "".join(f'<p class="why">{escaped(line)}</p>' for line in more)
             return Html(f'<div class="call {severity}" role="note"><p>{escaped(text)}</p>{lines}</div>')
@@ -188,6 +204,11 @@ def _page(title: str, *blocks: Html, lead: str = "", footer: str = "") -> str:
     """Return a whole page: a file that opens anywhere, loads nothing and runs nothing."""
     intro = f'<p class="lead">{escaped(lead)}</p>' if lead else ""
     foot = f"<footer>{escaped(footer)}</footer>" if footer else ""
+    return _whole(title, Html(f"<h1>{escaped(title)}</h1>\n{intro}\n{_join(*blocks)}\n{foot}"))
+
+
+def _whole(title: str, content: Html) -> str:
+    """Return the markup of a page around its content."""
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -200,10 +221,7 @@ def _page(title: str, *blocks: Html, lead: str = "", footer: str = "") -> str:
 </head>
 <body class="cs">
 <main>
-<h1>{escaped(title)}</h1>
-{intro}
-{_join(*blocks)}
-{foot}
+{content}
 </main>
 </body>
 </html>

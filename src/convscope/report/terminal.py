@@ -18,6 +18,7 @@ from convscope.report.document import (
     Paragraph,
     Section,
     Severity,
+    WriteIn,
 )
 from convscope.report.printable import printable_lines
 from convscope.report.table import Table, display_width, print_table, rich_table, table_text
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 NAME_WIDTH = 12  # of the names of facts, unless one is longer
 INDENT = "  "
+BLANK_LINE = "_" * 24
 
 _Style = Literal["", "bold", "dim", "yellow", "red"]
 _CALLOUTS: dict[Severity, tuple[str, _Style]] = {
@@ -114,6 +116,8 @@ def _block_parts(block: Block) -> Iterator[_Part]:
                 yield table.narrow()
         case Code(text) | Figure(text=str(text)):
             yield from _lines(text, indent=INDENT) if text else []
+        case WriteIn(label, lines):
+            yield from _lines("\n".join([f"{label}: {BLANK_LINE}", *[BLANK_LINE] * (lines - 1)]))
         case Callout(severity, text, more):
             mark, style = _CALLOUTS[severity]
             yield from _lines(mark + text, style)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import log
 
 from convscope.exercises.draw import Draw, Drawn, ExerciseRule
 from convscope.exercises.stack import StackLayer, fields_of
@@ -33,7 +32,7 @@ def field(names: Sequence[str]) -> int:
 def doubled(names: Sequence[str]) -> int:
     """Return the field by the wrong rule that a pooling doubles the field, beside what later layers add.
 
-    The lecture notes have 18 and 50 by it, where 14 and 32 are right:
+    The lecture notes have 18 for the first of these, where 14 is right:
 
     >>> doubled(["3", "3", "p", "3", "3"]), doubled(["3", "3", "p", "3", "3", "p", "3", "3"])
     (18, 52)
@@ -115,7 +114,7 @@ def _layers_needed(draw: Draw) -> Drawn:
             "floor": (wanted - 1) // (kernel - 1),
             "kernel": -(-wanted // kernel),
             "pixel": -(-wanted // (kernel - 1)),
-            "power": max(1, -int(-log(wanted) / log(kernel)) + 1),
+            "power": next(count for count in range(1, 200) if kernel**count >= wanted),
             "one-each": wanted - 1,
         },
     )  # fmt: skip

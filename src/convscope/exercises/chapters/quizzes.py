@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from convscope.exercises.chapters.fields import field_of_uniform
 from convscope.exercises.draw import Draw, Drawn, ExerciseRule
 from convscope.exercises.texts import table
 from convscope.geometry.convolution import output_sizes, windows
@@ -32,7 +33,7 @@ def _plain(draw: Draw) -> Mapping[str, object]:
 
 
 def _shared(draw: Draw) -> Mapping[str, object]:
-    side, channels, filters, kernel = draw.one((28, 32, 56, 64)), draw.one((1, 3, 16)), draw.one((8, 16, 64)), 3
+    side, channels, filters, kernel = draw.one((28, 32, 56, 64)), draw.one((3, 16, 32)), draw.one((8, 16, 64)), 3
     sizes = output_sizes((side, side), windows(2, kernel, padding="same"))
     outputs = filters * sizes[0] * sizes[1]
     return {
@@ -49,6 +50,19 @@ def _head(draw: Draw) -> Mapping[str, object]:
         "C": channels, "H": side, "classes": classes,
         "flat": linear_cost(channels * side * side, classes).parameters,
         "averaged": linear_cost(channels, classes).parameters,
+    }  # fmt: skip
+
+
+def _first_kernel(draw: Draw) -> Mapping[str, object]:
+    channels, layers, kernel = draw.one((64, 96, 128, 256)), 5, 3
+    field = field_of_uniform(layers, kernel)
+
+    def weights(size: int) -> int:
+        return convolution_cost(channels, channels, (size, size), (1, 1), bias=False).weights
+
+    return {
+        "C": channels, "L": layers, "K": kernel, "large": field, "field": field,
+        "stacked": layers * weights(kernel), "single": weights(field),
     }  # fmt: skip
 
 
@@ -158,7 +172,7 @@ _CHOICES: Mapping[str, Callable[[Draw], Mapping[str, object]]] = {
     "quiz-max-average": _plain,
     "quiz-pool-growth": _plain,
     "quiz-dropout": _plain,
-    "quiz-first-kernel": _plain,
+    "quiz-first-kernel": _first_kernel,
     "quiz-sigmoid-alexnet": _plain,
     "quiz-dead-relu": _plain,
     "quiz-four-steps": _plain,

@@ -53,17 +53,20 @@ def _same(draw: Draw) -> Drawn:
     answer = same_padding(kernel, dilation=dilation)[0]
     window = Window.of(kernel, dilation=dilation, padding="same")
     side = draw.one((28, 32, 56, 64, 112, 224))
+    unpadded = Window.of(kernel, dilation=dilation)
+    fits = unpadded.fits(side + 2 * kernel)
     return Drawn(
         numbers={
             "K": kernel, "d": dilation, "side": side, "span": window.span, "total": sum(window.padding),
             "formula": window.formula(side), "answer": answer,
+            "kernel_size": unpadded.output_size(side + 2 * kernel) if fits else 0,
         },
         answer=answer,
         wrong={
             "total": sum(window.padding),
             "no-dilation": same_padding(kernel)[0] if dilation > 1 else None,
             "half-kernel": (dilation * kernel + 1) // 2,
-            "kernel": kernel,
+            "kernel": kernel if fits else None,
             "span": window.span,
         },
     )  # fmt: skip
@@ -126,7 +129,7 @@ def _windows_on_a_pixel(draw: Draw) -> Drawn:
             "unpadded": (unpadded**2, unpadded * middle, answer[2]) if padding else None,
             "full": (((kernel + 1) // 2) ** 2, (kernel + 1) // 2 * middle, answer[2]),
             "one-axis": (first, first, middle),
-            "padding-only": (padding, padding, middle) if padding else None,
+            "padding-only": (padding**2, padding * middle, answer[2]) if padding else None,
             "reversed": answer[::-1],
         },
     )  # fmt: skip

@@ -1,5 +1,7 @@
-"""Find the slip: one wrong statement of the lecture notes among right ones, each proved by its claim.
+"""Find the slip: one wrong statement of the lecture notes among right ones.
 
+Where the mistake leads to a value for any numbers, the statement has other numbers in each draw (`statements`), and so
+have the right ones around it. Else it is the statement of the notes, and each one around it is proved by its claim.
 The statements are those of `convscope.claims`; what is proved by building a network is not proved here again, as torch
 would be imported: `convscope notes NAME` does.
 """
@@ -9,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache, partial
 
-from convscope.claims.claim import Claim, Proof
+from convscope.claims.claim import NOTES, Claim, Proof
 from convscope.claims.sets import CLAIMS
 from convscope.claims.text import computed_text, stated_text
+from convscope.exercises.chapters.statements import STATEMENTS, statement
 from convscope.exercises.draw import Draw, Drawn, ExerciseRule
 from convscope.exercises.texts import word
 from convscope.report.document import sentence
@@ -62,20 +65,46 @@ def _proof(claim_id: str) -> Proof:
     return Proof(claim, None, True) if any(way in claim.by for way in _NETWORKS) else claim.prove()
 
 
+def _drawn_slip(slip: Claim, draw: Draw) -> Drawn:
+    """Return the statement of a slip with other numbers, wrong, among right ones of other slips."""
+    company = draw.some([claim_id for claim_id in STATEMENTS if claim_id != slip.id], SHOWN - 1)
+    drawn = {claim_id: statement(claim_id, draw) for claim_id in draw.shuffled([slip.id, *company])}
+    wrong = drawn[slip.id]
+    practice, says = PRACTICE.get(slip.id), slip.says
+    return Drawn(
+        numbers={
+            "stated": word("slip-stated", says=wrong.text("says"), stated=wrong.mistaken),
+            "computed": word("slip-right-value", right=wrong.right, why=wrong.text("why")),
+            "why": wrong.text("mistake"),
+            "more": word("slip-notes-practice" if practice else "slip-notes", id=slip.id, name=practice, says=says,
+                         stated=stated_text(slip)),
+            "statements": tuple((one.id, one.numbers, one.right, one.mistaken) for one in drawn.values()),
+        },
+        answer=slip.id,
+        wrong={claim_id: claim_id for claim_id in company},
+        options=tuple(drawn),
+        written={
+            **{f"options.{claim_id}": one.line(wrong=one is wrong) for claim_id, one in drawn.items()},
+            **{f"wrong.{one.id}": word("slip-right-drawn", why=one.text("why")) for one in drawn.values()
+               if one is not wrong},
+        },
+    )  # fmt: skip
+
+
 def _slip(slip: Claim, draw: Draw) -> Drawn:
+    """Return the statement of a slip that has no other numbers, wrong, among right statements of the notes."""
     near = [claim for claim in _companions() if claim.notes == slip.notes]
     chosen = draw.some(near, min(2, len(near)))
     others = [claim for claim in _companions() if claim not in chosen]
     chosen += draw.some(others, SHOWN - 1 - len(chosen))
     options = draw.shuffled([slip, *chosen])
     proof = _proof(slip.id)
-    practice = PRACTICE.get(slip.id)
     steps = {
         "stated": word("slip-stated", says=slip.says, stated=stated_text(slip)),
         "computed": word("slip-source", by=slip.by) if proof.computed is None
         else word("slip-computed", computed=computed_text(proof), by=slip.by),
         "why": sentence(slip.why),
-        "more": word("slip-practice", id=slip.id, name=practice) if practice else word("slip-more", id=slip.id),
+        "more": word("slip-more", id=slip.id),
     }  # fmt: skip
     return Drawn(
         numbers=steps,
@@ -83,10 +112,14 @@ def _slip(slip: Claim, draw: Draw) -> Drawn:
         wrong={claim.id: claim.id for claim in options if claim is not slip},
         options=tuple(claim.id for claim in options),
         written={
-            **{f"options.{claim.id}": f"{claim.says}: {stated_text(claim)}" for claim in options},
+            **{f"options.{claim.id}": _line(claim) for claim in options},
             **{f"wrong.{claim.id}": _right_line(claim) for claim in options if claim is not slip},
         },
     )
+
+
+def _line(claim: Claim) -> str:
+    return f"{sentence(claim.says)[:-1]}: {stated_text(claim)}"
 
 
 def _right_line(claim: Claim) -> str:
@@ -95,7 +128,7 @@ def _right_line(claim: Claim) -> str:
 
 def title(name: str) -> str:
     """Return the title of a slip's exercise."""
-    return word("slip-title", notes=_claim_of(name).notes)
+    return word("slip-title", notes=NOTES[_claim_of(name).notes])
 
 
 def _claim_of(name: str) -> Claim:
@@ -103,5 +136,8 @@ def _claim_of(name: str) -> Claim:
 
 
 RULES: Mapping[str, ExerciseRule] = {
-    PREFIX + claim.id: ExerciseRule(kind="choice", draw=partial(_slip, claim)) for claim in _slips()
+    PREFIX + claim.id: ExerciseRule(
+        kind="choice", draw=partial(_drawn_slip if claim.id in STATEMENTS else _slip, claim)
+    )
+    for claim in _slips()
 }
