@@ -186,3 +186,14 @@ def test_gradients_that_vanish_are_named() -> None:
         "learn"
     ]
     assert found.svg.count("log10 of the root mean square") >= 4
+
+
+def test_a_network_that_does_not_say_its_input_is_measured_on_images_of_a_size_that_is_given() -> None:
+    model, data = network(), images()
+    pixels = (np.asarray(data.images), data.labels)
+    with pytest.raises(CaptureError, match="input shape of the model is unknown: give it, such as input_shape="):
+        convscope.learned(model, pixels, parts=["health"])
+    found = convscope.learned(model, pixels, parts=["health"], input_shape=(1, 8, 8))
+    assert found.health is not None and found.health.images == 30
+    with pytest.raises(CaptureError, match="takes 3×8, and an image has"):
+        convscope.learned(model, pixels, parts=["health"], input_shape=(3, 8))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
-from convscope.api.annotations import NotNegative, Positive
+from convscope.api.annotations import Positive, Seed
 from convscope.api.public import public
 from convscope.api.torch_state import changes_undone
 from convscope.capture.load import ModelLike
@@ -36,7 +36,8 @@ def learned(
     images: Positive | None = None,
     layer: str | None = None,
     against: ModelLike | None = None,
-    seed: NotNegative = 0,
+    input_shape: Sequence[int] | None = None,
+    seed: Seed = 0,
     on_part: OnLearnedPart | None = None,
     progress: ProgressOption = False,
 ) -> Learned:
@@ -55,6 +56,7 @@ def learned(
         images: how many each part goes through at most, evenly spaced; 1,000 or fewer unless given.
         layer: whose filters, patches, knock-out, confusions and visualization; each part's own choice unless given.
         against: another run or network, with whose layers this one's are compared, and whose norms are drawn beside.
+        input_shape: of one sample, (C, H, W), with `data` for a model that does not say it.
         seed: of all that is random.
         on_part: is called with the title of each part, and the part, once it is ready.
         progress: True shows a bar; a function is called as `progress(done, total, what)`.
@@ -73,7 +75,7 @@ def learned(
         seed=seed,
     )
     with progress_of(progress) as report:
-        given = network_on_data(model, data, split=split, seed=seed, progress=report)
+        given = network_on_data(model, data, split=split, input_shape=input_shape, seed=seed, progress=report)
     return learned_of(given, chosen, options, on_part, progress)
 
 
