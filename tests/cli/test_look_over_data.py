@@ -42,7 +42,8 @@ def test_a_run_shows_what_it_learned(work: Path, tmp_path: Path, capsys: pytest.
     assert "run: what it learned" in page and "<script" not in page and page.count("<h2>") >= 8
     names = {path.name for path in (tmp_path / "kept").iterdir()}
     assert {"filters.png", "examples.svg", "examples.npz", "health.png", "patches-act1.png", "look.html"} <= names
-    assert np.load(tmp_path / "kept" / "examples.npz")["maps"].shape[1:] == (32, 32)
+    with np.load(tmp_path / "kept" / "examples.npz") as kept:
+        assert kept["maps"].shape[1:] == (32, 32)
 
 
 def test_the_report_of_a_training_shows_it_in_short(work: Path) -> None:
