@@ -64,7 +64,7 @@ MEASURED = (
 # Of wide tables these columns become headings, so that the rest can be read on a narrow screen.
 HEADINGS = {
     "time-budget": ("set",),
-    "known-answer": ("size", "images", "accuracy"),
+    "known-answer": ("size", "images", "networks", "accuracy"),
     "weight-randomization": ("network", "random layers"),
     "look-peers": ("network",),
     "look-costs": ("network",),
