@@ -18,6 +18,7 @@ from convscope.interpret.interrupts import noted_interrupts
 from convscope.interpret.learned.network_on_data import NetworkOnData, network_on_data
 from convscope.interpret.learned.parts import PARTS, LearnedPart, PartOptions, find_parts, some_inputs
 from convscope.interpret.learned.record import Learned
+from convscope.interpret.replay.finite import require_finite
 from convscope.report.documented import Documented
 from convscope.report.progress import ProgressOption, progress_of
 
@@ -89,6 +90,7 @@ def learned_of(
     """Return what a network learned, of a network and images that are opened.
 
     Raises:
+        CaptureError: no such layer, or scores that are not finite.
         ConvscopeError: the reason why the first part is left out, where none is there.
     """
     found = Learned(
@@ -99,10 +101,10 @@ def learned_of(
         notes=given.notes,
         not_asked=tuple(name for name in PARTS if name not in {part.name for part in parts}),
     )
+    run = given.replays.on(some_inputs(given, given.images))
     if options.layer is not None:
-        given.replays.graph_on(some_inputs(given, given.images))[1].find_source(
-            options.layer
-        )  # raises where there is no such layer
+        run.find(options.layer)  # raises where there is no such layer
+    require_finite(run)
     refused: ConvscopeError | None = None
     missing = [part.name for part in parts]
     with noted_interrupts() as interrupts:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import nn
 
 from convscope.capture.load import ModelLike, load
@@ -66,8 +67,11 @@ class NetworkOnData:
 
     @cached_property
     def replays(self) -> Replays:
-        """The network on any batch, by its operations."""
-        return Replays(self.network, name=self.name)
+        """The network on any batch of pixels, by its operations; one of half precision is computed in float32."""
+        own = next((weights.dtype for weights in self.network.parameters() if weights.is_floating_point()), None)
+        half = own in (torch.float16, torch.bfloat16)
+        dtype = torch.float32 if half else None if own is torch.float32 else own
+        return Replays(self.network, name=self.name, dtype=dtype)
 
     @property
     def objective(self) -> Objective:
