@@ -18,7 +18,8 @@ import shlex
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
@@ -60,6 +61,14 @@ MEASURED = (
     ("look-peers", look_peers, "Attributions beside Captum and pytorch-grad-cam"),
     ("look-costs", look_costs, "What a look costs, in forward passes of one image"),
 )
+# Of wide tables these columns become headings, so that the rest can be read on a narrow screen.
+HEADINGS = {
+    "time-budget": ("set",),
+    "known-answer": ("size", "images", "networks", "accuracy"),
+    "weight-randomization": ("network", "random layers"),
+    "look-peers": ("network",),
+    "look-costs": ("network",),
+}
 
 
 def main() -> None:
@@ -111,7 +120,7 @@ def measured(results: Path) -> Iterator[str]:
             where = "; ".join(dict.fromkeys(f"{row['machine']}; torch {row['torch']}; {row['date']}" for row in rows))
             yield "\n".join([
                 f"## {title}\n", f"{NOT_RUN}```bash\n{command.strip()}\n```\n", *(f"{part}\n" for part in about),
-                markdown(bench.table(rows)), *plots, f"*{where}*\n",
+                divided(bench.table(rows), HEADINGS.get(name, ())), *plots, f"*{where}*\n",
             ])  # fmt: skip
 
 
@@ -171,6 +180,39 @@ def time_to_accuracy(results: Path) -> str:
 def machines(rows: list[dict[str, str]]) -> str:
     """Return what rows were measured on."""
     return "; ".join(dict.fromkeys(f"{row['machine']}, torch {row['torch']}" for row in rows))
+
+
+def divided(table: Table, by: Sequence[str]) -> str:
+    """Return a table in Markdown, one for each of the values in the columns `by`, without columns that are empty.
+
+    >>> rows = [["digits", "1", "2"], ["digits", "3", ""], ["cifar10", "4", ""]]
+    >>> print(divided(Table.of([Column("set"), Column("a"), Column("b")], rows), ["set"]))
+    ### set digits
+    <BLANKLINE>
+    | a | b |
+    | --- | --- |
+    | 1 | 2 |
+    | 3 |  |
+    <BLANKLINE>
+    ### set cifar10
+    <BLANKLINE>
+    | a |
+    | --- |
+    | 4 |
+    <BLANKLINE>
+    """
+    if not by:
+        return markdown(table)
+    headers = [column.header for column in table.columns]
+    heading = [headers.index(name) for name in by]
+    parts = []
+    for values, group in groupby(table.rows, lambda row: [row.cells[place] for place in heading]):
+        rows = [row.cells for row in group]
+        kept = [n for n in range(len(headers)) if n not in heading and any(cells[n] for cells in rows)]
+        part = Table.of([table.columns[n] for n in kept], [[cells[n] for n in kept] for cells in rows])
+        title = ", ".join(f"{name} {value}" for name, value in zip(by, values, strict=True))
+        parts.append(f"### {title}\n\n{markdown(part)}")
+    return "\n".join(parts)
 
 
 def markdown(table: Table) -> str:

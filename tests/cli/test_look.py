@@ -58,7 +58,8 @@ def test_a_run_is_looked_at_with_its_checks_and_files(
     names = {path.name for path in folder.iterdir()}
     assert {"overview.svg", "overview.png", "attribution-grad-cam.npz", "checks-grad-cam.svg", "feature-maps-act1.png",
             "filters-c1.svg", "look.html"} <= names  # fmt: skip
-    assert np.load(folder / "attribution-grad-cam.npz")["map"].shape == (32, 32)
+    with np.load(folder / "attribution-grad-cam.npz") as found:
+        assert found["map"].shape == (32, 32)
     code, out, err = run_command(capsys, "look", run, "digits/7", *QUICK, "--save", folder)
     assert code == 2 and "is there already: choose another folder" in err
 
@@ -99,7 +100,8 @@ def test_a_photograph_under_a_random_convolution_needs_no_model(
 ) -> None:
     code, out, err = run_command(capsys, "look", "--random-conv", "8x3x3", photograph, "--save", tmp_path / "maps")
     assert code == 0 and err == "" and "8×254×254" in out and "nothing here is learned" in out
-    assert np.load(tmp_path / "maps" / "random-convolution.npz")["maps"].shape == (8, 254, 254)
+    with np.load(tmp_path / "maps" / "random-convolution.npz") as found:
+        assert found["maps"].shape == (8, 254, 254)
     code, _, err = run_command(capsys, "look", "--random-conv", "8by3", photograph)
     assert code == 2 and "write 8x3x3 for eight filters of 3×3" in err
     code, _, err = run_command(capsys, "look", "--random-conv", "8x3x3", "lenet5", photograph)
@@ -193,8 +195,8 @@ def test_what_is_slow_is_asked_for(run: Path, tmp_path: Path, capsys: pytest.Cap
     assert places == sorted(places)
     names = {path.name for path in folder.iterdir()}
     assert {"channels-act1.npz", "robustness.npz", "equivariance.svg", "visualization-act1.png"} <= names
-    found = np.load(folder / "visualization-act1.npz")
-    assert found["pictures"].shape == (2, 32, 32, 1) and found["pictures"].dtype == np.uint8
+    with np.load(folder / "visualization-act1.npz") as found:
+        assert found["pictures"].shape == (2, 32, 32, 1) and found["pictures"].dtype == np.uint8
     page = (folder / "look.html").read_text(encoding="utf-8")
     titles = ["Smallest distortions", "Feature maps of act1", "All channels of act1", "Pictures that excite channels",
               "Filters of c1", "Equivariance to shifts"]  # fmt: skip

@@ -42,7 +42,8 @@ def test_a_run_shows_what_it_learned(work: Path, tmp_path: Path, capsys: pytest.
     assert "run: what it learned" in page and "<script" not in page and page.count("<h2>") >= 8
     names = {path.name for path in (tmp_path / "kept").iterdir()}
     assert {"filters.png", "examples.svg", "examples.npz", "health.png", "patches-act1.png", "look.html"} <= names
-    assert np.load(tmp_path / "kept" / "examples.npz")["maps"].shape[1:] == (32, 32)
+    with np.load(tmp_path / "kept" / "examples.npz") as kept:
+        assert kept["maps"].shape[1:] == (32, 32)
 
 
 def test_the_report_of_a_training_shows_it_in_short(work: Path) -> None:
@@ -188,3 +189,18 @@ def test_what_is_refused_is_one_line(
     run = str(work / "runs" / "run")
     code, _, err = run_command(capsys, "look", *(run if word == "RUN" else word for word in words))
     assert code == 2 and message in err and len(err.strip().splitlines()) == 1, err
+
+
+def test_an_own_network_is_measured_on_other_images_with_its_input_given(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "net.py"
+    layers = "nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)"
+    file.write_text(f"from torch import nn\n\n\ndef make():\n    return nn.Sequential({layers})\n")
+    asked = ("look", f"{file}:make", "--data", work / "photos", "--parts", "health")
+    code, out, err = run_command(capsys, *asked)
+    assert code == 2 and "--input 3x224x224" in err and len(err.strip().splitlines()) == 1
+    code, out, err = run_command(capsys, *asked, "--input", "3x16x16")
+    assert code == 0 and err == "" and "Health of make" in out
+    code, out, err = run_command(capsys, "look", work / "runs" / "run", "--input", "1x8x8")
+    assert code == 2 and "was trained on images of 1×32×32: leave --input out" in err

@@ -58,7 +58,7 @@ def test_an_operation_that_numpy_does_not_know_is_marked() -> None:
 
 
 def test_what_cant_be_audited_is_named() -> None:
-    with pytest.raises(CaptureError, match="give its input_shape"):
+    with pytest.raises(CaptureError, match="give it, such as input_shape="):
         audit(nn.Conv2d(1, 1, 3))
     with pytest.raises(CaptureError, match="does not run on this input"):
         audit(nn.Conv2d(1, 1, 3), input_shape=(3, 8, 8))

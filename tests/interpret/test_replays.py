@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from convscope.errors import CaptureError
 from convscope.interpret.replay.replays import Replays
 
 
@@ -48,6 +49,39 @@ def test_scores_in_another_type_are_near_those_of_the_network(network: nn.Module
     assert exact.dtype == torch.float64 and coarse.dtype == torch.bfloat16
     torch.testing.assert_close(exact.float(), expected)
     torch.testing.assert_close(coarse.float(), expected, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("own", [torch.bfloat16, torch.float16])
+def test_a_network_of_half_precision_is_computed_in_another_on_a_shape_that_is_new(
+    network: nn.Module, own: torch.dtype
+) -> None:
+    expected, batch = deepcopy(network), torch.randn(4, 3, 12, 12)
+    network.to(own)
+    expected.load_state_dict(network.state_dict())
+    replays = Replays(network).computed_in(torch.float32)
+    torch.testing.assert_close(replays.on(batch).class_scores, expected(batch))
+    torch.testing.assert_close(replays.class_scores(batch[:2]), expected(batch[:2]))
+
+
+@pytest.mark.parametrize("own", [torch.bfloat16, torch.float16])
+def test_numbers_that_a_network_of_half_precision_makes_itself_are_of_the_asked_type(own: torch.dtype) -> None:
+    torch.manual_seed(0)
+    circular = nn.Conv2d(3, 6, 3, padding=1, padding_mode="circular")  # pads into a tensor that it makes
+    model, batch = nn.Sequential(circular, nn.Softmax(dim=1), nn.Flatten()).to(own), torch.randn(1, 3, 8, 8)
+    expected = deepcopy(model).double()(batch.to(own).double())
+    found = Replays(model).computed_in(torch.float64).class_scores(batch.to(own))
+    torch.testing.assert_close(found, expected)
+
+
+def test_one_number_for_all_images_is_no_score() -> None:
+    class Total(nn.Conv2d):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return super().forward(images).mean()
+
+    replays, batch = Replays(Total(3, 4, 3), name="total"), torch.randn(2, 3, 12, 12)
+    for scores in (replays.class_scores, lambda given: replays.on(given).class_scores):
+        with pytest.raises(CaptureError, match="total gives one number for all images together"):
+            scores(batch)
 
 
 @pytest.mark.parametrize(

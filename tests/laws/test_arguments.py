@@ -15,7 +15,7 @@ from torch import nn
 
 import convscope
 from convscope.api.public import Parameters
-from convscope.errors import ConvscopeError
+from convscope.errors import ArgumentError, ConvscopeError
 
 NOTHING_THERE = "no-such-folder-or-run"
 WRONG: tuple[Any, ...] = (None, object(), "wrong string", -5, math.nan, {"a": 1}, [object()], b"bytes", int, 1 + 2j)
@@ -108,8 +108,6 @@ RESULTS: dict[str, Callable[[], Any]] = {
 # Of those values, the ones that are right after all. None is right where the annotation has it; what is no image is an
 # answer with a problem.
 RIGHT: dict[tuple[str, str], Sequence[Any]] = {
-    ("audit", "seed"): [-5],
-    ("explain", "seed"): [-5],
     ("inspect", "name"): ["wrong string"],
     ("look", "methods"): [[], ()],
     ("compare_looks", "methods"): [[], ()],
@@ -241,3 +239,11 @@ def test_numpy_scalars_and_arrays_are_taken_as_pythons() -> None:
     assert (recipe.epochs, recipe.learning_rate, recipe.flip) == (3, 0.5, False)
     assert (recipe.model, recipe.data) == ("lenet5", "b")
     assert {type(value) for value in recipe.to_dict().values()} <= {bool, int, float, str}
+
+
+def test_a_seed_that_torch_does_not_take_is_refused() -> None:
+    asked = [(name, *found) for name, found in functions().items() if "seed" in Parameters(found[0]).hints]
+    assert {"look", "learned", "explain", "audit"} <= {name for name, _, _ in asked}
+    for _, function, given in asked:
+        with pytest.raises(ArgumentError, match="seed"):
+            called(function, {**given, "seed": 2**70})

@@ -189,7 +189,7 @@ def test_a_predictor_is_measured_on_its_runs_images(tmp_path: Path) -> None:
 def test_what_is_no_model_is_named(tmp_path: Path) -> None:
     inspection = convscope.inspect("lenet5")
     for call, said in (
-        (lambda: convscope.inspect(nn.Conv2d(1, 1, 3)), "give its input_shape"),
+        (lambda: convscope.inspect(nn.Conv2d(1, 1, 3)), "give it, such as input_shape="),
         (lambda: convscope.inspect("resnet81"), "Did you mean resnet"),
         (lambda: convscope.inspect(tmp_path), "not a run directory"),
         (lambda: convscope.inspect(7), "model is 7"),

@@ -91,6 +91,13 @@ def test_text_on_a_colour_has_a_contrast_of_four_and_a_half(palette, children):
     assert seen
 
 
+def test_a_drawing_becomes_smaller_on_a_narrow_screen_and_names_its_width():
+    narrow = charts.bar_chart([("a", 1.0)], title="narrow", width=500)
+    page = document_page(Document("one", (Figure(narrow),)))
+    assert f'<figure style="--cs-width:{narrow.width:.0f}px">' in page and 'type="radio"' not in page
+    assert "max-width:max(100%,var(--cs-width,100%)*.55)" in page
+
+
 def test_each_wide_drawing_on_a_page_has_a_choice_of_its_own():
     wide = charts.bar_chart([("a" * 300, 1.0)], title="wide", width=2000)
     page = document_page(Document("twice", (Figure(wide), Figure(wide))))

@@ -40,6 +40,13 @@ def test_paths_circles_and_texts_leave_ink():
         assert (drawn(child) != 255).any()
 
 
+@pytest.mark.parametrize("rotate", [0, -48])
+@pytest.mark.parametrize("anchor", ["start", "middle", "end"])
+def test_a_name_of_several_lines_is_one_line_of_text(rotate, anchor):
+    child = text(20, 10, "new\nline", size=8, rotate=rotate, anchor=anchor)
+    assert child.children == ("new\\nline",) and (drawn(child) != 255).any()
+
+
 @pytest.mark.parametrize("drawing", [
     line_chart([Curve("a", [0, 1, 2], [0.1, None, 0.9])], title="curve", x_label="x", y_label="y"),
     bar_chart([("a", 3.0), ("b", 1.0)], title="bars"),

@@ -34,8 +34,22 @@ class AtLeast:
         return f"of {self.low:g} or more"
 
 
+@dataclass(frozen=True)
+class Below:
+    """What a number must be below: `Annotated[int, Below(8)]` is 7 or less."""
+
+    high: int
+
+    def __str__(self) -> str:
+        return f"below {self.high}"
+
+
+SEEDS = 2**63
+"""Seeds are below it: torch takes no larger ones."""
+
 Positive: TypeAlias = Annotated[int, AtLeast(1)]
 NotNegative: TypeAlias = Annotated[int, AtLeast(0)]
+Seed: TypeAlias = Annotated[int, AtLeast(0), Below(SEEDS)]
 
 _PLAIN: dict[Any, str] = {
     bool: "True or False",
@@ -73,8 +87,8 @@ def taken(value: Any, hint: Any) -> Any:
         return None if value is None else REFUSED
     if origin is Annotated:
         found = taken(value, within[0])
-        limits = [limit for limit in within[1:] if isinstance(limit, AtLeast)]
-        return REFUSED if found is REFUSED or any(not one.low <= found for one in limits) else found
+        refused = found is REFUSED or any(not _is_within(found, limit) for limit in within[1:])
+        return REFUSED if refused else found
     if origin in (Union, UnionType):
         return next((found for part in within if (found := taken(value, part)) is not REFUSED), REFUSED)
     if origin is Literal:
@@ -87,6 +101,16 @@ def taken(value: Any, hint: Any) -> Any:
         sound = isinstance(value, os.PathLike) and "\0" not in os.fsdecode(value)
         return (Path(value) if hint is Path else value) if sound else REFUSED
     return _of_class(value, hint, origin or hint, within)
+
+
+def _is_within(value: float, limit: object) -> bool:
+    """Return whether a number is within a limit of its annotation."""
+    match limit:
+        case AtLeast(low):
+            return low <= value
+        case Below(high):
+            return value < high
+    return True
 
 
 def _is_sound(value: float | str) -> bool:
@@ -185,6 +209,8 @@ def needed(hint: Any) -> str:
 
     >>> needed(Positive | None), needed(str | Path), needed(Literal["crop", "squash"])
     ('a whole number of 1 or more', 'a path (str or pathlib.Path)', "'crop' or 'squash'")
+    >>> needed(Annotated[int, AtLeast(2), Below(8)])
+    'a whole number of 2 or more and below 8'
     """
     texts = [text for text in dict.fromkeys(_needed(hint)) if text != "None"]
     if _PLAIN[str] in texts and _PLAIN[Path] in texts:
@@ -198,7 +224,7 @@ def _needed(hint: Any) -> Iterator[str]:
     if hint is Any:
         return
     if origin is Annotated:
-        yield " ".join([needed(within[0]), *map(str, within[1:])])
+        yield f"{needed(within[0])} {' and '.join(map(str, within[1:]))}"
     elif origin in (Union, UnionType):
         for part in within:
             yield from _needed(part)

@@ -27,7 +27,7 @@ from convscope.nets.from_timm import import_timm, require_name
 from convscope.nets.onnx.inputs import DeclaredInput
 from convscope.nets.own_code import found, suggested_factories, with_arguments, without_folders
 from convscope.report.printable import from_here
-from convscope.report.usage import call_text
+from convscope.report.usage import call_text, settings_text
 from convscope.runs.built_in import built_in_of, find_built_in
 from convscope.runs.checkpoint import epoch_of
 from convscope.runs.predictor import Predictor
@@ -103,8 +103,8 @@ class Loaded:
     def own_input_shape(self) -> tuple[int, ...]:
         """Return the shape of one sample that the model is meant for; raises CaptureError where nothing says so."""
         if self.input_shape is None:
-            name = self.name or "the model"
-            raise CaptureError(f"{name} does not say what it takes: give its input_shape, such as (3, 224, 224)")
+            name, such = self.name or "the model", settings_text(input_shape=(3, 224, 224))
+            raise CaptureError(f"{name} does not say what it takes: give it, such as {such}")
         return self.input_shape
 
     def inputs(self, given: Inputs | None = None) -> Inputs:

@@ -9,6 +9,7 @@ import click
 
 from convscope.cli.deadline import with_deadline, within
 from convscope.cli.own_code import code_options, with_code
+from convscope.cli.seed import SEED
 from convscope.errors import CaptureError
 
 JSON_VERSION = 1
@@ -17,7 +18,7 @@ JSON_VERSION = 1
 @click.command("audit", epilog="Example: convscope audit resnet18")
 @click.argument("model")
 @click.option("--input", "input_text", help="Shape of one sample, such as 3x224x224, if the model has none.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the input and of random weights.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the input and of random weights.")
 @code_options
 @with_deadline
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -12,6 +12,7 @@ from convscope.cli.deadline import with_deadline, within
 from convscope.cli.output import echo, write_output
 from convscope.cli.own_code import code_options, with_code
 from convscope.cli.position import position_of
+from convscope.cli.seed import SEED
 
 if TYPE_CHECKING:
     from convscope.interpret.explanation.record import Explanation
@@ -31,7 +32,7 @@ EPILOG = "Example: convscope explain lenet5 digits/7 --layer c3 --channel 5 --at
 @click.option("--depth", type=click.IntRange(0), default=0, show_default=True,
               help="Explain the largest contributor too, this many steps down.")  # fmt: skip
 @click.option("--pixels", is_flag=True, help="Continue down to the input.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights, if the model has none.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of random weights, if the model has none.")
 @code_options
 @with_deadline
 @click.option("--html", "html_path", type=click.Path(dir_okay=False, path_type=Path), help="Write a page.")

@@ -18,6 +18,7 @@ from convscope.cli.look_asked import (
 from convscope.cli.look_files import WrittenLook
 from convscope.cli.option_groups import gathered, grouped
 from convscope.cli.own_code import code_options
+from convscope.cli.seed import SEED
 
 EPILOG = "Example: convscope look lenet5 digits/7 --html look.html; without a model: --random-conv 8x3x3 photo.jpg"
 _RESULTS = ("folder", "html_path", "as_json")
@@ -43,7 +44,7 @@ GROUPS = {
               help="Compare with this model, such as another run or RUN/checkpoint/step-...; repeatable.")  # fmt: skip
 @click.option("--random-conv", metavar="8x3x3", help="No model: show IMAGE under a random convolution.")
 @click.option("--input", "input_text", help="The input's shape, such as 3x224x224, if the model has none.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all that is random.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of all that is random.")
 @over_data_options
 @code_options
 @with_deadline
@@ -100,6 +101,7 @@ def command(
             of_data,
             against=_one(against),
             layer=asked.layer,
+            input_text=input_text,
             seed=asked.seed,
             code=code,
             trust_code=trust_code,

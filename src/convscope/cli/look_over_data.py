@@ -30,6 +30,7 @@ def look_over_data(
     *,
     against: str | None,
     layer: str | None,
+    input_text: str | None,
     seed: int,
     code: str,
     trust_code: bool,
@@ -44,6 +45,7 @@ def look_over_data(
     from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
+    from convscope.capture.input_text import parse_shape
     from convscope.capture.load import load
     from convscope.interpret.behaviour.other_network import other_network
     from convscope.interpret.explanation.explain import given_network
@@ -57,6 +59,7 @@ def look_over_data(
     if asked.parts is not None and not names:
         raise click.UsageError("--parts names no part: give some, such as robustness,knock-out, or leave it out")
     chosen = find_parts(names, every=asked.every, with_other=against is not None)
+    input_shape = None if input_text is None else parse_shape(input_text)
     given_model = with_code(model, code, trust_code)
     stdout = sys.stdout
 
@@ -65,7 +68,7 @@ def look_over_data(
         print(file=stdout, flush=True)
 
     with within(deadline, model):
-        network = given_network(load(given_model), None, seed)
+        network = given_network(load(given_model), input_shape, seed)
         options = PartOptions(
             images=asked.images,
             layer=layer,
@@ -75,8 +78,9 @@ def look_over_data(
     with redirect_stdout(sys.stderr):
         with shown_progress() as progress:
             given = network_on_data(
-                given_model, asked.data, split=asked.split, seed=seed, progress=progress, network=network
-            )
+                given_model, asked.data, split=asked.split, input_shape=input_shape, seed=seed, progress=progress,
+                network=network,
+            )  # fmt: skip
         with within(deadline, model):  # how long the rest takes is the command's own
             given.replays.graph_on(some_inputs(given, given.images))
         found = learned_of(given, chosen, options, None if written.as_json else show, progress=True)

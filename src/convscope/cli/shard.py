@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from convscope.cli.seed import SEED
 from convscope.cli.settings import OF_GROUPS, OF_TABLES, source_options
 from convscope.data.records import MEGAPIXELS, MOST_MEGAPIXELS
 from convscope.report.terminal import print_document
@@ -26,9 +27,7 @@ from convscope.report.terminal import print_document
     help="Leave out larger images.",
 )
 @click.option("--images", type=click.IntRange(min=1), metavar="N", help="Limit of a shard, in images.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the order of the images."
-)
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the order of the images.")
 def command(
     data: str,
     out: Path,

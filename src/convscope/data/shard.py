@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from convscope.api.annotations import NotNegative, Positive
+from convscope.api.annotations import Positive, Seed
 from convscope.api.public import public
 from convscope.data.memory.source import InMemory
 from convscope.data.open import probe_given
@@ -35,7 +35,7 @@ def shard(
     max_megapixels: Positive = MEGAPIXELS,
     classes: Sequence[str] | None = None,
     images: Positive | None = None,
-    seed: NotNegative = 0,
+    seed: Seed = 0,
     progress: ProgressOption = False,
 ) -> Sharded:
     """Write any source that `train` reads as shards into a new folder.

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from convscope.api.annotations import Seed
 from convscope.api.generators import exclusive
 from convscope.api.public import public
 from convscope.api.thread_count import threads_of_this_thread
@@ -208,7 +209,7 @@ def audit(
     image: Given | None = None,
     *,
     input_shape: Inputs | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Audit:
     """Measure every layer's numerical error in fp32, in fp32 channels-last and in bf16.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -116,17 +117,25 @@ class Subject:
         """
         if asked is None:
             return self.predicted
-        if isinstance(asked, str) and asked in self.classes:
-            return self.classes.index(asked)
-        if isinstance(asked, str) and not asked.lstrip("-").isdigit():
-            known = did_you_mean(asked, self.classes) if self.classes else " Its classes have numbers only."
-            if not known.strip():
-                known = f" Its classes: {', '.join(self.classes[:10])}{', ...' * (len(self.classes) > 10)}."
-            raise GeometryError(f"{self.name} has no class {asked!r}.{known}")
+        if isinstance(asked, str) and (asked in self.classes or not re.fullmatch("-?[0-9]{1,9}", asked)):
+            return self.class_named(asked)
         number, count = int(asked), self.replay.class_scores.shape[1]
         if not 0 <= number < count:
             raise GeometryError(f"{self.name} has no class {number}: it has {count}, 0 to {count - 1}")
         return number
+
+    def class_named(self, name: str) -> int:
+        """Return the number of a class.
+
+        Raises:
+            GeometryError: there is no class of this name; the message has the nearest names.
+        """
+        if name in self.classes:
+            return self.classes.index(name)
+        known = did_you_mean(name, self.classes) if self.classes else " Its classes have numbers only."
+        if not known.strip():
+            known = f" Its classes: {', '.join(self.classes[:10])}{', ...' * (len(self.classes) > 10)}."
+        raise GeometryError(f"{self.name} has no class {name!r}.{known}")
 
     def class_name(self, number: int) -> str:
         """Return the name of a class; "class 3" where names are not known."""

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
-from convscope.api.annotations import described
+from convscope.api.annotations import SEEDS, described
 from convscope.data.layout import Layout
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import MEGAPIXELS, MOST_MEGAPIXELS
@@ -26,7 +26,6 @@ from convscope.errors import DataError, RunError, did_you_mean
 from convscope.recipe.class_weights import parse_class_weights
 from convscope.recipe.setting import (
     AUTO,
-    SEEDS,
     Auto,
     Kinds,
     SettingValue,

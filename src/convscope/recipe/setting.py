@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import Field, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, get_args, get_origin
 
-from convscope.api.annotations import as_plain, described
+from convscope.api.annotations import SEEDS, as_plain, described
 from convscope.data.records import LARGEST_SIDE
 from convscope.errors import RunError, did_you_mean
 from convscope.files.checked import parse_toml
@@ -26,8 +26,6 @@ Auto: TypeAlias = Literal["auto"]
 AUTO: Final = "auto"
 SettingValue: TypeAlias = bool | int | float | str
 Plain = TypeVar("Plain", bool, int, float)
-# Seeds are below this: torch takes no larger ones.
-SEEDS = 2**63
 # More trainings than this are a typing mistake.
 MOST_TRAININGS = 100_000
 TRUE_WORDS = ("true", "yes", "on", "1")

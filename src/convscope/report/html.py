@@ -144,16 +144,19 @@ def _all(blocks: Sequence[Block]) -> Html:
 
 
 def _figure(drawing: Drawing, caption: str) -> Html:
-    """Return a drawing at its own size; one that is wider than the page scrolls sideways, and has a choice of sizes."""
+    """Return a drawing at its own size, or a little smaller where the screen is; beyond that it scrolls sideways.
+
+    One that is wider than the page has a choice of sizes.
+    """
     markup = drawing.markup()
-    sizes = room = ""
+    sizes, room = "", f' style="--cs-width:{drawing.width:.0f}px"'
     scroll = '<div class="scroll">'
     if drawing.width > PAGE_WIDTH:
         choices = (
             f'<label><input type="radio" name="size" class="{css}"{" checked" * (css == "whole")}> {words}</label>'
             for css, words in (("fit", "as wide as the page"), ("whole", "100 %"), ("double", "200 %"))
         )
-        room = f' class="wide" style="--cs-width:{drawing.width:.0f}px"'
+        room = f' class="wide"{room}'
         # Without a pointer it is scrolled once it has the focus.
         scroll = f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(drawing.title)}">'
         # Radio buttons are one group by name and form: a form for each, so that a drawing may be on a page twice.

@@ -34,7 +34,8 @@ LISTED = 12  # tiles that a terminal lists
 _GAP, _ROW_GAP = 12.0, 12.0
 _TITLE, _TITLE_LINE, _LINE, _BAR = 24.0, 18.0, 15.0, 30.0  # heights
 _STRIP = 180.0  # length of the colour bar
-_SMALL = 10.5  # font size
+NOTE_SIZE = 10.5
+"""Font size of the lines below a tile's title."""
 _NARROWEST = 360.0
 _SHARP = 64  # pixels to a side up to which a photograph keeps every one
 
@@ -168,12 +169,16 @@ def colour_bar(scale: ColourScale, unit: str = "") -> list[Element]:
     frame = rectangle(0.5, 0.5, _STRIP - 1, 9, stroke="faint")
     ticks = scale.ticks
     if len(ticks) == 1:
-        return [strip, frame, text(_STRIP / 2, 22, number_text(ticks[0]), size=_SMALL, anchor="middle", colour="muted")]
+        return [
+            strip,
+            frame,
+            text(_STRIP / 2, 22, number_text(ticks[0]), size=NOTE_SIZE, anchor="middle", colour="muted"),
+        ]
     labels = []
     for tick in ticks:
         share = (tick / 2 - scale.low / 2) / (scale.high / 2 - scale.low / 2)
         anchor: Literal["start", "middle", "end"] = "start" if share == 0 else "end" if share == 1 else "middle"
-        labels.append(text(share * _STRIP, 22, number_text(tick), size=_SMALL, anchor=anchor, colour="muted"))
+        labels.append(text(share * _STRIP, 22, number_text(tick), size=NOTE_SIZE, anchor=anchor, colour="muted"))
     named = [text(_STRIP + 8, 10, unit, size=11, colour="muted")] if unit else []
     return [strip, frame, *labels, *named]
 
@@ -185,7 +190,7 @@ def _tile(
     for number, content in enumerate(lines):
         y = number * _LINE + 11
         colour: Colour = "ink" if number == 0 and tile.title else "muted"
-        shown = text(0, y, _fitting(content, width), size=11 if colour == "ink" else _SMALL, colour=colour)
+        shown = text(0, y, _fitting(content, width), size=11 if colour == "ink" else NOTE_SIZE, colour=colour)
         parts.append(shown if len(content) * 11 * CHARACTER_WIDTH <= width else _with_tip(shown, content))
     scale = tile.scale or shared or ColourScale.of(tile.values)
     if tile.values.ndim == 1:
@@ -283,7 +288,7 @@ def _in_lines(content: str, size: float, width: float) -> list[str]:
 
 
 def _fitting(content: str, width: float) -> str:
-    most = max(4, int(width / (_SMALL * CHARACTER_WIDTH)))
+    most = max(4, int(width / (NOTE_SIZE * CHARACTER_WIDTH)))
     return content if len(content) <= most else content[: most - 1] + "…"
 
 

@@ -16,7 +16,7 @@ from typing import Literal
 from convscope.api.public import checked
 from convscope.errors import ConvscopeError
 from convscope.files.regular import refused_as, write_text
-from convscope.report.printable import printable_lines
+from convscope.report.printable import printable, printable_lines
 from convscope.report.short_repr import ShortRepr
 
 Colour = Literal[
@@ -114,7 +114,7 @@ def text(
     rotate: float = 0,
     halo: bool = False,
 ) -> Element:
-    """Return a line of text with its baseline at (x, y); a halo of paper keeps it legible over lines."""
+    """Return a line of text with its baseline at (x, y), line breaks escaped; a halo keeps it legible over lines."""
     attributes: dict[str, Attribute] = {"x": x, "y": y, "font-size": size, "text-anchor": anchor, "font-family": FONT}
     attributes |= paint(colour)
     if bold:
@@ -123,7 +123,7 @@ def text(
         attributes |= paint(colour, "paper", width=3) | {"paint-order": "stroke", "stroke-linejoin": "round"}
     if rotate:
         attributes["transform"] = f"rotate({_written(rotate)} {_written(x)} {_written(y)})"
-    return element("text", attributes, content)
+    return element("text", attributes, printable(content))
 
 
 def line(x1: float, y1: float, x2: float, y2: float, *, colour: Colour = "faint", width: float = 1) -> Element:

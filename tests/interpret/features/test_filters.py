@@ -8,6 +8,7 @@ from torch import nn
 from convscope.errors import CaptureError, GeometryError
 from convscope.interpret.features.filters import filters
 from convscope.interpret.replay.replays import Replays
+from convscope.report.html import PAGE_WIDTH
 
 
 def run_of(module: nn.Module, *shape: int):
@@ -73,6 +74,12 @@ def test_many_filters_are_paged():
     assert found.pages == 3 and list(found.shown) == list(range(32, 40))
     with pytest.raises(GeometryError, match="page 4"):
         filters(run_of(nn.Conv2d(5, 40, 3), 5, 6, 6), page=4)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_a_page_of_filters_is_no_wider_than_a_page(channels):
+    found = filters(run_of(nn.Conv2d(channels, 70, 3), channels, 6, 6))
+    assert found.figure().width <= PAGE_WIDTH
 
 
 def test_weights_that_are_not_finite_are_hatched_and_said():

@@ -186,3 +186,33 @@ def test_gradients_that_vanish_are_named() -> None:
         "learn"
     ]
     assert found.svg.count("log10 of the root mean square") >= 4
+
+
+def test_a_network_that_does_not_say_its_input_is_measured_on_images_of_a_size_that_is_given() -> None:
+    model, data = network(), images()
+    pixels = (np.asarray(data.images), data.labels)
+    with pytest.raises(CaptureError, match="input shape of the model is unknown: give it, such as input_shape="):
+        convscope.learned(model, pixels, parts=["health"])
+    found = convscope.learned(model, pixels, parts=["health"], input_shape=(1, 8, 8))
+    assert found.health is not None and found.health.images == 30
+    with pytest.raises(CaptureError, match="takes 3×8, and an image has"):
+        convscope.learned(model, pixels, parts=["health"], input_shape=(3, 8))
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_network_of_another_precision_is_measured(kind: torch.dtype) -> None:
+    model = network().to(kind)
+    before = state_of(model)
+    found = learned_of(given(model), find_parts(every=True), PartOptions())
+    plain = learned_of(given(network()), find_parts(["health"]), PartOptions())
+    assert state_of(model) == before and found.health is not None and plain.health is not None
+    assert [one for one in found.left_out if not one.startswith("norms")] == []
+    assert found.health.layers[0].dead_share == pytest.approx(plain.health.layers[0].dead_share, abs=0.05)
+
+
+def test_a_network_whose_scores_are_not_finite_is_one_line() -> None:
+    model = network()
+    with torch.no_grad():
+        model[3].weight[0, 0, 0, 0] = float("nan")
+    with pytest.raises(CaptureError, match=r"net gives NaN: its 3.weight holds NaN"):
+        learned_of(given(model), find_parts(), PartOptions())

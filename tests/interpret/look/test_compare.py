@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from torch import nn
 
 import convscope
 from convscope.errors import ArgumentError, CaptureError, GeometryError
-from convscope.interpret.look.compare_looks import compare_looks
+from convscope.interpret.look.compare_looks import compare_looks, compare_subjects
+from convscope.interpret.look.options import LookOptions
+from convscope.interpret.subject import Subject
 from convscope.runs.checkpoint import read_checkpoint, saved_checkpoints
 from look_state import state_of
 
@@ -106,3 +109,14 @@ def test_a_checkpoint_is_a_model_with_the_weights_of_its_epoch(run: Path) -> Non
 
     built = load(str(checkpoint)).build().state_dict()
     assert all(torch.equal(built[name], tensor) for name, tensor in expected.items())
+
+
+def test_a_class_of_the_first_network_is_found_by_its_name_in_the_others() -> None:
+    image = torch.randn(1, 1, 12, 12)
+    one = Subject(network=network(), name="one", image_name="image", tensor=image, classes=tuple("12345"))
+    reversed_names = replace(one, name="two", classes=tuple("54321"))
+    found = compare_subjects([one, reversed_names], LookOptions(target="2"))
+    assert [each.target for each in found.networks] == [1, 3]
+    assert [each.class_name for each in found.networks] == ["2", "2"]
+    with pytest.raises(GeometryError, match="three has no class '2'"):
+        compare_subjects([one, replace(one, name="three", classes=tuple("abcde"))], LookOptions(target="2"))

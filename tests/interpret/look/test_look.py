@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from convscope.data.preprocessing import Preprocessing
 from convscope.errors import ConvscopeError, DataError
 from convscope.interpret.look.look import look_at
 from convscope.interpret.look.options import LookOptions
+from convscope.interpret.look.overview import overview_figure
 from convscope.interpret.look.prediction import image_prediction
 from convscope.interpret.subject import Subject, subject
 from convscope.runs.model_spec import ModelSpec
@@ -71,6 +73,30 @@ def test_a_look_takes_a_network_in_any_form(wrap: str) -> None:
     tolerance = 0.05 if wrap == "bfloat16" else 1e-6
     scale = np.abs(plain.attributions[0].cells).max()
     np.testing.assert_allclose(found.attributions[0].cells, plain.attributions[0].cells, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_every_part_takes_a_network_of_half_precision_that_pads_by_itself(kind: torch.dtype) -> None:
+    torch.manual_seed(0)
+    padding = nn.Conv2d(1, 4, 3, padding=1, padding_mode="circular")
+    model = nn.Sequential(padding, nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 3, 3, padding=1), nn.Flatten())
+    model.append(nn.Linear(108, 5)).to(kind)
+    before = state_of(model)
+    found = convscope.look(
+        model, (IMAGE[0] > 0).astype(np.uint8) * 255, input_shape=(1, 12, 12), fields=True, equivariance=True,
+        robustness=True, visualize="1:0",
+    )  # fmt: skip
+    assert found.left_out == () and state_of(model) == before
+    assert found.equivariance is not None and found.visualization is not None and found.fields is not None
+
+
+def test_the_verdict_above_each_map_is_whole() -> None:
+    found = convscope.look(network(), IMAGE, methods=["grad-cam", "gradient"], checks=False)
+    checks: Any = SimpleNamespace(verdict="fails random weights, deletion and insertion")
+    drawn = overview_figure([(one, checks) for one in found.attributions], None, title="two")
+    assert drawn is not None
+    markup = drawn.markup()
+    assert markup.count("fails random weights,</text>") == markup.count("deletion and insertion</text>") == 2
 
 
 def test_an_interrupt_keeps_what_is_ready() -> None:

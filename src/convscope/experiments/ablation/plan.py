@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import nn
 
+from convscope.api.annotations import SEEDS
 from convscope.capture.capture import capture
 from convscope.errors import RunError
 from convscope.experiments.ablation.trial import Trial
@@ -27,7 +28,7 @@ from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
 from convscope.hardware.machine import available_memory, this_machine
 from convscope.nets.source_file import SourceFile
-from convscope.recipe.setting import AUTO, SEEDS, Auto
+from convscope.recipe.setting import AUTO, Auto
 from convscope.report.short_repr import ShortRepr
 from convscope.report.usage import settings_text
 from convscope.runs.atomic_files import write_file

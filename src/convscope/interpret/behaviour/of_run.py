@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from convscope.api.annotations import NotNegative, Positive
+from convscope.api.annotations import Positive, Seed
 from convscope.api.public import public
 from convscope.capture.load import ModelLike
 from convscope.interpret.behaviour.confused_classes import confused_classes
@@ -199,7 +199,7 @@ def visualize(
     channels: Sequence[int] = (),
     steps: Positive = STEPS,
     split: str | None = None,
-    seed: NotNegative = 0,
+    seed: Seed = 0,
     progress: ProgressOption = False,
 ) -> FeatureVisualization:
     """Make pictures that excite channels of a layer of a run's network, beside the images that excite them most.

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convscope.api.annotations import NotNegative, Positive
+from convscope.api.annotations import Positive, Seed
 from convscope.api.public import public
 from convscope.arrays import Floats
 from convscope.capture.load import ModelLike, load
@@ -48,7 +48,7 @@ def effective_fields(
     seeds: Positive = SEEDS,
     objects: Objects | None = None,
     input_shape: Sequence[int] | None = None,
-    seed: NotNegative = 0,
+    seed: Seed = 0,
     progress: ProgressOption = False,
 ) -> EffectiveFields:
     """Measure how large the fields of a network's layers are in effect, for the middle cell of each map.

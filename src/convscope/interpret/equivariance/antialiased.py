@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from convscope.api.annotations import NotNegative
+from convscope.api.annotations import Seed
 from convscope.api.public import public
 from convscope.capture.capture import capture
 from convscope.capture.load import ModelLike, load
@@ -126,7 +126,7 @@ class AntialiasedNetwork(Documented):
 
 @public
 def antialiased(
-    model: ModelLike, input_shape: Sequence[int] | None = None, *, taps: int = 3, seed: NotNegative = 0
+    model: ModelLike, input_shape: Sequence[int] | None = None, *, taps: int = 3, seed: Seed = 0
 ) -> AntialiasedNetwork:
     """Return a copy of a network in which max poolings and convolutions of stride 2 blur before they subsample.
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from convscope.api.annotations import NotNegative
+from convscope.api.annotations import Seed
 from convscope.api.public import public
 from convscope.arrays import Array, Floats, Integers
 from convscope.data.batches import to_floats
@@ -45,7 +45,7 @@ def consistency(
     split: str | None = None,
     *,
     farthest: int | None = None,
-    seed: NotNegative = 0,
+    seed: Seed = 0,
     progress: ProgressOption = False,
 ) -> PredictionConsistency:
     """Measure how often a run's prediction stays the same between two crops of an image of its data.

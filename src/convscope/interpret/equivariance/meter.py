@@ -12,7 +12,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from convscope.api.annotations import NotNegative
+from convscope.api.annotations import Seed
 from convscope.api.public import public
 from convscope.capture.load import ModelLike
 from convscope.errors import GeometryError
@@ -40,7 +40,7 @@ def equivariance(
     shifts: Sequence[int] | None = None,
     layers: Sequence[str] | None = None,
     input_shape: Sequence[int] | None = None,
-    seed: NotNegative = 0,
+    seed: Seed = 0,
     progress: ProgressOption = False,
 ) -> Equivariance:
     """Measure how far the map of each layer is from moving with an image, and name the layers that break it.

@@ -65,6 +65,7 @@ class TorchExecutor:
         self._in_float32 = in_float32
         self._zeroed = dict(zeroed or {})
         self._dtype, self._channels_last, self._gradients = dtype, channels_last, gradients
+        self._types = _types_in(graph)
         shapes = [graph.shape(value) for value in graph.inputs]
         if [tuple(tensor.shape) for tensor in inputs] != shapes:
             given = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
@@ -198,7 +199,7 @@ class TorchExecutor:
                 arguments.update((name, _copied(arguments[name])) for name in written)
             operation = pure or operation
         of_floats = any(t.is_floating_point() for t in _tensors_in(list(arguments.values())))
-        if dtype and of_floats and arguments.get("dtype") in _USUAL:  # of a sum, a softmax: the type it works in
+        if dtype and of_floats and arguments.get("dtype") in self._types:  # of a sum, a softmax: the type it works in
             arguments["dtype"] = dtype
         result = operation(arguments)
         if "output_mask" in arguments:  # of no samples, torch makes the gradients too that are not asked for
@@ -211,7 +212,7 @@ class TorchExecutor:
 
     def _as_asked(self, made: torch.Tensor) -> torch.Tensor:
         """Return floating-point numbers that the forward pass made itself, such as coordinates, in the asked type."""
-        return made.to(self._dtype) if made.dtype in _USUAL else made
+        return made.to(self._dtype) if made.dtype in self._types else made
 
     def _argument(self, name: str, value: Argument, tensors: Mapping[int, torch.Tensor]) -> Any:
         if isinstance(value, Ref):
@@ -244,6 +245,12 @@ class TorchExecutor:
         # Autograd follows no tensor that was made in inference mode.
         tensor = tensor.clone() if self._gradients and tensor.is_inference() else tensor.detach()
         return laid_out(tensor, self._dtype, channels_last=self._channels_last)
+
+
+def _types_in(graph: Graph) -> frozenset[torch.dtype]:
+    """Return the types in which a network computes: the usual ones, and that of its input where it is another."""
+    own = {getattr(torch, graph.values[value].spec.dtype) for value in graph.inputs}
+    return frozenset({*_USUAL, *(kind for kind in own if kind.is_floating_point)})
 
 
 def _weights_of(graph: Graph) -> Iterator[Value]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
+from convscope.api.annotations import Seed
 from convscope.api.generators import exclusive
 from convscope.api.public import public
 from convscope.capture.capture import capture
@@ -30,7 +31,7 @@ def explain(
     channel: int = 0,
     at: Sequence[int] | None = None,
     input_shape: Sequence[int] | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Explanation:
     """Say where one number in a network comes from.
 

@@ -319,7 +319,7 @@ def _from_image(image: Given, network: GivenNetwork, what: str, name: str = "the
     wanted = network.input_shape
     if wanted is not None and len(wanted) != 3:
         raise DataError(f"{what}, and {network.name} takes {network.shape_text}: give {_needed(wanted)}")
-    preprocessing = _preprocessing(network)
+    preprocessing = image_preprocessing(network)
     item = image_item(image, name)
     with refused_as(DataError, item.name), warnings_ignored():
         pixels = item.decode(preprocessing.decoding)
@@ -331,7 +331,7 @@ def _from_pixels(pixels: Array, network: GivenNetwork, notes: tuple[str, ...]) -
     resized = wanted is not None and pixels.shape != (*wanted[1:], wanted[0])
     if not resized and network.preprocessing is None:
         return _normalised(pixels, Normalization.default(pixels.shape[2]), notes)
-    preprocessing = _preprocessing(network)
+    preprocessing = image_preprocessing(network)
     pixels = np.asarray(fit(from_array(pixels), preprocessing.decoding))
     return _normalised(pixels, preprocessing.normalization, notes)
 
@@ -341,8 +341,12 @@ def _normalised(pixels: Array, normalization: Normalization, notes: tuple[str, .
     return NetworkInput(to_floats(pixels[None], normalization).contiguous(), pixels, notes)
 
 
-def _preprocessing(network: GivenNetwork) -> Preprocessing:
-    """Return the preprocessing that is known of the network, or else the default for its input's shape."""
+def image_preprocessing(network: GivenNetwork) -> Preprocessing:
+    """Return the preprocessing that is known of the network, or else the default for its input's shape.
+
+    Raises:
+        CaptureError: its input's shape is not known, or is no image's.
+    """
     wanted = network.input_shape
     if wanted is None:
         raise CaptureError(

@@ -234,7 +234,7 @@ def _checked_place(at: tuple[int, ...], sizes: tuple[int, ...], layer: str) -> t
         last = ",".join(str(size - 1) for size in sizes)
         raise GeometryError(
             f"{layer}'s map is {shape(sizes)}: a position is {plural(len(sizes), 'number')} of at most {last}, "
-            f"got {','.join(map(str, at))}"
+            f"got {','.join(map(str, at)) or 'none'}"
         )
     if any(not 0 <= place < size for place, size in zip(at, sizes, strict=True)):
         last = ",".join(str(size - 1) for size in sizes)

@@ -27,6 +27,7 @@ FilterForm = Literal["colour", "single", "bars", "slices"]
 
 STRONGEST = 3  # input channels that are drawn of a filter, those of largest norm
 _PER_PAGE: dict[FilterForm, int] = {"colour": 64, "single": 64, "bars": 24, "slices": 16}
+_EIGHT = {"columns": 8, "tile_width": 102}  # pictures in a row, which a page's column holds
 _CAPTIONS: dict[FilterForm, str] = {
     "colour": "Each filter's weights as red, green and blue around mid-grey, which is 0; one scale for all.",
     "single": "Orange is above 0, blue below; one scale for all filters.",
@@ -163,11 +164,11 @@ class LayerFilters(Pictured):
             "unit": "weight",
         }
         if self.form == "colour":
-            return settings | {"bars": ((self._scale(), "weight, in each of red, green and blue"),), "columns": 8}
+            return settings | {"bars": ((self._scale(), "weight, in each of red, green and blue"),), **_EIGHT}
         if self.form == "slices":
             settings |= {"bars": ((self._norm_scale(), "norm over input channels"),)}
             return settings | {"columns": 2 * (1 + self.strongest.shape[1]), "tile_width": 84}
-        return settings | ({"columns": 3, "tile_width": 236} if self.form == "bars" else {"columns": 8})
+        return settings | ({"columns": 3, "tile_width": 236} if self.form == "bars" else _EIGHT)
 
     def _tiles(self) -> list[Tile]:
         tiles: list[Tile] = []

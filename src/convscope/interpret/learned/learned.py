@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
-from convscope.api.annotations import NotNegative, Positive
+from convscope.api.annotations import Positive, Seed
 from convscope.api.public import public
 from convscope.api.torch_state import changes_undone
 from convscope.capture.load import ModelLike
@@ -18,6 +18,7 @@ from convscope.interpret.interrupts import noted_interrupts
 from convscope.interpret.learned.network_on_data import NetworkOnData, network_on_data
 from convscope.interpret.learned.parts import PARTS, LearnedPart, PartOptions, find_parts, some_inputs
 from convscope.interpret.learned.record import Learned
+from convscope.interpret.replay.finite import require_finite
 from convscope.report.documented import Documented
 from convscope.report.progress import ProgressOption, progress_of
 
@@ -36,7 +37,8 @@ def learned(
     images: Positive | None = None,
     layer: str | None = None,
     against: ModelLike | None = None,
-    seed: NotNegative = 0,
+    input_shape: Sequence[int] | None = None,
+    seed: Seed = 0,
     on_part: OnLearnedPart | None = None,
     progress: ProgressOption = False,
 ) -> Learned:
@@ -55,6 +57,7 @@ def learned(
         images: how many each part goes through at most, evenly spaced; 1,000 or fewer unless given.
         layer: whose filters, patches, knock-out, confusions and visualization; each part's own choice unless given.
         against: another run or network, with whose layers this one's are compared, and whose norms are drawn beside.
+        input_shape: of one sample, (C, H, W), with `data` for a model that does not say it.
         seed: of all that is random.
         on_part: is called with the title of each part, and the part, once it is ready.
         progress: True shows a bar; a function is called as `progress(done, total, what)`.
@@ -73,7 +76,7 @@ def learned(
         seed=seed,
     )
     with progress_of(progress) as report:
-        given = network_on_data(model, data, split=split, seed=seed, progress=report)
+        given = network_on_data(model, data, split=split, input_shape=input_shape, seed=seed, progress=report)
     return learned_of(given, chosen, options, on_part, progress)
 
 
@@ -87,6 +90,7 @@ def learned_of(
     """Return what a network learned, of a network and images that are opened.
 
     Raises:
+        CaptureError: no such layer, or scores that are not finite.
         ConvscopeError: the reason why the first part is left out, where none is there.
     """
     found = Learned(
@@ -97,10 +101,10 @@ def learned_of(
         notes=given.notes,
         not_asked=tuple(name for name in PARTS if name not in {part.name for part in parts}),
     )
+    run = given.replays.on(some_inputs(given, given.images))
     if options.layer is not None:
-        given.replays.graph_on(some_inputs(given, given.images))[1].find_source(
-            options.layer
-        )  # raises where there is no such layer
+        run.find(options.layer)  # raises where there is no such layer
+    require_finite(run)
     refused: ConvscopeError | None = None
     missing = [part.name for part in parts]
     with noted_interrupts() as interrupts:

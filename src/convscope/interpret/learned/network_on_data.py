@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import nn
 
 from convscope.capture.load import ModelLike, load
@@ -19,11 +20,12 @@ from convscope.data.records import Dataset, ImageSet
 from convscope.data.streamed import Streamed
 from convscope.errors import CaptureError
 from convscope.interpret.explanation.explain import given_network
-from convscope.interpret.explanation.given import GivenNetwork
+from convscope.interpret.explanation.given import GivenNetwork, image_preprocessing
 from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, no_progress
 from convscope.report.units import few, plural
-from convscope.report.usage import Placeholder, are_options, call_text
+from convscope.report.units import shape as shape_text
+from convscope.report.usage import Placeholder, are_options, call_text, setting_name
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import Run
 from convscope.runs.run_images import choose_split, labelled_by_run, name_without_split, open_split
@@ -65,8 +67,11 @@ class NetworkOnData:
 
     @cached_property
     def replays(self) -> Replays:
-        """The network on any batch, by its operations."""
-        return Replays(self.network, name=self.name)
+        """The network on any batch of pixels, by its operations; one of half precision is computed in float32."""
+        own = next((weights.dtype for weights in self.network.parameters() if weights.is_floating_point()), None)
+        half = own in (torch.float16, torch.bfloat16)
+        dtype = torch.float32 if half else None if own is torch.float32 else own
+        return Replays(self.network, name=self.name, dtype=dtype)
 
     @property
     def objective(self) -> Objective:
@@ -94,6 +99,7 @@ def network_on_data(
     data: str | Path | InMemory | None = None,
     *,
     split: str | None = None,
+    input_shape: Sequence[int] | None = None,
     seed: int = 0,
     progress: Progress = no_progress,
     network: GivenNetwork | None = None,
@@ -104,12 +110,14 @@ def network_on_data(
         model: a run, in any form, or with `data` any model that `explain` takes.
         data: what `convscope.evaluate` takes: images in class folders, a table, or images in memory.
         split: test, val or train; test, or else val, or else train, unless given.
+        input_shape: of one sample, (C, H, W); the model's own unless given.
         seed: of the weights of a model that has none of its own.
         progress: called after each decoded image.
         network: the model, where it is built already.
 
     Raises:
-        CaptureError: no such model, or it is no run and no images are given, or takes no images.
+        CaptureError: no such model, or it is no run and no images are given, or takes no images, or does not say its
+            input's shape.
         DataError: the images can't be read or are gone, or there is no such split.
         RunError: a run that can't be used.
     """
@@ -118,13 +126,14 @@ def network_on_data(
     if run is None and data is None:
         others = _call(loaded.name or Placeholder("MODEL"), "FOLDER")
         raise CaptureError(f"{loaded.name or 'the model'} is no run, so it has no images: give an image, or {others}")
-    built = network or given_network(loaded, None, seed)
+    built = network or given_network(loaded, input_shape, seed)
     if run is not None:
+        if input_shape is not None and tuple(input_shape) != loaded.input_shape:
+            own = shape_text(loaded.own_input_shape())
+            raise CaptureError(f"{built.name} was trained on images of {own}: leave {setting_name('input_shape')} out")
         return _of_run(built, run, data, split, progress)
     assert data is not None
-    prepared = built.preprocessing or Preprocessing.default(loaded.own_input_shape())
-    if prepared is None:
-        raise CaptureError(f"{built.name} takes {built.shape_text}, and no images: give it one input as a file")
+    prepared = image_preprocessing(built)
     dataset = open_dataset(
         probe_given(data, to_learn=False),
         decoding=prepared.decoding,

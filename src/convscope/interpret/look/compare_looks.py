@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from convscope.api.annotations import NotNegative, Positive
+from convscope.api.annotations import Positive, Seed
 from convscope.api.generators import exclusive
 from convscope.api.public import public
 from convscope.api.torch_state import known_state
@@ -51,7 +51,7 @@ def compare_looks(
     ranking: ChannelRanking = "energy",
     similarity: bool = True,
     input_shape: Sequence[int] | None = None,
-    seed: NotNegative = 0,
+    seed: Seed = 0,
     progress: ProgressOption = False,
 ) -> LookComparison:
     """Compare what networks make of one image: feature maps and attributions side by side, on one scale.
@@ -113,8 +113,8 @@ def compare_subjects(
         for one in sides:
             require_finite(one.replay)
         target = first.target(options.target)
-        asked = first.classes[target] if first.classes else target
-        targets = [one.target(asked if one.classes else target) for one in sides]
+        named = first.classes[target] if first.classes else None
+        targets = [one.target(target) if named is None or not one.classes else one.class_named(named) for one in sides]
         if options.page > 1:
             require_page(first, options.layer or "", page=options.page, per_page=options.maps)
         methods = tuple(dict.fromkeys(options.methods))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from convscope.api.annotations import NotNegative, Positive
+from convscope.api.annotations import Positive, Seed
 from convscope.api.generators import exclusive
 from convscope.api.public import public
 from convscope.api.torch_state import changes_undone, known_state
@@ -49,7 +49,7 @@ def look(
     robustness: bool = False,
     visualize: str | None = None,
     input_shape: Sequence[int] | None = None,
-    seed: NotNegative = 0,
+    seed: Seed = 0,
     on_part: OnPart | None = None,
     progress: ProgressOption = False,
 ) -> Look:

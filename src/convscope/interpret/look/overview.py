@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from textwrap import fill
 
 from convscope.arrays import Array
 from convscope.interpret.attribution.checks.randomized_weights import SIMILAR
 from convscope.interpret.attribution.checks.record import AttributionChecks
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.look.verdict import verdict
-from convscope.report.image_grid import Tile, image_grid
-from convscope.report.svg import Drawing
+from convscope.report.image_grid import NOTE_SIZE, Tile, image_grid
+from convscope.report.svg import CHARACTER_WIDTH, Drawing
 from convscope.report.table import Cell, Column, Row, Table
 
 _TILE = 168.0
@@ -67,4 +68,5 @@ def _over_image(found: Attribution, checks: AttributionChecks | None) -> Tile:
     shown = next((tile for tile in tiles if tile.is_picture and tile.title != "image"), tiles[0])
     # A map that could not be laid over an image has the colours of its own scale.
     own = None if shown.is_picture else found.scale
-    return replace(shown, title=found.title, note=verdict(found, checks), scale=own)
+    note = fill(verdict(found, checks), int(_TILE / (NOTE_SIZE * CHARACTER_WIDTH)))
+    return replace(shown, title=found.title, note=note, scale=own)

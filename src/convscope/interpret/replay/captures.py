@@ -54,16 +54,25 @@ class Captures:
         self._network, self._name = network, name
         self._captured: dict[tuple[tuple[int, ...], ...], CapturedGraph] = {}
 
-    def of(self, inputs: Sequence[torch.Tensor]) -> CapturedGraph:
+    def of(self, inputs: Sequence[torch.Tensor], *, own_type: bool = False) -> CapturedGraph:
         """Return the network as it runs on inputs of these shapes.
+
+        Args:
+            inputs: of one forward pass.
+            own_type: capture it on inputs of its weights' type, where its operations will run in another.
 
         Raises:
             CaptureError: the network does not run on them.
         """
         shapes = tuple(tuple(tensor.shape) for tensor in inputs)
         if shapes not in self._captured:
-            graph = capture(self._network, list(inputs), name=self._name)
+            given = [self._in_own_type(tensor) for tensor in inputs] if own_type else list(inputs)
+            graph = capture(self._network, given, name=self._name)
             if graph.error is not None:
                 raise CaptureError(f"{graph.name} does not run on this input: {graph.error}")
             self._captured[shapes] = CapturedGraph(graph, LayerNames(graph))
         return self._captured[shapes]
+
+    def _in_own_type(self, tensor: torch.Tensor) -> torch.Tensor:
+        own = next((weights.dtype for weights in self._network.parameters() if weights.is_floating_point()), None)
+        return tensor if own is None or not tensor.is_floating_point() else tensor.to(own)

@@ -10,9 +10,15 @@ from convscope.interpret.execution.torch_executor import TorchExecutor
 
 
 def scores_value(graph: Graph) -> int:
-    """Return the network's first floating-point output, as an index into `Graph.values`."""
+    """Return the network's first floating-point output, as an index into `Graph.values`.
+
+    Raises:
+        CaptureError: it has none, or its first one has no axis of images.
+    """
     for value in graph.outputs:
         if getattr(torch, graph.values[value].spec.dtype).is_floating_point:
+            if not graph.shape(value):
+                raise CaptureError(f"{graph.name} gives one number for all images together, and no scores of each")
             return value
     raise CaptureError(f"{graph.name} gives no floating-point numbers, so nothing has a gradient")
 

@@ -61,7 +61,7 @@ class Replays:
         Raises:
             CaptureError: the network does not run on it.
         """
-        captured = self._captures.of(inputs)
+        captured = self._captured(inputs)
         return Replay(self._executor(captured, inputs, gradients=True), captured.names)
 
     def graph_on(self, *inputs: torch.Tensor) -> tuple[Graph, LayerNames]:
@@ -70,7 +70,7 @@ class Replays:
         Raises:
             CaptureError: the network does not run on them.
         """
-        captured = self._captures.of(inputs)
+        captured = self._captured(inputs)
         return captured.graph, captured.names
 
     def executor(self, *inputs: torch.Tensor) -> TorchExecutor:
@@ -79,7 +79,7 @@ class Replays:
         Raises:
             CaptureError: the network does not run on it.
         """
-        return self._executor(self._captures.of(inputs), inputs)
+        return self._executor(self._captured(inputs), inputs)
 
     def class_scores(self, *inputs: torch.Tensor) -> torch.Tensor:
         """Return the score of each class on a batch, (N, classes), in the memory of a plain forward pass.
@@ -92,7 +92,7 @@ class Replays:
         >>> torch.equal(Replays(network).class_scores(batch), network(batch))
         True
         """
-        captured = self._captures.of(inputs)
+        captured = self._captured(inputs)
         ((_, scores),) = self._stream(captured, inputs, (scores_value(captured.graph),))
         return by_class(scores)
 
@@ -129,7 +129,7 @@ class Replays:
         >>> [(name, tuple(tensor.shape)) for name, tensor in found]
         [('0', (8, 2, 7, 7)), ('2', (8, 4, 5, 5))]
         """
-        captured = self._captures.of(inputs)
+        captured = self._captured(inputs)
         indices = {captured.names.find_source(name): name for name in wanted}
         for index, tensor in self._stream(captured, inputs, tuple(indices)):
             yield indices[index], tensor
@@ -151,7 +151,7 @@ class Replays:
         >>> torch.equal(scores, network[3].bias.expand(3, 4))
         True
         """
-        captured = self._captures.of(inputs)
+        captured = self._captured(inputs)
         executor = self._executor(captured, inputs)
         for name, numbers in given.items():
             executor.replace(captured.names.find_source(name), numbers)
@@ -205,6 +205,9 @@ class Replays:
         )
         found._captures = self._captures
         return found
+
+    def _captured(self, inputs: Sequence[torch.Tensor]) -> CapturedGraph:
+        return self._captures.of(inputs, own_type=self._dtype is not None)
 
     def _executor(
         self, captured: CapturedGraph, inputs: Sequence[torch.Tensor], *, gradients: bool = False
