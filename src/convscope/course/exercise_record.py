@@ -7,7 +7,7 @@ from typing import Any
 from convscope.exercises.draw import AnswerValue
 from convscope.exercises.exercise import exercise
 from convscope.exercises.marking import ROUNDED
-from convscope.exercises.record import Exercise, in_lists
+from convscope.exercises.record import Exercise, digits_of, in_lists
 from convscope.exercises.texts import filled
 
 
@@ -21,6 +21,7 @@ def exercise_record(name: str, seed: int) -> dict[str, Any]:
         words: answers in words: the spellings of each, by its name.
         lengths: how many numbers an answer may have, the right length first.
         sizes: rows and columns that a matrix may have, the right ones first.
+        digits: how many digits the whole numbers that may be meant have.
         wrong: every answer that a known mistake leads to, in the order in which marking compares them.
         sentences: of a design, what is said of each mistake, with {names} left to fill in.
         limits: of a design, the numbers that it has to keep to.
@@ -44,6 +45,7 @@ def exercise_record(name: str, seed: int) -> dict[str, Any]:
         "words": {key: list(spellings) for key, spellings in asked.words.items()},
         "lengths": list(dict.fromkeys(map(len, tuples))) if asked.kind in ("numbers", "shape") else [],
         "sizes": [list(size) for size in dict.fromkeys(sizes)],
+        "digits": sorted(digits_of(values)),
         "wrong": [] if design else _wrong(asked),
         "sentences": dict(asked.sentences) if design else {},
         "limits": _limits(asked) if design else {},

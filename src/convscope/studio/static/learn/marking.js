@@ -66,9 +66,9 @@ export function answerText(value) {
 
 function plain(value) {
   if (typeof value !== "number") return String(value);
-  if (!Number.isInteger(value)) return fourDigits(value);
-  const text = String(BigInt(Math.abs(value))).replace(/\B(?=(\d{3})+$)/g, ",");
-  return value < 0 ? `-${text}` : text;
+  const size = Math.abs(value);
+  const text = Number.isInteger(value) ? String(BigInt(size)).replace(/\B(?=(\d{3})+$)/g, ",") : fourDigits(size);
+  return value < 0 ? `−${text}` : text;
 }
 
 /** Return a number in four significant digits: with an exponent where it is below 0.0001 or needs more digits before the point. */

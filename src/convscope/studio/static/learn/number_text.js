@@ -60,15 +60,16 @@ export function shown(text) {
 /**
  * Return the number that a cleaned text is, or null where it is none.
  * @param {string} text without spaces at its ends @param {boolean} whole whether a whole number is asked for
+ * @param {number[]|null} [digits] how many digits a number of that size can have: else "1.792" is a decimal number
  * @returns {number|null}
  */
-export function readNumber(text, whole) {
+export function readNumber(text, whole, digits = null) {
   if ((text.match(/\d/g) ?? []).length > MOST_DIGITS) throw new AnswerError("too-many-digits", { most: MOST_DIGITS });
   if (!whole && text.endsWith("%")) {
-    const share = readNumber(text.slice(0, -1).trimEnd(), false);
+    const share = readNumber(text.slice(0, -1).trimEnd(), false, digits);
     return share === null ? null : share / 100;
   }
-  askAboutMarks(text, whole);
+  askAboutMarks(text, whole, digits);
   if (PLAIN.test(text)) return Number(text);
   const thousands = THOUSANDS.exec(text);
   if (thousands) return Number(thousands[1] + thousands[2].replace(/\D/g, "") + (thousands[4] ?? ""));
@@ -88,13 +89,14 @@ export function readNumber(text, whole) {
 }
 
 /** Throw where a comma or a dot can be a decimal mark as well as one that sets thousands apart. */
-function askAboutMarks(text, whole) {
+function askAboutMarks(text, whole, digits) {
+  const canBeThousands = !digits || digits.includes((text.match(/\d/g) ?? []).length);
   if (COMMA.test(text)) {
     const [before, after] = text.split(",");
     const decimal = `${before.replaceAll(".", "")}.${after}`;
-    if (!THOUSANDS.test(text)) throw new AnswerError("decimal-comma", { given: shown(text), decimal }, decimal);
+    if (!THOUSANDS.test(text) || !(whole || canBeThousands)) throw new AnswerError("decimal-comma", { given: shown(text), decimal }, decimal);
     if (!whole) throw new AnswerError("either", { given: shown(text), whole: before + after, decimal }, decimal);
-  } else if (whole && /^[+-]?[1-9]\d{0,2}\.\d{3}$/.test(text)) {
+  } else if (whole && canBeThousands && /^[+-]?[1-9]\d{0,2}\.\d{3}$/.test(text)) {
     const joined = text.replace(".", "");
     throw new AnswerError("dot-thousands", { given: shown(text), whole: joined }, joined);
   }

@@ -7,7 +7,7 @@ const MOST_NUMBERS = 64;
 /**
  * Return the value that an answer stands for: a number, numbers, rows of numbers, a letter, or names of layers.
  * @param {string} text
- * @param {{kind: string, lengths: number[], sizes: number[][], options: Object<string, string>, words: Object<string, string[]>}} asked
+ * @param {{kind: string, lengths: number[], sizes: number[][], digits: number[], options: Object<string, string>, words: Object<string, string[]>}} asked
  * @param {string[]} units names of units that may stand behind a number
  */
 export function parseAnswer(text, asked, units) {
@@ -17,7 +17,7 @@ export function parseAnswer(text, asked, units) {
   }
   const read = { choice: option, layers, matrix, numbers, shape: numbers }[asked.kind];
   if (read) return read(plain, asked, units);
-  const found = readNumber(withoutUnit(stripped(plain, "()[] "), units), asked.kind === "whole");
+  const found = readNumber(withoutUnit(stripped(plain, "()[] "), units), asked.kind === "whole", asked.digits);
   if (found === null) throw new AnswerError(`no-${asked.kind}`, { given: shown(text) });
   return found;
 }
@@ -46,7 +46,7 @@ function option(text, { options }) {
   throw new AnswerError("no-choice", { given: shown(text), letters: letters.join(", ") });
 }
 
-function numbers(text, { lengths }, units) {
+function numbers(text, { lengths, digits }, units) {
   const inner = stripped(text.replace(/[()[\]{}]/g, " "), " ,");
   const strong = inner.split(BETWEEN).map((part) => stripped(part, " ,"));
   const ways = strong.length > 1 ? [strong] : [];
@@ -54,30 +54,30 @@ function numbers(text, { lengths }, units) {
   const last = ways[ways.length - 1];
   for (const length of lengths.length ? lengths : [last.length]) {
     for (const parts of ways) {
-      const found = exactly(parts, length, units);
+      const found = exactly(parts, length, units, digits);
       if (found.length === 1) return found[0];
       if (found.length > 1) throw new AnswerError("ambiguous", { given: shown(text), count: length });
     }
   }
   const count = lengths[0] ?? 2;
-  const values = last.flatMap((part) => part.split(",").filter(Boolean)).map((part) => readNumber(withoutUnit(part, units), true));
+  const values = last.flatMap((part) => part.split(",").filter(Boolean)).map((part) => readNumber(withoutUnit(part, units), true, digits));
   if (!values.length || values.includes(null) || values.length > MOST_NUMBERS) throw new AnswerError("no-numbers", { given: shown(text), count });
   throw new AnswerError("count", { count, got: values.length });
 }
 
 /** Return the ways in which the parts are `length` numbers: one with commas can be several, or one in thousands. */
-function exactly(parts, length, units) {
+function exactly(parts, length, units, digits) {
   if (parts.length > length || parts.length > MOST_NUMBERS) return [];
   let ways = [[]];
   for (const part of parts) {
-    const read = readings(part, units).filter((each) => each.length <= length);
+    const read = readings(part, units, digits).filter((each) => each.length <= length);
     ways = ways.flatMap((way) => read.filter((each) => way.length + each.length <= length).map((each) => [...way, ...each]));
   }
   const found = new Map(ways.filter((way) => way.length === length).map((way) => [way.join(" "), way]));
   return [...found.values()];
 }
 
-function readings(part, units) {
+function readings(part, units, digits) {
   const pieces = part.split(",");
   if (pieces.length > 12) return [];
   const found = [];
@@ -90,7 +90,7 @@ function readings(part, units) {
     const values = [];
     for (const group of groups) {
       if (group.includes(",") && !/^[+-]?[1-9]\d{0,2}(,\d{3})+$/.test(group)) break;
-      const value = readNumber(withoutUnit(group, units), true);
+      const value = readNumber(withoutUnit(group, units), true, digits);
       if (value === null) break;
       values.push(value);
     }
