@@ -36,7 +36,7 @@ def test_a_page_that_is_there_is_replaced_only_where_it_is_named(capsys: pytest.
     ("words", "said"),
     [
         (["--worksheet", "3aa"], "there is no chapter or exercise '3aa'. Did you mean 3a"),
-        (["--worksheet", "chapter"], "There are 1, 2, 3, 4, 5, 6, 7, 8, results, quiz, slip, and the exercises"),
+        (["--worksheet", "chapter"], "There are 1, 2, 3, 4, 5, 6, 7, 8, results, quiz, slip, and exercises such as 3a"),
         (["--worksheet", " , "], "there is no chapter and no exercise"),
         (["--worksheet", "3", "--seed", "x"], "'x' is not a valid integer"),
         (["--worksheet", "3", "--seed", "-1"], "seed is -1"),

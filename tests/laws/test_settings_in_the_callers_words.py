@@ -20,7 +20,7 @@ OPTION = re.compile(r"(?<![\w-])--[a-z]")
 # Of programs that are only commands: torchrun, pip; and the custom properties of a stylesheet.
 OTHERS = re.compile(r"torchrun |pip install |--cs-")
 # The figures of the lecture notes are shown by commands to type, whole ones; the studio writes some, and starts some.
-COMMANDS_TO_TYPE = ("claims/sets", "studio/exporting/copy_as.py", "studio/trainings/")
+COMMANDS_TO_TYPE = ("claims/sets", "exercises/worksheet.py", "studio/exporting/copy_as.py", "studio/trainings/")
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:

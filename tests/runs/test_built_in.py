@@ -60,7 +60,7 @@ def test_the_studio_offers_them_first(tmp_path: Path) -> None:
     require_openable(openable)
     listed = list_models(openable)
     assert [model.kind for model in listed[:4]] == ["given", "built-in", "built-in", "catalogue"]
-    assert listed[0].trained and listed[1].to_dict()["weights"] == "trained"
+    assert listed[0].weights == "trained" and listed[1].to_dict()["weights"] == "trained"
     assert model_source("tinyvgg-shapes", openable).load == str(find_built_in("tinyvgg-shapes").path)  # type: ignore[union-attr]
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from convscope.exercises.registry import listing, names
 from convscope.exercises.texts import word
 from convscope.report.document import Document, Paragraph
-from convscope.report.documented import Documented
 from convscope.report.table import Column, Row, Table
 
 NEEDED = 3  # right answers in a row
@@ -43,8 +42,8 @@ class Standing:
         return replace(self, in_a_row=in_a_row, mastered=self.mastered or in_a_row >= NEEDED, seeds=seeds)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Mastery(Documented):
+@dataclass(frozen=True)
+class Mastery:
     """The standing of every exercise that was begun, by its name.
 
     >>> Mastery().after("1a", 7, right=True).following()

@@ -130,7 +130,7 @@ def _chosen(words: Sequence[str]) -> list[str]:
         inside = chapters.get(asked_for) or ([asked_for] if asked_for in names() else None)
         if inside is None:
             near = did_you_mean(asked_for, [*chapters, *names()])
-            hint = near or f" There are {', '.join(chapters)}, and the exercises of convscope exercise --list"
+            hint = near or f" There are {', '.join(chapters)}, and exercises such as 3a"
             raise ArgumentError(f"there is no chapter or exercise {asked_for!r}.{hint}")
         found += inside
     return list(dict.fromkeys(found))

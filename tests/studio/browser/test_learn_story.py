@@ -59,7 +59,7 @@ def test_answers_are_marked_in_the_page_and_progress_is_kept(open_page: Open, st
     page = shown.page
     page.locator(CARD.format("3a")).get_by_label("Your answer").wait_for()
     assert "for a decimal comma write 0.25" in _answer(page, "3a", "0,25")
-    assert "counts the strides" in _answer(page, "3a", "54")
+    assert "counts the moves" in _answer(page, "3a", "54")
     assert "Right: 55." in _answer(page, "3a", " = ５５ ")
     kept = json.loads(page.evaluate("() => localStorage.getItem('convscope-learn')"))
     assert kept["exercises"]["3a"]["streak"] == 1
