@@ -105,7 +105,7 @@ export function createHeat({ move, say, paint, step = 8, quiet = false }) {
   function cellsInto(ink, { rows, columns, colour, text, cross }, scale) {
     const gap = Math.max(1, scale * 0.03);
     ink.clearRect(0, 0, columns * scale, rows * scale);
-    ink.font = `${Math.round(scale * 0.42)}px system-ui, sans-serif`;
+    ink.font = fontOf(ink, longestText(rows, columns, text), scale);
     ink.textAlign = "center";
     ink.textBaseline = "middle";
     for (let row = 0; row < rows; row++) {
@@ -120,6 +120,22 @@ export function createHeat({ move, say, paint, step = 8, quiet = false }) {
         else if (scale >= 26) ink.fillText(text(row, column), x + scale / 2, y + scale / 2);
       }
     }
+  }
+
+  /** Return a font in which the longest text fits into a cell. */
+  function fontOf(ink, longest, scale) {
+    const size = scale * 0.42;
+    ink.font = `${size}px system-ui, sans-serif`;
+    return `${size * Math.min(1, (scale * 0.9) / Math.max(1, ink.measureText(longest).width))}px system-ui, sans-serif`;
+  }
+
+  function longestText(rows, columns, text) {
+    let longest = "";
+    for (let at = 0; at < rows * columns; at++) {
+      const found = text(Math.floor(at / columns), at % columns);
+      if (found.length > longest.length) longest = found;
+    }
+    return longest;
   }
 
   /** Draw a pixel for each cell, and enlarge that. */
