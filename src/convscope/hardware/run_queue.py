@@ -55,7 +55,7 @@ def core_wait() -> Iterator[CoreWait]:
     finally:
         taken = time.monotonic_ns() - began
         waited = (after - before.get(thread, 0) for thread, after in _delays().items())
-        wait.share = min(1.0, max(0, *waited, 0) / max(1, taken))
+        wait.share = min(1.0, max(waited, default=0) / max(1, taken))
 
 
 def _delays() -> dict[str, int]:

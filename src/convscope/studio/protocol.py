@@ -101,7 +101,7 @@ values are the same. Two networks side by side so have one each."""
 
 
 class StudioError(ConvscopeError):
-    """What the page is told, in one line, and its kind."""
+    """An error as the page shows it: one line, and its kind."""
 
     def __init__(self, text: str, kind: StudioErrorKind = "data") -> None:
         super().__init__(text)
@@ -165,7 +165,7 @@ class Packet:
 
 
 def error_packet(error: StudioError) -> Packet:
-    """Return what the page is told of an error."""
+    """Return an error as the page shows it."""
     return Packet({"error": str(error), "kind": error.kind})
 
 

@@ -44,14 +44,11 @@ def choose_views(job: Job) -> None:
     finish = job.pacer.seconds_to_finish
 
     def decide() -> str:
-        left = budget.deadline - time.monotonic()
-        late = finish > left
+        left, place = budget.deadline - time.monotonic(), choices.index(planned)
+        if finish > left:
+            return most_views(choices[: place + 1], planned=planned, finish=finish, left=left)
         # More views than planned leave the margin that the steps leave.
-        fewer = [views for views in choices if view_count(views) <= view_count(planned)]
-        if late:
-            return most_views(fewer, planned=planned, finish=finish, left=left)
-        more = choices[choices.index(planned) :]
-        return most_views(more, planned=planned, finish=finish, left=left - MARGIN * budget.seconds)
+        return most_views(choices[place:], planned=planned, finish=finish, left=left - MARGIN * budget.seconds)
 
     views = job.group.decided(decide)
     if views == planned:

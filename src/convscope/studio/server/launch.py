@@ -73,7 +73,7 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it has started, and ends streams of events when it is told to end."""
+    """A server that prints when it has started, and ends streams of events when it is stopped."""
 
     def __init__(self, config: uvicorn.Config, closing: asyncio.Event, started: Callable[[], None]) -> None:
         super().__init__(config)

@@ -41,7 +41,7 @@ function createSide() {
 
   return {
     element,
-    onShared(hear) { shared = hear; },
+    onShared(receive) { shared = receive; },
     /** Mark a place of every map. @param {number|null} y @param {number|null} x share of the height and the width */
     mark(y, x) {
       for (const { mark } of tiles) {

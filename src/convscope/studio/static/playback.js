@@ -29,7 +29,7 @@ export class Playback {
     this.frame = 0;
   }
 
-  /** Begin anew with so many steps. @param {number} count @param {number} index */
+  /** Restart with a number of steps. @param {number} count @param {number} index */
   reset(count, index) {
     this.pause();
     this.count = count;

@@ -10,7 +10,7 @@ const MOST_ROWS = 200;
 const HEIGHT = 210;
 /** Distances between ticks at whole numbers. */
 const WHOLE = [1, 2, 5].flatMap((n) => Array.from({ length: 7 }, (_, i) => n * 10 ** i)).sort((a, b) => a - b);
-/** Colours by their names in the style sheet, and dashes, so that a curve is told by both. */
+/** Colours by their names in the style sheet, and dashes, so that curves differ in both. */
 const COLOURS = ["--blue", "--orange", "--green", "--pink", "--violet", "--grey", "--sky", "--ink"];
 const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3], [4, 2], [12, 5], [1, 2], [6, 2, 1, 2]];
 

@@ -63,10 +63,10 @@ export function createRun({ context, name, changed }) {
     source?.close();
     source = null;
     if (closed || document.hidden) return;
-    source = context.api.events(`${path}/events${after ? `?after=${encodeURIComponent(after)}` : ""}`, { names: EVENTS, event: hear });
+    source = context.api.events(`${path}/events${after ? `?after=${encodeURIComponent(after)}` : ""}`, { names: EVENTS, event: receive });
   }
 
-  function hear(kind, data, id) {
+  function receive(kind, data, id) {
     if (closed || !record) return;
     if (id) after = id;
     if (kind === "epoch") {

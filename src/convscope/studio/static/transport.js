@@ -23,17 +23,17 @@ export function send(path, { headers = {}, part = "", ...init } = {}) {
  */
 export function listen(path, { names = [], event, error }) {
   const source = new EventSource(path);
-  const hear = (heard) => {
+  const receive = (message) => {
     let data;
     try {
-      data = JSON.parse(heard.data);
+      data = JSON.parse(message.data);
     } catch {
       return; // a line that is no JSON says nothing
     }
-    event(heard.type, data, heard.lastEventId);
+    event(message.type, data, message.lastEventId);
   };
-  source.onmessage = hear;
-  for (const name of names) source.addEventListener(name, hear);
+  source.onmessage = receive;
+  for (const name of names) source.addEventListener(name, receive);
   source.onerror = () => error?.();
   return source;
 }

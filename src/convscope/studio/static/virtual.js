@@ -57,7 +57,7 @@ export class VirtualList {
     new ResizeObserver(moved).observe(scroller);
   }
 
-  /** Draw a list of so many rows anew. @param {number} count */
+  /** Redraw a list of this number of rows. @param {number} count */
   update(count) {
     this.count = count;
     this.space.style.height = `${count * this.row}px`;

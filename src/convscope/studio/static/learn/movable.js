@@ -3,7 +3,7 @@ import { createHeat } from "convscope/learn/heat";
 
 const FAR = 4; // cells that Shift with an arrow key moves by
 
-/** @param {{move: (dy: number, dx: number) => void}} how `move` is told by how many cells the picture is to move */
+/** @param {{move: (dy: number, dx: number) => void}} how `move` gets the number of cells by which the picture is to move */
 export function createMovable({ move }) {
   const heat = createHeat({});
   const { element } = heat;
