@@ -55,10 +55,11 @@ def test_a_stack_is_built(open_page, studio: StudioCommand) -> None:
     page = open_page(studio, "#/learn/6", rest=False)
     chapter(page, 6)
     widget = page.page.locator(".fields-widget")
+    assert not any(done(page, task) for task in ("fifteen", "cheaper", "fundus"))
     widget.get_by_role("button", name="Remove all").click()
     for name in ("3×3", "3×3", "2×2 pooling", "3×3"):
         widget.get_by_role("button", name=f"+ {name}", exact=True).click()
-    assert re.search(r"reads 10×10 pixels; neighbouring cells are 2 pixels apart; the map has 16×16", result(page))
+    assert re.search(r"reads 10×10 pixels; neighbouring cells are 2 px apart; the map has 16×16", result(page))
     page.page.locator(".field-picture").focus()
     before = result(page)
     page.press("ArrowDown", "ArrowDown")

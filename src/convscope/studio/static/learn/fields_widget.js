@@ -27,7 +27,7 @@ const TASK = { side: 512, smallest: 10, largest: 200, cells: 4, most: 40 };
 /** @param {any} room */
 export function create(room) {
   const { texts, filled } = room;
-  const state = { mode: "stack", layers: ["3", "3", "3"], size: 32, depth: 3, paths: false, cell: /** @type {[number, number]|null} */ (null), problem: "" };
+  const state = { mode: "stack", layers: ["3", "3"], size: 32, depth: 2, paths: false, cell: /** @type {[number, number]|null} */ (null), problem: "" };
   const picture = createFieldPicture({ room, move: (row, column) => { state.cell = [row, column]; room.changed(); room.say(spoken(row, column)); } });
   const axis = createAxisDrawing();
   const effective = createEffective(room);
