@@ -15,7 +15,8 @@ the layer wider, of maps on the input the bare one; "elsewhere" is the share at 
 there" the sum of a signed map at it, negative part included, as a share of the absolute map's sum. With random weights,
 five networks, the share has to be chance, which is the box's area, or of integrated gradients the share of the absolute
 difference of the image from its baseline, which they multiply by; beside it is the rank correlation with the trained
-network's map.
+network's map. A network with random weights has activations that are further from their mean at the shape than on the
+ground. The rows "activations" have their share, which Grad-CAM and HiResCAM are expected to follow.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ def main() -> None:
     parser.add_argument("--trained", type=int, default=10_000, help="images to train on")
     parser.add_argument("--epochs", type=int, help="6, of cues 3, of distractors and hard images 11")
     parser.add_argument("--explained", type=int, default=100, help="images")
-    parser.add_argument("--random-images", type=int, default=20, help="images explained with random weights")
+    parser.add_argument("--random-images", type=int, default=50, help="images explained with random weights")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of known-answer.csv")
     given = parser.parse_args()
     for kind in given.kinds.split(","):
@@ -210,6 +211,9 @@ def with_random_weights(task: Task, rows: Sequence[int], size: int) -> Iterator[
         said = f"{expected:.2f} ± {near:.2f} in the box{beside(way.figure, size)}, rank correlation below {UNLIKE}"
         found = replace(mean_of(each), rank=mean(ranks))
         yield way.name, replace(found, needs=needs, required=said) if way.name in AT_CHANCE else found
+    for name, layer in (("activations", None), ("activations, stage 2", "layer2")):
+        each = [shares(net.deviations(rows, layer), boxes, ways(size)[0], size) for net in nets]
+        yield name, replace(mean_of(each), pointing=None)
 
 
 def at_cues(task: Task, rows: Sequence[int], size: int) -> Iterator[tuple[str, Found]]:

@@ -16,6 +16,8 @@ from convscope.data.known_answer import AnswerVariant, KnownAnswers, known_answe
 from convscope.interpret.attribution.baselines import baseline_of
 from convscope.interpret.attribution.methods import attribute
 from convscope.interpret.attribution.options import AttributionOptions
+from convscope.interpret.attribution.placement import map_asked
+from convscope.interpret.map_geometry import placed
 from convscope.interpret.subject import Subject, subject
 from kit.map_shares import box_mean
 from kit.shapes_network import network
@@ -92,6 +94,20 @@ class Task:
             (self.subjects[row].tensor - baseline_of(self.subjects[row], baseline)[0])[0].abs().sum(0).double().numpy()
             for row in rows
         ]
+
+    def deviations(self, rows: Sequence[int], layer: str | None) -> list[Floats]:
+        """Return how far a layer's activations are from their mean over the map, on the image: what its CAM weighs.
+
+        Of each cell the root mean square over the channels.
+        """
+        found = []
+        for row in rows:
+            of = self.subjects[row]
+            value, layout = map_asked(of, layer)
+            activation = of.replay.tensor(value).detach()[0].double()
+            away = activation - activation.mean((1, 2), keepdim=True)
+            found.append(placed(away.square().mean(0).sqrt().numpy(), layout.centres, of.geometry.size))
+        return found
 
     def with_weights(self, weights: Mapping[str, torch.Tensor]) -> Task:
         """Return the task with other weights in the network."""

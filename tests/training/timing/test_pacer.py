@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -24,6 +24,7 @@ class Machine:
     changes: list[tuple[float, float]] = field(default_factory=list)
     stalls: list[tuple[float, float]] = field(default_factory=list)
     noise: random.Random | None = None
+    validation: float = 1.0  # how long the end of an epoch takes, of what was measured
     now: float = 0.0
 
     def factor(self) -> float:
@@ -74,7 +75,7 @@ def simulated(machine: Machine, *, budget: float, epoch_steps: int, sides: Sides
             machine.work(costs.step(sides.at(plan.place(step) / plan.schedule_steps)))
             pacer.step_ended(plan, step)
             number += 1
-        machine.work(costs.epoch_end)
+        machine.work(costs.epoch_end * machine.validation)
         pacer.epoch_ended()
         epoch += 1
         if epoch < plan.epochs:
@@ -123,6 +124,16 @@ def test_however_the_machine_changes_it_ends_in_time(cases: int) -> None:
             judged += 1
             assert found.seconds <= 1.02 * budget, (costs, budget, epoch_steps, sides, changes, found)
     assert judged > cases / 4
+
+
+@CASES
+def test_a_validation_that_was_measured_too_slow_makes_no_test_late(cases: int) -> None:
+    rng = random.Random(6)
+    for _ in range(cases):
+        costs, budget, epoch_steps, sides = drawn(rng)
+        costs = replace(costs, epoch_end=budget * rng.uniform(0.002, 0.02), finish=budget * rng.uniform(0.05, 0.2))
+        machine = Machine(costs, validation=rng.uniform(0.3, 1))
+        assert simulated(machine, budget=budget, epoch_steps=epoch_steps, sides=sides).seconds <= budget
 
 
 @CASES
