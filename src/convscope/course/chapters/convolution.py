@@ -48,7 +48,6 @@ CHAPTER = Chapter(
         "slip-flip-and-causality",
         "slip-rotation",
         "slip-dot-product-15",
-        "slip-product-of-neurons",
         "slip-invariance-baked-in",
     ),
 )
