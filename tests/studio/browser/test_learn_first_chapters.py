@@ -61,7 +61,7 @@ def test_a_unit_and_a_filter(open_page: Open, studio: StudioCommand) -> None:
         side.press("Enter")
         page.locator("output", has_text=f"= {sum_}").wait_for()
     page.get_by_text("You predicted 250; it is 289.").wait_for()
-    _step(shown, 1, 5)
+    _step(shown, 1, 6)
     widget.get_by_text("The fully connected unit gives 4.").wait_for()
     widget.get_by_role("application").focus()
     shown.press("ArrowUp", "ArrowUp", "ArrowLeft")
@@ -69,7 +69,7 @@ def test_a_unit_and_a_filter(open_page: Open, studio: StudioCommand) -> None:
     widget.get_by_text("The fully connected unit gives 14.").wait_for()
     widget.get_by_label("Shuffled pixels").check()
     widget.get_by_text("The fully connected unit gives 14.").wait_for()
-    said = page.locator('.step[data-step="7"]').inner_text()
+    said = page.locator('.step[data-step="8"]').inner_text()
     largest = re.search(r"largest value is (\d+) instead of 14", said)
     assert largest, said
     widget.get_by_text(f"The filter's largest value is {largest[1]}").wait_for()

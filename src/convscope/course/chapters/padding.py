@@ -36,8 +36,6 @@ def _numbers() -> Mapping[str, object]:
         "bare_edge": bare * middle,
         "centre": middle * middle,
         "written": written,
-        # The windows of the inputs on the output are those of a convolution that reads it.
-        "terms": tuple(uses(written, strided, position) for position in range(written)),
         "dilated_span": Window.of(3, dilation=2).span,
         "dilated_padding": Window.of(3, dilation=2, padding="same").padding_before,
         "gaps": len(Window.of(1, stride=2).never_read(8)),
