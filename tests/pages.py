@@ -9,6 +9,8 @@ A block runs unless a comment in the line before its fence says otherwise:
 `console` holds `$ COMMAND` lines, each with its output or without; `bash` holds commands alone; `python` shares one
 namespace within a page, and one that begins with `# NAME.py` is written to that file instead; `text` is not code. In a
 shown output a line `...` stands for any lines, and a duration or an exponent such as 2e−09 for any other.
+
+A table whose columns are a number, a fact, its values and what shows them states a fact in each row.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ NOTES = ("not run", "long", "figures vary")
 _FENCE = re.compile(
     r"(?P<notes>(?:^<!-- .*? -->\n)*)^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
+_FACT = re.compile(r"\| (?P<number>\d+) \| (?P<says>[^|]+) \| (?P<values>[^|]+) \| (?P<shown_by>[^|]+) \|")
 _VARIES = re.compile(r"\b[\d,.]+ (?:µs|ms|s|min|h)\b|\b\d+e[-−+]\d\d\b|\b\d+ images/s\b")
 _NUMBER = re.compile(r"[-−+]?\d[\d,.]*")
 
@@ -52,6 +55,36 @@ class Block:
     language: str
     text: str
     notes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """A row of a table of facts: its heading, its number, what it says, the values, and what shows them."""
+
+    heading: str
+    number: int
+    says: str
+    values: tuple[str, ...]
+    shown_by: tuple[str, ...]
+
+
+def facts(page: Path) -> list[Fact]:
+    """Return the facts of a page, in order."""
+    found, heading = [], ""
+    for line in page.read_text(encoding="utf-8").splitlines():
+        heading = line.removeprefix("## ") if line.startswith("## ") else heading
+        if row := _FACT.fullmatch(line):
+            named = re.findall(r"`([^`]+)`|\[([^]]+)\]\(#", row["shown_by"])
+            found.append(
+                Fact(
+                    heading=heading,
+                    number=int(row["number"]),
+                    says=row["says"],
+                    values=tuple(value.strip(" `") for value in row["values"].split("; ")),
+                    shown_by=tuple(code or link for code, link in named),
+                )
+            )
+    return found
 
 
 def blocks(page: Path) -> list[Block]:

@@ -85,3 +85,9 @@ def test_weights_are_kept_with_half_precision_and_a_digest() -> None:
     for network in built_in_networks().values():
         weights = Run(network.path).read_weights()
         assert {str(tensor.dtype) for tensor in weights.values()} == {"torch.float16"}
+
+
+def test_pictures_that_excite_channels_are_made_without_the_images_of_the_training() -> None:
+    image = np.full((32, 32), 40, np.uint8)
+    found = convscope.look("lenet5-digits", image, methods=(), checks=False, visualize="c1:0")
+    assert found.visualization is not None and found.visualization.data.endswith("alone") and not found.left_out

@@ -36,9 +36,11 @@ _MODELS = (
 @click.option(
     "--depth", type=click.IntRange(1), help="Levels of modules to show; all, with repeats folded, unless given."
 )
-@click.option("--wide", is_flag=True, help="Also input, kernel, shares of the totals, start of the field, memory.")
+@click.option(
+    "--wide", is_flag=True, help="Also input, output values, kernel, shares of the totals, start of the field, memory."
+)
 @click.option("--local-fields", is_flag=True, help="Also receptive fields apart from gates and normalization.")
-@click.option("--formulas", is_flag=True, help="Also the formulas of the MACs.")
+@click.option("--formulas", is_flag=True, help="Also the formulas of parameters and MACs.")
 @click.option("--object-size", type=click.IntRange(1), metavar="PIXELS", help="Warn if no field is this large.")
 @click.option(
     "--batch", type=click.IntRange(1), metavar="N", help="Run on N samples; also the memory of a training step."

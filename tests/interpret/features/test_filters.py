@@ -34,6 +34,16 @@ def test_each_kind_of_layer_has_its_form_and_its_own_weights(module, shape, form
     assert found.figure().document() and str(found) and found.to_dict()["form"] == form
 
 
+@pytest.mark.parametrize(("channels", "form"), [(3, "colour"), (1, "single"), (2, "slices")])
+def test_a_linear_layer_that_reads_the_image_has_its_weights_in_the_shape_of_the_image(channels, form):
+    first = nn.Linear(channels * 4 * 5, 6)
+    found = filters(run_of(nn.Sequential(nn.Flatten(), first, nn.ReLU(), nn.Linear(6, 2)), channels, 4, 5))
+    assert found.form == form and found.weights.shape == (6, channels, 4, 5)
+    assert np.array_equal(found.weights.reshape(6, -1), first.weight.detach().double().numpy())
+    deeper = filters(run_of(nn.Sequential(nn.Flatten(), first, nn.ReLU(), nn.Linear(6, 2)), channels, 4, 5), "3")
+    assert deeper.form == "bars" and deeper.weights.shape == (2, 6)
+
+
 def test_filters_of_a_transposed_convolution_are_those_of_its_outputs():
     torch.manual_seed(0)
     module = nn.ConvTranspose2d(4, 6, 3, groups=2)

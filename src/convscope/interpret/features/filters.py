@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -254,19 +255,33 @@ def _layers_with(names: LayerNames, nodes: list[Node]) -> str:
 
 
 def _weights(run: Replay, node: Node) -> Floats:
-    """Return a layer's weights as filters, input channels of a group, positions; of a linear layer (F, C)."""
+    """Return a layer's weights as filters, input channels of a group, positions; of a linear layer as it reads them."""
     name = "weight" if "weight" in node.arguments else "mat2"
     given = node.arguments.get(name)
     if not isinstance(given, Ref):
         raise CaptureError(f"{run.names.of_node(node)} has no weights of its own")
     weights: Floats = as_array(run.tensor(given.value).double())
     if name == "mat2":
-        return weights.T
+        weights = weights.T
+    if node.op == "linear":
+        return weights.reshape(len(weights), *_sizes_read(run, node, weights.shape[1]))
     if node.op == "transposed_convolution":
         inputs, outputs, *kernel = weights.shape
         grouped = weights.reshape(node.groups, inputs // node.groups, outputs, *kernel)
         return np.moveaxis(grouped, 2, 1).reshape(node.groups * outputs, inputs // node.groups, *kernel)
     return weights
+
+
+def _sizes_read(run: Replay, node: Node, values: int) -> tuple[int, ...]:
+    """Return (C, H, W) for a linear layer that reads the flattened image, else how many values it reads."""
+    graph = run.graph
+    for producer in (graph.values[value].producer for value in node.inputs):
+        made = None if producer is None else graph.nodes[producer]
+        if made is not None and made.op == "reshape" and made.inputs[0] in graph.inputs:
+            sizes = graph.shape(made.inputs[0])[1:]
+            if len(sizes) == 3 and prod(sizes) == values:
+                return sizes
+    return (values,)
 
 
 def _form(weights: Floats) -> FilterForm:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from math import prod
 
 from convscope.geometry.relation import ReachStatus
 from convscope.graph.fold import FoldedLine
@@ -31,9 +32,10 @@ _LOCAL = Column("local field", numeric=True, note="receptive field apart from ga
 _START = Column("start", numeric=True, note="first input pixel of the first position's field; negative in the padding")
 _MEMORY = Column("memory", numeric=True, note="new memory that the output takes; 0 for views and in-place operations")
 _KEPT = Column("kept", numeric=True, note="bytes of one sample that autograd keeps for the backward pass")
-_FORMULA = Column("MACs, worked out")
+_FORMULAS = (Column("parameters, worked out"), Column("MACs, worked out"))
 _WIDE = (
     Column("input", note="channels and spatial sizes of what one sample gives it"),
+    Column("values", numeric=True, note="numbers in the output of one sample: the activation size"),
     Column("kernel", numeric=True, note="of a convolution or pooling"),
     Column("of parameters", numeric=True, note="share of the network's parameters"),
     Column("of MACs", numeric=True, note="share of the network's multiply-adds"),
@@ -63,8 +65,8 @@ def layer_table(
         lines: from `graph.fold.fold`.
         source: the input against which fields are given, as an index into `Graph.values`; None where none has axes.
         batch: samples that the network was run on; costs are shown for one.
-        formulas: a column with how the MACs come about.
-        wide: columns for inputs, kernels, shares of the totals, where fields start, and memory.
+        formulas: columns with how the parameters and the MACs come about.
+        wide: columns for inputs, output values, kernels, shares of the totals, where fields start, and memory.
         local: each layer's receptive fields apart from gates and normalization; a column if given.
         kept: bytes that autograd keeps of each layer for one sample, by the layer's name; a column if given.
     """
@@ -73,10 +75,11 @@ def layer_table(
         *((_LOCAL,) if local is not None else ()),
         *(_WIDE if wide else ()),
         *((_KEPT,) if kept else ()),
-        *((_FORMULA,) if formulas else ()),
+        *(_FORMULAS if formulas else ()),
     ]
     rows = []
     totals = graph.parameter_count, graph.macs
+    shapes = {record.names[0]: record.spec.shape for record in graph.parameters if not record.buffer}
     for line in lines:
         cells = _cells(line, source, batch)
         if line.role == "heading":
@@ -85,7 +88,7 @@ def layer_table(
             cells += [] if local is None else [field_size(local.get(line.last.index, ()))]
             cells += _wide_cells(graph, line, source, batch, totals) if wide else []
             cells += [_bytes_cell(sum(kept.get(layer.name, 0) for layer in line.layers))] if kept else []
-            cells += [line.last.formula if line.role == "layer" else ""] if formulas else []
+            cells += _formulas(line, shapes) if formulas else []
         rows.append(Row.of(cells, _ROLES[line.role]))
     return Table(tuple(columns), tuple(rows))
 
@@ -110,7 +113,20 @@ def _wide_cells(graph: Graph, line: FoldedLine, source: int | None, batch: int, 
     windows = line.last.windows if line.role == "layer" else ()
     kernel = units.shape([w.kernel_size for w in windows]) if windows else ""
     shares = (_share(line.parameters, totals[0]), _share(line.macs, totals[1]))
-    return [units.few(tuple(shapes), _INPUTS), kernel, *shares, field_start(fields), _bytes_cell(memory)]
+    values = prod(line.last.output_shape[1:]) if line.last.output is not None else 0
+    counted: Cell = (units.exact(values) if values else "", values)
+    return [units.few(tuple(shapes), _INPUTS), counted, kernel, *shares, field_start(fields), _bytes_cell(memory)]
+
+
+def _formulas(line: FoldedLine, shapes: Mapping[str, tuple[int, ...]]) -> list[Cell]:
+    """Return how a layer's parameters and its MACs come about; nothing for several layers in one line."""
+    layer = line.last
+    if line.role != "layer":
+        return ["", ""]
+    # A parameter that an earlier layer used is counted there.
+    names = () if layer.shares else layer.parameter_names
+    products = ["·".join(map(str, shapes[name])) or "1" for name in names if name in shapes]
+    return [" + ".join(products), layer.formula]
 
 
 def _share(number: int | None, total: int) -> Cell:

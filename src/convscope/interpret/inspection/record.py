@@ -148,8 +148,8 @@ class Inspection(Pictured):
 
         Args:
             depth: levels of modules to show; all, with repeats folded, unless given.
-            formulas: with how the MACs come about.
-            wide: with inputs, kernels, shares of the totals, where fields start, and memory.
+            formulas: with how the parameters and the MACs come about.
+            wide: with inputs, output values, kernels, shares of the totals, where fields start, and memory.
             local_fields: with the receptive fields apart from gates and normalization.
             kept: bytes that training keeps of each layer, from `convscope.training_memory`; a column if given.
         """
@@ -223,7 +223,7 @@ class Inspection(Pictured):
         Args:
             depth: as of `table`, likewise `formulas` and `kept`.
             formulas: see `depth`.
-            wide: in a terminal too, inputs, kernels, shares of the totals, where fields start, and memory.
+            wide: in a terminal too, what `table` adds with `wide`.
             local_fields: see `depth`.
             kept: see `depth`.
             more: further totals.

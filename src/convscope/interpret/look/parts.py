@@ -33,6 +33,7 @@ from convscope.interpret.look.record import LookPart
 from convscope.interpret.subject import Subject
 from convscope.report.progress import Progress, ProgressOption, progress_of
 from convscope.report.short_repr import image_label
+from convscope.runs.built_in import built_in_of
 from convscope.runs.run_images import own_images
 
 CHECKS = "checks"
@@ -153,7 +154,7 @@ def _fields(given: Subject, options: LookOptions, progress: Progress) -> Effecti
 
 
 def _visualization(given: Subject, options: LookOptions, progress: Progress) -> FeatureVisualization:
-    """Return pictures that excite channels, beside the run's images; of a network without a run, beside the image."""
+    """Return pictures that excite channels, beside the run's images; of a network without any, beside the image."""
     layer, channels = layer_and_channels(options.visualize or "")
     maps = sample_maps(given.replay, given.replay.find(layer), of=layer)
     if not channels:
@@ -170,8 +171,8 @@ def _visualization(given: Subject, options: LookOptions, progress: Progress) -> 
 
 
 def _images(given: Subject, progress: Progress) -> tuple[str, ImageSet]:
-    """Return the images of the network's run, with their name; the image alone where it has no run."""
-    if given.run is not None:
+    """Return the images of the network's run, with their name; the image alone where it has none, as a built-in one."""
+    if given.run is not None and built_in_of(given.run.path) is None:
         name, images = own_images(given.run, progress=progress)
         return f"{given.run.recipe().data}, {name}", images
     pixels = np.ascontiguousarray(given.pixels)[None]
