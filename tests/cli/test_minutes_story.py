@@ -31,7 +31,8 @@ def costs(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(planned_time, "measured_costs", lambda *given, **parts: costs)
         monkeypatch.setattr(network_search, "seconds_to_decode", lambda *given, **more: 0.0)
         monkeypatch.setattr(network_search, "rates_on_noise", lambda *given, **more: MeasuredRates(alone=QUICK))
-        monkeypatch.setattr(network_search, "known_rates", lambda *given: QUICK)
+        for known in ("known_rates", "certain_rates"):
+            monkeypatch.setattr(network_search, known, lambda *given: QUICK)
 
     return take
 
@@ -97,7 +98,8 @@ def undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("images are decoded")
 
     monkeypatch.setattr(network_search, "rates_on_noise", lambda one, **more: MeasuredRates(alone=rates(one)))
-    monkeypatch.setattr(network_search, "known_rates", rates)
+    for known in ("known_rates", "certain_rates"):
+        monkeypatch.setattr(network_search, known, rates)
     monkeypatch.setattr(network_search, "seconds_to_decode", lambda *given, **more: 0.0)
     monkeypatch.setattr(session, "open_images", decoded)
 

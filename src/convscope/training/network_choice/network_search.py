@@ -12,7 +12,7 @@ from convscope.errors import ConvscopeError
 from convscope.recipe.setting import AUTO, SettingValue
 from convscope.report.usage import settings_text
 from convscope.scoring.test_time_augmentation import view_count
-from convscope.training.autotune.kept_rates import known_rates, rates_on_noise
+from convscope.training.autotune.kept_rates import certain_rates, known_rates, rates_on_noise
 from convscope.training.autotune.measured_costs import seconds_to_solve, sides_of
 from convscope.training.network_choice.candidate_recipes import CandidateRecipes
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
@@ -68,7 +68,7 @@ class NetworkSearch:
             if self._is_whole(option) and option.seconds < FAR_BELOW * self._budget.seconds:
                 return None
         now = self._measured(usual)
-        if kept is not None and not given and now.steps[-1][1] > kept.steps[-1][1]:
+        if kept is not None and not given and now.step(usual.batch_size) > kept.step(usual.batch_size):
             # Another job may end soon: the usual network stays, and the pacer takes as many steps as there is time.
             now = kept
         option = self._option(self._recipes.usual_candidate, usual, now)
@@ -101,8 +101,8 @@ class NetworkSearch:
         return self._recipes.counts
 
     def costs(self, resolved: ResolvedRecipe) -> Costs | None:
-        """Return what a training costs at the fastest rates ever kept; None where none are."""
-        rates = known_rates(resolved, self._directory)
+        """Return what a training costs at the fastest rates of this machine without other work; None: not known."""
+        rates = certain_rates(resolved, self._directory)
         return None if rates is None else self._costs(resolved, rates, resolved.tta)
 
     def cheapest_instead(self, of: str) -> str:
@@ -128,8 +128,8 @@ class NetworkSearch:
         if kept is not None and not anew:
             return kept.times(self._slower)
         now = self._measured(resolved)
-        if anew and kept is not None and kept.steps[-1][1] > 0:
-            self._slower = now.steps[-1][1] / kept.steps[-1][1]
+        if anew and kept is not None and (before := kept.step(resolved.batch_size)) > 0:
+            self._slower = now.step(resolved.batch_size) / before
         return now
 
     def _option(self, candidate: Candidate, resolved: ResolvedRecipe, rates: Rates) -> CandidatePlan:
