@@ -189,7 +189,7 @@ def reason_for(best: CandidatePlan, options: Sequence[CandidatePlan], *, usual: 
     text = f"{_epochs(best)} in {seconds(best.seconds)}{expected}"
     others = [option for option in options if option.candidate != best.candidate]
     if not others:
-        return text
+        return f"{text}; there was no time to measure another network" if best.epochs >= 1 else text
     by_name = {option.candidate.model: option for option in others}
     other = by_name.get(usual) or max(others, key=lambda option: (option.accuracy or 0.0, option.epochs))
     with_accuracy = "" if other.accuracy is None else f" and {percent(other.accuracy)}"
