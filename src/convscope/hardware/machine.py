@@ -61,6 +61,16 @@ def available_memory(root: Path = Path("/")) -> int | None:
     return _least(free, *(max(0, limit - used) for limit, used in _memory_groups(root)))
 
 
+def resident_memory(root: Path = Path("/")) -> int | None:
+    """Return the bytes of this process that are in memory now; None if the system does not report them.
+
+    >>> resident_memory(Path("/nowhere")) is None
+    True
+    """
+    sizes = _text(root / "proc/self/statm").split()
+    return int(sizes[1]) * os.sysconf("SC_PAGE_SIZE") if len(sizes) > 1 and sizes[1].isdigit() else None
+
+
 def huge_pages(root: Path = Path("/")) -> str | None:
     """Return the system's policy for transparent huge pages: always, madvise or never; None where it has none.
 

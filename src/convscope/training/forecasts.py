@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import prod
 
 from convscope.data.records import Dataset
+from convscope.hardware.machine import resident_memory
 from convscope.nets.build import smallest_input
 from convscope.nets.own_code import is_own
 from convscope.report.usage import settings_text
@@ -20,6 +21,8 @@ from convscope.training.timing.step_plan import StepPlan
 from convscope.training.timing.time_budget import MINUTE, SMALLEST
 
 BYTES = 4
+# While a checkpoint is written its tensors are copied, and made into the bytes of a file.
+COPIES_TO_WRITE = 3
 
 
 def forecast_training(
@@ -37,8 +40,10 @@ def forecast_training(
 
     `ends_early` says whether the training may end early where its validation is flat.
 
-    Memory is that of a training step, and unknown where none is left; `surgeries` are as in `step_bytes`.
+    Memory is that of the process and of a training step, and unknown where none is left; `surgeries` are as in
+    `step_bytes`.
     """
+    of_step = step_bytes(resolved, surgeries=surgeries) if plan.steps > since else None
     return forecast_of(
         costs,
         plan,
@@ -46,7 +51,8 @@ def forecast_training(
         begun=begun,
         since=since,
         ends_early=ends_early and dataset.val is not None,
-        step_bytes=step_bytes(resolved, surgeries=surgeries) if plan.steps > since else None,
+        process_bytes=_process_bytes(resolved, of_step),
+        step_bytes=of_step,
         cache_bytes=_cached_bytes(dataset),
         run_bytes=_run_bytes(resolved),
     )
@@ -110,6 +116,18 @@ def half_the_size(resolved: ResolvedRecipe) -> str:
     if min(half) < SMALLEST or any(side < least for side, least in zip(half, takes, strict=False)):
         return ""
     return str(half[0]) if half[0] == half[1] else "x".join(map(str, half))
+
+
+def _process_bytes(resolved: ResolvedRecipe, of_step: int | None) -> int | None:
+    """Return the most memory that the process takes: what it has now, a step, the best weights and a checkpoint.
+
+    None where a step's is unknown, on a GPU, and where the system does not report what it has now.
+    """
+    now = resident_memory()
+    if now is None or of_step is None or resolved.device != "cpu":
+        return None
+    held = 1 + STATE_TENSORS[resolved.optimizer] + (1 if resolved.ema_epochs else 0)
+    return now + of_step + BYTES * resolved.parameters * (1 + held + COPIES_TO_WRITE * (held + 1))
 
 
 def _cached_bytes(dataset: Dataset) -> int:
