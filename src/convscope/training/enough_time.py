@@ -63,11 +63,14 @@ def require_enough_time(settled: Settled, cache_directory: Path | None) -> None:
         fitting.append(settings_text(image_size=size))
     if search is not None and decoding <= left and (instead := search.cheapest_instead(resolved.model)):
         fitting.append(instead)
-    takes = []
-    if decoding > LEAST_NAMED * (decoding + epoch):
+    least, takes = LEAST_NAMED * (decoding + epoch), []
+    if decoding > least:
         images = plural(len(found.listing.labels), "image")
         takes.append(f"decoding {images} takes about {whole_tenths(decoding / SURELY)}")
-    if epoch:
-        steps = f"an epoch of {plural(epoch_steps, 'step')} takes {whole_tenths(epoch - costs.finish)}"
-        takes += [steps, f"test and report {whole_tenths(costs.finish)}"]
+    if epoch - costs.finish > least:
+        takes.append(f"an epoch of {plural(epoch_steps, 'step')} takes {whole_tenths(epoch - costs.finish)}")
+    if costs.finish:
+        takes.append(f"test and report {'' if takes else 'take '}{whole_tenths(costs.finish)}")
+    if passed > least:
+        takes.append(f"after {whole_tenths(passed)} to begin")
     raise RunError(f"minutes {budget.seconds / MINUTE:g}: {', '.join(takes)}: give {', or '.join(fitting)}")
