@@ -10,19 +10,19 @@ from convscope.data.records import Dataset
 from convscope.hardware.machine import resident_memory
 from convscope.nets.build import smallest_input
 from convscope.nets.own_code import is_own
+from convscope.nets.whiten import Whitening
 from convscope.report.usage import settings_text
 from convscope.runs.checkpoint import KEPT
 from convscope.training.autotune.measured_costs import sides_of
 from convscope.training.resolve.memory import STATE_TENSORS, Surgery, step_bytes, unchanged
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
+from convscope.training.start import images_to_fit
 from convscope.training.timing.costs import Costs
 from convscope.training.timing.forecast import FasterChoice, Forecast, forecast_of
 from convscope.training.timing.step_plan import StepPlan
 from convscope.training.timing.time_budget import MINUTE, SMALLEST
 
 BYTES = 4
-# While a checkpoint is written its tensors are copied, and made into the bytes of a file.
-COPIES_TO_WRITE = 3
 
 
 def forecast_training(
@@ -34,14 +34,15 @@ def forecast_training(
     begun: float,
     since: int = 0,
     ends_early: bool = False,
+    resident_before: int | None = None,
     surgeries: Sequence[Surgery] = (unchanged,),
 ) -> Forecast:
     """Return the forecast of the steps of a plan from `since` on, after `begun` seconds.
 
     `ends_early` says whether the training may end early where its validation is flat.
 
-    Memory is that of the process and of a training step, and unknown where none is left; `surgeries` are as in
-    `step_bytes`.
+    Memory is that of a training step, and unknown where none is left; and that of the process, where the bytes are
+    given that it had in memory before a step was timed. `surgeries` are as in `step_bytes`.
     """
     of_step = step_bytes(resolved, surgeries=surgeries) if plan.steps > since else None
     return forecast_of(
@@ -51,7 +52,9 @@ def forecast_training(
         begun=begun,
         since=since,
         ends_early=ends_early and dataset.val is not None,
-        process_bytes=_process_bytes(resolved, of_step),
+        process_bytes=_process_bytes(
+            resolved, of_step, plan.epochs, resident_before, to_fit=0 if since else _bytes_to_fit(resolved, dataset)
+        ),
         step_bytes=of_step,
         cache_bytes=_cached_bytes(dataset),
         run_bytes=_run_bytes(resolved),
@@ -118,16 +121,31 @@ def half_the_size(resolved: ResolvedRecipe) -> str:
     return str(half[0]) if half[0] == half[1] else "x".join(map(str, half))
 
 
-def _process_bytes(resolved: ResolvedRecipe, of_step: int | None) -> int | None:
-    """Return the most memory that the process takes: what it has now, a step, the best weights and a checkpoint.
+def _process_bytes(
+    resolved: ResolvedRecipe, of_step: int | None, epochs: int, before: int | None, *, to_fit: int
+) -> int | None:
+    """Return the most memory that the process takes; None where that can't be told.
 
-    None where a step's is unknown, on a GPU, and where the system does not report what it has now.
+    It is what the process has now, with what steps that were timed have left to be used again, what a step takes beyond
+    that, the bytes `to_fit` the first layer, and the best weights and checkpoints.
     """
     now = resident_memory()
-    if now is None or of_step is None or resolved.device != "cpu":
+    if now is None or before is None or of_step is None or resolved.device != "cpu":
         return None
     held = 1 + STATE_TENSORS[resolved.optimizer] + (1 if resolved.ema_epochs else 0)
-    return now + of_step + BYTES * resolved.parameters * (1 + held + COPIES_TO_WRITE * (held + 1))
+    # A checkpoint and the best weights are copied, and made into the bytes of a file. Between two epochs a checkpoint
+    # is held, and the room of its file is not used again for smaller tensors.
+    copies = 1 + 2 * (held + 1) + (2 * held + 1 if epochs > 1 else 0)
+    return now + to_fit + max(0, of_step - (now - before)) + BYTES * resolved.parameters * copies
+
+
+def _bytes_to_fit(resolved: ResolvedRecipe, dataset: Dataset) -> int:
+    """Return the memory in which a first layer is fitted to the training images; 0 where none is."""
+    if dataset.train is None or resolved.starts_trained:
+        return 0
+    height, width = dataset.train.images.shape[1:3]
+    layers = (layer for layer in resolved.architecture.on_meta().modules() if isinstance(layer, Whitening))
+    return sum(layer.bytes_to_fit(images_to_fit(dataset.train), height, width) for layer in layers)
 
 
 def _cached_bytes(dataset: Dataset) -> int:
