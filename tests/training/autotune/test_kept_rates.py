@@ -34,7 +34,7 @@ def rates(step: float, *, fixed: float = 0.0) -> Rates:
 
 def seconds(found: Rates | None) -> float | None:
     """Return the seconds of a step of 64 images."""
-    return None if found is None else round(found.step(NOISE_IMAGES), 9)
+    return None if found is None else round(found.of_step(NOISE_IMAGES), 9)
 
 
 @pytest.fixture

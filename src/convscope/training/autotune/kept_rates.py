@@ -44,7 +44,7 @@ class KeptRates:
         """
         if other.wait.is_busy:
             return self.wait.share > other.wait.share and self.wait.is_busy
-        return self.wait.is_busy or other.alone.step(NOISE_IMAGES) < self.alone.step(NOISE_IMAGES)
+        return self.wait.is_busy or other.alone.of_step(NOISE_IMAGES) < self.alone.of_step(NOISE_IMAGES)
 
 
 def known_rates(resolved: ResolvedRecipe, directory: Path) -> Rates | None:
@@ -92,8 +92,8 @@ def rates_on_noise(resolved: ResolvedRecipe, *, effort: float, directory: Path) 
     kept, found = _read(directory, key), KeptRates(alone=rates.times(wait.of_time_alone), wait=wait)
     if kept is None or kept.is_replaced_by(found):
         RATES.keep(directory, key, {"waited": wait.share, "alone": found.alone.to_dict()})
-    if wait.is_busy and kept is not None and not kept.wait.is_busy and kept.alone.step(NOISE_IMAGES) > 0:
-        delay = rates.step(NOISE_IMAGES) / kept.alone.step(NOISE_IMAGES)
+    if wait.is_busy and kept is not None and not kept.wait.is_busy and kept.alone.of_step(NOISE_IMAGES) > 0:
+        delay = rates.of_step(NOISE_IMAGES) / kept.alone.of_step(NOISE_IMAGES)
         return MeasuredRates(alone=kept.alone, delay=max(1.0, delay))
     return MeasuredRates(alone=found.alone, delay=1 / wait.of_time_alone)
 

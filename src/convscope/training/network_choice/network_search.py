@@ -29,7 +29,7 @@ from convscope.training.timing.time_budget import MOST_TIMES_USUAL, TimeBudget
 SHARE_TO_MEASURE, SECONDS_TO_MEASURE = 0.02, 6.0
 # Of the time beyond the usual epochs of the network that was measured last, in which more of them gain little, the next
 # ones are measured in this share.
-SHARE_OF_SPARE = 0.25
+SHARE_OF_SPARE = 0.15
 # A usual training that takes less than this share of the budget needs no measuring again.
 FAR_BELOW = 0.25
 # What is still to come before the first step, beside decoding: choosing how a step is computed, fitting a first layer.
@@ -73,7 +73,7 @@ class NetworkSearch:
             if self._is_whole(option) and option.seconds < FAR_BELOW * self._budget.seconds:
                 return None
         now = self._measured(usual)
-        if kept is not None and not given and now.step(usual.batch_size) > kept.step(usual.batch_size):
+        if kept is not None and not given and now.of_step(usual.batch_size) > kept.of_step(usual.batch_size):
             # Another job may end soon: the usual network stays, and the pacer takes as many steps as there is time.
             now = kept
         option = self._option(self._recipes.usual_candidate, usual, now)
@@ -135,8 +135,8 @@ class NetworkSearch:
         if kept is not None and not anew:
             return kept.times(self._slower)
         now = self._measured(resolved)
-        if anew and kept is not None and (before := kept.step(resolved.batch_size)) > 0:
-            self._slower = now.step(resolved.batch_size) / before
+        if anew and kept is not None and (before := kept.of_step(resolved.batch_size)) > 0:
+            self._slower = now.of_step(resolved.batch_size) / before
         return now
 
     def _option(self, candidate: Candidate, resolved: ResolvedRecipe, rates: Rates) -> CandidatePlan:
