@@ -128,6 +128,13 @@ def test_minutes_that_surely_do_not_hold_the_decoding_are_refused_before_it(
         train("digits", "--minutes", "2", "--model", "lenet5")
 
 
+def test_minutes_that_are_over_at_the_start_say_so(train: Any, costs: Any) -> None:
+    costs(CHEAP)
+    code, _, err = train("digits", "--minutes", "0.01", "--model", "lenet5")
+    took = r"minutes 0\.01: test and report take 1\.0 s(, after [\d.]+ s to begin)?: give --minutes 0\.\d"
+    assert code == 2 and re.fullmatch(f"convscope: {took}", err.splitlines()[-1])
+
+
 def test_without_a_budget_ten_minutes_are_given_and_said(train: Any, costs: Any, tmp_path: Path) -> None:
     costs(Costs(steps=((1.0, 600.0),), epoch_end=0.1, finish=0.1))
     code, _, err = train("digits", "--model", "lenet5", "--name", "d")

@@ -23,6 +23,8 @@ from convscope.training.timing.time_budget import LESS, MINUTE, minutes_for, rou
 
 # Of the time in which all images are decoded, as a few of them were, so much is taken for sure: another job may end.
 SURELY = 0.5
+# A part that takes less than this is not named.
+LEAST_SECONDS = 0.05
 # The costs of a training of which nothing is known but its decoding.
 UNKNOWN = Costs(steps=((1.0, 0.0),), epoch_end=0.0, finish=0.0)
 
@@ -63,7 +65,7 @@ def require_enough_time(settled: Settled, cache_directory: Path | None) -> None:
         fitting.append(settings_text(image_size=size))
     if search is not None and decoding <= left and (instead := search.cheapest_instead(resolved.model)):
         fitting.append(instead)
-    least, takes = LEAST_NAMED * (decoding + epoch), []
+    least, takes = max(LEAST_SECONDS, LEAST_NAMED * (decoding + epoch)), []
     if decoding > least:
         images = plural(len(found.listing.labels), "image")
         takes.append(f"decoding {images} takes about {whole_tenths(decoding / SURELY)}")

@@ -133,7 +133,7 @@ def option_within(
         found = CandidatePlan(
             candidate=candidate, views=views, steps=steps, epochs=epochs, seconds=needed(steps), accuracy=accuracy
         )
-        if not options or (epochs >= 1 and (accuracy is not None or cost.finish <= VIEWS_SHARE * left)):
+        if not options or (epochs >= 1 and (accuracy is not None or cost.finish - cost.report <= VIEWS_SHARE * left)):
             options.append(found)
     if any(option.accuracy is None for option in options):
         return options[-1]
