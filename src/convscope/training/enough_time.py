@@ -73,6 +73,6 @@ def require_enough_time(settled: Settled, cache_directory: Path | None) -> None:
         takes.append(f"an epoch of {plural(epoch_steps, 'step')} takes {whole_tenths(epoch - costs.finish)}")
     if costs.finish:
         takes.append(f"test and report {'' if takes else 'take '}{whole_tenths(costs.finish)}")
-    if passed > least:
-        takes.append(f"after {whole_tenths(passed)} to begin")
+    if passed > least or not takes:
+        takes.append(f"after {whole_tenths(passed)} to begin" if takes else f"the start took {whole_tenths(passed)}")
     raise RunError(f"minutes {budget.seconds / MINUTE:g}: {', '.join(takes)}: give {', or '.join(fitting)}")

@@ -13,6 +13,7 @@ from convscope.nets.own_code import is_own
 from convscope.nets.whiten import Whitening
 from convscope.report.usage import settings_text
 from convscope.runs.checkpoint import KEPT
+from convscope.scoring.answer import evaluation_batch
 from convscope.training.autotune.measured_costs import sides_of
 from convscope.training.resolve.memory import STATE_TENSORS, Surgery, step_bytes, unchanged
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
@@ -23,6 +24,8 @@ from convscope.training.timing.step_plan import StepPlan
 from convscope.training.timing.time_budget import MINUTE, SMALLEST
 
 BYTES = 4
+# Of what a step keeps of an image for its backward pass, a forward pass alone holds about this share at once.
+HELD_AT_ONCE = 1 / 6
 
 
 def forecast_training(
@@ -52,9 +55,7 @@ def forecast_training(
         begun=begun,
         since=since,
         ends_early=ends_early and dataset.val is not None,
-        process_bytes=_process_bytes(
-            resolved, of_step, plan.epochs, resident_before, to_fit=0 if since else _bytes_to_fit(resolved, dataset)
-        ),
+        process_bytes=_process_bytes(resolved, dataset, of_step, plan, since=since, before=resident_before),
         step_bytes=of_step,
         cache_bytes=_cached_bytes(dataset),
         run_bytes=_run_bytes(resolved),
@@ -122,21 +123,27 @@ def half_the_size(resolved: ResolvedRecipe) -> str:
 
 
 def _process_bytes(
-    resolved: ResolvedRecipe, of_step: int | None, epochs: int, before: int | None, *, to_fit: int
+    resolved: ResolvedRecipe, dataset: Dataset, of_step: int | None, plan: StepPlan, *, since: int, before: int | None
 ) -> int | None:
     """Return the most memory that the process takes; None where that can't be told.
 
     It is what the process has now, with what steps that were timed have left to be used again, what a step takes beyond
-    that, the bytes `to_fit` the first layer, and the best weights and checkpoints.
+    that, and what the larger blocks take: the first layer's fit, the validation, and the checkpoints.
     """
     now = resident_memory()
     if now is None or before is None or of_step is None or resolved.device != "cpu":
         return None
-    held = 1 + STATE_TENSORS[resolved.optimizer] + (1 if resolved.ema_epochs else 0)
+    weights, state = BYTES * resolved.parameters, STATE_TENSORS[resolved.optimizer]
+    held = 1 + state + (1 if resolved.ema_epochs else 0)
     # A checkpoint and the best weights are copied, and made into the bytes of a file. Between two epochs a checkpoint
     # is held, and the room of its file is not used again for smaller tensors.
-    copies = 1 + 2 * (held + 1) + (2 * held + 1 if epochs > 1 else 0)
-    return now + to_fit + max(0, of_step - (now - before)) + BYTES * resolved.parameters * copies
+    copies = 1 + 2 * (held + 1) + (2 * held + 1 if plan.epochs > 1 else 0)
+    of_image = max(0, of_step - (2 + state) * weights) / resolved.batch_size
+    measured = max((len(part) for part in (dataset.val, dataset.test) if part is not None), default=0)
+    at_once = min(measured, evaluation_batch(resolved.decoding.image_shape))
+    to_fit = 0 if since else _bytes_to_fit(resolved, dataset)
+    to_measure = round(at_once * of_image * HELD_AT_ONCE)
+    return now + max(0, of_step - (now - before)) + to_fit + to_measure + copies * weights
 
 
 def _bytes_to_fit(resolved: ResolvedRecipe, dataset: Dataset) -> int:
