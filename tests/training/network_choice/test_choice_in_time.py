@@ -139,7 +139,7 @@ def test_where_no_epoch_fits_the_fastest_is_taken(machine: dict[str, float]) -> 
 def test_large_photographs_get_a_size_and_smaller_images_at_first() -> None:
     found = chosen(images(300, 256, 3), 5)
     assert found.recipe.model in ("mobilenet_v3_small", "mobilenet_v3_large", "resnet18", "resnet50")
-    assert found.recipe.progressive_resize_start == 0.5
+    assert found.recipe.progressive_resize_start == 0.5 and " pixels in " in found.choices[0].reason
     kept = chosen(images(300, 256, 3), 5, image_size="96")
     assert kept.recipe.image_size == "96x96"
 
