@@ -31,7 +31,8 @@ def costs(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(planned_time, "measured_costs", lambda *given, **parts: costs)
         monkeypatch.setattr(network_search, "seconds_to_decode", lambda *given, **more: 0.0)
         monkeypatch.setattr(network_search, "rates_on_noise", lambda *given, **more: MeasuredRates(alone=QUICK))
-        monkeypatch.setattr(network_search, "known_rates", lambda *given: QUICK)
+        for known in ("known_rates", "certain_rates"):
+            monkeypatch.setattr(network_search, known, lambda *given: QUICK)
 
     return take
 
@@ -97,7 +98,8 @@ def undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("images are decoded")
 
     monkeypatch.setattr(network_search, "rates_on_noise", lambda one, **more: MeasuredRates(alone=rates(one)))
-    monkeypatch.setattr(network_search, "known_rates", rates)
+    for known in ("known_rates", "certain_rates"):
+        monkeypatch.setattr(network_search, known, rates)
     monkeypatch.setattr(network_search, "seconds_to_decode", lambda *given, **more: 0.0)
     monkeypatch.setattr(session, "open_images", decoded)
 
@@ -124,6 +126,13 @@ def test_minutes_that_surely_do_not_hold_the_decoding_are_refused_before_it(
     monkeypatch.setattr(network_search, "seconds_to_decode", lambda *given, **more: 125.0)
     with pytest.raises(AssertionError, match="images are decoded"):
         train("digits", "--minutes", "2", "--model", "lenet5")
+
+
+def test_minutes_that_are_over_at_the_start_say_so(train: Any, costs: Any) -> None:
+    costs(CHEAP)
+    code, _, err = train("digits", "--minutes", "0.01", "--model", "lenet5")
+    took = r"minutes 0\.01: test and report take 1\.0 s(, after [\d.]+ s to begin)?: give --minutes 0\.\d"
+    assert code == 2 and re.fullmatch(f"convscope: {took}", err.splitlines()[-1])
 
 
 def test_without_a_budget_ten_minutes_are_given_and_said(train: Any, costs: Any, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -195,6 +196,35 @@ def test_a_stream_is_decoded_once_and_what_cannot_be_read_is_left_out(
     assert "119 of 119 from the cache" in err
     streamed, cached = (Run(folder / "runs" / f"stream-{kind}").read_weights() for kind in ("yes", "no"))
     assert torch.allclose(streamed["output.weight"], cached["output.weight"], atol=1e-3)
+
+
+def test_images_have_the_channels_that_the_weights_read(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    draw = np.random.default_rng(0)
+    images, labels = draw.integers(0, 256, (60, 32, 32, 3), dtype=np.uint8), np.arange(60) % 3
+    recipe = convscope.Recipe(model="cifarnet-tiny", epochs=1)
+    convscope.train((images, labels), recipe, name="colour", runs_directory="runs", cache_directory="cache")
+    code, _, err = train(capsys, "digits", "--recipe", "probe", "--weights", "runs/colour", "--name", "grey")
+    assert code == 0, err
+    assert "with colour images at 32x32 pixels" in err and "no weights that fit" not in err
+    # Of settings that no step reads nothing is said.
+    assert "batch size" not in err and "learning rate" not in err
+    assert Run("runs/grey").spec().decoding.channels == 3
+    # The other way round, and as it was asked for.
+    convscope.train(
+        (images, labels),
+        convscope.Recipe(preset="probe", weights="runs/begun", image_size="32"),
+        name="of-grey",
+        runs_directory="runs",
+        cache_directory="cache",
+    )
+    assert Run("runs/of-grey").spec().decoding.channels == 1
+    code, _, err = train(
+        capsys, "digits", "--recipe", "probe", "--weights", "runs/colour", "--name", "one", "--channels", "1"
+    )
+    assert code == 2 and "got no weights that fit" in err and "--channels 3 takes more of the file" in err
 
 
 @pytest.mark.parametrize(("forward", "epochs"), [(1e-6, True), (0.03, False)])

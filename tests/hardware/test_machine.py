@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from convscope.hardware.allocator import SWITCH, TORCH_HUGE_PAGES, USERS_OWN, keeping, prepare_memory
-from convscope.hardware.machine import available_memory, huge_pages, this_machine
+from convscope.hardware.machine import available_memory, huge_pages, this_machine, throttled_nanoseconds
 
 GIB = 2**30
 
@@ -54,6 +54,7 @@ def test_a_group_of_either_kind_limits_memory_and_cores(tmp_path: Path, version:
         (outer / "memory.stat").write_text(f"anon {2 * GIB}\ninactive_file {1 * GIB}\n")
         (outer / "inner" / "memory.max").write_text("max\n")
         (outer / "cpu.max").write_text("100000 100000\n")
+        (outer / "cpu.stat").write_text("usage_usec 9\nnr_throttled 2\nthrottled_usec 150\n")
     else:
         root = _system(tmp_path, **meminfo, proc__self__cgroup="4:memory:/job\n3:cpu,cpuacct:/\n")
         job, cpu = root / "sys/fs/cgroup/memory/job", root / "sys/fs/cgroup/cpu"
@@ -65,9 +66,11 @@ def test_a_group_of_either_kind_limits_memory_and_cores(tmp_path: Path, version:
         (job.parent / "memory.limit_in_bytes").write_text("9223372036854771712\n")
         (cpu / "cpu.cfs_quota_us").write_text("100000\n")
         (cpu / "cpu.cfs_period_us").write_text("100000\n")
+        (cpu / "cpu.stat").write_text("nr_periods 3\nnr_throttled 2\nthrottled_time 150000\n")
     machine = this_machine(root)
     assert (machine.memory, machine.cores) == (4 * GIB, 1)
     assert available_memory(root) == 2 * GIB
+    assert throttled_nanoseconds(root) == 150_000
 
 
 def test_a_silent_system_is_not_guessed_at(tmp_path: Path) -> None:

@@ -45,3 +45,14 @@ def test_a_system_without_these_counters_never_waits(
     with core_wait() as wait:
         pass
     assert wait.share == 0.0
+
+
+def test_what_a_cpu_quota_stops_is_no_other_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_queue, "THREADS", tmp_path)
+    throttled = iter([10**9, 10**9 + 10**12, 0, 10**3])
+    monkeypatch.setattr(run_queue, "throttled_nanoseconds", lambda: next(throttled))
+    for share in (0.0, 1.0):
+        counted(tmp_path, main=0)
+        with core_wait() as wait:
+            counted(tmp_path, main=10**12)
+        assert wait.share == share

@@ -27,9 +27,14 @@ SECONDS = 600.0  # of a command that is given none
 
 
 def test_the_most_views_that_fit_are_taken_and_at_least_the_first() -> None:
-    fitting = [most_views(CHOICES, planned="one", finish=2.0, left=left) for left in (0.0, 1.0, 3.1, 7.1)]
+    fitting = [most_views(CHOICES, planned="one", finish=2.0, report=1.0, left=left) for left in (0.0, 1.0, 3.1, 7.1)]
     assert fitting == ["one", "one", "flip", "flip-shift"]
-    assert most_views(CHOICES, planned="flip-shift", finish=7.0, left=3.5) == "flip"
+    assert most_views(CHOICES, planned="flip-shift", finish=7.0, report=1.0, left=3.5) == "flip"
+
+
+def test_views_of_no_images_or_of_few_stay_where_the_time_runs_out() -> None:
+    for finish in (1.4, 1.45):
+        assert most_views(CHOICES, planned="flip-shift", finish=finish, report=1.4, left=0.5) == "flip-shift"
 
 
 @pytest.fixture

@@ -61,6 +61,30 @@ def available_memory(root: Path = Path("/")) -> int | None:
     return _least(free, *(max(0, limit - used) for limit, used in _memory_groups(root)))
 
 
+def resident_memory(root: Path = Path("/")) -> int | None:
+    """Return the bytes of this process that are in memory now; None if the system does not report them.
+
+    >>> resident_memory(Path("/nowhere")) is None
+    True
+    """
+    sizes = _text(root / "proc/self/statm").split()
+    return int(sizes[1]) * os.sysconf("SC_PAGE_SIZE") if len(sizes) > 1 and sizes[1].isdigit() else None
+
+
+def throttled_nanoseconds(root: Path = Path("/")) -> int:
+    """Return for how long a CPU quota has stopped the control groups of this process so far; 0 where none has.
+
+    >>> throttled_nanoseconds(Path("/nowhere"))
+    0
+    """
+    names = {"": ("throttled_usec", 1000), "cpu": ("throttled_time", 1)}
+    return sum(
+        _statistics(group / "cpu.stat").get(name, 0) * unit
+        for controller, (name, unit) in names.items()
+        for group in _groups(root, controller)
+    )
+
+
 def huge_pages(root: Path = Path("/")) -> str | None:
     """Return the system's policy for transparent huge pages: always, madvise or never; None where it has none.
 
@@ -110,10 +134,15 @@ def _memory_groups(root: Path) -> Iterator[tuple[int, int]]:
         for group in _groups(root, controller):
             limit, used = _text(group / limit_name), _text(group / used_name)
             if limit.isdigit() and int(limit) < NO_LIMIT:
-                statistics = dict(line.partition(" ")[::2] for line in _text(group / "memory.stat").splitlines())
-                droppable = statistics.get(droppable_name, "")
-                held = (int(used) if used.isdigit() else 0) - (int(droppable) if droppable.isdigit() else 0)
+                droppable = _statistics(group / "memory.stat").get(droppable_name, 0)
+                held = (int(used) if used.isdigit() else 0) - droppable
                 yield int(limit), max(0, held)
+
+
+def _statistics(path: Path) -> dict[str, int]:
+    """Return the whole numbers of a control group's file of names and values."""
+    entries = (line.partition(" ")[::2] for line in _text(path).splitlines())
+    return {name: int(value) for name, value in entries if value.isdigit()}
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from convscope.hardware.machine import throttled_nanoseconds
+
 # Of each thread of this process: nanoseconds on a core, nanoseconds runnable without one, and how often it got one.
 # (The kernel's Documentation/scheduler/sched-stats.rst; absent on other systems and in kernels without sched_info.)
 THREADS = Path("/proc/self/task")
@@ -40,6 +42,8 @@ class CoreWait:
 def core_wait() -> Iterator[CoreWait]:
     """Measure how much of the time of a block is spent waiting for a core; 0 where the system does not count it.
 
+    A CPU quota of a container lets threads wait as well; that is no other work, and is left out.
+
     A step of a training ends with its slowest thread, so the fastest of several steps takes about 1 - share as long on
     a machine without other work.
 
@@ -49,13 +53,14 @@ def core_wait() -> Iterator[CoreWait]:
     True
     """
     wait = CoreWait()
-    before, began = _delays(), time.monotonic_ns()
+    before, throttled, began = _delays(), throttled_nanoseconds(), time.monotonic_ns()
     try:
         yield wait
     finally:
         taken = time.monotonic_ns() - began
         waited = (after - before.get(thread, 0) for thread, after in _delays().items())
-        wait.share = min(1.0, max(waited, default=0) / max(1, taken))
+        of_others = max(waited, default=0) - (throttled_nanoseconds() - throttled)
+        wait.share = min(1.0, max(0, of_others) / max(1, taken))
 
 
 def _delays() -> dict[str, int]:

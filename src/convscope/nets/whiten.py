@@ -37,6 +37,18 @@ class Whitening(nn.Conv2d):
         assert self.bias is not None
         nn.init.zeros_(self.bias)
 
+    def bytes_to_fit(self, images: int, height: int, width: int) -> int:
+        """Return about the memory that `fit` takes for so many images, these among it.
+
+        >>> Whitening(3, 12, 2, stride=1, padding=0).bytes_to_fit(1_000, 32, 32) == 4 * 5 * 3 * 1024 * 1000
+        True
+        """
+        numbers = images * self.in_channels * height * width
+        patches = numbers * self.kernel_size[0] ** 2
+        # Beyond one piece the patches of the next one are made beside those of the last.
+        held = patches if patches <= NUMBERS_AT_ONCE else 2 * NUMBERS_AT_ONCE
+        return 4 * (numbers + held)
+
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
         """Fit the filters to normalised images (N, C, H, W); the component of the largest variance comes first."""

@@ -14,25 +14,30 @@ from convscope.scoring.test_time_augmentation import view_count
 from convscope.training.job import Job
 from convscope.training.resolve.resolved_recipe import Choice
 from convscope.training.timing.pacer import MARGIN
-from convscope.training.timing.rates import REPORT_SECONDS
+
+# Views of all images that take less than this are not made fewer.
+LEAST_SAVED = 0.1
 
 
-def most_views(choices: Sequence[str], *, planned: str, finish: float, left: float) -> str:
+def most_views(choices: Sequence[str], *, planned: str, finish: float, report: float, left: float) -> str:
     """Return the test-time augmentation with the most views for which there is time.
 
     Args:
         choices: the fewest views first.
         planned: the one of which `finish` seconds are those of the test and the report.
         finish: seconds.
+        report: of these, what is the same whatever the views.
         left: seconds until the command should have ended.
 
     >>> choices = ("one", "flip", "flip-shift")
-    >>> [most_views(choices, planned="one", finish=5.0, left=left) for left in (2.0, 10.0, 30.0)]
+    >>> [most_views(choices, planned="one", finish=5.0, report=1.0, left=left) for left in (2.0, 10.0, 30.0)]
     ['one', 'flip', 'flip-shift']
     """
-    of_view = max(0.0, finish - REPORT_SECONDS) / view_count(planned)
-    fitting = [views for views in choices if REPORT_SECONDS + of_view * view_count(views) <= left]
-    return fitting[-1] if fitting else choices[0]
+    of_view = max(0.0, finish - report) / view_count(planned)
+    fitting = [views for views in choices if report + of_view * view_count(views) <= left]
+    found = fitting[-1] if fitting else choices[0]
+    saved = of_view * (view_count(planned) - view_count(found))
+    return planned if 0 <= saved < LEAST_SAVED else found
 
 
 def choose_views(job: Job) -> None:
@@ -41,14 +46,15 @@ def choose_views(job: Job) -> None:
     choices, budget = job.session.views, job.session.budget
     if planned not in choices or budget is None or job.pacer is None:
         return
-    finish = job.pacer.seconds_to_finish
+    finish, report = job.pacer.seconds_to_finish, job.pacer.seconds_to_report
 
     def decide() -> str:
         left, place = budget.deadline - time.monotonic(), choices.index(planned)
-        if finish > left:
-            return most_views(choices[: place + 1], planned=planned, finish=finish, left=left)
-        # More views than planned leave the margin that the steps leave.
-        return most_views(choices[place:], planned=planned, finish=finish, left=left - MARGIN * budget.seconds)
+        allowed = choices[: place + 1]
+        if finish <= left:
+            # More views than planned leave the margin that the steps leave.
+            allowed, left = choices[place:], left - MARGIN * budget.seconds
+        return most_views(allowed, planned=planned, finish=finish, report=report, left=left)
 
     views = job.group.decided(decide)
     if views == planned:

@@ -23,6 +23,8 @@ from convscope.training.timing.time_budget import LESS, MINUTE, minutes_for, rou
 
 # Of the time in which all images are decoded, as a few of them were, so much is taken for sure: another job may end.
 SURELY = 0.5
+# A part that takes less than this is not named.
+LEAST_SECONDS = 0.05
 # The costs of a training of which nothing is known but its decoding.
 UNKNOWN = Costs(steps=((1.0, 0.0),), epoch_end=0.0, finish=0.0)
 
@@ -63,11 +65,14 @@ def require_enough_time(settled: Settled, cache_directory: Path | None) -> None:
         fitting.append(settings_text(image_size=size))
     if search is not None and decoding <= left and (instead := search.cheapest_instead(resolved.model)):
         fitting.append(instead)
-    takes = []
-    if decoding > LEAST_NAMED * (decoding + epoch):
+    least, takes = max(LEAST_SECONDS, LEAST_NAMED * (decoding + epoch)), []
+    if decoding > least:
         images = plural(len(found.listing.labels), "image")
         takes.append(f"decoding {images} takes about {whole_tenths(decoding / SURELY)}")
-    if epoch:
-        steps = f"an epoch of {plural(epoch_steps, 'step')} takes {whole_tenths(epoch - costs.finish)}"
-        takes += [steps, f"test and report {whole_tenths(costs.finish)}"]
+    if epoch - costs.finish > least:
+        takes.append(f"an epoch of {plural(epoch_steps, 'step')} takes {whole_tenths(epoch - costs.finish)}")
+    if costs.finish:
+        takes.append(f"test and report {'' if takes else 'take '}{whole_tenths(costs.finish)}")
+    if passed > least or not takes:
+        takes.append(f"after {whole_tenths(passed)} to begin" if takes else f"the start took {whole_tenths(passed)}")
     raise RunError(f"minutes {budget.seconds / MINUTE:g}: {', '.join(takes)}: give {', or '.join(fitting)}")

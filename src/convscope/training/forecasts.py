@@ -7,19 +7,25 @@ from dataclasses import replace
 from math import prod
 
 from convscope.data.records import Dataset
+from convscope.hardware.machine import resident_memory
 from convscope.nets.build import smallest_input
 from convscope.nets.own_code import is_own
+from convscope.nets.whiten import Whitening
 from convscope.report.usage import settings_text
 from convscope.runs.checkpoint import KEPT
+from convscope.scoring.answer import evaluation_batch
 from convscope.training.autotune.measured_costs import sides_of
 from convscope.training.resolve.memory import STATE_TENSORS, Surgery, step_bytes, unchanged
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
+from convscope.training.start import images_to_fit
 from convscope.training.timing.costs import Costs
 from convscope.training.timing.forecast import FasterChoice, Forecast, forecast_of
 from convscope.training.timing.step_plan import StepPlan
 from convscope.training.timing.time_budget import MINUTE, SMALLEST
 
 BYTES = 4
+# Of what a step keeps of an image for its backward pass, a forward pass alone holds about this share at once.
+HELD_AT_ONCE = 1 / 6
 
 
 def forecast_training(
@@ -31,14 +37,17 @@ def forecast_training(
     begun: float,
     since: int = 0,
     ends_early: bool = False,
+    resident_before: int | None = None,
     surgeries: Sequence[Surgery] = (unchanged,),
 ) -> Forecast:
     """Return the forecast of the steps of a plan from `since` on, after `begun` seconds.
 
     `ends_early` says whether the training may end early where its validation is flat.
 
-    Memory is that of a training step, and unknown where none is left; `surgeries` are as in `step_bytes`.
+    Memory is that of a training step, and unknown where none is left; and that of the process, where the bytes are
+    given that it had in memory before a step was timed. `surgeries` are as in `step_bytes`.
     """
+    of_step = step_bytes(resolved, surgeries=surgeries) if plan.steps > since else None
     return forecast_of(
         costs,
         plan,
@@ -46,7 +55,8 @@ def forecast_training(
         begun=begun,
         since=since,
         ends_early=ends_early and dataset.val is not None,
-        step_bytes=step_bytes(resolved, surgeries=surgeries) if plan.steps > since else None,
+        process_bytes=_process_bytes(resolved, dataset, of_step, plan, since=since, before=resident_before),
+        step_bytes=of_step,
         cache_bytes=_cached_bytes(dataset),
         run_bytes=_run_bytes(resolved),
     )
@@ -110,6 +120,39 @@ def half_the_size(resolved: ResolvedRecipe) -> str:
     if min(half) < SMALLEST or any(side < least for side, least in zip(half, takes, strict=False)):
         return ""
     return str(half[0]) if half[0] == half[1] else "x".join(map(str, half))
+
+
+def _process_bytes(
+    resolved: ResolvedRecipe, dataset: Dataset, of_step: int | None, plan: StepPlan, *, since: int, before: int | None
+) -> int | None:
+    """Return the most memory that the process takes; None where that can't be told.
+
+    It is what the process has now, with what steps that were timed have left to be used again, what a step takes beyond
+    that, and what the larger blocks take: the first layer's fit, the validation, and the checkpoints.
+    """
+    now = resident_memory()
+    if now is None or before is None or of_step is None or resolved.device != "cpu":
+        return None
+    weights, state = BYTES * resolved.parameters, STATE_TENSORS[resolved.optimizer]
+    held = 1 + state + (1 if resolved.ema_epochs else 0)
+    # A checkpoint and the best weights are copied, and made into the bytes of a file. Between two epochs a checkpoint
+    # is held, and the room of its file is not used again for smaller tensors.
+    copies = 1 + 2 * (held + 1) + (2 * held + 1 if plan.epochs > 1 else 0)
+    of_image = max(0, of_step - (2 + state) * weights) / resolved.batch_size
+    measured = max((len(part) for part in (dataset.val, dataset.test) if part is not None), default=0)
+    at_once = min(measured, evaluation_batch(resolved.decoding.image_shape))
+    to_fit = 0 if since else _bytes_to_fit(resolved, dataset)
+    to_measure = round(at_once * of_image * HELD_AT_ONCE)
+    return now + max(0, of_step - (now - before)) + to_fit + to_measure + copies * weights
+
+
+def _bytes_to_fit(resolved: ResolvedRecipe, dataset: Dataset) -> int:
+    """Return the memory in which a first layer is fitted to the training images; 0 where none is."""
+    if dataset.train is None or resolved.starts_trained:
+        return 0
+    height, width = dataset.train.images.shape[1:3]
+    layers = (layer for layer in resolved.architecture.on_meta().modules() if isinstance(layer, Whitening))
+    return sum(layer.bytes_to_fit(images_to_fit(dataset.train), height, width) for layer in layers)
 
 
 def _cached_bytes(dataset: Dataset) -> int:

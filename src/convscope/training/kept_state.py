@@ -23,10 +23,8 @@ from convscope.training.job import Job
 from convscope.training.loop.state import (
     Best,
 )
+from convscope.training.timing.rates import CHECKPOINT_EVERY_SECONDS
 from convscope.training.training_images import in_short
-
-# A checkpoint is written at the end of an epoch, but not again within these seconds: epochs of small sets are short.
-CHECKPOINT_EVERY_SECONDS = 10.0
 
 
 def keep_epoch(job: Job) -> None:

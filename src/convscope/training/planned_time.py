@@ -55,6 +55,7 @@ def planned_time(
     began: float,
     group: ProcessGroup,
     cached: float = 0.0,
+    resident_before: int | None = None,
     instead: Callable[[], str] = lambda: SMALLER_NETWORK,
 ) -> PlannedTime:
     """Measure what a training costs, and plan its steps within a budget.
@@ -62,7 +63,8 @@ def planned_time(
     Of several processes the first one decides for all.
 
     `began` is when the command began, on the monotonic clock; `cached` is the share of a solved head's features that
-    need not be computed; `instead` returns the setting of a network that fits.
+    need not be computed; `resident_before` are bytes, as in `forecast_training`; `instead` returns the setting of a
+    network that fits.
 
     Raises:
         RunError: a budget that was given does not hold one epoch.
@@ -82,6 +84,7 @@ def planned_time(
             costs,
             plan,
             begun=time.monotonic() - began,
+            resident_before=resident_before,
             ends_early=within is not None and within.in_time and budget is not None and budget.given,
         )
         forecast = with_faster(forecast, planned, costs, plan, epochs=budget is None)

@@ -22,6 +22,7 @@ from convscope.data.records import Dataset, ImageSet
 from convscope.data.streamed import Streamed
 from convscope.data.training_batches import steps_of_epoch
 from convscope.errors import RunError
+from convscope.hardware.machine import resident_memory
 from convscope.hardware.mode import computing
 from convscope.recipe.presets import preset_values
 from convscope.recipe.recipe import Recipe
@@ -71,6 +72,7 @@ class Session:
         most_steps: no plan within the budget has more.
         views: the test-time augmentations that the time at the end decides between, the fewest views first.
         forecast: of the time, memory and disk of the command.
+        resident_before: bytes that the process had in memory before all of this; None where that is unknown.
         notices: in the order in which they are shown.
         name: of the run directory, if one was given.
     """
@@ -86,6 +88,7 @@ class Session:
     most_steps: int | None = None
     views: tuple[str, ...] = ()
     forecast: Forecast | None = None
+    resident_before: int | None = None
     notices: tuple[Notice, ...] = ()
     name: str | None = None
 
@@ -151,10 +154,11 @@ def prepare(recipe: Recipe, opening: Opening) -> Session:
     Raises:
         ConvscopeError: data, a network or a setting that can't be used, or no memory for two images.
     """
+    resident_before = resident_memory()
     settled = settle(recipe, opening)
     if opening.images is None:
         opening.group.decided(lambda: require_enough_time(settled, opening.cache_directory))
-    session = _with_images(settled, opening)
+    session = replace(_with_images(settled, opening), resident_before=resident_before)
     session, of_plan = _in_fastest_mode(session, settled, opening)
     session, of_time = _in_time(session, settled, opening)
     notices = (
@@ -211,6 +215,7 @@ def _in_time(session: Session, settled: Settled, opening: Opening) -> tuple[Sess
         began=opening.began,
         group=opening.group,
         cached=_cached_features(session, opening),
+        resident_before=session.resident_before,
         instead=lambda: settled.search.cheapest_instead(session.resolved.model) if settled.search else SMALLER_NETWORK,
     )
     resolved = timed.resolved

@@ -125,8 +125,8 @@ def read_start(weights: str, architecture: Architecture, *, trained: bool, solve
     lines = [matched.line, other and f"{weights} fits{other}"]
     remedy = ""
     if fit.misfits:
-        option = _fitting_option(architecture, matched.weights)
-        remedy = f"{settings_text(model_options=option)} takes more of the file" if option else ""
+        setting = _fitting_setting(architecture, matched.weights)
+        remedy = f"{setting} takes more of the file" if setting else ""
         lines.append(remedy)
     backbone = _backbone(architecture, network) if solved or freeze == ALL_BUT_LAST else ""
     if solved:
@@ -168,19 +168,25 @@ def _backbone(architecture: Architecture, network: nn.Module) -> str:
     return ALL_BUT_LAST
 
 
-def _fitting_option(architecture: Architecture, weights: Weights) -> str:
-    """Return the setting of a network with which most of the weights fit, as "stem=imagenet", or "" if none helps."""
+def _fitting_setting(architecture: Architecture, weights: Weights) -> str:
+    """Return the setting with which most of the weights fit, as "--channels 3", or "" if none helps."""
 
-    def fitting(**changed: object) -> int:
+    def fitting(architecture: Architecture, **options: object) -> int:
         try:
-            own = architecture.on_meta(**changed).state_dict()
+            own = architecture.on_meta(**options).state_dict()
         except ConvscopeError:
             return 0
         return sum(tensor.numel() for name, tensor in own.items() if name in weights and fits(tensor, weights[name]))
 
-    tried = {f"{name}={value}": fitting(**{name: value}) for name, value in option_values(architecture.name)}
+    tried = {
+        settings_text(channels=count): fitting(replace(architecture, channels=count))
+        for count in (1, 3)
+        if count != architecture.channels
+    }
+    for name, value in option_values(architecture.name):
+        tried[settings_text(model_options=f"{name}={value}")] = fitting(architecture, **{name: value})
     best = max(tried, key=tried.__getitem__, default="")
-    return best if best and tried[best] > fitting() else ""
+    return best if best and tried[best] > fitting(architecture) else ""
 
 
 def run_of_weights(weights: str) -> ModelSpec | None:
@@ -284,11 +290,16 @@ def fit_first_layer(network: nn.Module, train: ImageSet, normalization: Normaliz
     """
     if not isinstance(network, Whitened):
         return []
-    height, width = train.images.shape[1:3]
-    count = min(len(train), WHITENING_IMAGES, max(1, WHITENING_PIXELS // (height * width)))
+    count = images_to_fit(train)
     rows = np.random.default_rng([seed, WHITENING_STREAM]).permutation(len(train))[:count]
     network.fit_whitening(to_floats(train.images[np.sort(rows)], normalization))
     return [f"first layer: fitted to {plural(count, 'training image')}, its filters are not trained"]
+
+
+def images_to_fit(train: ImageSet) -> int:
+    """Return how many training images a first layer is fitted to: fewer of larger ones."""
+    height, width = train.images.shape[1:3]
+    return min(len(train), WHITENING_IMAGES, max(1, WHITENING_PIXELS // (height * width)))
 
 
 def resumed_network(spec: ModelSpec, freeze: str) -> nn.Module:

@@ -29,6 +29,7 @@ def forecast_time_left(job: Job, *, began: float) -> None:
         plan,
         begun=time.monotonic() - began,
         since=since,
+        resident_before=session.resident_before,
         ends_early=session.budget is not None and session.budget.given,
     )
     in_budget = session.budget is not None

@@ -72,10 +72,11 @@ def test_a_mode_whose_loss_departs_is_dropped_and_said_so(losses: tuple[float, f
     assert "its loss is" in plan.lines()[1]
 
 
-def test_without_time_only_plain_is_tried_and_that_is_said() -> None:
-    plan = search(_allowed(), lambda mode: _trial(mode, 1), in_time=lambda: False)
+@pytest.mark.parametrize(("of_rules", "taken"), [(10, RULES), (1, PLAIN), (0.5, PLAIN)])
+def test_without_time_plain_and_the_rules_mode_are_tried_and_that_is_said(of_rules: float, taken: ComputeMode) -> None:
+    plan = search(_allowed(), lambda mode: _trial(mode, of_rules if mode == RULES else 1), in_time=lambda: False)
     assert plan is not None
-    assert [trial.mode for trial in plan.trials] == [PLAIN]
+    assert [trial.mode for trial in plan.trials] == [PLAIN, RULES] and plan.mode == taken
     assert "not every way was tried" in plan.lines()[1]
 
 

@@ -50,3 +50,15 @@ def test_small_changes_are_recorded_and_one_line_an_epoch_is_said() -> None:
     ]
     assert state.reasons == {step: f"as of step {step}" for step in changes}
     assert [piece.at for piece in state.planned.pieces] == [0, *changes]
+
+
+def test_a_plan_that_ends_within_the_last_epoch_is_said_as_of_its_end() -> None:
+    state = new_state(nn.Linear(2, 2), resolved_with(classes=2, epochs=3))
+    state.plan = StepPlan.of(300, epoch_steps=100)
+    lines: list[str] = []
+    pace = Pace(state, Scripted({250: 280}), ProcessGroup(), lines.append)
+    for step in range(200, 280):
+        pace.before_step(step)
+    state.epoch = 3
+    pace.between_epochs()
+    assert lines == ["planned again after step 280: 280 steps, not 300: as of step 250"]

@@ -118,6 +118,8 @@ def test_a_test_whose_views_do_not_fit_has_fewer(machine: dict[str, float]) -> N
     assert "1 minute" in found.choices[0].reason
     longer = chosen(images(8_000, 32, 3), 60, model="cifarnet")
     assert longer.recipe.tta == "auto"
+    # Of few images the test takes next to nothing beside the report, however short the time.
+    assert chosen(images(60, 32, 3), 0.1, model="cifarnet").recipe.tta == "auto"
 
 
 def test_a_batch_is_smaller_where_few_epochs_fit(machine: dict[str, float]) -> None:
@@ -137,7 +139,7 @@ def test_where_no_epoch_fits_the_fastest_is_taken(machine: dict[str, float]) -> 
 def test_large_photographs_get_a_size_and_smaller_images_at_first() -> None:
     found = chosen(images(300, 256, 3), 5)
     assert found.recipe.model in ("mobilenet_v3_small", "mobilenet_v3_large", "resnet18", "resnet50")
-    assert found.recipe.progressive_resize_start == 0.5
+    assert found.recipe.progressive_resize_start == 0.5 and " pixels in " in found.choices[0].reason
     kept = chosen(images(300, 256, 3), 5, image_size="96")
     assert kept.recipe.image_size == "96x96"
 
@@ -190,4 +192,39 @@ def test_several_processes_share_the_steps_and_the_test() -> None:
     found = images(20_000, 32, 3)
     one, four = (search(found, count, minutes=1.0, model="cifarnet").usual_option() for count in (1, 4))
     assert one is not None and four is not None
-    assert 3.5 * one.epochs < four.epochs and one.views == "one"
+    assert 3.5 * one.epochs < four.epochs and (one.views, four.views) == ("flip", "flip-shift")
+
+
+def test_networks_are_judged_after_the_time_to_measure_by_kept_rates_or_in_time_that_is_left_over(
+    machine: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, many = images(200, 64, 3), images(30_000, 64, 3)
+
+    def judged(found: Probe) -> int:
+        return len(search(found, 1, minutes=0.5).options())
+
+    # As if more than that share had passed: fake rates take no time.
+    monkeypatch.setattr(network_search, "SHARE_TO_MEASURE", -0.1)
+    # Of few images the usual epochs of the cheapest network leave time over, and of many they do not.
+    assert judged(few) > 1 == judged(many)
+    assert chosen(few, 0.5).choices[0].value == "cifarnet"
+    rates = network_search.rates_on_noise
+    monkeypatch.setattr(
+        network_search, "known_rates", lambda one, folder: rates(one, effort=1.0, directory=folder).alone
+    )
+    assert judged(many) > 1
+
+
+def test_without_a_table_no_network_above_the_usual_one_is_measured(
+    machine: dict[str, float], no_table: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = []
+    rates = network_search.rates_on_noise
+
+    def noted(resolved: ResolvedRecipe, *, effort: float, directory: Path) -> MeasuredRates:
+        measured.append(resolved.model)
+        return rates(resolved, effort=effort, directory=directory)
+
+    monkeypatch.setattr(network_search, "rates_on_noise", noted)
+    assert chosen(images(300, 64, 3), 5).recipe.model == "cifarnet"
+    assert measured == ["cifarnet-tiny", "cifarnet-small", "cifarnet"]

@@ -204,3 +204,19 @@ def test_the_reason_of_a_change_says_what_took_other_times() -> None:
     assert (steps, reason.split(";")[1:]) == (80, [])
     steps, reason = after_an_epoch(Machine(costs), of_end=20.0)
     assert steps < 80 and "a step" not in reason and "a validation 3.00 times as long as measured" in reason
+
+
+def test_small_files_that_take_long_do_not_make_the_test_long() -> None:
+    now = [0.0]
+    # Six validation images: the end of an epoch is its small files, which take ten times as long on a slow file system.
+    costs = Costs(steps=((1.0, 0.1),), epoch_end=0.021, finish=1.0)
+    pacer = Pacer(costs=costs, sides=Sides(), deadline=60.0, budget=60.0, clock=lambda: now[0])
+    plan = StepPlan.of(50, epoch_steps=1)
+    for step in range(5):
+        pacer.epoch_began()
+        for seconds, ended in ((0.1, lambda at=step: pacer.step_ended(plan, at)), (0.21, pacer.epoch_ended)):
+            now[0] += seconds
+            ended()
+    assert pacer.end_ratio == pytest.approx(10.0) and 1.0 <= pacer.seconds_to_finish < 1.5
+    # Such ends are expected between all of the epochs that are left.
+    assert 45 * (0.1 + 0.2) < pacer.seconds_left(plan, 5) < 45 * (0.1 + 0.22) + 1.5

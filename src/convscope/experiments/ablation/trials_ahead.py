@@ -13,6 +13,7 @@ from convscope.report.usage import settings_text
 from convscope.scoring.test_time_augmentation import view_count
 from convscope.training.autotune.measured_costs import measured_rates
 from convscope.training.forecasts import forecast_training, with_faster
+from convscope.training.loop.running_statistics import images_measured_anew
 from convscope.training.loop.state import first_plan
 from convscope.training.session import Session
 from convscope.training.timing.costs import Costs
@@ -61,11 +62,14 @@ def _costs(session: Session) -> Costs:
     """Return what the parts of the baseline's training cost: no checkpoint is written, and no report."""
     resolved, train, val = session.resolved, session.train, session.dataset.val
     rates = measured_rates(resolved, session.spec, train, images=len(train) * resolved.epochs)
+    batch = min(resolved.batch_size, len(train))
     counts = ImageCounts(
-        batch=min(resolved.batch_size, len(train)),
+        trained=len(train),
+        batch=batch,
         validated=0 if val is None else len(val),
         tested=len(measured_on(session)[1]),
         views=view_count(resolved.tta),
+        statistics=images_measured_anew(-(-len(train) // batch), batch),
     )
     costs = replace(rates, written=0.0).costs(counts)
     on_train = rates.view * min(TRAINING_SAMPLE, len(train))

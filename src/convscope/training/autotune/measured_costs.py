@@ -13,11 +13,13 @@ from convscope.api.generators import exclusive
 from convscope.data.records import ImageSet
 from convscope.data.training_batches import TrainingBatch, scaled_down, side_shares
 from convscope.hardware.mode import computing
+from convscope.nets.modules import has_batch_norm
 from convscope.runs.model_spec import ModelSpec
 from convscope.scoring.answer import evaluation_batch, scores_of_images
 from convscope.scoring.test_time_augmentation import ONE, view_count
 from convscope.training.autotune.make import work_of
 from convscope.training.autotune.trial import LEAST_STEPS, Work, run_trial
+from convscope.training.loop.running_statistics import images_measured_anew
 from convscope.training.loop.state import batches_of, loop_settings
 from convscope.training.resolve.head import SOLVE
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
@@ -63,11 +65,14 @@ def measured_costs(
     """
     images = len(train) * resolved.epochs if images is None else images
     rates = measured_rates(resolved, spec, train, images=images) if images else _rates_of_views(resolved, spec, train)
+    batch = min(resolved.batch_size, len(train))
     counts = ImageCounts(
-        batch=min(resolved.batch_size, len(train)),
+        trained=len(train),
+        batch=batch,
         validated=0 if val is None else len(val),
         tested=sum(len(part) for part in _measured_at_the_end(resolved, val=val, test=test)),
         views=view_count(spec.tta),
+        statistics=images_measured_anew(-(-len(train) // batch), batch),
         streamed=resolved.recipe.stream == "yes",
     )
     solving = seconds_to_solve(resolved, rates, trained=len(train), validated=counts.validated)
@@ -125,6 +130,8 @@ def measured_rates(
         view=view,
         written=TENSORS_WRITTEN * BYTES * resolved.parameters / DISK_RATE,
         fixed=fixed,
+        # Of the network, and of the mean of its weights.
+        statistics=validate * (2 if resolved.ema_epochs else 1) if has_batch_norm(work.network) else 0.0,
     )
 
 

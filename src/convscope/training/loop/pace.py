@@ -70,7 +70,8 @@ class Pace:
         step = self._state.epoch * plan.epoch_steps
         if step < plan.steps:
             self._change(step, lambda pacer: self._early_end(pacer) or pacer.between_epochs(plan, step))
-        self._report(step)
+        # Within the last epoch the plan may have become shorter than that epoch.
+        self._report(min(step, self._state.planned.steps))
 
     def _early_end(self, pacer: Pacer) -> int | None:
         """Return the steps with which the training ends, once, where its validation is flat."""

@@ -21,6 +21,15 @@ FEW_STEPS = 20
 BATCHES = 2
 
 
+def images_measured_anew(epoch_steps: int, batch_size: int) -> int:
+    """Return on how many images running statistics are measured anew after an epoch; 0 where it has many steps.
+
+    >>> images_measured_anew(1, 48), images_measured_anew(5, 48), images_measured_anew(50, 48)
+    (48, 96, 0)
+    """
+    return min(BATCHES, epoch_steps) * batch_size if epoch_steps <= FEW_STEPS else 0
+
+
 def measured_anew(network: nn.Module, learning: nn.Module, batches: Iterable[Tensor]) -> None:
     """Set the running statistics of a network to their mean over batches of images.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -12,8 +13,9 @@ from convscope.errors import ConvscopeError
 from convscope.recipe.setting import AUTO, SettingValue
 from convscope.report.usage import settings_text
 from convscope.scoring.test_time_augmentation import view_count
-from convscope.training.autotune.kept_rates import known_rates, rates_on_noise
+from convscope.training.autotune.kept_rates import certain_rates, known_rates, rates_on_noise
 from convscope.training.autotune.measured_costs import seconds_to_solve, sides_of
+from convscope.training.loop.running_statistics import images_measured_anew
 from convscope.training.network_choice.candidate_recipes import CandidateRecipes
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.timing.accuracy_table import NO_TABLE, accuracy_table
@@ -25,6 +27,9 @@ from convscope.training.timing.time_budget import MOST_TIMES_USUAL, TimeBudget
 
 # Candidates are measured for at most this share of the budget, and for this many seconds where there is time enough.
 SHARE_TO_MEASURE, SECONDS_TO_MEASURE = 0.02, 6.0
+# Of the time beyond the usual epochs of the network that was measured last, in which more of them gain little, the next
+# ones are measured in this share.
+SHARE_OF_SPARE = 0.15
 # A usual training that takes less than this share of the budget needs no measuring again.
 FAR_BELOW = 0.25
 # What is still to come before the first step, beside decoding: choosing how a step is computed, fitting a first layer.
@@ -68,7 +73,7 @@ class NetworkSearch:
             if self._is_whole(option) and option.seconds < FAR_BELOW * self._budget.seconds:
                 return None
         now = self._measured(usual)
-        if kept is not None and not given and now.steps[-1][1] > kept.steps[-1][1]:
+        if kept is not None and not given and now.of_step(usual.batch_size) > kept.of_step(usual.batch_size):
             # Another job may end soon: the usual network stays, and the pacer takes as many steps as there is time.
             now = kept
         option = self._option(self._recipes.usual_candidate, usual, now)
@@ -84,11 +89,13 @@ class NetworkSearch:
             if usual is not None and candidate == usual.candidate:
                 options.append(usual)
                 continue
-            if options and (self._out_of_time() or options[-1].epochs < 1):
+            if options and not self._may_be_better(candidate, options):
                 continue
             try:
                 resolved = self._recipes.resolved(candidate)
             except ConvscopeError:  # it does not take these images, or goes with no other setting
+                continue
+            if options and self._out_of_time(options[-1]) and known_rates(resolved, self._directory) is None:
                 continue
             options.append(self._option(candidate, resolved, self._rates(resolved, anew=usual is None and not options)))
         # Where smaller images at first are a choice, the usual network is among them as well.
@@ -101,8 +108,8 @@ class NetworkSearch:
         return self._recipes.counts
 
     def costs(self, resolved: ResolvedRecipe) -> Costs | None:
-        """Return what a training costs at the fastest rates ever kept; None where none are."""
-        rates = known_rates(resolved, self._directory)
+        """Return what a training costs at the fastest rates of this machine without other work; None: not known."""
+        rates = certain_rates(resolved, self._directory)
         return None if rates is None else self._costs(resolved, rates, resolved.tta)
 
     def cheapest_instead(self, of: str) -> str:
@@ -128,8 +135,8 @@ class NetworkSearch:
         if kept is not None and not anew:
             return kept.times(self._slower)
         now = self._measured(resolved)
-        if anew and kept is not None and kept.steps[-1][1] > 0:
-            self._slower = now.steps[-1][1] / kept.steps[-1][1]
+        if anew and kept is not None and (before := kept.of_step(resolved.batch_size)) > 0:
+            self._slower = now.of_step(resolved.batch_size) / before
         return now
 
     def _option(self, candidate: Candidate, resolved: ResolvedRecipe, rates: Rates) -> CandidatePlan:
@@ -163,11 +170,14 @@ class NetworkSearch:
         """Return the costs of a training in the process that has the most to do."""
         images, validated, tested = self._recipes.counts
         at_the_end = tested + validated if tested and resolved.recipe.calibrate else tested or validated
+        batch = min(resolved.batch_size, images)
         counts = ImageCounts(
-            batch=min(resolved.batch_size, images),
+            trained=images,
+            batch=batch,
             validated=validated,
             tested=at_the_end,
             views=view_count(views),
+            statistics=images_measured_anew(-(-images // batch), batch),
             streamed=resolved.recipe.stream == "yes",
         )
         solving = seconds_to_solve(resolved, rates, trained=images, validated=validated)
@@ -184,5 +194,18 @@ class NetworkSearch:
         self._delay = measured.delay
         return measured.alone
 
-    def _out_of_time(self) -> bool:
-        return time.monotonic() - self._began > SHARE_TO_MEASURE * self._budget.seconds
+    def _may_be_better(self, candidate: Candidate, options: Sequence[CandidatePlan]) -> bool:
+        """Return whether a candidate may be taken, after those that were judged: the cheaper ones."""
+        if options[-1].epochs < 1:
+            return False
+        usual = self._recipes.usual.model
+        judged = [option.candidate.model for option in options]
+        # Where no accuracy is expected, no network above the usual one is taken.
+        return options[-1].accuracy is not None or candidate.model == usual or usual not in judged
+
+    def _out_of_time(self, last: CandidatePlan) -> bool:
+        """Return whether no further network is measured, after the `last` one."""
+        now = time.monotonic()
+        of_usual = min(1.0, self._recipes.resolved(last.candidate).epochs / max(1.0, last.epochs))
+        spare = max(0.0, self._budget.deadline - now - of_usual * last.seconds)
+        return now - self._began > SHARE_TO_MEASURE * self._budget.seconds + SHARE_OF_SPARE * spare

@@ -15,6 +15,8 @@ from convscope.scoring.linear_fit import SMOOTH_LOSSES, require_solvable
 from convscope.training.resolve.resolved_recipe import Choice
 
 SOLVE, TRAIN = "solve", "train"
+# Settings of which nothing is said where no step is taken.
+OF_STEPS = ("batch_size", "learning_rate")
 # Parts that are trained after the head was solved: it, and the one before.
 TRAINED_PARTS = 2
 

@@ -71,6 +71,10 @@ def image_size(asked: str, typical: tuple[int, int], *, model: str, options: Map
 
     >>> image_size("auto", (8, 8), model="lenet5", options={}).text
     'images at 32x32 pixels: they are about 8x8, and lenet5 was made for 32x32'
+    >>> image_size("auto", (40, 17), model="cifarnet", options={}).reason
+    'they are about 40x17, and sides below 24 are enlarged'
+    >>> image_size("auto", (82, 52), model="cifarnet", options={}).reason
+    'they are about 82x52, and the shorter side is taken'
 
     Raises:
         RunError: a network that is not for pictures.
@@ -96,9 +100,16 @@ def image_size(asked: str, typical: tuple[int, int], *, model: str, options: Map
     size = f"{height}x{width}"
     if (height, width) == typical:
         return Choice("image_size", size)
-    usual = f"was made for {own[0]}x{own[1]}" if largest == max(own) else f"gets {largest}x{largest} at most"
-    made = usual if height == taken else "takes no smaller ones"
-    why = f"they are about {typical[0]}x{typical[1]}, and {model} {made}"
+    if height != taken:
+        reason = f"{model} takes no smaller ones"
+    elif taken == side:
+        reason = "the shorter side is taken"
+    elif largest == max(own):
+        reason = f"{model} was made for {own[0]}x{own[1]}"
+    else:
+        enlarged = f"sides below {TINY_SIDE} are enlarged"
+        reason = enlarged if taken > side else f"{model} gets {largest}x{largest} at most"
+    why = f"they are about {typical[0]}x{typical[1]}, and {reason}"
     return Choice("image_size", size, why, shown=f"images at {size} pixels")
 
 

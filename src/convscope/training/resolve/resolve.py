@@ -122,7 +122,11 @@ def resolve(recipe: Recipe, found: Probe, cache_directory: Path | None = None) -
         recipe=complete,
         classes=len(found.classes),
         parameters=parameters,
-        choices=tuple(choice for choice in choices if choice.reason or choice.shown),
+        choices=tuple(
+            choice
+            for choice in choices
+            if (choice.reason or choice.shown) and (epochs.value or choice.setting not in head.OF_STEPS)
+        ),
         notices=tuple(Notice(message=line, level="warning") for line in (*_notices(choices), *of_epochs)),
     )
     require_possible(resolved.mode, device)
@@ -136,16 +140,16 @@ def _notices(choices: list[Choice[Any]]) -> list[str]:
 def _with_network(asked: Recipe, found: Probe) -> tuple[Recipe, list[Choice[Any]]]:
     """Return the recipe with its network, image size and loss, and its preset's values; and what was chosen.
 
-    A network at auto is that of the run that the weights are from, if any.
+    A network at auto is that of the run that the weights are from, if any, with the size and channels of its images.
     """
     listing = found.listing
     held_back = budget.validation_fraction(asked.validation_fraction, listing, test_fraction=asked.test_fraction)
-    channels = value_or(asked.channels, found.channels)
-    recipe = asked.changed({"validation_fraction": held_back, "channels": channels, "layout": found.layout})
     own = is_own(asked.model)
     spec = run_of_weights(asked.weights) if asked.model == AUTO or own else None
     if spec is not None and own and asked.model.rpartition(":")[2] != spec.name.rpartition(":")[2]:
         spec = None  # another factory has other options
+    channels = value_or(asked.channels, found.channels if spec is None else spec.decoding.channels)
+    recipe = asked.changed({"validation_fraction": held_back, "channels": channels, "layout": found.layout})
     if spec is None:
         model = network.model(
             asked.model, min(found.image_size), channels=channels, preset=asked.preset, image_size=asked.image_size
@@ -155,7 +159,8 @@ def _with_network(asked: Recipe, found: Probe) -> tuple[Recipe, list[Choice[Any]
             require_named(spec, asked.weights)
         size = "x".join(map(str, spec.decoding.size))
         name = asked.model if own else spec.name
-        reason = f"the network of {asked.weights}, with images at {size} pixels"
+        kind = "" if channels == found.channels else "grey " if channels == 1 else "colour "
+        reason = f"the network of {asked.weights}, with {kind}images at {size} pixels"
         model = Choice("model", name, reason, shown=f"model {without_folders(name)}")
         recipe = recipe.filled({"image_size": size}).changed(
             {"model_options": asked.model_options or options_text(spec.options)}

@@ -133,7 +133,7 @@ def option_within(
         found = CandidatePlan(
             candidate=candidate, views=views, steps=steps, epochs=epochs, seconds=needed(steps), accuracy=accuracy
         )
-        if not options or (epochs >= 1 and (accuracy is not None or cost.finish <= VIEWS_SHARE * left)):
+        if not options or (epochs >= 1 and (accuracy is not None or cost.finish - cost.report <= VIEWS_SHARE * left)):
             options.append(found)
     if any(option.accuracy is None for option in options):
         return options[-1]
@@ -184,12 +184,15 @@ def reason_for(best: CandidatePlan, options: Sequence[CandidatePlan], *, usual: 
     >>> best, other = option("cifarnet-small", 12.0, 0.961), option("cifarnet", 5.2, 0.95)
     >>> reason_for(best, [best, other], usual="cifarnet")
     '12 epochs in 9 min 00 s, 96.1 % on the nearest reference set; cifarnet would have 5 epochs and 95.0 %'
+    >>> reason_for(other, [other], usual="cifarnet")
+    '5 epochs in 9 min 00 s, 95.0 % on the nearest reference set; there was no time to measure another network'
     """
     expected = "" if best.accuracy is None else f", {percent(best.accuracy)} on the nearest reference set"
-    text = f"{_epochs(best)} in {seconds(best.seconds)}{expected}"
+    at_side = f" at {best.candidate.side} pixels" if best.candidate.side else ""
+    text = f"{_epochs(best)}{at_side} in {seconds(best.seconds)}{expected}"
     others = [option for option in options if option.candidate != best.candidate]
     if not others:
-        return text
+        return f"{text}; there was no time to measure another network" if best.epochs >= 1 else text
     by_name = {option.candidate.model: option for option in others}
     other = by_name.get(usual) or max(others, key=lambda option: (option.accuracy or 0.0, option.epochs))
     with_accuracy = "" if other.accuracy is None else f" and {percent(other.accuracy)}"

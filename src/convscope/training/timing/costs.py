@@ -56,6 +56,7 @@ class Costs:
             between two of them, or below the first, is taken in proportion to the pixels.
         epoch_end: between two epochs: the validation, and the checkpoint.
         finish: after the last epoch: the best weights, the test with its views, the calibration, the report.
+        report: of these, what is the same whatever the views: the weights and the report.
 
     >>> costs = Costs(before=3.0, steps=((0.5, 0.25), (1.0, 1.0)), epoch_end=1.0, finish=2.0)
     >>> costs.step(1.0), costs.step(0.5), costs.step(0.75)
@@ -68,6 +69,7 @@ class Costs:
     steps: tuple[tuple[float, float], ...]
     epoch_end: float
     finish: float
+    report: float = 0.0
 
     def __post_init__(self) -> None:
         assert self.steps and self.steps[-1][0] == 1.0 and list(self.steps) == sorted(self.steps)
@@ -91,7 +93,7 @@ class Costs:
         """Return about what images of this share of the pixels cost: convolutions take as much less.
 
         >>> Costs(steps=((1.0, 1.0),), epoch_end=0.4, finish=2.0).of_pixels(0.25)
-        Costs(before=0.0, steps=((1.0, 0.25),), epoch_end=0.1, finish=0.5)
+        Costs(before=0.0, steps=((1.0, 0.25),), epoch_end=0.1, finish=0.5, report=0.0)
         """
         return replace(self.times(share), epoch_end=self.epoch_end * share, finish=self.finish * share)
 

@@ -46,6 +46,7 @@ class Forecast(ShortRepr):
         steps: of the training's steps.
         epoch_ends: of the validations and checkpoints between epochs.
         finish: of the test with its views, the calibration and the report.
+        process_bytes: the most memory that the process takes.
         step_bytes: memory of a step.
         cache_bytes: of the disk: decoded images that were not there before.
         run_bytes: of the disk: weights and checkpoints.
@@ -61,6 +62,7 @@ class Forecast(ShortRepr):
     steps: float
     epoch_ends: float
     finish: float
+    process_bytes: int | None = None
     step_bytes: int | None = None
     cache_bytes: int = 0
     run_bytes: int = 0
@@ -122,7 +124,9 @@ class Forecast(ShortRepr):
         )
         said = [f"about {whole_tenths(self.seconds)}{of}{together}{early}: {', '.join(named)}"]
         if self.step_bytes is not None:
-            said.append(f"memory {byte_size(self.step_bytes)} {'for steps at once' if self.at_once > 1 else 'a step'}")
+            of_step = f"{byte_size(self.step_bytes)} {'for steps at once' if self.at_once > 1 else 'a step'}"
+            whole = "" if self.process_bytes is None else f"about {byte_size(self.process_bytes)}, "
+            said.append(f"memory {whole}{of_step}")
         cached = f", {byte_size(self.cache_bytes)} of them decoded images" if self.cache_bytes else ""
         said.append(f"disk {byte_size(self.run_bytes + self.cache_bytes)}{cached}")
         return "; ".join(said)
@@ -152,6 +156,7 @@ class Forecast(ShortRepr):
             steps=self.steps * times,
             epoch_ends=self.epoch_ends * times,
             finish=self.finish * times,
+            process_bytes=self.process_bytes if at_once == 1 else None,
             step_bytes=None if self.step_bytes is None else self.step_bytes * at_once,
             run_bytes=self.run_bytes * len(lengths),
             trainings=len(lengths),
@@ -168,6 +173,7 @@ class Forecast(ShortRepr):
             "steps": round(self.steps, 3),
             "epoch_ends": round(self.epoch_ends, 3),
             "finish": round(self.finish, 3),
+            "process_bytes": self.process_bytes,
             "step_bytes": self.step_bytes,
             "cache_bytes": self.cache_bytes,
             "run_bytes": self.run_bytes,
@@ -185,6 +191,7 @@ def forecast_of(
     begun: float,
     since: int = 0,
     ends_early: bool = False,
+    process_bytes: int | None = None,
     step_bytes: int | None = None,
     cache_bytes: int = 0,
     run_bytes: int = 0,
@@ -207,6 +214,7 @@ def forecast_of(
         steps=sum(count * costs.step(side) for side, count in sides.counts(plan, since=since)),
         epoch_ends=max(0, plan.epochs - since // plan.epoch_steps) * costs.epoch_end,
         finish=costs.finish,
+        process_bytes=process_bytes,
         step_bytes=step_bytes,
         cache_bytes=cache_bytes,
         run_bytes=run_bytes,

@@ -1,8 +1,8 @@
 """The pacer: keeps a training within its time by planning the rest of its steps again as they turn out.
 
-It reads a monotonic clock, so a change of the machine's date has no effect; where the clock goes on while the machine
-sleeps, the plan is shortened by that time. It depends on seconds and steps alone: the loop calls it when a step or an
-epoch has ended, and takes the plan that is returned.
+It reads Python's monotonic clock, so a change of the machine's date has no effect; on Linux and macOS the clock stands
+still while the machine is suspended, so that time is not counted. It depends on seconds and steps alone: the loop calls
+it when a step or an epoch has ended, and takes the plan that is returned.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from convscope.report.units import whole_tenths
 from convscope.training.timing.costs import Costs, Sides
+from convscope.training.timing.rates import END_SECONDS
 from convscope.training.timing.step_plan import StepPlan
 
 # The share of the budget that is left unplanned, for what no measurement foresees.
@@ -141,10 +142,22 @@ class Pacer:
     def seconds_to_finish(self) -> float:
         """The seconds of the test and the report, by what was observed.
 
-        A validation of few images that was faster than measured says little of a test in many views, and no time is
-        left to correct it: alone it makes them no shorter.
+        Where the end of an epoch is mostly small files, what it takes is no measure of the test. A validation of few
+        images that was faster than measured says little of a test in many views either, and no time is left to correct
+        it: alone it makes them no shorter.
         """
-        return self._costs.finish * max(LEAST_OF_FINISH, max(1.0, self.end_ratio) * self.step_ratio)
+        return self._costs.finish * self._finish_ratio
+
+    @property
+    def seconds_to_report(self) -> float:
+        """Of the seconds to finish, those that are the same whatever the views of the test."""
+        return self._costs.report * self._finish_ratio
+
+    @property
+    def _finish_ratio(self) -> float:
+        of_images = 1 - min(1.0, END_SECONDS / self._costs.epoch_end) if self._costs.epoch_end else 0.0
+        of_end = 1 + (max(1.0, self.end_ratio) - 1) * of_images
+        return max(LEAST_OF_FINISH, of_end * self.step_ratio)
 
     def within_epoch(self, plan: StepPlan, step: int) -> int:
         """Return how many steps the training has before step `step` is taken: fewer where the time would run out."""

@@ -11,6 +11,12 @@ from convscope.training.timing.costs import Costs
 
 # The pictures and tables of a report, and the small files of a run.
 REPORT_SECONDS = 1.0
+# A checkpoint is written at the end of an epoch, but not again within these seconds: epochs of small sets are short.
+CHECKPOINT_EVERY_SECONDS = 10.0
+# Of an epoch after which none is written its tensors are copied in memory, in this share of the time at most.
+COPIED = 0.1
+# The end of an epoch whatever its images: the fixed part of a forward pass, and the small files.
+END_SECONDS = 0.02
 # No image takes longer than a day.
 MOST_SECONDS = 86_400.0
 
@@ -20,27 +26,33 @@ class ImageCounts:
     """What a training works through: images of a step, of the validation, and of the measuring at its end with views.
 
     Args:
+        trained: in an epoch.
         batch: images of a step.
         validated: between two epochs.
         tested: at the end, each in all views: the test images, and those on which the temperature is fitted.
         views: of each of them.
+        statistics: on which running statistics are measured anew after an epoch; each process takes them all.
         streamed: whether batches are decoded while steps are computed.
     """
 
+    trained: int
     batch: int
     validated: int
     tested: int
     views: int
+    statistics: int = 0
     streamed: bool = False
 
     def shared_by(self, processes: int) -> ImageCounts:
         """Return what the one with the most of them has, where several processes share the work.
 
-        >>> ImageCounts(batch=65, validated=100, tested=0, views=2).shared_by(2)
-        ImageCounts(batch=33, validated=50, tested=0, views=2, streamed=False)
+        >>> ImageCounts(trained=900, batch=65, validated=100, tested=0, views=2).shared_by(2)
+        ImageCounts(trained=450, batch=33, validated=50, tested=0, views=2, statistics=0, streamed=False)
         """
-        batch, validated, tested = (-(-count // processes) for count in (self.batch, self.validated, self.tested))
-        return replace(self, batch=batch, validated=validated, tested=tested)
+        trained, batch, validated, tested = (
+            -(-count // processes) for count in (self.trained, self.batch, self.validated, self.tested)
+        )
+        return replace(self, trained=trained, batch=batch, validated=validated, tested=tested)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +66,16 @@ class Rates:
         view: to answer one view of it at the end.
         written: seconds in which weights and checkpoint are written.
         fixed: seconds of a step whatever its images: the optimizer's, above all.
+        statistics: to measure running statistics anew, for an image.
 
     >>> rates = Rates(steps=((1.0, 0.002),), prepare=0.001, validate=0.001, view=0.002, written=0.5, fixed=0.1)
-    >>> rates.costs(ImageCounts(batch=100, validated=1_000, tested=500, views=2))
-    Costs(before=0.0, steps=((1.0, 0.4),), epoch_end=1.5, finish=3.5)
+    >>> rates.costs(ImageCounts(trained=9_000, batch=100, validated=1_000, tested=500, views=2))
+    Costs(before=0.0, steps=((1.0, 0.4),), epoch_end=1.52, finish=3.5, report=1.5)
+
+    A checkpoint is not written after each of many short epochs:
+
+    >>> rates.costs(ImageCounts(trained=400, batch=100, validated=400, tested=500, views=2)).epoch_end
+    0.521
     """
 
     steps: tuple[tuple[float, float], ...]
@@ -66,6 +84,7 @@ class Rates:
     view: float
     written: float
     fixed: float = 0.0
+    statistics: float = 0.0
 
     def times(self, factor: float) -> Rates:
         """Return the rates with the seconds multiplied by `factor`, but for those of the disk."""
@@ -76,7 +95,16 @@ class Rates:
             view=self.view * factor,
             written=self.written,
             fixed=self.fixed * factor,
+            statistics=self.statistics * factor,
         )
+
+    def of_step(self, images: int) -> float:
+        """Return the seconds of a step of so many images of the full side, once these are prepared.
+
+        >>> Rates(steps=((1.0, 0.25),), prepare=9.0, validate=0.1, view=0.1, written=0.0, fixed=0.5).of_step(2)
+        1.0
+        """
+        return self.fixed + images * self.steps[-1][1]
 
     def costs(self, images: ImageCounts, *, before: float = 0.0) -> Costs:
         """Return the costs of the parts of a training on these numbers of images."""
@@ -86,11 +114,16 @@ class Rates:
             step, prepare = self.fixed + images.batch * each, images.batch * self.prepare
             return round(max(step, prepare) if images.streamed else step + prepare, 9)
 
+        steps = tuple((side, step(each)) for side, each in self.steps)
+        validation = self.validate * images.validated + self.statistics * images.statistics + END_SECONDS
+        epoch = -(-images.trained // images.batch) * steps[-1][1] + validation
+        checkpoint = self.written * min(1.0, max(COPIED, epoch / CHECKPOINT_EVERY_SECONDS))
         return Costs(
             before=before,
-            steps=tuple((side, step(each)) for side, each in self.steps),
-            epoch_end=self.validate * images.validated + self.written,
+            steps=steps,
+            epoch_end=round(validation + checkpoint, 9),
             finish=self.view * images.views * images.tested + REPORT_SECONDS + self.written,
+            report=REPORT_SECONDS + self.written,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -118,4 +151,4 @@ class Rates:
         return cls(steps=tuple(zip(sides, each, strict=True)), **plain)
 
 
-_PLAIN = ("prepare", "validate", "view", "written", "fixed")
+_PLAIN = ("prepare", "validate", "view", "written", "fixed", "statistics")

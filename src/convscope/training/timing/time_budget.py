@@ -162,7 +162,8 @@ def plan_within(
         return BudgetPlan(plan=plan, most_steps=epoch_steps, in_time=False, reason=reason)
     plan = StepPlan.of(steps, epoch_steps=epoch_steps)
     if steps < most:
-        reason = f"what fits into {budget.text}, {_as_epochs(plan)}"
+        part = "" if steps % epoch_steps == 0 else f", {steps / epoch_steps:.1f} epochs"
+        reason = f"what fits into {budget.text}{part}"
     else:
         several = f"{MOST_TIMES_USUAL} times the usual ones" if budget.given else "the usual ones"
         reason = f"{several} for this number of images, and they fit into {budget.text}"
@@ -194,11 +195,6 @@ give minutes=1.8, or train_images=4800
         f"minutes {budget.seconds / MINUTE:g}: the features of {plural(images, 'image')} take {seconds(costs.before)}, "
         f"the test and the report {seconds(costs.finish)}: give {', or '.join(fitting)}"
     )
-
-
-def _as_epochs(plan: StepPlan) -> str:
-    epochs = plan.steps / plan.epoch_steps
-    return plural(plan.epochs, "epoch") if epochs == plan.epochs else f"{epochs:.1f} epochs"
 
 
 def _too_short(
