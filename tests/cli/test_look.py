@@ -150,6 +150,28 @@ def test_what_a_network_does_not_have_is_said(tmp_path: Path, capsys: pytest.Cap
     assert code == 0 and err == "" and "Grad-CAM: " in out
 
 
+SHAPELESS = """
+from torch import nn
+
+def make():
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 10))
+"""
+
+
+def test_a_model_without_an_input_shape_is_compared_with_one_that_has_its_own(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "shapeless.py").write_text(SHAPELESS)
+    model = f"{tmp_path}/shapeless.py:make"
+    given = ("look", run, "digits/7", "--against", model, "--methods", "gradient")
+    code, out, err = run_command(capsys, *given, "--input", f"{model}=1x8x8")
+    assert code == 0 and "make" in out, err
+    code, _, err = run_command(capsys, *given)
+    assert code == 2 and "give it, such as --input 3x224x224" in err
+    code, _, err = run_command(capsys, *given, "--input", "1x8x8", "--input", "1x9x9")
+    assert code == 2 and f"--input gives {run} 1x8x8 and 1x9x9: give one" in err
+
+
 SLOW = """
 from torch import nn
 

@@ -16,7 +16,7 @@ from convscope.interpret.features.map_choices import ChannelRanking, ScaleOf
 from convscope.interpret.look.options import COMPARED_METHODS, LOOK_METHODS, MAPS, LookOptions
 
 # Options of an image that go with all images of a run as well.
-_EITHER = ("layer", "against", "input_text", "seed", "code", "trust_code", "deadline", "folder", "html_path", "as_json")
+_EITHER = ("layer", "against", "inputs", "seed", "code", "trust_code", "deadline", "folder", "html_path", "as_json")
 _PARTS = ("robustness", "equivariance")  # options of one image, of which a data set has a part
 
 
