@@ -102,6 +102,16 @@ def test_a_photograph_under_a_random_convolution_needs_no_model(
     assert code == 0 and err == "" and "8×254×254" in out and "nothing here is learned" in out
     with np.load(tmp_path / "maps" / "random-convolution.npz") as found:
         assert found["maps"].shape == (8, 254, 254)
+    np.save(tmp_path / "photograph.npy", np.asarray(Image.open(photograph)))
+    code, _, err = run_command(
+        capsys, "look", "--random-conv", "8x3x3", tmp_path / "photograph.npy", "--save", tmp_path / "same"
+    )
+    assert code == 0 and err == ""
+    with (
+        np.load(tmp_path / "maps" / "random-convolution.npz") as one,
+        np.load(tmp_path / "same" / "random-convolution.npz") as other,
+    ):
+        assert np.abs(one["maps"] - other["maps"]).max() < 0.1 * np.abs(one["maps"]).max()
     code, _, err = run_command(capsys, "look", "--random-conv", "8by3", photograph)
     assert code == 2 and "write 8x3x3 for eight filters of 3×3" in err
     code, _, err = run_command(capsys, "look", "--random-conv", "8x3x3", "lenet5", photograph)
