@@ -276,7 +276,7 @@ def test_a_run_is_compared_with_its_epochs_and_another_network(
         (["RUN", "digits/7", "--against", "lenet5", "--robustness"], "leave --robustness out"),
         (["RUN", "digits/7", "--random-conv", "8x3x3"], "takes an image and no model: leave MODEL out"),
         (["digits/7", "--random-conv", "8x3x3", "--maps", "3"], "leave --maps out"),
-        (["RUN/checkpoint", "digits/7"], "is not a run directory"),
+        (["RUN/checkpoint", "digits/7"], "holds checkpoints: give the run, "),
         (["RUN", "digits/7", "--html", "RUN"], "is a directory"),
         (["RUN", "digits/7", "--html", "RUN/recipe.toml/look.html"], "recipe.toml is a file"),
         (["RUN", "digits/7", "--save", "RUN/recipe.toml/look"], "recipe.toml is a file"),

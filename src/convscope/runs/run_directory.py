@@ -54,13 +54,13 @@ from convscope.runs.live_files import LiveFiles
 from convscope.runs.lock import is_held, locked
 from convscope.runs.model_spec import NAME, Members, ModelSpec, read_spec
 from convscope.runs.progress import measures
+from convscope.runs.runs_in_folder import CHECKPOINTS, named_runs, no_run_at
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _LOG = logging.getLogger("convscope")
 _RECORDING = threading.Lock()
-CHECKPOINTS = "checkpoint"
 SCORES_FORMAT = 1
 FOLLOW_SECONDS = 0.2  # between two looks at events.jsonl while a training writes it
 # Names of files and checkpoints while they are written or removed.
@@ -279,7 +279,7 @@ class Run(ShortRepr):
     def require_spec(self) -> None:
         """Raise RunError where the directory is no run's: model.json is missing, of another format, or cut off."""
         if not os.path.lexists(self.spec_path):
-            raise RunError(f"{self} is not a run directory: it has no {NAME}")
+            raise RunError(no_run_at(self.path))
         self.spec()
 
     def code_of(self, name: str, source: SourceFile | None) -> str:
@@ -342,7 +342,8 @@ class Run(ShortRepr):
         """Return the spec of a run of one network; raises RunError for an ensemble's."""
         spec = self.spec()
         if spec.members is not None:
-            named = f", such as {self.path / spec.members.names[0]}" if spec.members.names else ", once one is trained"
+            members = [self.path / name for name in spec.members.names]
+            named = f", {named_runs(members)}" if members else ", once one is trained"
             raise RunError(
                 f"{self} is an ensemble of {plural(spec.members.planned, 'network')}: name one of them{named}"
             )
