@@ -23,7 +23,7 @@ from convscope.interpret.execution.torch_executor import ZeroedPart
 from convscope.interpret.replay.replays import Replays
 from convscope.report.units import plural
 from convscope.studio.compute.opened_model import OpenedModel
-from convscope.studio.state import Intervention
+from convscope.studio.intervention_text import Intervention
 
 MOST = 64  # interventions at once
 GREY = 127  # of what is occluded
