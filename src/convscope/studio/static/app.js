@@ -106,6 +106,7 @@ function openRoom(name) {
 function draw() {
   load();
   const { room } = link();
+  view.keys = opened[room]?.keys?.();
   if (room in LATER) openRoom(room);
   else if ((ready() || loaded.graph) && !explore) explore = mountExplore(rooms.explore);
   document.title = [room === "explore" ? loaded.graph?.title : opened[room]?.title?.() || TEXT.rooms[room], "convscope studio"].filter(Boolean).join(" · ");

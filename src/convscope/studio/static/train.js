@@ -145,5 +145,5 @@ export function mountTrain(container, context) {
     render(nothing, container);
   }
 
-  return { update: changed, unmount };
+  return { update: changed, keys: () => TRAIN.keys, unmount };
 }
