@@ -60,6 +60,7 @@ class ExploreRoutes:
             ("/api/run/{run}/attribution/{id}", self.attribution, get),
             ("/api/run/{run}/attribution/{id}", self.stop_attribution, delete),
             ("/api/stop", self.stop, post),
+            ("/api/again", self.again, post),
             ("/api/export", self.export, post),
             ("/api/copy", self.copy, post),
         )
@@ -205,6 +206,10 @@ class ExploreRoutes:
     async def stop(self, request: Request) -> Response:
         """Stop all that a tab has asked."""
         return packet_response(Packet({"stopped": self._compute.stop_tab(tab_of(request))}))
+
+    async def again(self, request: Request) -> Response:
+        """Let all that passed the deadline be asked again."""
+        return packet_response(Packet({"expired": self._compute.ask_again()}))
 
     async def export(self, request: Request) -> Response:
         """Return one state as an HTML file that needs no server."""

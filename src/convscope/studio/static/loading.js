@@ -57,7 +57,7 @@ function need(name, key, ask, then = () => {}) {
 
 function failed(name, problem) {
   loaded[name] = null;
-  if (["internal", "stopped"].includes(problem.kind)) broken.set(name, keys.get(name) ?? "");
+  if (["deadline", "internal", "stopped"].includes(problem.kind)) broken.set(name, keys.get(name) ?? "");
   if (name === "cell") view.noCell = problem.message;
   if (name === "graph") tookGraph(null);
   if (problem.kind === "gone" && ["atlas", "numbers", "cell"].includes(name) && lost !== loaded.run?.run && !loaded.session.offline) {
@@ -71,7 +71,7 @@ function failed(name, problem) {
     changed();
     return;
   }
-  const retry = { label: TEXT.retry, act: () => { say(""); forget(name); } };
+  const retry = { label: TEXT.retry, act: () => { say(""); api.again().catch(() => {}).then(() => [name, ...broken.keys()].forEach(forget)); } };
   if (name === "run" && problem.kind === "gone" && link().image.startsWith("upload:")) {
     say(problem.message, "error", { label: TEXT.samples, act: () => { say(""); view.dialog = "image"; changed(); } });
   } else if (name === "graph" && problem.kind === "gone") {
