@@ -20,7 +20,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from convscope.report.table import Column, Table, print_table
 from kit.results import add_rows, where_and_when
-from kit.studio_rows import ROWS, Measured, StudioBench
+from kit.studio_bench import Measured, StudioBench
+from kit.studio_rows import ROWS
 from studio_browser import running_browser
 
 # One forward pass of ResNet-50 at 224 pixels on the machine for which the milliseconds are asked.

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 # CONVSCOPE_BROWSER names another executable.
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PLACES = ("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",)
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
+# A camera that shows a test picture: a context with the permission "camera" may use it.
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--use-fake-device-for-media-stream")
 SIZES = {"phone": (360, 740), "laptop": (1280, 800), "4K": (3840, 2160)}
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # A room is drawn, nothing is asked for, and what was answered is painted: three frames in a row.
 _AT_REST = """() => {
-  const still = document.querySelector(".explore, .train-room > *") &&
+  const still = document.querySelector(".explore, .train-room > *, .learn-room h2") &&
     !document.querySelector(".status .busy, .starting, [aria-busy=true]");
   globalThis.stillFrames = still ? (globalThis.stillFrames ?? 0) + 1 : 0;
   return globalThis.stillFrames > 3;

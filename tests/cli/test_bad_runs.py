@@ -103,6 +103,29 @@ def test_a_bad_run_is_one_line(
     assert str(runs / bad) in err and not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("command", [name for name in COMMANDS if "--resume" not in name and "--weights" not in name])
+def test_a_folder_that_is_no_run_is_named_with_the_runs_in_it(
+    command: str, runs: Path, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder of runs, an ablation, which keeps no network, and the checkpoints of a run."""
+    several, ablation = tmp_path / "several", tmp_path / "ablation"
+    for number in range(7):
+        shutil.copytree(runs / "whole", several / f"run-{number}")
+    (several / "run-0" / "checkpoint" / "step-000000009").mkdir(parents=True)
+    ablation.mkdir()
+    (ablation / "ablation.json").write_text("{}")
+    inside = ", ".join(str(several / f"run-{number}") for number in range(5))
+    checkpoints = several / "run-0" / "checkpoint"
+    for folder, message in (
+        (several, f"{several} is not a run directory: give one of the runs in it, {inside} and 2 more"),
+        (ablation, f"{ablation} is an ablation, which keeps no networks: give a run of convscope train"),
+        (checkpoints, f"give the run, {several / 'run-0'}, or {checkpoints / 'step-000000009'}"),
+    ):
+        words = {"RUN": str(folder), "IMAGE": str(image), "OUT": str(tmp_path / "runs")}
+        code, out, err = run_command(capsys, *(words.get(word, word) for word in COMMANDS[command]))
+        assert code == 2 and out == "" and message in err and len(err.strip().splitlines()) == 1, err
+
+
 @pytest.mark.parametrize("command", [name for name in COMMANDS if "resume" not in name])
 def test_a_run_without_weights_is_one_line(
     command: str, runs: Path, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

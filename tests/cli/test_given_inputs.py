@@ -109,6 +109,22 @@ def test_a_typed_batch_is_compared_by_its_samples(tmp_path):
     assert [line.split() for line in done.stdout.splitlines() if "input" in line] == [["input", "3×16×16", "3×16×16"]]
 
 
+def test_a_comparison_takes_an_input_for_all_or_for_one_model(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text(SOURCE)
+    own = f"{path}:pooled=3x16x16"
+    for words, shown in (
+        (["lenet5", f"{path}:pooled", "--input", own], ["1×32×32", "3×16×16"]),
+        (["lenet5", f"{path}:pooled", "resnet18", "--input", "3x64x64", "--input", own, "--input", "lenet5=1x32x32"],
+         ["1×32×32", "3×16×16", "3×64×64"]),
+    ):  # fmt: skip
+        done = CliRunner().invoke(cli, ["compare", *words])
+        assert done.exception is None, done.exception
+        assert [line.split() for line in done.stdout.splitlines() if "input" in line] == [["input", *shown]]
+    done = CliRunner().invoke(cli, ["compare", "lenet5", "resnet18", "--input", "./net.py:make=3x8x8"])
+    assert "./net.py:make is none of resnet18, lenet5" in str(done.exception)
+
+
 @pytest.mark.parametrize("command", ["inspect", "explain", "audit"])
 def test_what_a_model_prints_goes_to_stderr(tmp_path, command):
     path, array = tmp_path / "net.py", tmp_path / "x.npy"

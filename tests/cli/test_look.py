@@ -102,6 +102,16 @@ def test_a_photograph_under_a_random_convolution_needs_no_model(
     assert code == 0 and err == "" and "8×254×254" in out and "nothing here is learned" in out
     with np.load(tmp_path / "maps" / "random-convolution.npz") as found:
         assert found["maps"].shape == (8, 254, 254)
+    np.save(tmp_path / "photograph.npy", np.asarray(Image.open(photograph)))
+    code, _, err = run_command(
+        capsys, "look", "--random-conv", "8x3x3", tmp_path / "photograph.npy", "--save", tmp_path / "same"
+    )
+    assert code == 0 and err == ""
+    with (
+        np.load(tmp_path / "maps" / "random-convolution.npz") as one,
+        np.load(tmp_path / "same" / "random-convolution.npz") as other,
+    ):
+        assert np.abs(one["maps"] - other["maps"]).max() < 0.1 * np.abs(one["maps"]).max()
     code, _, err = run_command(capsys, "look", "--random-conv", "8by3", photograph)
     assert code == 2 and "write 8x3x3 for eight filters of 3×3" in err
     code, _, err = run_command(capsys, "look", "--random-conv", "8x3x3", "lenet5", photograph)
@@ -148,6 +158,28 @@ def test_what_a_network_does_not_have_is_said(tmp_path: Path, capsys: pytest.Cap
     assert code == 2 and out == "" and "its 0.bias holds NaN, first read by 0" in err
     code, out, err = run_command(capsys, "look", f"{tmp_path}/nets.py:half", *given, *methods)
     assert code == 0 and err == "" and "Grad-CAM: " in out
+
+
+SHAPELESS = """
+from torch import nn
+
+def make():
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 10))
+"""
+
+
+def test_a_model_without_an_input_shape_is_compared_with_one_that_has_its_own(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "shapeless.py").write_text(SHAPELESS)
+    model = f"{tmp_path}/shapeless.py:make"
+    given = ("look", run, "digits/7", "--against", model, "--methods", "gradient")
+    code, out, err = run_command(capsys, *given, "--input", f"{model}=1x8x8")
+    assert code == 0 and "make" in out, err
+    code, _, err = run_command(capsys, *given)
+    assert code == 2 and "give it, such as --input 3x224x224" in err
+    code, _, err = run_command(capsys, *given, "--input", "1x8x8", "--input", "1x9x9")
+    assert code == 2 and f"--input gives {run} 1x8x8 and 1x9x9: give one" in err
 
 
 SLOW = """
@@ -244,7 +276,7 @@ def test_a_run_is_compared_with_its_epochs_and_another_network(
         (["RUN", "digits/7", "--against", "lenet5", "--robustness"], "leave --robustness out"),
         (["RUN", "digits/7", "--random-conv", "8x3x3"], "takes an image and no model: leave MODEL out"),
         (["digits/7", "--random-conv", "8x3x3", "--maps", "3"], "leave --maps out"),
-        (["RUN/checkpoint", "digits/7"], "is not a run directory"),
+        (["RUN/checkpoint", "digits/7"], "holds checkpoints: give the run, "),
         (["RUN", "digits/7", "--html", "RUN"], "is a directory"),
         (["RUN", "digits/7", "--html", "RUN/recipe.toml/look.html"], "recipe.toml is a file"),
         (["RUN", "digits/7", "--save", "RUN/recipe.toml/look"], "recipe.toml is a file"),

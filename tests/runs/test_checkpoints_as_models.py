@@ -69,7 +69,7 @@ def test_what_is_no_checkpoint_and_what_takes_none_is_one_line(run: Path, capsys
     code, _, err = run_command(capsys, "train", "--resume", steps(run)[0])
     assert code == 2 and "is a checkpoint: give the run" in err
     code, _, err = run_command(capsys, "predict", run / "checkpoint", "digits/7")
-    assert code == 2 and "is not a run directory" in err
+    assert code == 2 and "checkpoint holds checkpoints: give the run, " in err and str(steps(run)[0]) in err
     (run / "checkpoint" / "step-000000003").mkdir()
     with pytest.raises(ConvscopeError, match="step-000000003"):
         convscope.load(run / "checkpoint" / "step-000000003")

@@ -82,9 +82,33 @@ def test_a_model_that_hangs_is_ended_after_the_deadline(tmp_path: Path) -> None:
     async def tell(page, compute) -> None:
         await until(page, "ready")
         hanging = await page.get("/api/graph/vgg13")
-        assert hanging.status_code == 500
+        assert hanging.status_code == 504
         assert "0.5 s" in hanging.json()["error"] and "longer deadline" in hanging.json()["error"]
         assert (await page.get("/api/graph/lenet5")).status_code == 200
+
+    story(tmp_path, tell, deadline=0.5)
+
+
+def test_a_model_that_hung_costs_the_deadline_once_until_it_is_to_be_tried_again(tmp_path: Path) -> None:
+    """Its graph hangs: what waits for the same model and what is asked later is answered at once; others are asked."""
+
+    async def tell(page, compute) -> None:
+        await until(page, "ready")
+        first = compute.submit("graph", graph("vgg13"), tab="a")
+        second = compute.submit("run", graph("vgg13"), tab="b")
+        for question in (first, second):
+            with pytest.raises(StudioError, match=r"^no step ended in 0[.]5 s") as refused:
+                await question.answer
+            assert refused.value.kind == "deadline"
+        await until(page, "ready")
+        for path in ("graph/vgg13", "reach/vgg13/conv1?channel=0"):
+            again = await page.get(f"/api/{path}")
+            assert (again.status_code, again.json()["kind"]) == (504, "deadline")
+            assert again.json()["error"].startswith("not tried again: no step ended in 0.5 s")
+        assert (await page.get("/api/graph/lenet5")).status_code == 200
+        assert (await page.post("/api/again", json={})).json() == {"expired": 1}
+        again = await page.get("/api/graph/vgg13")
+        assert again.json()["error"].startswith("no step ended")
 
     story(tmp_path, tell, deadline=0.5)
 

@@ -15,18 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convscope.studio
-from convscope.studio.state import (
-    LINK_LIMIT,
-    ORDERS,
-    SCALES,
-    PageState,
-    clamped,
-    format_state,
-    number_text,
-    parse_interventions,
-    parse_state,
-    read_intervention,
-)
+from convscope.studio.intervention_text import parse_interventions, read_intervention
+from convscope.studio.link_text import number_text
+from convscope.studio.state import LINK_LIMIT, ORDERS, SCALES, PageState, clamped, format_state, parse_state
 
 NODE = shutil.which("node")
 TWIN = Path(convscope.studio.__file__).with_name("static") / "state.js"
@@ -66,10 +57,32 @@ states = st.builds(
 )  # fmt: skip
 
 
+# What a link of each room carries.
+CARRIED = {
+    "explore": {
+        "model", "image", "value", "channel", "at", "order", "scale", "colours", "page", "step", "interventions",
+        "attribution", "target", "other",
+    },
+    "train": {"run", "new", "compare"},
+    "learn": {"lesson", "step", "seed"},
+}  # fmt: skip
+
+
 @settings(max_examples=150, deadline=None)
 @given(states)
 def test_what_is_written_is_read_back(state: PageState) -> None:
-    assert parse_state(format_state(state)) == (state, ())
+    """Of the room's own fields; those of other rooms are not in the link."""
+    carried = {name: getattr(state, name) for name in CARRIED[state.room]}
+    assert parse_state(format_state(state)) == (PageState(room=state.room, **carried), ())
+
+
+def test_a_link_of_one_room_says_nothing_of_another() -> None:
+    """A channel that a map's page brought while Learn was open was once in the links of its chapters."""
+    explored = PageState(room="learn", lesson="3", seed=7, model="resnet18", channel=0, page=2, run="digits")
+    assert format_state(explored) == "#/learn/3?v=1&seed=7"
+    assert parse_state("#/learn/3?v=1&c=0&m=lenet5&seed=7")[0] == PageState(room="learn", lesson="3", seed=7)
+    assert parse_state("#/train?v=1&run=digits&l=conv1")[0] == PageState(room="train", run="digits")
+    assert parse_state("#/explore?v=1&m=lenet5&run=digits&seed=4") == (PageState(model="lenet5"), ())
 
 
 @settings(max_examples=150, deadline=None)
@@ -105,10 +118,11 @@ WRONG = {
 @pytest.mark.parametrize("part", WRONG)
 def test_what_is_wrong_is_said(part: str) -> None:
     name, shown, note = WRONG[part]
-    state, notes = parse_state(f"#/explore?{part}&later=1&l=conv1")
+    room = "learn" if name == "seed" else "explore"
+    state, notes = parse_state(f"#/{room}?{part}&later=1&l=conv1&step=3")
     assert getattr(state, name) == shown
     assert notes == (note,)
-    assert state.value == "conv1"
+    assert (state.value, state.step) == ("conv1" if room == "explore" else "", 3)
 
 
 def test_the_first_of_two_counts_and_a_link_has_a_limit() -> None:
@@ -147,7 +161,7 @@ def test_javascript_reads_and_writes_the_same() -> None:
     drawn = _some_states(300)
     links = [format_state(state) for state in drawn]
     links += [_broken(link, random.Random(number)) for number, link in enumerate(links)]
-    links += [f"#/explore?{part}" for part in WRONG]
+    links += [f"#/{room}?{part}" for part in WRONG for room in CARRIED]
     links += ["#/learn/3a?seed=42", "#/learn/3/4", "#/learn/", "#/learn//3", "#/explore/3", "#learn/3", "#/learn/Ü"]
     asked = json.dumps({"links": links, "states": [asdict(state) for state in drawn]})
     done = subprocess.run(

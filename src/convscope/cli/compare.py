@@ -13,7 +13,8 @@ from convscope.errors import CaptureError
 @click.command()
 @click.argument("models", nargs=-1, required=True, metavar="MODEL MODEL...")
 @click.option("--input", "-i", "inputs", multiple=True, metavar="SHAPE",
-              help="Shape of one sample, or of a batch, for all of them; each model's own unless given.")  # fmt: skip
+              help="Shape of one sample, or of a batch, for all of them, or MODEL=SHAPE for one; "
+              "each model's own unless given.")  # fmt: skip
 @code_options
 @with_deadline
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/inspect.md describes it.")
@@ -29,17 +30,19 @@ def command(
     if len(models) < 2:
         raise CaptureError(f"comparing takes two models or more, got {models[0]} alone: name another")
     from convscope.capture.load import load
+    from convscope.cli.compared_inputs import inputs_of_each
     from convscope.cli.inspect import input_shapes, say_batch
     from convscope.interpret.inspection.comparison import compare
     from convscope.interpret.inspection.record import inspect
     from convscope.report.terminal import print_document
 
     inspections, batch = [], None
-    for name, model in zip(models, each_with_code(models, code, trust_code), strict=True):
+    each = zip(models, each_with_code(models, code, trust_code), inputs_of_each(models, inputs), strict=True)
+    for name, model, texts in each:
         with within(deadline, name):
             loaded = load(model)
             loaded.require_intact_weights()
-            shapes = input_shapes(loaded, inputs)
+            shapes = input_shapes(loaded, texts)
             inspection = inspect(loaded.factory, shapes.inputs, name=loaded.name)
         if inspection.error:
             raise CaptureError(f"{loaded.name}: {inspection.error}")

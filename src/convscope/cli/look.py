@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from convscope.cli.compared_inputs import shape_of_each
 from convscope.cli.deadline import with_deadline
 from convscope.cli.given_options import take_only
 from convscope.cli.look_asked import (
@@ -22,7 +23,7 @@ from convscope.cli.seed import SEED
 
 EPILOG = "Example: convscope look lenet5 digits/7 --html look.html; without a model: --random-conv 8x3x3 photo.jpg"
 _RESULTS = ("folder", "html_path", "as_json")
-_OF_MODEL = ("input_text", "seed", "code", "trust_code", "deadline")
+_OF_MODEL = ("inputs", "seed", "code", "trust_code", "deadline")
 _COMPARED = ("model", "image", "against", "layer", "maps", "page", "ranking", "target", "methods")
 _RANDOM = ("random_conv", "model", "seed", "scale")
 GROUPS = {
@@ -43,7 +44,8 @@ GROUPS = {
 @click.option("--against", multiple=True, metavar="MODEL",
               help="Compare with this model, such as another run or RUN/checkpoint/step-...; repeatable.")  # fmt: skip
 @click.option("--random-conv", metavar="8x3x3", help="No model: show IMAGE under a random convolution.")
-@click.option("--input", "input_text", help="The input's shape, such as 3x224x224, if the model has none.")
+@click.option("--input", "inputs", multiple=True, metavar="SHAPE",
+              help="The input's shape, such as 3x224x224, if the model has none; MODEL=SHAPE for one.")  # fmt: skip
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of all that is random.")
 @over_data_options
 @code_options
@@ -60,7 +62,7 @@ def command(
     of_data: AskedOfData,
     against: tuple[str, ...],
     random_conv: str | None,
-    input_text: str | None,
+    inputs: tuple[str, ...],
     code: str,
     trust_code: bool,
     deadline: float,
@@ -93,6 +95,7 @@ def command(
     if model is None:
         raise click.UsageError(f"MODEL is missing. {EPILOG}")
     require_fitting_options(with_image=image is not None)
+    shape_texts = shape_of_each((model,) if image is None else (model, *against), inputs)
     if image is None:
         from convscope.cli.look_over_data import look_over_data
 
@@ -101,7 +104,7 @@ def command(
             of_data,
             against=_one(against),
             layer=asked.layer,
-            input_text=input_text,
+            input_text=shape_texts[0],
             seed=asked.seed,
             code=code,
             trust_code=trust_code,
@@ -119,7 +122,7 @@ def command(
     if against:
         take_only("--against shows networks side by side", (*_COMPARED, *_OF_MODEL, *_RESULTS))
     options = asked.options(compared=bool(against))
-    shape = None if input_text is None else parse_shape(input_text)
+    shapes = [None if text is None else parse_shape(text) for text in shape_texts]
     if against:
         return compare(
             (model, *against),
@@ -128,11 +131,18 @@ def command(
             code=code,
             trust_code=trust_code,
             deadline=deadline,
-            input_shape=shape,
+            input_shapes=shapes,
             written=written,
         )
     return look_at_image(
-        model, image, options, code=code, trust_code=trust_code, deadline=deadline, input_shape=shape, written=written
+        model,
+        image,
+        options,
+        code=code,
+        trust_code=trust_code,
+        deadline=deadline,
+        input_shape=shapes[0],
+        written=written,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import get_args
 
@@ -11,12 +10,13 @@ import click
 
 from convscope.cli.command import Command
 from convscope.cli.given_options import given_options
+from convscope.cli.option_groups import with_options
 from convscope.cli.position import position_of
 from convscope.interpret.features.map_choices import ChannelRanking, ScaleOf
 from convscope.interpret.look.options import COMPARED_METHODS, LOOK_METHODS, MAPS, LookOptions
 
 # Options of an image that go with all images of a run as well.
-_EITHER = ("layer", "against", "input_text", "seed", "code", "trust_code", "deadline", "folder", "html_path", "as_json")
+_EITHER = ("layer", "against", "inputs", "seed", "code", "trust_code", "deadline", "folder", "html_path", "as_json")
 _PARTS = ("robustness", "equivariance")  # options of one image, of which a data set has a part
 
 
@@ -82,7 +82,7 @@ class AskedOfData:
 
 def image_options(command: Command) -> Command:
     """Add the options of a look at one image to a command."""
-    return _with(
+    return with_options(
         command,
         click.option("--layer",
                      help="Show this layer's feature maps, and Grad-CAM there; a name as inspect prints it."),
@@ -115,7 +115,7 @@ def image_options(command: Command) -> Command:
 
 def over_data_options(command: Command) -> Command:
     """Add the options of a look over a data set to a command."""
-    return _with(
+    return with_options(
         command,
         click.option("--parts", metavar="A,B", help="Show these parts, such as robustness,knock-out."),
         click.option("--all", "every", is_flag=True, help="Show every part, the slow ones too."),
@@ -149,9 +149,3 @@ def names_in(text: str | None) -> tuple[str, ...]:
     (('filters', 'health'), ())
     """
     return tuple(filter(None, (name.strip() for name in (text or "").split(","))))
-
-
-def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
-    for option in reversed(options):
-        command = option(command)
-    return command

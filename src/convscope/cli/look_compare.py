@@ -12,6 +12,8 @@ from convscope.cli.own_code import each_with_code
 from convscope.report.printable import shell_quote
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from convscope.cli.look_files import WrittenLook
     from convscope.interpret.look.options import LookOptions
 
@@ -24,10 +26,20 @@ def compare(
     code: str,
     trust_code: bool,
     deadline: float,
-    input_shape: tuple[int, ...] | None,
+    input_shapes: Sequence[tuple[int, ...] | None],
     written: WrittenLook,
 ) -> int:
     """Compare models on an image, print what was found, and write the files; each is opened within the deadline.
+
+    Args:
+        models: as they are typed, two or more.
+        image: as it is typed.
+        options: what is shown.
+        code: where the code of a run is, "" where that is not said.
+        trust_code: whether the copy that a run holds may be run.
+        deadline: seconds for each model.
+        input_shapes: of one sample, (C, *S), for each model; None for its own.
+        written: where the results go.
 
     Returns:
         The exit code.
@@ -38,9 +50,9 @@ def compare(
     from convscope.report.terminal import print_document
 
     given = []
-    for name, model in zip(models, each_with_code(models, code, trust_code), strict=True):
+    for name, model, shape in zip(models, each_with_code(models, code, trust_code), input_shapes, strict=True):
         with within(deadline, name):
-            given.append(subject(model, image, input_shape=input_shape, seed=options.seed))
+            given.append(subject(model, image, input_shape=shape, seed=options.seed))
             require_finite(given[-1].replay)
     with redirect_stdout(sys.stderr):
         found = compare_subjects(given, options, progress=True)

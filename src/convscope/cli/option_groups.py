@@ -12,6 +12,13 @@ import click
 from convscope.cli.command import Command
 
 
+def with_options(command: Command, *options: Callable[[Command], Command]) -> Command:
+    """Return a command with options, in their order in its help."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def grouped(groups: Mapping[str, Sequence[str]]) -> type[click.Command]:
     """Return the class of a command whose help shows its options under headings.
 

@@ -6,19 +6,16 @@ from pathlib import Path
 
 from convscope.cli.given_options import take_only
 from convscope.cli.output import echo, require_folder_of, require_writable, write_output
-from convscope.errors import ConvscopeError
 
 
 def write_course(path: Path) -> None:
-    """Write the static course to a file that is not there yet, and print what it holds.
+    """Write the static course to a file, over one that is there, and print what it holds.
 
     Raises:
-        ConvscopeError: the file exists, or can't be written.
+        ConvscopeError: the file can't be written.
         click.UsageError: the command line has other options or arguments.
     """
     take_only("--course writes a file and starts no server", ("course_file",))
-    if path.exists() or path.is_symlink():
-        raise ConvscopeError(f"{path} exists: delete it, or name another file")
     require_folder_of(path)
     require_writable(path)
     from convscope.studio.exporting.static_course import DRAWS, static_course

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import click
 
 from convscope.cli.command import Command
 from convscope.cli.given_options import take_only
+from convscope.cli.option_groups import with_options
 from convscope.cli.output import echo, require_folder_of, write_output
 from convscope.errors import ConvscopeError
 from convscope.report.units import plural
@@ -31,7 +31,8 @@ class WorksheetAsked:
 
 def worksheet_options(command: Command) -> Command:
     """Return a command with the options of a worksheet."""
-    options: tuple[Callable[[Command], Command], ...] = (
+    return with_options(
+        command,
         click.option("--worksheet", metavar="CHAPTERS",
                      help="Write exercises for paper, such as 3,4,6 or 3a,quiz-flip; starts no server."),
         click.option("--seed", type=int, help="Draw these numbers; new ones unless given."),
@@ -41,9 +42,6 @@ def worksheet_options(command: Command) -> Command:
         click.option("--html", "html_path", type=click.Path(dir_okay=False, path_type=Path),
                      help=f"Write this page; {FILE} unless given, and then never over a file."),
     )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 def write_worksheet(asked: WorksheetAsked) -> None:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeVar
 
+from convscope.errors import RunError
 from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
-from convscope.files.regular import UnreadableError
+from convscope.files.regular import UnreadableError, read_bytes, refused_as
 from convscope.report.charts import Curve, line_chart
 from convscope.report.short_repr import ShortRepr
 from convscope.report.svg import Drawing, below, beside
@@ -73,6 +76,18 @@ def norm_line(sample: NormSample) -> str:
 def read_norms(text: str) -> tuple[NormSample, ...]:
     """Return the samples of the lines of live/norms.jsonl; lines that are none, such as half of one, are left out."""
     return tuple(found for line in text.splitlines() if (found := _read_line(line)) is not None)
+
+
+def norms_at(path: Path) -> tuple[NormSample, ...]:
+    """Return the samples of a file live/norms.jsonl; none where it is not there.
+
+    Raises:
+        RunError: it can't be read.
+    """
+    if not os.path.lexists(path):
+        return ()
+    with refused_as(RunError, path):
+        return read_norms(read_bytes(path).decode("utf-8", "replace"))
 
 
 def sample_of(fields: Fields) -> NormSample:

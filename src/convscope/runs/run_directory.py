@@ -1,21 +1,15 @@
-"""The run directory: all that predict, explain, export and serve need, and all that a reader wants to see.
+"""The run directory as it is read: its recipe, spec, code, network, status and scores.
 
-    recipe.toml  model.json  weights.safetensors  checkpoint/  metrics.csv  report.html  log.txt  events.jsonl
-    status.json  live/  scores.json  [split.csv]  [code/]
-
-It is never overwritten: a new run takes the next free name. Opening and listing one imports no torch; its weights do.
+Opening and listing one imports no torch; its weights do. Which files it has, and how they are written, is in
+`run_files`.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import re
-import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -25,52 +19,33 @@ from convscope.api.public import checked
 from convscope.errors import ArgumentError, RunError
 from convscope.files.checked import parse_json, read_json
 from convscope.files.fields import Fields
-from convscope.files.regular import UnreadableError, append_bytes, read_bytes, read_part, refused_as
+from convscope.files.regular import UnreadableError, read_part, refused_as
 from convscope.nets.own_code import changed_since, is_own, lasting_name, or_trust, without_folders
 from convscope.nets.source_file import SourceFile
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import read_recipe
-from convscope.report.csv_table import csv_text
-from convscope.report.json_values import json_dict, json_text
 from convscope.report.printable import from_here, printable
-from convscope.report.short_repr import ShortRepr, short_path
+from convscope.report.short_repr import short_path
 from convscope.report.units import plural
 from convscope.report.usage import are_options, call_text, setting_name, settings_text
-from convscope.runs.atomic_files import WriteError, remove_left_over, write_file
-from convscope.runs.events import (
-    Event,
-    Level,
-    Message,
-    Status,
-    event_line,
-    read_event,
-    read_status,
-    this_host,
-    write_status,
-)
-from convscope.runs.kept_code import require_as_kept, write_code
-from convscope.runs.layer_norms import NormSample, norm_line, read_norms
-from convscope.runs.live_files import LiveFiles
-from convscope.runs.lock import is_held, locked
-from convscope.runs.model_spec import NAME, Members, ModelSpec, read_spec
+from convscope.runs.events import Event, Status, read_event, read_status, this_host
+from convscope.runs.kept_code import require_as_kept
+from convscope.runs.layer_norms import NormSample, norms_at
+from convscope.runs.lock import is_held
+from convscope.runs.model_spec import Members, ModelSpec, read_spec
 from convscope.runs.progress import measures
+from convscope.runs.run_files import SCORES_FORMAT, RunFiles
+from convscope.runs.runs_in_folder import named_runs, no_run_at
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _LOG = logging.getLogger("convscope")
-_RECORDING = threading.Lock()
-CHECKPOINTS = "checkpoint"
-SCORES_FORMAT = 1
 FOLLOW_SECONDS = 0.2  # between two looks at events.jsonl while a training writes it
-# Names of files and checkpoints while they are written or removed.
-LEFT_OVER = re.compile(
-    r"\.(?:tmp|old)-(?:[a-z]+\.(?:toml|json|jsonl|csv|html|py|bin|safetensors)|pause|stop|watched|step-\d{9})-\d+"
-)
 
 
 @dataclass(frozen=True, repr=False)
-class Run(ShortRepr):
+class Run(RunFiles):
     """A run directory by its path, which is made absolute; every file in it has a property or a method here.
 
     Args:
@@ -81,7 +56,6 @@ class Run(ShortRepr):
         checkpoint: the name of a folder in `checkpoints`, whose weights are read in place of the best ones.
     """
 
-    path: Path
     model: str = field(default="", compare=False)
     trust_code: bool = field(default=False, compare=False)
     checkpoint: str = ""
@@ -110,105 +84,13 @@ class Run(ShortRepr):
         """The directory, or the checkpoint in it whose weights are read."""
         return self.checkpoints / self.checkpoint if self.checkpoint else self.path
 
-    @property
-    def report(self) -> Path:
-        """The page that shows the run."""
-        return self.path / "report.html"
-
-    @property
-    def weights(self) -> Path:
-        """The best weights."""
-        return self.path / "weights.safetensors"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of what is needed to go on."""
-        return self.path / CHECKPOINTS
-
-    @property
-    def recipe_path(self) -> Path:
-        """The settings."""
-        return self.path / "recipe.toml"
-
-    @property
-    def spec_path(self) -> Path:
-        """The architecture, classes and preprocessing."""
-        return self.path / NAME
-
-    @property
-    def code_path(self) -> Path:
-        """A copy of the code of the network, where that is the user's own. It is data: nothing imports it by itself."""
-        return self.path / "code"
-
-    @property
-    def metrics_path(self) -> Path:
-        """A row an epoch."""
-        return self.path / "metrics.csv"
-
-    @property
-    def log_path(self) -> Path:
-        """The messages, with the time."""
-        return self.path / "log.txt"
-
-    @property
-    def split_path(self) -> Path:
-        """Which image went where, when the split was made here."""
-        return self.path / "split.csv"
-
-    @property
-    def status_path(self) -> Path:
-        """How far the training is, or how it ended."""
-        return self.path / "status.json"
-
-    @property
-    def events_path(self) -> Path:
-        """The events, a JSON record a line."""
-        return self.path / "events.jsonl"
-
-    @property
-    def scores_path(self) -> Path:
-        """The scores of the best weights, by class, once they were measured."""
-        return self.path / "scores.json"
-
-    @property
-    def live(self) -> LiveFiles:
-        """What a training shows of itself while it runs, and what it is asked for."""
-        return LiveFiles(self.path)
-
-    @property
-    def norms_path(self) -> Path:
-        """The norms of each layer's outputs and gradients at some steps, a JSON record a line."""
-        return self.live.folder / "norms.jsonl"
-
     def norms(self) -> tuple[NormSample, ...]:
         """Return the norms of each layer at some steps of the training, oldest first; empty where there are none.
 
         Raises:
             RunError: the file can't be read.
         """
-        if not os.path.lexists(self.norms_path):
-            return ()
-        with refused_as(RunError, self.norms_path):
-            return read_norms(read_bytes(self.norms_path).decode("utf-8", "replace"))
-
-    def add_norms(self, samples: Iterable[NormSample]) -> None:
-        """Add samples to the norms; raises WriteError where the disk refuses."""
-        with refused_as(WriteError, f"{self.norms_path} can't be written"):
-            self.norms_path.parent.mkdir(exist_ok=True)
-            append_bytes(self.norms_path, "".join(map(norm_line, samples)).encode("utf-8", "backslashreplace"))
-
-    def cut_norms(self, epoch: float) -> None:
-        """Remove the samples from an epoch on, and a line that was cut off; raises WriteError where the disk refuses.
-
-        A process that was killed leaves those of an epoch that the next one trains again.
-        """
-        if not os.path.lexists(self.norms_path):
-            return
-        try:
-            kept = [sample for sample in self.norms() if sample.epoch < epoch]
-        except RunError:
-            kept = []
-        write_file(self.norms_path, "".join(map(norm_line, kept)))
+        return norms_at(self.norms_path)
 
     def status(self) -> Status | None:
         """Return how far the training is, or how it ended; None where that is not known.
@@ -222,18 +104,6 @@ class Run(ShortRepr):
         if read_status(self.status_path) != status:
             return self.status()
         return replace(status, state="interrupted", reason=f"process {status.pid} is gone")
-
-    def write_status(self, status: Status) -> None:
-        """Write status.json, whole, and an event where the state changed, or a new training began.
-
-        Raises:
-            WriteError: the disk refuses.
-        """
-        before = read_status(self.status_path)
-        write_status(self.status_path, status)
-        kept = ("state", "pid", "started")
-        if before is None or any(getattr(before, name) != getattr(status, name) for name in kept):
-            self.record(status)
 
     @checked
     def events(self, *, follow: bool = False) -> Iterator[Event]:
@@ -279,7 +149,7 @@ class Run(ShortRepr):
     def require_spec(self) -> None:
         """Raise RunError where the directory is no run's: model.json is missing, of another format, or cut off."""
         if not os.path.lexists(self.spec_path):
-            raise RunError(f"{self} is not a run directory: it has no {NAME}")
+            raise RunError(no_run_at(self.path))
         self.spec()
 
     def code_of(self, name: str, source: SourceFile | None) -> str:
@@ -342,7 +212,8 @@ class Run(ShortRepr):
         """Return the spec of a run of one network; raises RunError for an ensemble's."""
         spec = self.spec()
         if spec.members is not None:
-            named = f", such as {self.path / spec.members.names[0]}" if spec.members.names else ", once one is trained"
+            members = [self.path / name for name in spec.members.names]
+            named = f", {named_runs(members)}" if members else ", once one is trained"
             raise RunError(
                 f"{self} is an ensemble of {plural(spec.members.planned, 'network')}: name one of them{named}"
             )
@@ -437,26 +308,6 @@ class Run(ShortRepr):
                 )
         return networks
 
-    def write_spec(self, spec: ModelSpec) -> None:
-        """Write model.json, and beside it the code of the network where the spec has its text."""
-        if spec.source is not None and spec.source.text:
-            write_code(self.code_path, spec.source)
-        write_file(self.spec_path, json.dumps(spec.to_dict(), indent=2) + "\n")
-
-    def write_weights(self, weights: Mapping[str, Tensor], measures: Mapping[str, object]) -> None:
-        """Write the best weights, and in the same file how good they are: epoch, accuracy, loss."""
-        from convscope.runs.tensor_files import sealed_bytes
-
-        write_file(self.weights, sealed_bytes(weights, note=json.dumps(measures)))
-
-    def write_scores(self, scores: Mapping[str, Any] | None) -> None:
-        """Write the scores of the best weights, or remove those of earlier weights; raises WriteError."""
-        if scores is None:
-            with suppress(OSError):
-                self.scores_path.unlink(missing_ok=True)
-            return
-        write_file(self.scores_path, json_text(json_dict({"format": SCORES_FORMAT, **scores})) + "\n")
-
     def scores(self) -> Fields | None:
         """Return the scores as `write_scores` wrote them; None where nothing was measured yet.
 
@@ -478,45 +329,3 @@ class Run(ShortRepr):
             return measures(Fields.of(parse_json(read_note(self.weights))))
         except UnreadableError:
             return None
-
-    def write_table(self, path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Write a CSV file, whole."""
-        write_file(path, csv_text(header, rows))
-
-    def log(self, line: str, *, level: Level = "info", event: Event | None = None) -> None:
-        """Add a line to log.txt and an event to events.jsonl, the line as a message unless another is given.
-
-        Raises:
-            WriteError: the disk refuses.
-        """
-        self._append(self.log_path, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {printable(line)}\n")
-        self.record(event or Message(text=line, level=level))
-
-    def record(self, event: Event) -> None:
-        """Add an event to events.jsonl, with the time; raises WriteError where the disk refuses."""
-        with _RECORDING:  # a message may come from another thread, and the times are in order
-            self._append(self.events_path, event_line(event, time=time.time()))
-
-    def _append(self, path: Path, line: str) -> None:
-        with refused_as(WriteError, f"{path} can't be written"):
-            append_bytes(path, line.encode("utf-8", "backslashreplace"))
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep every other process from training in this directory meanwhile; raises RunError where one does.
-
-        Temporary files that a killed process left here are removed: while the lock is held, no other process writes.
-        """
-        with locked(self.path) as held:
-            if held:
-                for folder in (self.path, self.checkpoints, self.live.folder):
-                    remove_left_over(folder, LEFT_OVER)
-                self._end_last_event()
-            yield
-
-    def _end_last_event(self) -> None:
-        """End the last line of events.jsonl, which a power cut or a full disk may have left without its end."""
-        with suppress(UnreadableError):
-            written = read_bytes(self.events_path)
-            if written and not written.endswith(b"\n"):
-                self._append(self.events_path, "\n")

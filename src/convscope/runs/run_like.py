@@ -11,9 +11,8 @@ from convscope.errors import RunError
 from convscope.nets.own_code import is_own
 from convscope.recipe.setting import SettingValue
 from convscope.runs.built_in import find_built_in
-from convscope.runs.run_directory import CHECKPOINTS, Run
-
-SHOWN = 5  # runs that an error names
+from convscope.runs.run_directory import Run
+from convscope.runs.runs_in_folder import CHECKPOINTS, named_runs, runs_in
 
 
 @runtime_checkable
@@ -98,9 +97,8 @@ def open_run(path: Path, *, model: str = "", trust_code: bool = False) -> Run:
         RunError: there is none, and some are named; or it can't be used.
     """
     if not path.exists():
-        runs = sorted(folder.parent for folder in Path("runs").glob("*/model.json"))
-        more = f" and {len(runs) - SHOWN:,} more" if len(runs) > SHOWN else ""
-        there = f" Runs here: {', '.join(map(str, runs[:SHOWN]))}{more}"
+        runs = runs_in(Path("runs"))
+        there = f" Runs here: {named_runs(runs)}"
         raise RunError(f"there is no run at {path}.{there if runs else ' `convscope train DATA` makes one'}")
     run = Run(path, model=model, trust_code=trust_code)
     if names_checkpoint(path):

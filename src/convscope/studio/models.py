@@ -23,8 +23,8 @@ from convscope.nets import catalogue
 from convscope.nets.entry import TIMM
 from convscope.nets.own_code import suggested_factories
 from convscope.runs.built_in import BuiltIn, built_in_networks, find_built_in
-from convscope.runs.run_directory import CHECKPOINTS
 from convscope.runs.run_like import names_checkpoint, run_of
+from convscope.runs.runs_in_folder import CHECKPOINTS
 from convscope.studio.protocol import StudioError
 
 GIVEN = "given"

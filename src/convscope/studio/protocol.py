@@ -20,9 +20,9 @@ from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
 from convscope.report.json_values import in_json
 
-StudioErrorKind = Literal["data", "range", "gone", "busy", "stopped", "internal"]
+StudioErrorKind = Literal["data", "range", "gone", "busy", "stopped", "deadline", "internal"]
 """What an error is about: input that can't be used, a number out of range, what is there no more, a full queue, work
-that was stopped or replaced by newer work, a fault of ours or of the model's code."""
+that was stopped or replaced by newer work, a model that passed the deadline, a fault of ours or of the model's code."""
 
 STATUS_CODES: dict[StudioErrorKind, int] = {
     "data": 400,
@@ -30,6 +30,7 @@ STATUS_CODES: dict[StudioErrorKind, int] = {
     "gone": 404,
     "busy": 503,
     "stopped": 409,
+    "deadline": 504,
     "internal": 500,
 }
 

@@ -45,6 +45,14 @@ def test_a_network_with_its_channels_in_another_order_is_paired_with_itself() ->
     assert "similarity of layers left out" in found.left_out[0]
 
 
+def test_a_pair_is_a_model_with_its_input_shape() -> None:
+    larger = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 14 * 14, 5))
+    found = compare_looks((network(), (1, 12, 12)), (larger, (1, 16, 16)), image=IMAGE, maps=4)
+    assert [one.maps.maps.shape for one in found.networks] == [(6, 10, 10), (6, 14, 14)]
+    with pytest.raises(ArgumentError, match="models is a tuple"):
+        compare_looks(network(), (larger, 1, 16), image=IMAGE)  # type: ignore[arg-type]
+
+
 def test_each_channel_is_taken_once_as_long_as_there_are_any() -> None:
     found = compare_looks(network(), network(1), image=IMAGE, maps=6)
     assert sorted(found.networks[1].channels) == list(range(6))

@@ -44,6 +44,42 @@ def test_axe_finds_nothing_in_dialogs(open_page, studio: StudioCommand, theme: s
     assert not violations(page.page)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_while_the_camera_runs(open_page, studio: StudioCommand, theme: str) -> None:
+    page = open_page(studio, EXPLORE, color_scheme=theme, permissions=["camera"])
+    dialog = page.dialog("Image")
+    dialog.get_by_role("button", name="Camera").click()
+    page.page.wait_for_function("() => document.querySelector('video.camera')?.currentTime > 0")
+    screenshot(page.page, f"dialog-camera-{theme}")
+    assert not violations(page.page)
+    page.page.get_by_role("button", name="Take the picture").click()
+    page.page.wait_for_function("() => location.hash.includes('i=upload:')")
+    assert not page.page.locator("dialog[open]").count()
+    assert not page.page.evaluate("document.querySelector('video.camera')?.srcObject"), "the camera stays on"
+    page.go("#/learn/2?step=4")
+    page.page.get_by_role("button", name="Start the camera").click()
+    page.page.get_by_role("button", name="Stop the camera").wait_for()
+    screenshot(page.page, f"learn-camera-{theme}")
+    assert not violations(page.page)
+
+
+def test_a_dialog_lists_the_keys_of_its_room(page: StudioPage) -> None:
+    for link, own, others in (
+        (EXPLORE, "search the blocks", ("projector", "In a chart")),
+        ("#/train?v=1", "In a chart", ("search the blocks", "projector")),
+        ("#/learn", "projector", ("search the blocks", "In a chart")),
+    ):
+        page.go(link)
+        page.press("?")
+        dialog = page.page.locator("dialog[open]")
+        dialog.wait_for()
+        assert own in dialog.inner_text() and not any(text in dialog.inner_text() for text in others)
+        assert not violations(page.page), link
+        page.press("Escape")
+        dialog.wait_for(state="hidden")
+
+
 def test_no_width_scrolls_sideways(page: StudioPage) -> None:
     for room, link in ROOMS.items():
         page.go(link)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from convscope.studio.state import parse_state
 from studio_page import StudioPage, link_of
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 STATES: list[dict[str, object]] = [
     {"m": "given", "i": "sample:1", "l": "stem", "c": 3, "at": "4,7"},
@@ -55,6 +60,42 @@ def test_links_round_trip(page: StudioPage) -> None:
         page.page.go_back()
         page.rest()
         same_state(page.link, link_of("explore", state))
+
+
+def test_each_room_has_links_of_its_own_and_is_left_as_it_was(page: StudioPage) -> None:
+    explored = link_of("explore", STATES[2])
+    page.go(explored)
+    rooms = page.page.get_by_role("navigation", name="Rooms")
+    rooms.get_by_role("link", name="Learn").click()
+    page.page.locator(".learn-room h2").first.wait_for()
+    assert page.link == "#/learn?v=1"
+    page.go("#/learn/3?seed=7")
+    page.go("#/train?v=1")
+    rooms.get_by_role("link", name="Explore").click()
+    page.rest()
+    same_state(page.link, explored)
+    rooms.get_by_role("link", name="Learn").click()
+    page.rest()
+    assert page.link.startswith("#/learn/3?") and page.state["seed"] == "7" and "m" not in page.state
+
+
+def test_a_page_of_maps_that_comes_while_learn_is_open_changes_no_link_of_it(page: StudioPage) -> None:
+    """The channel to begin with is chosen once Explore is open again."""
+    held: list[Route] = []
+    page.page.route("**/maps/**", lambda route: held.append(route))
+    with page.page.expect_request("**/maps/**"):
+        page.go("#/explore?v=1&m=given&i=sample:0&l=again", rest=False)
+    page.go("#/learn/1", rest=False)
+    page.page.locator(".learn-room h2").first.wait_for()
+    with page.page.expect_response("**/maps/**"):
+        for route in held:
+            route.continue_()
+    page.page.unroute("**/maps/**")
+    page.rest()
+    assert page.link.startswith("#/learn/1") and not {"c", "page", "m"} & set(page.state)
+    page.page.get_by_role("link", name="Explore", exact=True).click()
+    page.rest()
+    assert page.state["c"] == "0" and page.channels
 
 
 def test_links_that_cant_be_followed(page: StudioPage) -> None:

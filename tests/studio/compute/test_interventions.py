@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from convscope.errors import CaptureError, GeometryError
 from convscope.files.regular import UnreadableError
@@ -82,6 +83,7 @@ def test_a_kernel_is_replaced_by_the_numbers_given(name: str, module: str, shape
     (nn.Conv2d(40, 4, (3, 5)), (2, 39), 40),
     (nn.Conv2d(40, 4, 3, groups=2), (3, 19), 20),
     (nn.ConvTranspose2d(40, 4, 3), (2, 39), 40),
+    (nn.ConvTranspose2d(40, 4, 3, groups=2), (1, 19), 20),
     (nn.Conv1d(40, 4, 3), (2, 39), 40),
 ])  # fmt: skip
 def test_every_kernel_of_a_channel_can_be_read_and_put_back(
@@ -102,6 +104,33 @@ def test_every_kernel_of_a_channel_can_be_read_and_put_back(
     assert kernel_record(network, [{**change, "weights": twice}], "0", out, into)["weights"] == twice
     with pytest.raises(GeometryError, match=f"in 0 to {inputs - 1}: {inputs} is none"):
         kernel_record(network, (), "0", out, inputs)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6])
+@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
+def test_a_kernel_of_a_group_changes_one_output_channel_by_one_input(
+    kind: type[nn.Conv2d | nn.ConvTranspose2d], groups: int
+) -> None:
+    """By what torch's convolution of that input alone with the difference of the kernels gives."""
+    torch.manual_seed(4)
+    layer, x = kind(6, 12, (3, 2), stride=2, groups=groups).double(), torch.randn(1, 6, 9, 9).double()
+    network = opened(nn.Sequential(layer), (6, 9, 9))
+    convolve = functional.conv_transpose2d if kind is nn.ConvTranspose2d else functional.conv2d
+    before, kernel = scores(network, x), torch.tensor([[1.0, -2.0], [0.5, 3.0], [0.0, 4.0]]).double()
+    inputs, outputs = 6 // groups, 12 // groups
+    for out in range(12):
+        for into in range(inputs):
+            known = kernel_record(network, (), "0", out, into)
+            assert known["inputs"] == inputs
+            change = {"op": "kernel", "module": "0", "out": out, "in": into, "weights": kernel.tolist()}
+            changed = scores(network, x, change) - before
+            channel = out // outputs * inputs + into
+            less = torch.tensor(known["weights"]).double()
+            expected = torch.zeros_like(changed)
+            expected[:, out] = convolve(x[:, [channel]], (kernel - less)[None, None], stride=2)[:, 0]
+            torch.testing.assert_close(changed, expected, rtol=0, atol=1e-12)
+    with pytest.raises(GeometryError, match="out 0 to 11: 12 is none"):
+        kernel_record(network, (), "0", 12, 0)
 
 
 def test_a_kernel_of_three_axes_can_not_be_shown_as_rows() -> None:

@@ -86,6 +86,10 @@ def test_channels_that_are_said_to_agree_do(name: str) -> None:
         _, last = first.header["channels"]
         other = reach_packet(network, key, channel=last)
         assert other.body == first.body
+        # The page asks without a channel first, and takes the tables for the channels that their header names.
+        unasked = reach_packet(network, key)
+        assert unasked.header["channels"] == first.header["channels"]
+        assert (unasked.body, unasked.header["targets"]) == (first.body, first.header["targets"])
         assert other.header["targets"] == first.header["targets"]
         if first.header["channels_agree"]:
             assert last == count - 1

@@ -37,12 +37,20 @@ function drawnState(draw) {
   };
 }
 
-test("a state becomes a link and the same state again", () => {
+// What a link of each room carries.
+const CARRIED = {
+  explore: ["model", "image", "value", "channel", "at", "order", "scale", "colours", "page", "step", "interventions", "attribution", "target", "other"],
+  train: ["run", "new", "compare"],
+  learn: ["lesson", "step", "seed"],
+};
+
+test("a state becomes a link and the same state of its room again", () => {
   const draw = draws(7);
   for (let i = 0; i < 2000; i += 1) {
     const state = drawnState(draw);
     const { state: found, notes } = parseState(formatState(state));
-    assert.deepEqual(found, state);
+    const carried = Object.fromEntries(CARRIED[state.room].map((name) => [name, state[name]]));
+    assert.deepEqual(found, { ...DEFAULTS, room: state.room, ...carried });
     assert.deepEqual(notes, []);
   }
 });

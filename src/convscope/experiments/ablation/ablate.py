@@ -13,7 +13,6 @@ from convscope.data.memory.source import InMemory
 from convscope.data.open import Probe
 from convscope.errors import RunError
 from convscope.experiments.ablation.plan import (
-    PLAN,
     AblationPlan,
     jobs_that_fit,
     make_plan,
@@ -38,6 +37,7 @@ from convscope.runs.atomic_files import write_file
 from convscope.runs.events import Listener, Silent
 from convscope.runs.run_directory import Run
 from convscope.runs.run_like import HasRun, RunLike
+from convscope.runs.runs_in_folder import ABLATION_PLAN
 from convscope.runs.training_display import listening
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.given_data import images_again, recipe_on, require_resumable
@@ -237,7 +237,9 @@ def ablate_on(
     recipe = run.recipe()
     own = is_own(recipe.model)
     if own != (plan.source is not None):
-        raise RunError(f"{run.path / PLAN} can't be used: its source does not fit {recipe.model} of the recipe")
+        raise RunError(
+            f"{run.path / ABLATION_PLAN} can't be used: its source does not fit {recipe.model} of the recipe"
+        )
     run.require_code_of(without_folders(recipe.model), plan.source)
     if plan.source is not None:
         code = run.code_of(recipe.model, plan.source)
@@ -256,8 +258,8 @@ def ablate_on(
         planned = {(variant.name, seed) for variant in plan.variants for seed in plan.seeds}
         if other := next(((t.variant, t.seed) for t in done if (t.variant, t.seed) not in planned), None):
             raise RunError(
-                f"{run} has a result of {other[0]} with seed {other[1]}, which {PLAN} does not plan: add it by "
-                f"{setting_name('without')} or {setting_name('seeds')}, or remove its row"
+                f"{run} has a result of {other[0]} with seed {other[1]}, which {ABLATION_PLAN} does not plan: "
+                f"add it by {setting_name('without')} or {setting_name('seeds')}, or remove its row"
             )
         wanted = [variant.name for variant in plan.variants if variant.name != BASELINE]
         wanted += [name for name in without or () if name not in wanted]

@@ -33,11 +33,11 @@ from convscope.report.short_repr import ShortRepr
 from convscope.report.usage import settings_text
 from convscope.runs.atomic_files import write_file
 from convscope.runs.run_directory import Run
+from convscope.runs.runs_in_folder import ABLATION_PLAN
 from convscope.training.resolve.memory import Surgery, most_at_once, no_memory, step_bytes
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
 
 FORMAT = 2
-PLAN = "ablation.json"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -134,14 +134,14 @@ def _cost(variant: Variant, whole: nn.Module, input_shape: tuple[int, ...]) -> V
 
 def write_plan(run: Run, plan: AblationPlan) -> None:
     """Write ablation.json."""
-    write_file(run.path / PLAN, plan.to_json())
+    write_file(run.path / ABLATION_PLAN, plan.to_json())
 
 
 def read_plan(run: Run) -> AblationPlan:
     """Return the plan of an ablation's directory; raises RunError where it is none."""
-    path = run.path / PLAN
+    path = run.path / ABLATION_PLAN
     if not os.path.lexists(path):
-        raise RunError(f"{run} is not the directory of an ablation: it has no {PLAN}")
+        raise RunError(f"{run} is not the directory of an ablation: it has no {ABLATION_PLAN}")
     try:
         return AblationPlan.of(read_json(path))
     except (UnreadableError, RunError) as error:

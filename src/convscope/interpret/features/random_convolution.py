@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import torch
 from torch import nn
 
-from convscope.data.image_item import image_item
-from convscope.data.records import Decoding
-from convscope.errors import DataError, GeometryError
-from convscope.files.regular import refused_as
+from convscope.errors import GeometryError
 from convscope.interpret.explanation.given import Given, GivenNetwork, network_input
 from convscope.interpret.features.feature_maps import feature_maps
 from convscope.interpret.features.feature_maps_record import FeatureMaps
@@ -38,7 +34,7 @@ def random_convolution(
     is no bias and no padding. The image is scaled to 0 to 1 around its default mean.
 
     Args:
-        image: a file, PIL image, array or bytes.
+        image: a file, an array file (.npy, .npz) of an image among them; PIL image, array or bytes.
         kernels: how many filters, and rows and columns of each: "8x3x3", or "8x5" for 5 rows and columns.
         seed: of the weights.
         size: rows and columns that the image is fitted to.
@@ -68,8 +64,10 @@ def random_convolution(
     network = nn.Sequential()
     for name, module in layers:
         network.add_module(name, module)
-    known = GivenNetwork(f"random {filters}×{rows}×{columns}", network.eval(), (channels, size, size))
-    given = network_input(_pixels(image, size, channels), known)
+    known = GivenNetwork(
+        f"random {filters}×{rows}×{columns}", network.eval(), (channels, size, size), takes_images=True
+    )
+    given = network_input(image, known)
     subject = Subject(
         network=network,
         name=known.name,
@@ -79,13 +77,6 @@ def random_convolution(
         notes=(f"random weights of seed {seed}: nothing here is learned",),
     )
     return feature_maps(subject, layers[-1][0], ranking="order", per_page=max(filters, 1), scale=scale)
-
-
-def _pixels(image: Given, size: int, channels: int) -> Any:
-    """Return an image in any form as pixels of the size."""
-    item = image_item(image, image if isinstance(image, str) else "the image")
-    with refused_as(DataError, item.name):
-        return item.decode(Decoding(size=(size, size), channels=channels))
 
 
 def _parsed(kernels: str) -> tuple[int, int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from convscope.api.annotations import REFUSED, described, needed, taken
 from convscope.api.public import public
@@ -232,13 +232,7 @@ def compare(
         if isinstance(given, Inspection):
             found.append(inspected(given))
         elif isinstance(given, tuple):
-            found.append(inspected(*_pair(given)))
+            found.append(inspected(given[0], given[1]))
         else:
             found.append(inspected(given, input_shape))
     return Comparison(tuple(found))
-
-
-def _pair(given: tuple[Any, ...]) -> tuple[ModelLike, Inputs]:
-    if len(given) != 2:
-        raise CaptureError(f"a tuple of {len(given)}: give a model alone, or a pair (model, input_shape)")
-    return given

@@ -41,7 +41,7 @@ IMAGES = 256
 @public
 @exclusive(None)
 def compare_looks(
-    *models: ModelLike,
+    *models: ModelLike | tuple[ModelLike, Sequence[int]],
     image: Given,
     layer: str | None = None,
     target: int | str | None = None,
@@ -62,7 +62,7 @@ def compare_looks(
 
     Args:
         models: two or more, as of `convscope.explain`; a checkpoint of a run, such as
-            "runs/seven/checkpoint/step-000000084", is one as well.
+            "runs/seven/checkpoint/step-000000084", is one as well. A pair is a model and its input shape.
         image: as of `convscope.explain`.
         layer: whose feature maps are compared, and Grad-CAM is computed; unless given as of `look`, for each network.
         target: the class to explain, by number or name; what the first network predicts unless given.
@@ -71,7 +71,7 @@ def compare_looks(
         page: which of them, from 1.
         ranking: which maps of the first network come first, as of `look`.
         similarity: measure linear CKA of the layers, on images of the first run among the models.
-        input_shape: of one sample, (C, *S); each model's own unless given.
+        input_shape: of one sample, (C, *S), of all that have none beside them; each model's own unless given.
         seed: of the weights of models that have none of their own.
         progress: True shows a bar; a function is called as `progress(done, total, what)`.
 
@@ -91,7 +91,8 @@ def compare_looks(
     options = LookOptions(
         layer=layer, target=target, methods=tuple(methods), maps=maps, page=page, ranking=ranking, seed=seed
     )
-    given = [subject(model, image, input_shape=input_shape, seed=seed) for model in models]
+    pairs = [model if isinstance(model, tuple) else (model, input_shape) for model in models]
+    given = [subject(model, image, input_shape=shape, seed=seed) for model, shape in pairs]
     return compare_subjects(given, options, similarity=similarity, progress=progress)
 
 

@@ -2,36 +2,32 @@
 
 A question waits in its lane until the one before it is answered. Of some operations (NEWEST_WINS) a tab has one at a
 time. A question that shows no sign of life for `Openable.deadline` seconds, or goes on after it was stopped, ends the
-process: all that it was asked is answered with an error, and it is started again.
+process: all that it was asked is answered with an error, and it is started again. What passed the
+deadline is not asked of the same model a second time, until `ask_again`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from queue import SimpleQueue
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
+from convscope.studio.compute.child import ComputeChild
 from convscope.studio.models import Openable
 from convscope.studio.protocol import (
     NEWEST_WINS,
     AskLane,
     StoppedWorkError,
     StudioError,
-    StudioErrorKind,
     lane_of,
-    read_frame,
-    write_frame,
 )
 
 ComputeStage = Literal["starting", "importing torch", "ready", "failed"]
@@ -81,6 +77,10 @@ class Question:
             return False
         return all(self.values.get(name) == newer.values.get(name) for name in same)
 
+    def is_of(self, model: str, operation: str) -> bool:
+        """Return whether this asks a model for an operation; without its graph a model gives nothing else either."""
+        return self.values.get("model") == model and operation in ("graph", self.operation)
+
     def fail(self, error: StudioError) -> None:
         """Answer with an error, unless it is answered."""
         if not self.answer.done():
@@ -98,16 +98,17 @@ class ComputeClient:
         self._numbers = itertools.count(1)
         self._waiting: dict[AskLane, deque[Question]] = {"fast": deque(), "slow": deque()}
         self._running: dict[AskLane, Question | None] = {"fast": None, "slow": None}
-        self._child: _Child | None = None
+        self._child: ComputeChild | None = None
         self._watch: asyncio.Task[None] | None = None
         self._unready_ends = 0
+        self._expired: dict[tuple[str, str], str] = {}  # why, by the model and the operation that passed the deadline
         self.stage: ComputeStage = "starting"
         self.text = ""  # what there is to say of the stage
 
     def start(self) -> None:
         """Start the process; returns at once."""
         self.stage, self.text = "starting", self.text
-        self._child = _Child(
+        self._child = ComputeChild(
             self._command,
             self._openable,
             asyncio.get_running_loop(),
@@ -143,12 +144,15 @@ class ComputeClient:
         """Put a question into its lane and return it.
 
         Raises:
-            StudioError: of kind "busy": too many wait; of kind "internal": there is no compute process.
+            StudioError: of kind "busy": too many wait; of kind "deadline": the model passed it before; of kind
+                "internal": there is no compute process.
         """
         if self.stage == "failed":
             raise StudioError(self.text, "internal")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         question = Question(next(self._numbers), tab, operation, values, body, answer)
+        if (expired := self._expiry(question)) is not None:
+            raise expired
         waiting = self._waiting[question.lane]
         for older in self._of_tab(tab):
             if older.is_replaced_by(question):
@@ -179,6 +183,42 @@ class ComputeClient:
                 question.stop_by = time.monotonic() + grace
         question.fail(error or StoppedWorkError("stopped"))
 
+    def ask_again(self) -> int:
+        """Let all that passed the deadline be asked again; return how many operations that were."""
+        count = len(self._expired)
+        self._expired.clear()
+        return count
+
+    def _expiry(self, question: Question) -> StudioError | None:
+        """Return the error of a question that passed the deadline before; None of any other."""
+        found = (why for (model, operation), why in self._expired.items() if question.is_of(model, operation))
+        return next((StudioError(f"not tried again: {why}", "deadline") for why in found), None)
+
+    def _expire(self, late: Question, now: float) -> str:
+        """Note that a question passed the deadline, answer those that ask for the same, and return why it ended.
+
+        A question of the same model in the other lane may have waited for this one.
+        """
+        deadline = self._openable.deadline
+        why = (
+            f"no step ended in {deadline:g} s, so the compute process was ended: the model may never end, or needs a "
+            "longer deadline than the studio was started with"
+        )
+        late.fail(StudioError(why, "deadline"))
+        model = late.values.get("model")
+        if not isinstance(model, str):
+            return why
+        for question in filter(None, self._running.values()):
+            if question.values.get("model") == model and now > question.alive + deadline / 2:
+                question.fail(StudioError(why, "deadline"))
+                self._expired[model, question.operation] = why
+        expired = [operation for known, operation in self._expired if known == model]
+        for waiting in self._waiting.values():
+            for other in [other for other in waiting if any(other.is_of(model, each) for each in expired)]:
+                waiting.remove(other)
+                other.fail(StudioError(why, "deadline"))
+        return why
+
     def _of_tab(self, tab: str) -> list[Question]:
         """Return the questions of a tab; of a tab's second network, "ID.b", too where the whole tab is meant."""
         every = [*self._waiting["fast"], *self._waiting["slow"], *filter(None, self._running.values())]
@@ -196,7 +236,7 @@ class ComputeClient:
         )
         question.body = b""
 
-    def _received(self, child: _Child, envelope: dict[str, Any], payload: bytes) -> None:
+    def _received(self, child: ComputeChild, envelope: dict[str, Any], payload: bytes) -> None:
         if child is not self._child:
             return
         if "stage" in envelope:
@@ -229,18 +269,18 @@ class ComputeClient:
         question.told.set()
         self._next(lane)
 
-    def _ended(self, child: _Child, code: int) -> None:
+    def _ended(self, child: ComputeChild, code: int) -> None:
         if child is not self._child:
             return
-        self._restart(_why_ended(code), "internal")
+        self._restart(_why_ended(code))
 
-    def _restart(self, why: str, kind: StudioErrorKind) -> None:
+    def _restart(self, why: str) -> None:
         """Answer what the process was asked with an error, and start it again; what waits is kept."""
         was_ready = self.stage == "ready"
         for lane, question in self._running.items():
             self._running[lane] = None
             if question is not None:
-                question.fail(StudioError(why, kind))
+                question.fail(StudioError(why, "internal"))
         self._unready_ends = 0 if was_ready else self._unready_ends + 1
         if self._unready_ends >= QUICK_ENDS:
             self._child = None
@@ -259,16 +299,13 @@ class ComputeClient:
                 if question.stop_by is not None and now > question.stop_by:
                     why = "the work did not stop by itself, so the compute process was ended"
                 elif now > question.alive + self._openable.deadline:
-                    why = (
-                        f"no step ended in {self._openable.deadline:g} s, so the compute process was ended: the model "
-                        "may never end, or needs a longer deadline than the studio was started with"
-                    )
+                    why = self._expire(question, now)
                 else:
                     continue
                 child, self._child = self._child, None
                 if child is not None:
                     threading.Thread(target=child.end, daemon=True).start()
-                self._restart(why, "internal")
+                self._restart(why)
                 break
 
     def _fail_all(self, error: StudioError) -> None:
@@ -287,63 +324,3 @@ def _why_ended(code: int) -> str:
     with suppress(ValueError):
         return f"the compute process was ended by {signal.Signals(-code).name}{memory}"
     return f"the compute process was ended by signal {-code}"
-
-
-class _Child:
-    """One compute process with a thread that reads from it and one that writes to it."""
-
-    def __init__(
-        self,
-        command: list[str],
-        openable: Openable,
-        loop: asyncio.AbstractEventLoop,
-        *,
-        on_frame: Callable[[_Child, dict[str, Any], bytes], None],
-        on_end: Callable[[_Child, int], None],
-    ) -> None:
-        questions, to_child = os.pipe()
-        from_child, answers = os.pipe()
-        try:
-            self._process = subprocess.Popen(
-                [*command, str(questions), str(answers)],
-                pass_fds=(questions, answers),
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is the server's
-            )
-        finally:
-            os.close(questions)
-            os.close(answers)
-        self._loop, self._on_frame, self._on_end = loop, on_frame, on_end
-        self._frames: SimpleQueue[tuple[Mapping[str, Any], bytes] | None] = SimpleQueue()
-        self.send(openable.to_dict())
-        threading.Thread(target=self._write, args=(os.fdopen(to_child, "wb"),), daemon=True).start()
-        threading.Thread(target=self._read, args=(os.fdopen(from_child, "rb"),), daemon=True).start()
-
-    def send(self, envelope: Mapping[str, Any], body: bytes = b"") -> None:
-        """Send a frame, after those before it."""
-        self._frames.put((envelope, body))
-
-    def end(self) -> None:
-        """Kill the process and wait for its end."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # and what a model has started
-        self._process.wait()
-        self._frames.put(None)
-
-    def _write(self, stream: BinaryIO) -> None:
-        with suppress(OSError), stream:
-            while (frame := self._frames.get()) is not None:
-                write_frame(stream, *frame)
-
-    def _read(self, stream: BinaryIO) -> None:
-        with suppress(EOFError, OSError), stream:
-            while True:
-                self._in_loop(self._on_frame, *read_frame(stream))
-        with suppress(ProcessLookupError):  # it closed its pipe, and may be there still
-            self._process.kill()
-        self._in_loop(self._on_end, self._process.wait())
-        self._frames.put(None)
-
-    def _in_loop(self, callback: Callable[..., None], *values: Any) -> None:
-        with suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(callback, self, *values)

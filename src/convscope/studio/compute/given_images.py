@@ -23,9 +23,9 @@ from convscope.studio.compute.interventions import changed_picture, changes_imag
 from convscope.studio.compute.opened_model import OpenedModel
 from convscope.studio.compute.samples import as_input, drawn_sample
 from convscope.studio.images import SAMPLE_PREFIX, SAMPLE_SIDE, UPLOAD_PREFIX, ImageSource, image_source
+from convscope.studio.intervention_text import Intervention
 from convscope.studio.models import Openable
 from convscope.studio.protocol import PNG_TYPE, Packet, StudioError
-from convscope.studio.state import Intervention
 
 MEGAPIXELS = 50
 DRAWN_BYTES = 2**26  # of samples that are kept

@@ -8,6 +8,7 @@ it, and a kernel is replaced by the numbers given. The module itself is not touc
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from convscope.interpret.execution.torch_executor import ZeroedPart
 from convscope.interpret.replay.replays import Replays
 from convscope.report.units import plural
 from convscope.studio.compute.opened_model import OpenedModel
-from convscope.studio.state import Intervention
+from convscope.studio.intervention_text import Intervention
 
 MOST = 64  # interventions at once
 GREY = 127  # of what is occluded
@@ -111,7 +112,7 @@ def kernel_record(
         interventions: the changes that were made, those of images among them.
         module: the convolution.
         out: the kernel's number along the axis of output channels.
-        into: its number along the axis of input channels; of a grouped convolution, within the group.
+        into: its number along the axis of input channels; of a convolution with groups, within the group.
 
     Returns:
         `module`, `out`, `in`, `inputs` (how many kernels each output channel has), `weights`, rows of numbers, and
@@ -126,9 +127,8 @@ def kernel_record(
         if _operation(one) == "kernel":
             name, numbers = _kernel(opened, Fields(one), weights)
             weights[name] = numbers
-    name, axes, numbers = _kernels(opened, module, weights)
-    places = _places(module, axes, numbers, Fields({"out": out, "in": into}))
-    kernel = numbers[places].double()
+    kernels = _kernels(opened, module, weights)
+    kernel = kernels.weights[kernels.place(Fields({"out": out, "in": into}))].double()
     if kernel.ndim > 2:
         raise GeometryError(f"the kernels of {module} have {kernel.ndim} axes: those of 1 or 2 can be shown as rows")
     rows = kernel.reshape(-1, kernel.shape[-1])
@@ -136,7 +136,7 @@ def kernel_record(
         "module": module,
         "out": out,
         "in": into,
-        "inputs": numbers.shape[axes.index("in")],
+        "inputs": kernels.inputs,
         "weights": rows.tolist(),
         "presets": _presets(*rows.shape),
     }
@@ -162,40 +162,64 @@ def _presets(height: int, width: int) -> dict[str, list[list[float]]]:
     return {name: kernel.tolist() for name, kernel in found.items()}
 
 
-def _kernels(
-    opened: OpenedModel, module: str, changed: Mapping[str, torch.Tensor]
-) -> tuple[str, tuple[str, str], torch.Tensor]:
-    """Return the name of a convolution's weights, what their first two axes are, and the weights."""
+@dataclass(frozen=True, slots=True)
+class _Kernels:
+    """The kernels of a convolution, plain or transposed.
+
+    Args:
+        module: the convolution's name.
+        parameter: the name of its weights.
+        weights: (out, in / groups, *S); of a transposed convolution (in, out / groups, *S).
+        groups: of its channels.
+        transposed: whether the inputs come first.
+    """
+
+    module: str
+    parameter: str
+    weights: torch.Tensor
+    groups: int
+    transposed: bool
+
+    @property
+    def outputs(self) -> int:
+        """How many output channels there are."""
+        return self.weights.shape[1] * self.groups if self.transposed else self.weights.shape[0]
+
+    @property
+    def inputs(self) -> int:
+        """How many kernels each output channel has: the inputs of its group."""
+        return self.weights.shape[0] // self.groups if self.transposed else self.weights.shape[1]
+
+    def place(self, fields: Fields) -> tuple[int, int]:
+        """Return where the kernel of an output channel and an input, counted within the group, is in the weights."""
+        out, into = (fields.integer(axis, at_least=0) for axis in ("out", "in"))
+        for axis, number, count in (("out", out, self.outputs), ("in", into, self.inputs)):
+            if number >= count:
+                raise GeometryError(f"{self.module} has kernels {axis} 0 to {count - 1}: {number} is none of them")
+        if not self.transposed:
+            return out, into
+        group, within = divmod(out, self.weights.shape[1])
+        return group * self.inputs + into, within
+
+
+def _kernels(opened: OpenedModel, module: str, changed: Mapping[str, torch.Tensor]) -> _Kernels:
+    """Return the kernels of a convolution, after changes by parameter's name."""
     layer = opened.names.find_layer(module)
-    weight = (
-        layer.main.arguments.get("weight") if layer.main.windows and layer.main.op.endswith("convolution") else None
-    )
+    arguments = layer.main.arguments
+    weight = arguments.get("weight") if layer.main.windows and layer.main.op.endswith("convolution") else None
     record = None if weight is None else opened.graph.values[getattr(weight, "value", -1)]
     if record is None or record.kind != "parameter":
         raise CaptureError(f"{module} has no kernels of its own to replace: name a convolution")
     own = dict(opened.network.module.named_parameters(remove_duplicate=False))
     numbers = changed.get(record.name, own[record.name].detach()).clone()
-    # A transposed convolution has its inputs first.
-    axes = ("in", "out") if layer.main.arguments.get("transposed") else ("out", "in")
-    return record.name, axes, numbers
-
-
-def _places(module: str, axes: tuple[str, str], numbers: torch.Tensor, fields: Fields) -> tuple[int, ...]:
-    """Return where a kernel is in the weights of its convolution."""
-    places = []
-    for axis, size in zip(axes, numbers.shape, strict=False):
-        place = fields.integer(axis, at_least=0)
-        if place >= size:
-            raise GeometryError(f"{module} has kernels {axis} 0 to {size - 1}: {place} is none of them")
-        places.append(place)
-    return tuple(places)
+    return _Kernels(module, record.name, numbers, layer.main.groups, bool(arguments.get("transposed")))
 
 
 def _kernel(opened: OpenedModel, fields: Fields, changed: Mapping[str, torch.Tensor]) -> tuple[str, torch.Tensor]:
     """Return the name of a convolution's weights, and these with one kernel replaced."""
     module = fields.text("module")
-    name, axes, numbers = _kernels(opened, module, changed)
-    places = _places(module, axes, numbers, fields)
+    kernels = _kernels(opened, module, changed)
+    numbers, place = kernels.weights, kernels.place(fields)
     given = np.asarray(fields.value("weights"), dtype=object)
     try:
         kernel = torch.tensor(given.astype(np.float64))
@@ -209,8 +233,8 @@ def _kernel(opened: OpenedModel, fields: Fields, changed: Mapping[str, torch.Ten
         raise GeometryError(
             f"the kernel is of {shape}, and {module} has {'×'.join(map(str, wanted))}, of finite numbers"
         )
-    numbers[places] = kernel.to(numbers.dtype)
-    return name, numbers
+    numbers[place] = kernel.to(numbers.dtype)
+    return kernels.parameter, numbers
 
 
 # --- changes of images --------------------------------------------------------------------------------------------

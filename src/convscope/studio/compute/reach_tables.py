@@ -29,7 +29,7 @@ def reach_packet(opened: OpenedModel, name: str, *, channel: int | None = None, 
     Args:
         opened: the network.
         name: the value's key; "input" is the image.
-        channel: of the cells; any of them unless given.
+        channel: of the cells; unless given the first one backward, any of them forward.
         direction: "backward" or "forward".
 
     Raises:
@@ -43,15 +43,17 @@ def reach_packet(opened: OpenedModel, name: str, *, channel: int | None = None, 
     count = map_shape(opened, value)[0]
     if channel is not None and not 0 <= channel < count:
         raise StudioError(f"{name} has {count} channels, 0 to {count - 1}: {channel} is none of them", "range")
-    one = None if channel is None or axes.channels is None else (axes.channels, channel)
+    alike = ChannelParts.of(opened) if direction == "backward" else None
+    same = (channel or 0, channel or 0) if alike is None else alike.around(value, channel or 0, count)
+    # Without a channel, the tables are those of all channels where these agree, and of a pixel in any of them.
+    of_all = channel is None and (direction == "forward" or same == (0, count - 1))
+    one = None if of_all or axes.channels is None else (axes.channels, channel or 0)
     walk_of = hulls_back if direction == "backward" else hulls_on
     walks: dict[str, HullWalk] = {}
     for letter, axis in zip(AXIS_NAMES, reversed(axes.positions), strict=False):
         walks[letter] = walk_of(opened.graph, value, axis, channel=one, beside=len(axes.positions) > 1)
     if not walks:
         walks[""] = walk_of(opened.graph, value, None, channel=one)
-    alike = ChannelParts.of(opened) if direction == "backward" else None
-    same = (channel or 0, channel or 0) if alike is None else alike.around(value, channel or 0, count)
     block = TableBlock()
     first = next(iter(walks.values()))
     targets = [_target(opened, target, walks, block) for target in _shown(opened, first.values) if target != value]

@@ -29,9 +29,9 @@ from convscope.studio.compute.interventions import (
 )
 from convscope.studio.compute.opened_model import OpenedModel, open_model
 from convscope.studio.compute.reach_tables import reach_packet
+from convscope.studio.intervention_text import Intervention
 from convscope.studio.models import GIVEN, Openable, model_source
 from convscope.studio.protocol import Packet, StudioError
-from convscope.studio.state import Intervention
 
 VALUES_BUDGET = 2**30  # bytes of the values of all runs
 PACKETS_BUDGET = 2**27  # bytes of answers that are kept

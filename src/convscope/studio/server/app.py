@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from convscope import __version__
 from convscope.studio.compute.client import ComputeClient
 from convscope.studio.images import Uploads, list_images
+from convscope.studio.intervention_text import MOST_INTERVENTIONS
 from convscope.studio.models import GIVEN, Openable, list_models
 from convscope.studio.protocol import BODY_LIMIT, IMAGE_PIXELS, Packet, StudioError
 from convscope.studio.server.answers import answered, error_response, packet_response
@@ -25,7 +26,7 @@ from convscope.studio.server.learn_routes import learn_routes
 from convscope.studio.server.safety import Rules, Safety
 from convscope.studio.server.static_files import INDEX, StaticFile, inline_script_hashes, static_files
 from convscope.studio.server.train_routes import train_routes
-from convscope.studio.state import LINK_LIMIT, MOST_INTERVENTIONS
+from convscope.studio.state import LINK_LIMIT
 from convscope.studio.trainings.room import TrainRoom
 
 LIMITS = {

@@ -15,6 +15,7 @@ from convscope.files.fields import Fields
 from convscope.studio.compute.client import ComputeClient, Question
 from convscope.studio.exporting.copy_as import as_command, as_python
 from convscope.studio.images import Uploads, image_source
+from convscope.studio.intervention_text import MOST_INTERVENTIONS, parse_interventions, read_intervention
 from convscope.studio.models import Openable, model_source
 from convscope.studio.protocol import Packet, StudioError, joined
 from convscope.studio.server.answers import (
@@ -28,14 +29,7 @@ from convscope.studio.server.answers import (
     tab_of,
     while_connected,
 )
-from convscope.studio.state import (
-    MOST_INTERVENTIONS,
-    ORDERS,
-    format_state,
-    parse_interventions,
-    parse_state,
-    read_intervention,
-)
+from convscope.studio.state import ORDERS, format_state, parse_state
 
 ATTRIBUTIONS_KEPT = 32
 LONG_POLL_SECONDS = 10.0
@@ -66,6 +60,7 @@ class ExploreRoutes:
             ("/api/run/{run}/attribution/{id}", self.attribution, get),
             ("/api/run/{run}/attribution/{id}", self.stop_attribution, delete),
             ("/api/stop", self.stop, post),
+            ("/api/again", self.again, post),
             ("/api/export", self.export, post),
             ("/api/copy", self.copy, post),
         )
@@ -211,6 +206,10 @@ class ExploreRoutes:
     async def stop(self, request: Request) -> Response:
         """Stop all that a tab has asked."""
         return packet_response(Packet({"stopped": self._compute.stop_tab(tab_of(request))}))
+
+    async def again(self, request: Request) -> Response:
+        """Let all that passed the deadline be asked again."""
+        return packet_response(Packet({"expired": self._compute.ask_again()}))
 
     async def export(self, request: Request) -> Response:
         """Return one state as an HTML file that needs no server."""

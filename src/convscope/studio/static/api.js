@@ -102,10 +102,10 @@ export const values = (runId, value, channel, box) =>
 /** Tables of receptive fields. @param {string} model @param {string} value @param {{channel?: number|null, direction?: string}} how */
 export const reach = (model, value, how = {}) => packet(`/api/reach/${encoded(model)}/${encoded(value)}?${query(how)}`);
 
-/** The exact pixels of one cell. @param {string} runId @param {string} value @param {number} c @param {number[]} at */
+/** The exact pixels of one cell. @param {string} runId @param {string} value @param {number[]} at */
 export const field = (runId, value, c, at) => packet(`/api/run/${encoded(runId)}/field/${encoded(value)}?${query({ c, at: at.join(",") })}`, "field");
 
-/** One number, worked out. @param {string} runId @param {string} value @param {number} c @param {number[]} at @param {number} [page] */
+/** One number, worked out. @param {string} runId @param {string} value @param {number[]} at @param {number} [page] */
 export const cell = (runId, value, c, at, page = 0) =>
   json(`/api/run/${encoded(runId)}/cell/${encoded(value)}?${query({ c, at: at.join(","), page })}`, `cell${page}`, { part: page ? `p${page}` : "" });
 
@@ -123,6 +123,9 @@ export const endAttribution = (runId, id) => ask(`/api/run/${encoded(runId)}/att
 
 /** Stop what is being computed for this tab. */
 export const stop = () => json("/api/stop", "stop", posted({}));
+
+/** Let what passed the deadline be asked again. */
+export const again = () => json("/api/again", "again", posted({}));
 
 /** Python and command that show the same. @param {string} state a link's fragment */
 export const copyAs = (state) => json("/api/copy", "copy", posted({ state }));

@@ -10,7 +10,7 @@ import { forgetMasks } from "convscope/light";
 import { forgetAll, load, ready } from "convscope/loading";
 import { shareMenu } from "convscope/share";
 import { formatState } from "convscope/state";
-import { changed, followLink, go, keptTheme, link, loaded, nextTheme, pending, say, show, subscribe, theme, view } from "convscope/store";
+import { changed, followLink, go, keptTheme, link, loaded, nextTheme, pending, roomState, say, show, subscribe, theme, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { imageInto } from "convscope/stage";
 
@@ -36,9 +36,10 @@ let lastRun = "";
 
 /** What the Train room is given. */
 const context = {
-  api, link, go, say, show, subscribe, html, render, nothing,
+  api, link, say, show, subscribe, html, render, nothing,
+  train: (patch) => go({ run: "", new: false, compare: [], ...patch }),
   /** Show a saved epoch of a run in Explore. @param {string} model a model key, as run:NAME@step-N */
-  explore: (model) => go({ room: "explore", model, value: "", channel: null, at: null, page: 0, interventions: [], run: "", new: false, compare: [] }),
+  explore: (model) => go({ room: "explore", model, value: "", channel: null, at: null, page: 0, interventions: [] }),
 };
 
 function bar() {
@@ -47,7 +48,7 @@ function bar() {
   const title = loaded.graph?.title ?? model?.title ?? at.model;
   const weights = loaded.graph?.weights ?? model?.weights;
   const image = loaded.session?.images?.find((i) => i.key === at.image);
-  const room = (name) => html`<a href=${formatState({ ...at, room: name })} aria-current=${at.room === name ? "page" : nothing}
+  const room = (name) => html`<a href=${formatState(roomState(name))} aria-current=${at.room === name ? "page" : nothing}
     @click=${(e) => { e.preventDefault(); go({ room: name }); }}>${TEXT.rooms[name]}</a>`;
   return html`<header class="bar">
     <a class="brand" href="#/explore" @click=${(e) => e.preventDefault()} aria-label="convscope studio">${icons.brand}<span>convscope</span></a>
@@ -105,6 +106,7 @@ function openRoom(name) {
 function draw() {
   load();
   const { room } = link();
+  view.keys = opened[room]?.keys?.();
   if (room in LATER) openRoom(room);
   else if ((ready() || loaded.graph) && !explore) explore = mountExplore(rooms.explore);
   document.title = [room === "explore" ? loaded.graph?.title : opened[room]?.title?.() || TEXT.rooms[room], "convscope studio"].filter(Boolean).join(" · ");

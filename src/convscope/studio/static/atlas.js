@@ -90,7 +90,7 @@ export function inkOn(css) {
 
 /**
  * Paint bytes on a canvas of as many pixels as cells.
- * @param {HTMLCanvasElement} canvas @param {Uint8Array} bytes @param {number} height @param {number} width @param {Uint32Array} table
+ * @param {HTMLCanvasElement} canvas @param {Uint8Array} bytes @param {Uint32Array} table
  */
 export function paintBytes(canvas, bytes, height, width, table) {
   if (canvas.width !== width) canvas.width = width;
@@ -105,7 +105,7 @@ export function paintBytes(canvas, bytes, height, width, table) {
 
 /**
  * Paint exact numbers on a canvas of as many pixels as cells; what is no number stays clear.
- * @param {HTMLCanvasElement} canvas @param {Float32Array} numbers @param {number} height @param {number} width @param {Scale} scale
+ * @param {HTMLCanvasElement} canvas @param {Float32Array} numbers @param {Scale} scale
  * @param {(share: number) => number} [opacity] of a number's share of the scale
  */
 export function paintNumbers(canvas, numbers, height, width, { name, low, high }, opacity) {
@@ -164,13 +164,13 @@ export function mapScale(atlas, index, of, colours) {
   return scaleOf(lo, hi, colours || (signed ? "diverging" : "cividis"));
 }
 
-/** Return the bytes of one map of an atlas. @param {Atlas} atlas @param {number} index */
+/** Return the bytes of one map of an atlas. @param {Atlas} atlas */
 export function mapBytes(atlas, index) {
   const [, height = 1, width = 1] = atlas.shape;
   return atlas.bytes.subarray(index * height * width, (index + 1) * height * width);
 }
 
-/** Paint one map of an atlas. @param {HTMLCanvasElement} canvas @param {Atlas} atlas @param {number} index @param {string} of @param {string} colours */
+/** Paint one map of an atlas. @param {HTMLCanvasElement} canvas @param {Atlas} atlas @param {string} of @param {string} colours */
 export function paintMap(canvas, atlas, index, of, colours) {
   const [, height = 1, width = 1] = atlas.shape;
   const table = channelTable(atlas.lo[index], atlas.hi[index], mapScale(atlas, index, of, colours));

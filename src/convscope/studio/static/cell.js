@@ -40,7 +40,7 @@ export function createCell() {
     if (!playing) go({ step: index >= steps.length - 1 ? null : index }, { replace: true });
   });
 
-  /** Take another worked number. @param {any} found */
+  /** Take another worked number. */
   function take(found) {
     cell = found;
     more = [];
@@ -124,7 +124,7 @@ export function createCell() {
     return TEXT.restTerms((cell.count ?? 0) - groups.reduce((sum, group) => sum + group.terms.length, 0));
   }
 
-  /** Show a step: what is done, what is added now, the sum by then. @param {number} index */
+  /** Show a step: what is done, what is added now, the sum by then. */
   function drawStep(index) {
     const step = steps[index];
     if (!step) return;

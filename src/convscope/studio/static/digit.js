@@ -59,6 +59,7 @@ const video = made("video");
 video.muted = true;
 video.playsInline = true;
 video.className = "camera";
+video.setAttribute("aria-label", TEXT.camera);
 let stream = null;
 let asked = false;
 

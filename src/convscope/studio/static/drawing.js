@@ -128,7 +128,7 @@ export function createDrawing() {
   new ResizeObserver(() => requestAnimationFrame(fill)).observe(element);
   element.addEventListener("scroll", fill, { passive: true });
 
-  /** Scroll the drawing, and nothing around it, until a box is seen. @param {any} node */
+  /** Scroll the drawing, and nothing around it, until a box is seen. */
   function seen(node) {
     if (!root || !laidOut) return;
     const { scale, left, top } = place();

@@ -9,7 +9,7 @@ import { number, range } from "convscope/units";
 
 /**
  * Return the cell under the pointer.
- * @param {MouseEvent} event @param {Element} element @param {number} height @param {number} width
+ * @param {MouseEvent} event @param {Element} element
  */
 export function cellAt(event, element, height, width) {
   const box = element.getBoundingClientRect();
@@ -45,7 +45,7 @@ export function selectCell(value, channel, at) {
   go({ value, channel, at, step: null, page: value === now.value ? now.page : 0 });
 }
 
-/** Return a map's cell after a key, or null where the key moves nothing. @param {KeyboardEvent} event @param {[number, number]} at @param {number} height @param {number} width */
+/** Return a map's cell after a key, or null where the key moves nothing. @param {[number, number]} at */
 export function movedCell(event, [y, x], height, width) {
   const by = event.shiftKey ? 8 : 1;
   const moves = ({
@@ -119,7 +119,7 @@ export function createFocus() {
   watch((now) => { if (now?.kind === "cell" && now.value === link().value) cursor = [now.y, now.x]; });
   new ResizeObserver(() => drawNumbers(true)).observe(map);
 
-  /** Write what is under the cursor. @param {any} now */
+  /** Write what is under the cursor. */
   function read(now) {
     const at = link();
     const own = now?.kind === "cell" && now.value === at.value && loaded.atlas?.value === at.value;
@@ -228,7 +228,7 @@ export function createFocus() {
   }
 }
 
-/** Return the exact number of a cell of the selected value; from its byte where the channel's numbers are not there. @param {number} c @param {number} y @param {number} x */
+/** Return the exact number of a cell of the selected value; from its byte where the channel's numbers are not there. */
 export function numberAt(c, y, x) {
   const { atlas, numbers } = loaded;
   const [, , width = 1] = atlas?.shape ?? [];

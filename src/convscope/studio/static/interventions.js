@@ -95,7 +95,7 @@ function kernelEditor() {
       </div><div class="row"><button class="primary">${TEXT.use}</button>${Object.entries(TEXT.kernels).map(([name, label]) => html`<button type="button" @click=${() => { view.kernel = { ...now, weights: here.presets[name] }; changed(); }}>${label}</button>`)}</div></form>` : nothing}`;
 }
 
-/** Show the kernel of a channel and one of its inputs. @param {any} unit @param {number} out @param {number} into */
+/** Show the kernel of a channel and one of its inputs. @param {number} out @param {number} into */
 async function openKernel(unit, out, into) {
   try {
     view.kernel = { ...(await api.kernel(loaded.run.run, unit.name, out, into)), value: unit.value };

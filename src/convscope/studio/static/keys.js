@@ -1,4 +1,4 @@
-/** Keys that work anywhere in Explore, and the list of all keys. */
+/** Keys that work anywhere in Explore, and the list of each room's keys. */
 import { html } from "lit-html";
 import { COLOURS } from "convscope/atlas";
 import { ORDERS, SCALES } from "convscope/state";
@@ -47,8 +47,10 @@ function focusTree() {
 export function shortcuts() {
   addEventListener("keydown", (event) => {
     const target = event.target;
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || link().room !== "explore" || view.dialog) return;
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || view.dialog) return;
     if (target.closest("input, textarea, select, [contenteditable]")) return;
+    const asksForKeys = event.key === "?";
+    if (link().room !== "explore" && !asksForKeys) return;
     if (event.key === "Escape") {
       if (view.tool) show({ tool: "" });
       else if (link().at) go({ at: null, step: null });
@@ -56,13 +58,15 @@ export function shortcuts() {
       return;
     }
     const act = ACTIONS[event.key];
-    if (!act || !loaded.graph) return;
+    if (!act || !(loaded.graph || asksForKeys)) return;
     event.preventDefault();
     act();
   });
 }
 
+/** The keys of the room that is open. */
 export function keysBody() {
+  if (link().room !== "explore") return html`<p tabindex="0">${view.keys}</p>`;
   return html`<div class="keys-table" tabindex="0">${TEXT.keyGroups.map(([title, keys]) => html`<h3>${title}</h3>
     ${keys.map(([key, says]) => html`<div><span>${says}</span><span>${key.split(" ").map((one) => html`<kbd>${one}</kbd> `)}</span></div>`)}`)}</div>`;
 }

@@ -131,7 +131,7 @@ const equal = (a, b) => a === b || (a && b && a.kind === b.kind && a.y === b.y &
 
 /**
  * Put a frame over a map: an element placed by shares of the map's size.
- * @param {HTMLElement} mark @param {Box|null} box @param {number} height @param {number} width
+ * @param {HTMLElement} mark @param {Box|null} box
  */
 export function frame(mark, box, height, width) {
   if (!box || !height || !width) {

@@ -9,7 +9,7 @@ import { forgetReach } from "convscope/reach";
 
 /** Which need each loaded thing answers. @type {Map<string, string>} */
 const keys = new Map();
-/** Needs that were stopped or ended in a fault: asked again where the reader says so, as they may end the process each time. @type {Map<string, string>} */
+/** Needs that failed: asked again where the reader says so, as each may end the process. @type {Map<string, string>} */
 const broken = new Map();
 /** The latest question of each name: an older one's answer is dropped. @type {Map<string, object>} */
 const questions = new Map();
@@ -50,7 +50,6 @@ function need(name, key, ask, then = () => {}) {
     (problem) => {
       if (questions.get(name) !== mine) return;
       pending.delete(name);
-      // Once it is stopped it is asked again only where the reader says so.
       failed(name, problem);
     },
   );
@@ -58,7 +57,7 @@ function need(name, key, ask, then = () => {}) {
 
 function failed(name, problem) {
   loaded[name] = null;
-  if (["internal", "stopped"].includes(problem.kind)) broken.set(name, keys.get(name) ?? "");
+  if (["deadline", "internal", "stopped"].includes(problem.kind)) broken.set(name, keys.get(name) ?? "");
   if (name === "cell") view.noCell = problem.message;
   if (name === "graph") tookGraph(null);
   if (problem.kind === "gone" && ["atlas", "numbers", "cell"].includes(name) && lost !== loaded.run?.run && !loaded.session.offline) {
@@ -72,7 +71,7 @@ function failed(name, problem) {
     changed();
     return;
   }
-  const retry = { label: TEXT.retry, act: () => { say(""); forget(name); } };
+  const retry = { label: TEXT.retry, act: () => { say(""); api.again().catch(() => {}).then(() => [name, ...broken.keys()].forEach(forget)); } };
   if (name === "run" && problem.kind === "gone" && link().image.startsWith("upload:")) {
     say(problem.message, "error", { label: TEXT.samples, act: () => { say(""); view.dialog = "image"; changed(); } });
   } else if (name === "graph" && problem.kind === "gone") {
@@ -144,7 +143,8 @@ export function load() {
   // What is shown stays until the run that replaces it is there.
   if (pending.has("run") || pending.has("graph")) return;
   const of = unit && runId ? `${runId}\n${at.value}` : null;
-  need("atlas", of && `${of}\n${at.order}\n${at.page}`, () => atlas(runId, at.value, at.order, at.page), tookAtlas);
+  need("atlas", of && `${of}\n${at.order}\n${at.page}`, () => atlas(runId, at.value, at.order, at.page));
+  if (!pending.has("atlas")) tookAtlas(loaded.atlas);
   const channel = at.channel;
   need("numbers", of && channel !== null ? `${of}\n${channel}` : null, async () => {
     const packet = await api.values(runId, at.value, channel);

@@ -40,7 +40,7 @@ function pager() {
     <button class="icon" ?disabled=${at.page >= pages - 1} @click=${() => go({ page: at.page + 1 })} aria-label=${TEXT.pageOn}>›</button></span>` : nothing;
 }
 
-/** What the selected value is: name, type, shape, parameters, MACs, field. @param {any} unit */
+/** What the selected value is: name, type, shape, parameters, MACs, field. */
 export function valueHead(unit) {
   if (!unit) return nothing;
   const { field } = unit;
@@ -70,7 +70,7 @@ export function emptyTile() {
 
 /**
  * Paint a map of an atlas on a tile, and name it.
- * @param {ReturnType<typeof emptyTile>} tile @param {import("./atlas.js").Atlas} atlas @param {number} index
+ * @param {ReturnType<typeof emptyTile>} tile @param {import("./atlas.js").Atlas} atlas
  */
 export function paintTile(tile, atlas, index) {
   const [, height = 1, width = 1] = atlas.shape;

@@ -69,7 +69,6 @@ export async function send(path, { method = "GET", body = null, signal = null } 
 /**
  * Nothing happens in an offline page, so no event ever comes.
  * @param {string} path
- * @param {any} handlers
  */
 export function listen(path, handlers) {
   return { close() {} };

@@ -29,7 +29,7 @@ export class Playback {
     this.frame = 0;
   }
 
-  /** Restart with a number of steps. @param {number} count @param {number} index */
+  /** Restart with a number of steps. @param {number} count */
   reset(count, index) {
     this.pause();
     this.count = count;

@@ -42,7 +42,7 @@ export function ends(numbers, entry, at) {
 
 /**
  * Return the boxes of all targets of a cell, by value.
- * @param {Tables} tables @param {number} y @param {number} x @returns {Map<string, Box>}
+ * @param {Tables} tables @returns {Map<string, Box>}
  */
 export function boxes({ header, numbers }, y, x) {
   const found = new Map();
@@ -55,7 +55,7 @@ export function boxes({ header, numbers }, y, x) {
   return found;
 }
 
-/** Return the first and the last channel that tables are good for. @param {any} header */
+/** Return the first and the last channel that tables are good for. */
 export function channelsOf(header) {
   if (header.channels_agree || header.direction === "forward") return [0, Infinity];
   return header.channels ?? (header.channel === null || header.channel === undefined ? [0, -1] : [header.channel, header.channel]);
@@ -68,13 +68,13 @@ function tables(model, value, c, direction) {
   });
 }
 
-/** @param {string} model @param {string} value @param {number} c @param {number} y @param {number} x */
+/** @param {string} model @param {string} value */
 export function backward(model, value, c, y, x) {
   const found = tables(model, value, c, "backward");
   return found ? boxes(found, y, x) : null;
 }
 
-/** @param {string} model @param {number} y @param {number} x */
+/** @param {string} model */
 export function forward(model, y, x) {
   const found = tables(model, "input", 0, "forward");
   return found ? boxes(found, y, x) : null;
@@ -83,7 +83,7 @@ export function forward(model, y, x) {
 /**
  * Load the tables of a value; whether they are there now comes back. One table is good for all channels of nearly every
  * value: it is asked for first, and the channel's own only where the channels differ.
- * @param {string} model @param {string} value @param {number} c @param {string} direction @returns {Promise<boolean>}
+ * @param {string} model @param {string} value @param {string} direction @returns {Promise<boolean>}
  */
 async function loadTables(model, value, c, direction) {
   const key = [model, value, direction].join("\n");
@@ -120,7 +120,7 @@ async function ask(key, how, model, value) {
   return found;
 }
 
-/** @param {string} model @param {string} value @param {number} c */
+/** @param {string} model @param {string} value */
 export const loadBackward = (model, value, c) => (tables(model, value, c, "backward") ? Promise.resolve(false) : loadTables(model, value, c, "backward"));
 
 /** @param {string} model */

@@ -43,7 +43,7 @@ export function createSource() {
   let drawn = "";
   let shown = "";
 
-  /** Put a spot on the map. @param {HTMLElement} spot @param {number[]|null} box y0, x0, y1, x1 @param {number} height @param {number} width */
+  /** Put a spot on the map. @param {HTMLElement} spot @param {number[]|null} box y0, x0, y1, x1 */
   function put(spot, box, height, width) {
     spot.hidden = !box;
     if (!box) return;
@@ -57,7 +57,7 @@ export function createSource() {
     element,
     /**
      * Show where terms are read.
-     * @param {any} cell @param {import("./terms.js").Group|undefined} group @param {import("./terms.js").Term|null} term
+     * @param {import("./terms.js").Group|undefined} group @param {import("./terms.js").Term|null} term
      */
     async show(cell, group, term) {
       const value = group?.value;
@@ -99,7 +99,7 @@ export function createSource() {
   };
 }
 
-/** Return what is shown of a map: all of a small one, else the window and what is around it. @param {number[]|null} box @param {number} height @param {number} width */
+/** Return what is shown of a map: all of a small one, else the window and what is around it. @param {number[]|null} box */
 function viewOf(box, height, width) {
   if (!box) return [0, 0, height, width];
   const margin = [Math.min(0, box[0]), Math.min(0, box[1]), Math.max(height, box[2]), Math.max(width, box[3])];

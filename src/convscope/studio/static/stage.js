@@ -172,7 +172,7 @@ export function createStage() {
 
   watch((now, boxes) => write(now, boxes));
 
-  /** Say in words what is lit. @param {any} now @param {any} boxes */
+  /** Say in words what is lit. */
   function write(now, boxes) {
     if (!now) {
       render(html`${TEXT.hoverImage}`, line);
@@ -221,7 +221,7 @@ export function createStage() {
   };
 }
 
-/** Paint the attribution over the image. @param {HTMLCanvasElement} canvas @param {number} height @param {number} width */
+/** Paint the attribution over the image. @param {HTMLCanvasElement} canvas */
 function paintHeat(canvas, height, width) {
   const found = loaded.attribution?.map;
   canvas.style.visibility = found && view.overlay && link().attribution ? "visible" : "hidden";
@@ -232,7 +232,7 @@ function paintHeat(canvas, height, width) {
   paintNumbers(canvas, found.numbers, height, width, scale, (share) => view.opacity * (signed ? Math.abs(2 * share - 1) ** 0.7 : share ** 0.7));
 }
 
-/** The prediction: classes by probability; a click explains a class. @param {any} run */
+/** The prediction: classes by probability; a click explains a class. */
 function prediction(run) {
   const found = run?.prediction;
   if (!found) return nothing;

@@ -43,11 +43,12 @@ export function parseState(link) {
   const [named, lesson] = parted(path.replace(/^\/+|\/+$/g, ""), "/");
   const known = named === "learn" ? !lesson || LESSON.test(lesson) : ["explore", "train"].includes(named) && !lesson;
   if (!known && (named || lesson)) notes.push("the link names no part of this page: Explore is shown");
+  const fields = FIELDS[known ? named : "explore"];
   /** @type {Map<string, string>} */
   const given = new Map();
   for (const pair of query.split("&")) {
     const [key, text] = parted(pair, "=");
-    if (given.has(key) || (!READ.has(key) && key !== "v")) continue;
+    if (given.has(key) || (!fields.has(key) && key !== "v")) continue;
     attempt(notes, key, () => given.set(key, decoded(text)));
   }
   if ((given.get("v") ?? String(VERSION)) !== String(VERSION)) {
@@ -57,7 +58,7 @@ export function parseState(link) {
   /** @type {State} */
   const state = { ...DEFAULTS, ...(known ? { room: named, lesson } : {}) };
   for (const [key, text] of given) {
-    const { name, read } = READ.get(key);
+    const { name, read } = fields.get(key);
     attempt(notes, key, () => {
       state[name] = read(text, (shown) => notes.push(moved(key, text, shown)));
     });
@@ -66,13 +67,13 @@ export function parseState(link) {
 }
 
 /**
- * Return the fragment of a link that says this; what is as it is without a link is left out.
+ * Return the fragment of a link that says this, of its room's fields; what is as it is without a link is left out.
  * @param {Partial<State>} state
  */
 export function formatState(state) {
   const whole = { ...DEFAULTS, ...state };
   const pairs = [`v=${VERSION}`];
-  for (const [key, { name, write = String }] of READ) {
+  for (const [key, { name, write = String }] of FIELDS[whole.room]) {
     const value = whole[name];
     if (!same(value, DEFAULTS[name])) pairs.push(`${key}=${encoded(write(value))}`);
   }
@@ -105,7 +106,7 @@ export function clamped(state, shape, classes = null) {
   return { state: within, notes };
 }
 
-/** Return whether two values of a state are equal. @param {any} a @param {any} b */
+/** Return whether two values of a state are equal. */
 export const same = (a, b) => a === b || (typeof a === "object" && JSON.stringify(a) === JSON.stringify(b));
 
 const moved = (key, text, shown) => `${key}=${Array.from(text).slice(0, 40).join("")} is out of range: ${shown} is shown`;
@@ -223,7 +224,7 @@ const innerDecoded = (text) => text.replaceAll("%3B", ";").replaceAll("%2C", ","
 
 const innerEncoded = (name) => name.replaceAll("%", "%25").replaceAll(";", "%3B").replaceAll(",", "%2C");
 
-/** Return a number in decimals with the fewest digits that give it back. @param {number} x */
+/** Return a number in decimals with the fewest digits that give it back. */
 export function numberText(x) {
   const found = Math.min(Math.max(x, -LARGEST_NUMBER), LARGEST_NUMBER);
   return !Number.isFinite(found) || Math.abs(found) < SMALLEST_NUMBER ? "0" : String(found);
@@ -242,28 +243,31 @@ export function interventionText(change) {
   return `${change.op}:${change.box.join(",")}`;
 }
 
-/**
- * How each key is read and written, in the order in which a link has them.
- * @typedef {{name: string, read: (text: string, note: (shown: string) => void) => any, write?: (value: any) => string}} Field
- * @type {Map<string, Field>}
- */
-const READ = new Map([
-  ["m", { name: "model", read: (text) => text }],
-  ["i", { name: "image", read: (text) => text }],
-  ["l", { name: "value", read: (text) => text }],
-  ["c", { name: "channel", read: (text, note) => wholeNumber(text, note) }],
-  ["at", { name: "at", read: cell, write: (at) => at.join(",") }],
-  ["order", { name: "order", read: oneOf(ORDERS) }],
-  ["scale", { name: "scale", read: oneOf(SCALES) }],
-  ["map", { name: "colours", read: word }],
-  ["page", { name: "page", read: (text, note) => wholeNumber(text, note) }],
-  ["step", { name: "step", read: (text, note) => wholeNumber(text, note) }],
-  ["x", { name: "interventions", read: interventions, write: (changes) => changes.map(interventionText).join(";") }],
-  ["a", { name: "attribution", read: word }],
-  ["class", { name: "target", read: (text, note) => wholeNumber(text, note) }],
-  ["m2", { name: "other", read: (text) => text }],
-  ["run", { name: "run", read: (text) => text }],
-  ["new", { name: "new", read: (text) => text === "1", write: (open) => (open ? "1" : "0") }],
-  ["seed", { name: "seed", read: (text, note) => wholeNumber(text, note, 0, 1e9) }],
-  ["compare", { name: "compare", read: (text) => text.split(",").filter(Boolean).map(innerDecoded).slice(0, 8), write: (names) => names.map(innerEncoded).join(",") }],
-]);
+const text = (name) => ({ name, read: (given) => given });
+const whole = (name) => ({ name, read: wholeNumber });
+
+/** How each key of a room is read and written, in the order in which a link has them. */
+const FIELDS = {
+  explore: new Map([
+    ["m", text("model")],
+    ["i", text("image")],
+    ["l", text("value")],
+    ["c", whole("channel")],
+    ["at", { name: "at", read: cell, write: (at) => at.join(",") }],
+    ["order", { name: "order", read: oneOf(ORDERS) }],
+    ["scale", { name: "scale", read: oneOf(SCALES) }],
+    ["map", { name: "colours", read: word }],
+    ["page", whole("page")],
+    ["step", whole("step")],
+    ["x", { name: "interventions", read: interventions, write: (changes) => changes.map(interventionText).join(";") }],
+    ["a", { name: "attribution", read: word }],
+    ["class", whole("target")],
+    ["m2", text("other")],
+  ]),
+  train: new Map([
+    ["run", text("run")],
+    ["new", { name: "new", read: (given) => given === "1", write: (open) => (open ? "1" : "0") }],
+    ["compare", { name: "compare", read: (given) => given.split(",").filter(Boolean).map(innerDecoded).slice(0, 8), write: (names) => names.map(innerEncoded).join(",") }],
+  ]),
+  learn: new Map([["step", whole("step")], ["seed", { name: "seed", read: (given, note) => wholeNumber(given, note, 0, 1e9) }]]),
+};

@@ -34,12 +34,17 @@ export const pending = new Map();
 
 /** @type {State} */
 let state = { ...DEFAULTS };
+/** Each room as it was last. @type {Object<string, State>} */
+const rooms = {};
 /** @type {Set<() => void>} */
 const listeners = new Set();
 let scheduled = false;
 
-/** Return what the link says. */
+/** Return what the link says, of its room's fields. */
 export const link = () => state;
+
+/** Return what a room shows, or showed last. @param {string} room @returns {State} */
+export const roomState = (room) => rooms[room] ?? { ...DEFAULTS, room };
 
 /** Call back after anything has changed. @param {() => void} listener */
 export function subscribe(listener) {
@@ -57,18 +62,23 @@ export function changed() {
   });
 }
 
+/** Take a state with the notes on it; whether it is another one. */
+function become({ state: next, notes }) {
+  if (notes.length) say(notes.join("; "));
+  if (same(next, state)) return false;
+  state = rooms[next.room] = next;
+  changed();
+  return true;
+}
+
 /**
- * Show something else: a new entry of the history unless `replace`.
+ * Show something else: a new entry of the history unless `replace`. Another room is shown as it was last.
  * @param {Partial<State>} patch @param {{replace?: boolean}} [how]
  */
 export function go(patch, { replace = false } = {}) {
-  const next = { ...state, ...patch };
-  if (same(next, state)) return;
-  state = next;
-  const fragment = formatState(state);
-  if (replace) history.replaceState(null, "", fragment);
-  else history.pushState(null, "", fragment);
-  changed();
+  // What is shown is what the link says: fields of its room, within their limits.
+  const fragment = formatState({ ...roomState(patch.room ?? state.room), ...patch });
+  if (become(parseState(fragment))) history[replace ? "replaceState" : "pushState"](null, "", fragment);
 }
 
 /** Change what no link says. @param {Object<string, any>} patch */
@@ -85,14 +95,7 @@ export function say(text, kind = "note", action = null) {
 
 /** Read the link, and follow it when it changes. */
 export function followLink() {
-  const read = () => {
-    const { state: found, notes } = parseState(location.hash);
-    if (!same(found, state)) {
-      state = found;
-      if (notes.length) say(notes.join("; "));
-      changed();
-    } else if (notes.length) say(notes.join("; "));
-  };
+  const read = () => become(parseState(location.hash));
   addEventListener("hashchange", read);
   addEventListener("popstate", read);
   read();

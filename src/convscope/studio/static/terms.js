@@ -11,7 +11,7 @@ import { number, real, tiny } from "convscope/units";
  * @typedef {{title: string, terms: Term[], sum: number, columns: number, value: string, channel: number|null, box: number[]|null}} Group
  */
 
-/** Return a group with its numbers as such: JSON has texts for NaN and the infinities. @param {any} group @returns {Group} */
+/** Return a group with its numbers as such: JSON has texts for NaN and the infinities. @returns {Group} */
 export const readable = (group) => ({
   ...group,
   sum: real(group.sum),

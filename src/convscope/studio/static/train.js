@@ -13,7 +13,7 @@ const QUIET_MS = 4000;
 /**
  * Show the Train room in an element.
  * @param {HTMLElement} container
- * @param {any} context the shell's: api, link, go, say, show, subscribe, explore
+ * @param {any} context the shell's: api, link, say, show, subscribe, train, explore
  */
 export function mountTrain(container, context) {
   let runs = [];
@@ -79,7 +79,7 @@ export function mountTrain(container, context) {
   }
 
   function started(name) {
-    context.go({ room: "train", run: name, new: false, compare: [] });
+    context.train({ run: name });
     ask();
   }
 
@@ -89,11 +89,11 @@ export function mountTrain(container, context) {
     render(html`<div class="train">
       <aside class="run-list" aria-label=${TRAIN.runs}>
         <div class="row"><h2>${TRAIN.runs}</h2><span class="spread"></span>
-          <button class="primary" @click=${() => context.go({ room: "train", new: true, run: "", compare: [] })} aria-pressed=${String(link.new)}>${TRAIN.newTraining}</button></div>
+          <button class="primary" @click=${() => context.train({ new: true })} aria-pressed=${String(link.new)}>${TRAIN.newTraining}</button></div>
         ${problem ? html`<p class="problem small" role="alert">${problem}</p>` : nothing}
         ${loaded && !runs.length ? html`<p class="muted small">${TRAIN.noRuns}</p>` : nothing}
         <ul>${runs.map(row)}</ul>
-        ${runs.length > 1 ? html`<button @click=${() => context.go({ room: "train", compare: [...chosen], run: "", new: false })} ?disabled=${chosen.size < 2}>${TRAIN.compareRuns(chosen.size)}</button>` : nothing}
+        ${runs.length > 1 ? html`<button @click=${() => context.train({ compare: [...chosen] })} ?disabled=${chosen.size < 2}>${TRAIN.compareRuns(chosen.size)}</button>` : nothing}
         ${leftOut.length ? html`<p class="muted small">${TRAIN.leftOut(leftOut)}</p>` : nothing}
       </aside>
       <section class="train-main">${comparison ? comparison.view() : run ? run.view() : form && (link.new || !runs.length) ? form.view() : html`<p class="empty">${loaded ? TRAIN.chooseRun : TRAIN.loading}</p>`}</section>
@@ -108,7 +108,7 @@ export function mountTrain(container, context) {
     const current = link.run === each.name && !link.new && link.compare.length < 2;
     return html`<li class="run-row" data-run=${each.name} data-state=${each.state} data-current=${String(current)}>
       <input type="checkbox" aria-label=${TRAIN.choose(each.name)} .checked=${chosen.has(each.name)} @change=${() => choose(each.name)}>
-      <button class="link" aria-current=${current ? "true" : nothing} @click=${() => context.go({ room: "train", run: each.name, new: false, compare: [] })}>
+      <button class="link" aria-current=${current ? "true" : nothing} @click=${() => context.train({ run: each.name })}>
         <span class="run-name">${each.name}</span>
         <span class="muted small">${[each.model, each.best_validation === null || each.best_validation === undefined ? "" : percent(each.best_validation)].filter(Boolean).join(" · ")}</span></button>
       ${chip(each.state)}
@@ -145,5 +145,5 @@ export function mountTrain(container, context) {
     render(nothing, container);
   }
 
-  return { update: changed, unmount };
+  return { update: changed, keys: () => TRAIN.keys, unmount };
 }

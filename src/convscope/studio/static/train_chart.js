@@ -132,7 +132,7 @@ export class Chart {
     if (this.plot && width > 0 && Math.abs(width - this.plot.width) > 1) this.plot.setSize({ width, height: HEIGHT });
   }
 
-  /** Move the cursor by a key, and read the numbers out. @param {KeyboardEvent} event */
+  /** Move the cursor by a key, and read the numbers out. */
   key(event) {
     const count = this.data[0].length;
     const at = this.plot?.cursor.idx ?? null;

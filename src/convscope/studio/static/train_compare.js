@@ -65,7 +65,7 @@ export function createComparison({ context, names, changed }) {
       ${chart.element}
       <section class="card" aria-labelledby="results-title"><h2 id="results-title">${TEXT.results}</h2><div class="scroll" tabindex="0" role="group" aria-label=${TEXT.results}><table class="plain">
         <thead><tr>${[TEXT.run, TEXT.state, TEXT.bestEpoch, TEXT.bestValidation, TEXT.score, TEXT.seconds].map((label) => html`<th scope="col">${label}</th>`)}</tr></thead>
-        <tbody>${runs.map((run) => html`<tr><th scope="row"><button class="link" @click=${() => context.go({ room: "train", run: run.name, new: false, compare: [] })}>${run.name}</button></th><td>${chip(run.state)}</td><td>${run.best_epoch ?? "–"}</td><td>${percent(run.best_validation)}</td>
+        <tbody>${runs.map((run) => html`<tr><th scope="row"><button class="link" @click=${() => context.train({ run: run.name })}>${run.name}</button></th><td>${chip(run.state)}</td><td>${run.best_epoch ?? "–"}</td><td>${percent(run.best_validation)}</td>
           <td>${run.scores ? `${percent(run.scores.measure)} (${TEXT.score_of(run.scores)})` : "–"}</td><td>${duration(run.seconds)}</td></tr>`)}</tbody></table></div></section>
       <section class="card" aria-labelledby="differ-title"><h2 id="differ-title">${TEXT.settings}</h2>
         ${settings.length ? html`<div class="scroll" tabindex="0" role="group" aria-label=${TEXT.settings}><table class="plain"><thead><tr><th scope="col">${TRAIN.run.setting}</th>${runs.map((run) => html`<th scope="col">${run.name}</th>`)}</tr></thead>

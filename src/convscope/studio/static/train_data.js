@@ -19,7 +19,7 @@ export function withRow(rows, row) {
   return [...rows.filter((each) => each.epoch !== row.epoch), row].sort((a, b) => a.epoch - b.epoch);
 }
 
-/** Return a measure as a number, or null where it has none: texts stand for what is not finite. @param {any} value */
+/** Return a measure as a number, or null where it has none: texts stand for what is not finite. */
 export const measure = (value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
 
 /**

@@ -164,7 +164,7 @@ function fault({ kind, limit }, { auto }) {
   return `${said}${auto ? TEXT.orAuto : ""}`;
 }
 
-/** What a training would take. @param {any} found */
+/** What a training would take. */
 function shown(found) {
   const F = TRAIN.forecast;
   const { forecast } = found;

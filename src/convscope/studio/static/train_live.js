@@ -34,7 +34,7 @@ export function createLive() {
     return html`<span class="muted small">${count}; ${scale}</span>`;
   }
 
-  /** Draw a packet of the server. @param {any} found */
+  /** Draw a packet of the server. */
   function show(found) {
     packet = found;
     const shown = pictures(found);

@@ -252,5 +252,5 @@ export function createRun({ context, name, changed }) {
 /** A run's state, told by its word and its colour. @param {string} state */
 export const chip = (state) => html`<span class="chip" data-state=${state}>${TRAIN.states[state] ?? state}</span>`;
 
-/** Return a setting's value as it is shown. @param {any} value */
+/** Return a setting's value as it is shown. */
 export const shownValue = (value) => (value === null ? TRAIN.compare.unread : value === "" ? TRAIN.form.none : value === true ? TRAIN.form.yes : value === false ? TRAIN.form.no : String(value));

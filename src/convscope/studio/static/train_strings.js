@@ -2,6 +2,7 @@
 import { plural, whole } from "convscope/units";
 
 export const TRAIN = {
+  keys: "In a chart: left and right arrow keys, Home and End move through the epochs and read them out.",
   runs: "Runs",
   newTraining: "New training",
   noRuns: "No runs yet. A training that is started here, or in a terminal in this folder, appears in this list.",

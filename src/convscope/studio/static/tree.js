@@ -6,7 +6,7 @@ import { TEXT } from "convscope/strings";
 import { shape, short } from "convscope/units";
 import { VirtualList } from "convscope/virtual";
 
-/** Return the family of a unit, which its colour is of. @param {any} unit */
+/** Return the family of a unit, which its colour is of. */
 export const familyOf = (unit) => (unit.kind === "block" ? "block" : loaded.graph.families[unit.type] ?? "other");
 
 /**
@@ -31,13 +31,13 @@ export function shownUnits(units, folded, repeats = new Set()) {
   return rows;
 }
 
-/** Select a unit: its value's maps are shown. @param {any} unit */
+/** Select a unit: its value's maps are shown. */
 export function select(unit) {
   if (!unit?.value) return;
   if (unit.value !== link().value) go({ value: unit.value, channel: null, at: null, page: 0, step: null });
 }
 
-/** Unfold what a unit is in. @param {any} unit */
+/** Unfold what a unit is in. */
 export function reveal(unit) {
   for (let at = unit; at; at = loaded.byId.get(at.parent)) if (at.repeat && at.repeat.first !== at.id) view.repeats.add(at.repeat.first);
   let inside = unit && loaded.byId.get(unit.parent);
@@ -118,7 +118,7 @@ export function createTree() {
     show({});
   }
 
-  /** Show the repeats of a unit one by one, or fold them. @param {any} unit */
+  /** Show the repeats of a unit one by one, or fold them. */
   function openRepeats(unit) {
     const { first } = unit.repeat;
     if (view.repeats.has(first)) view.repeats.delete(first);
@@ -200,5 +200,5 @@ export function createTree() {
   };
 }
 
-/** Return how a unit is written in one line: its name, type and shape. @param {any} unit */
+/** Return how a unit is written in one line: its name, type and shape. */
 export const unitLine = (unit) => [unit.name || unit.label, unit.type, unit.shape ? shape(unit.shape) : ""].filter(Boolean).join(", ");

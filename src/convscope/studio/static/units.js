@@ -2,7 +2,7 @@
 
 const MINUS = "−";
 
-/** Return a number of an answer; the texts "NaN" and "Infinity" become numbers. @param {any} x */
+/** Return a number of an answer; the texts "NaN" and "Infinity" become numbers. */
 export const real = (x) => (x === null || x === undefined ? NaN : Number(x));
 
 /** Return a count with its thousands apart: 118013952 -> "118,013,952". @param {number} n */
@@ -55,7 +55,7 @@ export const plural = (n, noun) => `${whole(n)} ${noun}${n === 1 ? "" : "s"}`;
 /** Return an inclusive range: (3, 29) -> "3–29". @param {number} lo @param {number} hi */
 export const range = (lo, hi) => (lo === hi ? String(lo).replace("-", MINUS) : `${lo}–${hi}`.replace(/-/g, MINUS));
 
-/** Return a number in as few characters as tell it apart, for a small cell. @param {number} x */
+/** Return a number in as few characters as tell it apart, for a small cell. */
 export function tiny(x) {
   const size = Math.abs(x);
   if (!Number.isFinite(x) || x === 0) return number(x);

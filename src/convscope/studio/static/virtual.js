@@ -84,13 +84,13 @@ export class VirtualList {
     for (const element of free) element.remove();
   }
 
-  /** Put a row where it belongs, and fill it. @param {HTMLElement} element @param {number} index */
+  /** Put a row where it belongs, and fill it. @param {HTMLElement} element */
   place(element, index) {
     element.style.transform = `translateY(${index * this.row}px)`;
     this.fill(element, index);
   }
 
-  /** Scroll until a row is in view. @param {number} index */
+  /** Scroll until a row is in view. */
   show(index) {
     this.awaited = this.height ? -1 : index;
     if (!this.height) return;
@@ -101,7 +101,7 @@ export class VirtualList {
     this.draw();
   }
 
-  /** Return the element of a row, where it is in view. @param {number} index */
+  /** Return the element of a row, where it is in view. */
   element(index) {
     return this.shown.get(index);
   }

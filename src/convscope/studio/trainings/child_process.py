@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,8 @@ from pathlib import Path
 from convscope.files.regular import UnreadableError, read_part, read_start, require_regular
 from convscope.report.printable import printable
 
-NICE = 10  # of a training beside whoever looks: the system gives it what is left
+NICE = 10  # of a training: the page's computing has at least half the cores beside any number of them
+TRIES = 5  # to set the priority of a session: the system refuses a second one within 0.1 s
 TAIL = 2**14
 OUT_OF_MEMORY = "memory ran out, and the system ended the process"
 
@@ -28,9 +30,27 @@ def command_line(*words: str) -> list[str]:
 
 
 def be_nice(pid: int) -> None:
-    """Give a process a lower priority; it has one thread yet, and its threads inherit that."""
+    """Give a process that leads a session a lower priority; it has one thread yet, and its threads inherit that.
+
+    Where Linux shares the cores among sessions (sched_autogroup), the priority of a process counts within its session
+    alone, and the session has one of its own.
+    """
     with suppress(OSError, AttributeError):
         os.setpriority(os.PRIO_PROCESS, pid, NICE)
+    for _ in range(TRIES):
+        try:
+            descriptor = os.open(f"/proc/{pid}/autogroup", os.O_WRONLY)
+        except OSError:
+            return
+        try:
+            os.write(descriptor, str(NICE).encode())
+            return
+        except BlockingIOError:
+            time.sleep(0.05)
+        except OSError:
+            return
+        finally:
+            os.close(descriptor)
 
 
 def end_all(pid: int, number: signal.Signals = signal.SIGTERM) -> None:

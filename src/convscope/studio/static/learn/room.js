@@ -152,5 +152,5 @@ export function mountLearn(container) {
   });
   load();
   draw();
-  return { update: changed, title: () => course?.chapters.find((one) => String(one.number) === link().lesson)?.title ?? (link().lesson || "") };
+  return { update: changed, keys: () => course?.words.keys, title: () => course?.chapters.find((one) => String(one.number) === link().lesson)?.title ?? (link().lesson || "") };
 }
