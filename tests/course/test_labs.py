@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from commands import run_command
 from convscope.course.course import chapters
 from convscope.course.labs import LABS, check_lab
 from convscope.course.texts import texts_of
@@ -37,8 +40,20 @@ def test_an_ablation_is_shown_once_its_order_is_guessed(tmp_path: Path) -> None:
     (np.ones((3, 5, 5)), "other-maps"), (np.ones(4), "other-maps"),
 ])  # fmt: skip
 def test_eight_maps_are_counted(tmp_path: Path, maps: np.ndarray, says: str) -> None:
-    np.save(tmp_path / "random-convolution.npy", maps)
+    np.savez_compressed(tmp_path / "random-convolution.npz", maps=maps, measures=np.ones(8))
     assert check_lab("maps", tmp_path).says == says
+
+
+def test_the_command_of_the_maps_passes_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)).save("photo.jpg")
+    command = shlex.split(texts_of("7")["widget"]["lab-maps-command"])
+    code, _, err = run_command(capsys, *command[1:])
+    assert code == 0, err
+    found = check_lab("maps", Path("runs/eight-maps"))
+    assert found.done and found.values == {"count": 8, "varied": 8}
 
 
 @pytest.mark.parametrize("lab", list(LABS))
@@ -46,7 +61,7 @@ def test_eight_maps_are_counted(tmp_path: Path, maps: np.ndarray, says: str) -> 
     "content", [b"", b"\x93NUMPY", b"\xff\xfe" * 40, RESULTS.encode()[:90], b"variant,seed\n1,2\n"]
 )
 def test_a_folder_without_a_lab_is_said(tmp_path: Path, lab: str, content: bytes) -> None:
-    for name in ("results.csv", "random-convolution.npy", "model.json", "scores.json"):
+    for name in ("results.csv", "random-convolution.npz", "model.json", "scores.json"):
         (tmp_path / name).write_bytes(content)
     found = check_lab(lab, tmp_path)
     assert not found.done and found.says in ("no-maps", "no-run", "no-ablation", "other-maps")

@@ -25,7 +25,7 @@ from convscope.report.short_repr import ShortRepr
 from convscope.report.units import percent
 from convscope.runs.run_directory import Run
 
-MAPS, MAPS_FILE = 8, "random-convolution.npy"
+MAPS, MAPS_FILE = 8, "random-convolution.npz"
 ALEXNET, LEAST_ACCURACY = "alexnet-mini", 0.75
 RESULTS = "results.csv"
 LARGEST = 2**28  # bytes of maps
@@ -84,7 +84,7 @@ def check_lab(name: str, folder: Path, guess: Sequence[str] = ()) -> LabResult:
 
 def _maps(folder: Path, guess: tuple[str, ...]) -> LabResult:
     try:
-        maps = read_array(read_bytes(folder / MAPS_FILE, limit=LARGEST))
+        maps = read_array(read_bytes(folder / MAPS_FILE, limit=LARGEST), name="maps")
     except (ConvscopeError, UnreadableError, OSError):
         return LabResult(lab="maps", done=False, says="no-maps", values={"file": MAPS_FILE})
     count = len(maps) if maps.ndim == 3 else 0

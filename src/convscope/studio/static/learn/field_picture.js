@@ -22,10 +22,10 @@ export function createFieldPicture({ room, move }) {
     if (source) return;
     const pixels = Uint8Array.from(atob(found.pixels), (character) => character.charCodeAt(0));
     const drawn = made("canvas");
-    drawn.width = drawn.height = found.side;
+    drawn.width = drawn.height = found.side - 2 * found.margin;
     const image = new ImageData(found.side, found.side);
     for (let at = 0; at < found.side ** 2; at += 1) image.data.set([pixels[3 * at], pixels[3 * at + 1], pixels[3 * at + 2], 255], 4 * at);
-    drawn.getContext("2d").putImageData(image, 0, 0);
+    drawn.getContext("2d").putImageData(image, -found.margin, -found.margin);
     source = drawn;
     if (shown) update(shown);
   });

@@ -1,5 +1,13 @@
 /** Numbers put in the place of their names in a text. */
 
+const RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+
+/** Return a power of ten: -9 -> "10⁻⁹". @param {number} power */
+export const powerOfTen = (power) => `10${power < 0 ? "⁻" : ""}${[...String(Math.abs(power))].map((digit) => RAISED[Number(digit)]).join("")}`;
+
+/** Return a number's text with its exponent as a power of ten: "1.5e−5" -> "1.5 × 10⁻⁵". @param {string} text */
+export const scientific = (text) => text.replace(/e([+−-]?\d+)$/, (_, power) => ` × ${powerOfTen(Number(power.replace("−", "-")))}`);
+
 /** Return a whole number with its thousands set apart, any other number in five digits. @param {any} value */
 export function numberText(value) {
   if (typeof value !== "number") return String(value);
