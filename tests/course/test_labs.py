@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from commands import run_command
 from convscope.course.course import chapters
 from convscope.course.labs import LABS, check_lab
 from convscope.course.texts import texts_of
+from convscope.data.sources.cifar import CIFAR10_CLASSES
 from convscope.errors import ArgumentError
 
 RESULTS = """variant,seed,ending,accuracy,train_accuracy,best_val_accuracy,best_epoch,seconds
@@ -23,6 +25,13 @@ no-dropout,1,done,0.85,0.9,0.8,9,10
 sigmoid,0,diverged,,0.1,0.1,1,10
 sigmoid,1,done,0.10,0.1,0.1,1,10
 """
+MODEL = {
+    "format": 2, "loss": "softmax", "tta": "one", "temperature": 1.0,
+    "preprocessing": {
+        "size": [32, 32], "channels": 3, "resize_mode": "crop", "background": [255, 255, 255], "value_range": "auto",
+        "max_megapixels": 50, "jpeg_reduction": 1, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25],
+    },
+}  # fmt: skip
 
 
 def test_an_ablation_is_shown_once_its_order_is_guessed(tmp_path: Path) -> None:
@@ -54,6 +63,27 @@ def test_the_command_of_the_maps_passes_the_check(
     assert code == 0, err
     found = check_lab("maps", Path("runs/eight-maps"))
     assert found.done and found.values == {"count": 8, "varied": 8}
+
+
+@pytest.mark.parametrize(("network", "data", "accuracy", "says"), [
+    ("alexnet-mini", "cifar10", 0.751, "reached"), ("alexnet-mini", "cifar10", 0.749, "below"),
+    ("alexnet-mini", "digits", 0.99, "other-data"), ("lenet5", "cifar10", 0.8, "other-network"),
+])  # fmt: skip
+def test_an_alexnet_counts_on_the_images_of_the_lab(
+    tmp_path: Path, network: str, data: str, accuracy: float, says: str
+) -> None:
+    classes = CIFAR10_CLASSES if data == "cifar10" else tuple("0123456789")
+    model = {**MODEL, "network": {"name": network, "options": {}}, "classes": classes}
+    (tmp_path / "model.json").write_text(json.dumps(model))
+    scores = {"format": 1, "split": "test", "images": 10_000, "accuracy_top1": accuracy}
+    (tmp_path / "scores.json").write_text(json.dumps(scores))
+    assert check_lab("alexnet", tmp_path).says == says
+
+
+def test_no_interval_is_beyond_what_an_accuracy_can_be(tmp_path: Path) -> None:
+    (tmp_path / "results.csv").write_text("variant,seed,accuracy\na,0,0.7\na,1,0.97\nb,0,0.1\nb,1,0.1\n")
+    found = check_lab("ablation", tmp_path, ["a", "b"])
+    assert found.rows[0][2] == "0.0 % – 100.0 %"
 
 
 @pytest.mark.parametrize("lab", list(LABS))

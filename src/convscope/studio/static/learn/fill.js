@@ -8,11 +8,12 @@ export const powerOfTen = (power) => `10${power < 0 ? "⁻" : ""}${[...String(Ma
 /** Return a number's text with its exponent as a power of ten: "1.5e−5" -> "1.5 × 10⁻⁵". @param {string} text */
 export const scientific = (text) => text.replace(/e([+−-]?\d+)$/, (_, power) => ` × ${powerOfTen(Number(power.replace("−", "-")))}`);
 
-/** Return a whole number with its thousands set apart, any other number in five digits. @param {any} value */
+/** Return a whole number with its thousands set apart, any other number in five digits, a small one with a power of ten. @param {any} value */
 export function numberText(value) {
   if (typeof value !== "number") return String(value);
   const size = Math.abs(value);
-  const plain = grouped(Number.isInteger(value) ? String(BigInt(size)) : String(Number(size.toPrecision(5))));
+  const rounded = Number(size.toPrecision(5));
+  const plain = size && size < 1e-4 ? scientific(rounded.toExponential()) : grouped(Number.isInteger(value) ? String(BigInt(size)) : String(rounded));
   return value < 0 ? `−${plain}` : plain;
 }
 

@@ -84,7 +84,7 @@ export function createTimeline(room) {
     if (byError) {
       const y = heightOf(record.human / LARGEST_ERROR);
       shapeElement("line", { x1: LEFT, x2: width() - RIGHT, y1: y, y2: y, class: "chart-person" }, svg);
-      const label = shapeElement("text", { x: LEFT + 6, y: y - 8, class: "chart-label" }, svg);
+      const label = shapeElement("text", { x: LEFT + 6, y: y + 10, class: "chart-label" }, svg);
       label.textContent = filled(texts.person, record);
     }
     const place = (each) => (byError ? heightOf((ofChallenge(each.name)?.error ?? NaN) / LARGEST_ERROR) : heightOf((Math.log10(each.parameters) - low) / (high - low)));
