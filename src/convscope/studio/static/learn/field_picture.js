@@ -60,16 +60,17 @@ export function createFieldPicture({ room, move }) {
     const pixels = ink.getImageData(0, 0, SIDE, SIDE);
     const pixelAt = (place) => Math.floor((place * size) / SIDE);
     const most = counts?.map((each) => Math.max(...each));
+    /** Along one axis; the two of a pixel are multiplied. */
     const share = (axis, place) => {
       const at = pixelAt(place);
-      if (counts) return counts[axis][at] / most[axis];
+      if (counts) return Math.sqrt(counts[axis][at] / most[axis]);
       return at >= field[axis][0] && at <= field[axis][1] ? 1 : 0;
     };
     const columns = Array.from({ length: SIDE }, (_, place) => share(1, place));
     for (let row = 0; row < SIDE; row += 1) {
       const down = share(0, row);
       for (let column = 0; column < SIDE; column += 1) {
-        const light = 0.35 + 0.65 * Math.sqrt(down * columns[column]);
+        const light = 0.35 + 0.65 * down * columns[column];
         const at = 4 * (row * SIDE + column);
         for (let channel = 0; channel < 3; channel += 1) pixels.data[at + channel] *= light;
       }
