@@ -23,6 +23,9 @@ function grouped(text) {
   return rest === undefined ? set : `${set}.${rest}`;
 }
 
+/** Return sizes along the axes, one where they are equal: [32, null] -> "32×–". @param {(number|null)[]} sizes */
+export const along = (sizes) => (sizes.every((each) => each === sizes[0]) ? sizes.slice(0, 1) : sizes).map((each) => (each === null ? "–" : numberText(each))).join("×");
+
 /** Return a text with numbers in the place of their names. @param {string} text @param {Object<string, any>} [values] */
 export const filled = (text, values = {}) =>
   text.replace(/\{([\w-]+)\}/g, (whole, name) => (name in values ? numberText(values[name]) : whole));

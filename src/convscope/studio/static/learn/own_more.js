@@ -1,7 +1,7 @@
 /** What the later chapters show of the learner's own network, by the name of the question. */
 import { html } from "lit-html";
 import * as api from "convscope/api";
-import { filled, numberText, scientific } from "convscope/learn/fill";
+import { along, filled, numberText, scientific } from "convscope/learn/fill";
 import { formatState } from "convscope/state";
 import { changed } from "convscope/store";
 import { number, percent } from "convscope/units";
@@ -9,7 +9,6 @@ import { number, percent } from "convscope/units";
 const FEW = 1e-3; // of the largest norm: a layer below it hardly learns
 
 const layersOf = (graph) => graph.units.filter((unit) => unit.kind !== "block" && unit.type !== "input" && unit.field?.size);
-const along = (sizes) => (sizes.every((each) => each === sizes[0]) ? numberText(sizes[0]) : sizes.map(numberText).join("×"));
 
 /** @param {string[]} head @param {any[][]} rows */
 export const plainTable = (head, rows) => html`<div class="table-frame" tabindex="0" role="region" aria-label=${head.join(", ")}><table><thead><tr>${head.map((text) => html`<th scope="col">${text}</th>`)}</tr></thead>
@@ -66,7 +65,7 @@ export const OWN_MORE = {
   }),
   train: (graph, model, texts) => withRun(model, texts, (run) => {
     const measure = run.scores?.measure ?? run.best_validation;
-    const values = { model: run.model, epochs: run.rows.length, loss: number(run.rows.at(-1)?.val_loss ?? null), accuracy: percent(measure) };
+    const values = { model: run.model, epochs: run.rows.length, loss: number(run.rows.at(-1)?.val_loss ?? null), accuracy: percent(measure), of: run.scores ? texts["own-test"] : texts["own-validation"] };
     return html`<p>${filled(texts["own-came-to"], values)}</p>`;
   }),
 };
