@@ -177,8 +177,12 @@ def photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("photo")
 @pytest.mark.long
-def test_every_command_of_a_chapter_runs(chapter: Chapter, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_of_a_chapter_runs(
+    chapter: Chapter, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     for command in chapter_record(chapter)["own"]["commands"]:
-        words = shlex.split(command.replace("{model}", "lenet5"))
+        filled = command.replace("{model}", "lenet5").replace("{layer}", "c1").replace("{input}", " --input 1x32x32")
+        words = shlex.split(filled)
         code, out, err = run_command(capsys, *words[1:])
         assert code == 0 and out, (command, err)

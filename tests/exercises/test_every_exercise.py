@@ -14,6 +14,7 @@ from torch import nn
 
 from convscope.claims.sets import CLAIMS
 from convscope.claims.text import value_text
+from convscope.course.course import chapters as course_chapters
 from convscope.errors import ConvscopeError
 from convscope.exercises import chapters
 from convscope.exercises.chapters.statements import STATEMENTS
@@ -105,6 +106,19 @@ def test_a_slip_with_other_numbers_is_wrong_and_its_company_right(claim_id: str)
             if option == claim_id:
                 wrong_lines.add(line)
     assert len(wrong_lines) > 3, "another seed asks something new"
+
+
+def test_a_slip_of_a_chapter_needs_no_later_one() -> None:
+    listed: dict[str, int] = {
+        slip.removeprefix("slip-"): chapter.number for chapter in course_chapters() for slip in chapter.slips
+    }
+    # Those without other numbers are shown among facts of any chapter.
+    assert all(claim_id in STATEMENTS for claim_id, number in listed.items() if number < 5)
+    for claim_id in STATEMENTS:
+        for seed in range(12):
+            drawn, _ = discriminating(f"slip-{claim_id}", seed, rule_of(f"slip-{claim_id}"))
+            shown = [str(option) for option in drawn.options]
+            assert all(STATEMENTS[option].chapter <= listed[claim_id] for option in shown), (claim_id, seed)
 
 
 # The numbers in the notes, for slips whose wrong figure is exactly the one that the mistake leads to.

@@ -85,15 +85,20 @@ def rows_text(rows: Sequence[Sequence[object]]) -> str:
 
 
 def answer_text(value: object) -> str:
-    """Return an answer as it would be typed: shapes with x, several numbers with commas and spaces, rows with ;.
+    """Return an answer as it would be typed: several numbers with commas, or with ; if one has thousands; rows with ;.
 
     >>> answer_text(15052900), answer_text((4, 1)), answer_text(((8, 7), (5, 9))), answer_text(-30)
     ('15,052,900', '4, 1', '8 7; 5 9', '−30')
+    >>> answer_text((307300, 608))
+    '307,300; 608'
     """
     if isinstance(value, tuple) and value and isinstance(value[0], tuple):
         return "; ".join(" ".join(_plain(item) for item in row) for row in value)
+    if isinstance(value, tuple) and isinstance(value[0], str):
+        return " ".join(value)
     if isinstance(value, tuple):
-        return ", ".join(_plain(item) for item in value) if not isinstance(value[0], str) else " ".join(value)
+        texts = [_plain(item) for item in value]
+        return ("; " if any("," in text for text in texts) else ", ").join(texts)
     return _plain(value)
 
 

@@ -6,6 +6,16 @@ import "./bare_names.mjs";
 const { filled, numberText } = await import("convscope/learn/fill");
 const LEARN = new URL("../../../src/convscope/studio/static/learn/", import.meta.url);
 
+test("commands name the learner's own network as a terminal does", async () => {
+  const { commandValues } = await import("convscope/learn/own_commands");
+  const graph = { units: [{ type: "input", kind: "input", shape: [3, 32, 32] }, { type: "Conv2d", kind: "layer", name: "stem.0" }] };
+  const given = { key: "given", kind: "given", title: "my net.py:small" };
+  assert.deepEqual(commandValues(given, graph), { model: "'my net.py:small'", layer: "stem.0", input: " --input 3x32x32" });
+  assert.deepEqual(commandValues(given, null), { model: "'my net.py:small'", layer: "LAYER", input: "" });
+  assert.deepEqual(commandValues({ key: "run:a", kind: "run", title: "a" }, graph), { model: "runs/a", layer: "stem.0", input: "" });
+  assert.deepEqual(commandValues(undefined, null), { model: "lenet5-digits", layer: "c1", input: "" });
+});
+
 /** Import the module of progress anew, as a page does that is opened. @param {any} storage */
 async function opened(storage) {
   globalThis.localStorage = storage;

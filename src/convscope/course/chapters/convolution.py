@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from convscope.course.chapter import Chapter
 from convscope.course.records.images import RESPONSES, SIGNAL
-from convscope.course.records.learned_kernel import CLOSE, STEPS
+from convscope.course.records.learned_kernel import CLOSE, IMAGES, STEPS
 from convscope.reference.edges import BRIGHT_LEFT, DARK_LEFT, NUMBERS, VERTICAL, edge_map
 
 
@@ -29,6 +29,7 @@ def _numbers() -> Mapping[str, object]:
         "dark": int(edge_map(DARK_LEFT, VERTICAL)[1, 1]),
         "after": max(0, int(edge_map(DARK_LEFT, VERTICAL)[1, 1])),
         "steps": STEPS,
+        "images": IMAGES,
         "close": CLOSE,
         "second": 2,
         "heard": heard(2),
@@ -47,7 +48,6 @@ CHAPTER = Chapter(
         "slip-flip-and-causality",
         "slip-rotation",
         "slip-dot-product-15",
-        "slip-product-of-neurons",
         "slip-invariance-baked-in",
     ),
 )

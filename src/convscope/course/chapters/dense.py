@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from convscope.course.chapter import Chapter
-from convscope.course.records.shifted import PLACE, filter_value, picture_at, unit_value
+from convscope.course.records.shifted import PICTURE, PLACE, filter_value, picture_at, shuffled, unit_value
 from convscope.geometry.cost import convolution_cost, linear_cost
 
 SIDE, CHANNELS, UNITS, FILTERS, KERNEL = 224, 3, 100, 100, 3
@@ -21,9 +21,8 @@ def _numbers() -> Mapping[str, object]:
         "side": SIDE,
         "units": UNITS,
         "values": values,
-        "unit": linear_cost(values, 1, bias=False).weights,
         "dense": dense.parameters,
-        "dense_megabytes": round(dense.parameters * BYTES / 10**6),
+        "dense_megabytes": round(dense.parameters * BYTES / 10**6, 1),
         "digit_values": 28 * 28,
         "digit": digit.parameters,
         "filters": FILTERS,
@@ -34,10 +33,13 @@ def _numbers() -> Mapping[str, object]:
         "macs_filters": filters.macs,
         "growth": linear_cost(4 * values, UNITS, bias=False).weights // dense.weights,
         "reuse": SIDE * SIDE,
-        "held": unit_value(picture_at(*PLACE)),
+        "held": unit_value(PICTURE),
+        "held_row": PLACE[0] + 1,
+        "held_column": PLACE[1] + 1,
         "shifted_unit": unit_value(picture_at(PLACE[0] + 2, PLACE[1] + 1)),
         "shifted_filter": filter_value(picture_at(PLACE[0] + 2, PLACE[1] + 1)),
-        "task_units": "1000",
+        "shuffled_filter": filter_value(shuffled(PICTURE)),
+        "task_units": 1000,
     }
 
 

@@ -67,7 +67,7 @@ CHAPTER = Chapter(
     slips=(
         "slip-first-relu", "slip-error-26.2", "slip-error-11.7", "slip-lenet-year", "slip-alexnet-2012-filters",
         "slip-alexnet-halves", "slip-alexnet-reference", "slip-alexnet-section", "slip-densenet-blocks",
-        "slip-retina-filters", "slip-retina-authors", "slip-chexnet-14-diseases",
+        "slip-retina-filters", "slip-retina-authors", "slip-chexnet-14-diseases", "slip-product-of-neurons",
     ),
     numbers=_numbers,
     own="norms",

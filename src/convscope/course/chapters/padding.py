@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from convscope.course.chapter import Chapter
 from convscope.course.records.layers import REAL_LAYERS
 from convscope.exercises.chapters.sizes import uses
+from convscope.geometry.convolution import TransposedWindow
 from convscope.geometry.window import Window
 
 
@@ -15,13 +16,15 @@ def _numbers() -> Mapping[str, object]:
     strided = Window.of(3, stride=2)
     stem = REAL_LAYERS["resnet"]
     stem_window = Window.of(stem.kernel, stride=stem.stride, padding=stem.padding)
-    corner, middle = uses(7, same, 0), uses(7, same, 3)
+    corner, middle, bare = uses(7, same, 0), uses(7, same, 3), uses(7, small, 0)
+    written = TransposedWindow(window=strided).output_size(5)
     return {
         "size": 7,
         "small": small.output_size(7),
-        "small_formula": small.formula(7),
         "repeated": small.output_size(small.output_size(small.output_size(7))),
-        "strided_formula": strided.formula(8),
+        "halved": strided.output_size(9),
+        "dense": small.output_size(9),
+        "strided": strided.output_size(8),
         "strided_left": strided.remainder(8),
         "strided_row": strided.never_read(8)[0] + 1,
         "stem_formula": stem_window.formula(stem.side),
@@ -29,7 +32,10 @@ def _numbers() -> Mapping[str, object]:
         "stem_unread": len(stem_window.never_read(stem.side)),
         "corner": corner * corner,
         "edge": corner * middle,
+        "bare_corner": bare * bare,
+        "bare_edge": bare * middle,
         "centre": middle * middle,
+        "written": written,
         "dilated_span": Window.of(3, dilation=2).span,
         "dilated_padding": Window.of(3, dilation=2, padding="same").padding_before,
         "gaps": len(Window.of(1, stride=2).never_read(8)),

@@ -16,7 +16,7 @@ from convscope.reference.optimizer import SGD
 
 STEPS = 200
 CLOSE = 0.05  # how far each weight may be from the target at the end
-_IMAGES, _SIDE = 32, 10
+IMAGES, _SIDE = 32, 10
 _LEARNING_RATE = 0.05
 TARGETS = ("vertical", "horizontal", "sobel", "diagonal", "blur", "identity")
 
@@ -36,7 +36,7 @@ def learn_kernel(target: Array, *, seed: int = 0, steps: int = STEPS) -> tuple[l
     (True, True)
     """
     generator = np.random.default_rng(seed)
-    images = generator.standard_normal((_IMAGES, 1, _SIDE, _SIDE))
+    images = generator.standard_normal((IMAGES, 1, _SIDE, _SIDE))
     wanted = convolve(images, target[None, None])
     kernel = generator.standard_normal((1, 1, 3, 3)) / 3
     optimizer = SGD(learning_rate=_LEARNING_RATE)

@@ -21,6 +21,8 @@ PATTERN: Array = np.array([
     [1, 0, 0, 0, 0],
     [1, 0, 0, 0, 0],
 ], dtype=np.float64)  # fmt: skip
+# Of a shuffled picture each pixel, in rows, is the pixel of this index.
+ORDER = np.random.default_rng(0).permutation(SIDE * SIDE)
 
 
 def picture_at(row: int, column: int) -> Array:
@@ -35,14 +37,33 @@ def picture_at(row: int, column: int) -> Array:
     return picture
 
 
-def unit_value(picture: Array) -> float:
+PICTURE = picture_at(*PLACE)  # the unit's weights as well
+
+
+def shuffled(picture: Array) -> Array:
+    """Return a picture `(12, 12)` with its pixels in another order, always the same one.
+
+    >>> bool(np.array_equal(np.sort(shuffled(PICTURE), axis=None), np.sort(PICTURE, axis=None)))
+    True
+    """
+    moved: Array = picture.reshape(-1)[ORDER].reshape(picture.shape)
+    return moved
+
+
+def unit_value(picture: Array, weights: Array | None = None) -> float:
     """Return what the fully connected unit gives for a picture.
+
+    Args:
+        picture: `(12, 12)`.
+        weights: `(12, 12)`; the pattern at its place unless given.
 
     >>> unit_value(picture_at(*PLACE)), unit_value(picture_at(7, 7))
     (14.0, 0.0)
+    >>> unit_value(shuffled(PICTURE), shuffled(PICTURE))
+    14.0
     """
-    weights = flatten(picture_at(*PLACE)[None])
-    return float(linear(flatten(picture[None]), weights)[0, 0])
+    held = PICTURE if weights is None else weights
+    return float(linear(flatten(picture[None]), flatten(held[None]))[0, 0])
 
 
 def filter_value(picture: Array) -> float:
@@ -55,7 +76,12 @@ def filter_value(picture: Array) -> float:
 
 
 def _shifted() -> dict[str, Any]:
-    return {"side": SIDE, "place": list(PLACE), "pattern": PATTERN.astype(int).tolist()}
+    return {
+        "side": SIDE,
+        "place": list(PLACE),
+        "pattern": PATTERN.astype(int).tolist(),
+        "order": ORDER.tolist(),
+    }
 
 
 RECORDS: Mapping[str, WidgetRecord] = {"shifted": WidgetRecord(make=_shifted, choices={})}

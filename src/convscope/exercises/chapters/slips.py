@@ -66,8 +66,9 @@ def _proof(claim_id: str) -> Proof:
 
 
 def _drawn_slip(slip: Claim, draw: Draw) -> Drawn:
-    """Return the statement of a slip with other numbers, wrong, among right ones of other slips."""
-    company = draw.some([claim_id for claim_id in STATEMENTS if claim_id != slip.id], SHOWN - 1)
+    """Return the statement of a slip with other numbers, wrong, among right ones that need no later chapter."""
+    known = [name for name, rule in STATEMENTS.items() if rule.chapter <= STATEMENTS[slip.id].chapter]
+    company = draw.some([name for name in known if name != slip.id], SHOWN - 1)
     drawn = {claim_id: statement(claim_id, draw) for claim_id in draw.shuffled([slip.id, *company])}
     wrong = drawn[slip.id]
     practice, says = PRACTICE.get(slip.id), slip.says

@@ -31,11 +31,13 @@ class StatementRule:
     """How a statement is drawn.
 
     Args:
+        chapter: of the course, after which it can be judged.
         draw: its numbers.
         right: its value.
         mistaken: the value that the mistake in the notes leads to.
     """
 
+    chapter: int
     draw: Callable[[Draw], StatedNumbers]
     right: StatedValue
     mistaken: StatedValue
@@ -152,79 +154,79 @@ def _growth(n: StatedNumbers) -> int:
 
 _names: StatedValue = lambda n: field(n["names"].split())  # noqa: E731
 _doubled: StatedValue = lambda n: doubled(n["names"].split())  # noqa: E731
-_fundus = tuple(StatementRule(partial(_blocks, blocks), _names, _doubled) for blocks in (2, 3, 4))
+_fundus = tuple(StatementRule(6, partial(_blocks, blocks), _names, _doubled) for blocks in (2, 3, 4))
 
 # By the name of the claim. The numbers are F for the kernel, K for filters, C for input channels, H and n for sides.
 STATEMENTS: Mapping[str, StatementRule] = {
-    "equivariance-stride-2": StatementRule(_shift, _moves, lambda n: n["d"]),
-    "fc-growth": StatementRule(lambda draw: {"m": draw.one((3, 5, 6, 7, 8, 10))}, _growth, lambda n: 2 ** n["m"]),
+    "equivariance-stride-2": StatementRule(3, _shift, _moves, lambda n: n["d"]),
+    "fc-growth": StatementRule(1, lambda draw: {"m": draw.one((3, 5, 6, 7, 8, 10))}, _growth, lambda n: 2 ** n["m"]),
     "first-window-column": StatementRule(
-        _rows,
+        2, _rows,
         lambda n: [row[1] for row in n["rows"][:3]],
         lambda n: [n["rows"][0][1], n["rows"][0][0], n["rows"][2][1]],
     ),
     "stride-parameters": StatementRule(
-        _strided,
+        3, _strided,
         lambda n: conv_parameters(n["C"], n["K"], n["F"]),
         lambda n: conv_weights(n["C"], n["K"], n["F"]) // n["s"] ** 2 + n["K"],
     ),
     "flip-and-causality": StatementRule(
-        lambda draw: {"t": draw.whole(5, 20), "r": draw.whole(1, 2)}, _first_output, lambda n: n["t"]
+        2, lambda draw: {"t": draw.whole(5, 20), "r": draw.whole(1, 2)}, _first_output, lambda n: n["t"]
     ),
-    "rotation": StatementRule(_edge, _response, lambda n: _response(n)[:1] * 2),
+    "rotation": StatementRule(2, _edge, _response, lambda n: _response(n)[:1] * 2),
     "pool-height-formula": StatementRule(
-        _pooling,
+        5, _pooling,
         lambda n: pooling_windows(1, n["F"], stride=n["s"])[0].output_size(n["n"]),
         lambda n: (n["n"] - n["F"] + 1) // n["s"],
     ),
     "filter-depth": StatementRule(
-        _layer, lambda n: conv_weights(n["C"], 1, n["F"]), lambda n: conv_weights(n["K"], 1, n["F"])
+        1, _layer, lambda n: conv_weights(n["C"], 1, n["F"]), lambda n: conv_weights(n["K"], 1, n["F"])
     ),
     "conv-156": StatementRule(
-        _layer, lambda n: conv_parameters(n["C"], n["K"], n["F"]), lambda n: conv_parameters(1, n["K"], n["F"])
+        1, _layer, lambda n: conv_parameters(n["C"], n["K"], n["F"]), lambda n: conv_parameters(1, n["K"], n["F"])
     ),
-    "dot-product-15": StatementRule(_layer, lambda n: conv_weights(n["C"], 1, n["F"]), lambda n: n["F"] * n["C"]),
+    "dot-product-15": StatementRule(2, _layer, lambda n: conv_weights(n["C"], 1, n["F"]), lambda n: n["F"] * n["C"]),
     "size-with-exponent": StatementRule(
-        _strided,
+        3, _strided,
         lambda n: size(n["H"], n["F"], n["s"], n["P"]),
         lambda n: (n["H"] + 2 * n["P"] - n["F"]) ** 2 + 1,
     ),
-    "weights-f-times-d": StatementRule(_layer, lambda n: conv_weights(n["C"], 1, n["F"]), lambda n: n["F"] * n["C"]),
+    "weights-f-times-d": StatementRule(1, _layer, lambda n: conv_weights(n["C"], 1, n["F"]), lambda n: n["F"] * n["C"]),
     "weights-ffk-k": StatementRule(
-        _layer, lambda n: conv_weights(n["C"], n["K"], n["F"]), lambda n: conv_weights(n["K"], n["K"], n["F"])
+        1, _layer, lambda n: conv_weights(n["C"], n["K"], n["F"]), lambda n: conv_weights(n["K"], n["K"], n["F"])
     ),
-    "n-channels": StatementRule(_layer, lambda n: n["K"], lambda n: n["C"]),
+    "n-channels": StatementRule(4, _layer, lambda n: n["K"], lambda n: n["C"]),
     "depth-slice": StatementRule(
-        _layer, lambda n: (size(n["H"], n["F"], 1, n["F"] // 2),) * 2, lambda n: (n["H"], n["H"], n["K"])
+        4, _layer, lambda n: (size(n["H"], n["F"], 1, n["F"] // 2),) * 2, lambda n: (n["H"], n["H"], n["K"])
     ),
     "tensor-of-four-sizes": StatementRule(
-        _layer, lambda n: len((n["K"], *square(n["H"], n["F"], 1, n["F"] // 2))), lambda n: 4
+        4, _layer, lambda n: len((n["K"], *square(n["H"], n["F"], 1, n["F"] // 2))), lambda n: 4
     ),
     "bias-a-number": StatementRule(
-        _layer, lambda n: conv_parameters(n["C"], n["K"], n["F"]) - conv_weights(n["C"], n["K"], n["F"]), lambda n: 1
+        1, _layer, lambda n: conv_parameters(n["C"], n["K"], n["F"]) - conv_weights(n["C"], n["K"], n["F"]), lambda n: 1
     ),
-    "pool-hyperparameters": StatementRule(_pooling, lambda n: n["C"], lambda n: n["C"] // 2),
-    "pool-summary-heading": StatementRule(_layer, lambda n: conv_parameters(n["C"], n["K"], n["F"]), lambda n: 0),
-    "six-fields": StatementRule(_layer, lambda n: 1, lambda n: n["K"]),
+    "pool-hyperparameters": StatementRule(5, _pooling, lambda n: n["C"], lambda n: n["C"] // 2),
+    "pool-summary-heading": StatementRule(5, _layer, lambda n: conv_parameters(n["C"], n["K"], n["F"]), lambda n: 0),
+    "six-fields": StatementRule(6, _layer, lambda n: 1, lambda n: n["K"]),
     "growth-of-fields": StatementRule(
-        _stack, lambda n: field([str(n["F"])] * n["L"]), lambda n: n["F"] ** n["L"]
+        6, _stack, lambda n: field([str(n["F"])] * n["L"]), lambda n: n["F"] ** n["L"]
     ),
-    "field-47": StatementRule(_pooled_stack, _names, _doubled),
+    "field-47": StatementRule(6, _pooled_stack, _names, _doubled),
     "crops-of-256": StatementRule(
-        _crop, lambda n: places_of_a_crop(n["crop"], n["image"]), lambda n: 2 * (n["image"] - n["crop"]) ** 2
+        8, _crop, lambda n: places_of_a_crop(n["crop"], n["image"]), lambda n: 2 * (n["image"] - n["crop"]) ** 2
     ),
     "crops-and-flips": StatementRule(
-        _crop, lambda n: 2 * places_of_a_crop(n["crop"], n["image"]), lambda n: 4 * (n["image"] - n["crop"]) ** 2
+        8, _crop, lambda n: 2 * places_of_a_crop(n["crop"], n["image"]), lambda n: 4 * (n["image"] - n["crop"]) ** 2
     ),
     "fundus-field-2": _fundus[0],
     "fundus-field-3": _fundus[1],
     "fundus-field-4": _fundus[2],
     "corners-equal": StatementRule(
-        _layer, lambda n: uses(n["H"], Window.of(n["F"], padding="same"), 0) ** 2, lambda n: n["F"] ** 2
+        3, _layer, lambda n: uses(n["H"], Window.of(n["F"], padding="same"), 0) ** 2, lambda n: n["F"] ** 2
     ),
     "pooling-doubles": StatementRule(
-        _stack, lambda n: field([str(n["F"])] * n["L"] + ["p"]), lambda n: 2 * field([str(n["F"])] * n["L"])
+        6, _stack, lambda n: field([str(n["F"])] * n["L"] + ["p"]), lambda n: 2 * field([str(n["F"])] * n["L"])
     ),
-    "invariance-baked-in": StatementRule(lambda draw: {"d": draw.whole(2, 12)}, lambda n: n["d"], lambda n: 0),
-    "pooling-shift-1": StatementRule(_shift, _moves, lambda n: n["d"]),
+    "invariance-baked-in": StatementRule(2, lambda draw: {"d": draw.whole(2, 12)}, lambda n: n["d"], lambda n: 0),
+    "pooling-shift-1": StatementRule(5, _shift, _moves, lambda n: n["d"]),
 }  # fmt: skip

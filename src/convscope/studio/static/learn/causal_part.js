@@ -16,7 +16,7 @@ export function createCausal(room, found) {
   const player = createPlayer({ words: room.words, label: room.words.position, changed, seek: (to) => { second = to; } });
   const signalCells = createCells({ say, move: (_, column) => { at = column; changed(); }, type: typed, quiet: true });
   const outputCells = createCells({ say, move: (_, column) => { player.pause(); second = column; changed(); } });
-  const responseCells = createCells({});
+  const [responseCells, laidCells] = [createCells({}), createCells({})];
 
   const left = () => found.responses[response];
   /** The window that ends at a second: the response turned round, on the signal. */
@@ -44,12 +44,16 @@ export function createCausal(room, found) {
     signalCells.update({ rows: 1, columns: signal.length, cursor: [0, at], text: (_, c) => numberText(signal[c]), mark: (_, c) => (read(c) ? "in-window" : ""), spoken: spoken((c) => signal[c]), label: texts["signal-label"] });
     responseCells.update({ rows: 1, columns: left().length, text: (_, c) => numberText(left()[c]), label: texts.response });
     outputCells.update({ rows: 1, columns: signal.length, cursor: [0, second], text: (_, c) => (c > second ? "" : numberText(output(c))), mark: (_, c) => (c > second ? "later" : ""), spoken: spoken(output), label: `${texts["output-label"]} ${filled(texts.second, { second, value: sum })}` });
+    const laid = (column) => (read(column) ? numberText(left()[second - column]) : "");
+    laidCells.update({ rows: 1, columns: signal.length, text: (_, c) => laid(c), mark: (_, c) => (read(c) ? "in-window" : ""), label: `${texts["on-signal"]}: ${signal.map((_, column) => laid(column)).filter(Boolean).join(", ")}` });
+    const last = signal.length - 1;
     const seconds = signal.map((_, column) => column).filter(read).join(", ");
     return html`
       <div class="row">${choice({ label: texts.response, value: response, options: Object.keys(found.responses).map((name) => [name, texts[`responses-${name}`]]), change: (name) => { response = name; changed(); } })}</div>
-      <figure class="in-time"><figcaption>${texts.signal}</figcaption>${signalCells.element}</figure>
       <figure class="in-time"><figcaption>${texts.response}</figcaption>${responseCells.element}</figure>
-      <figure class="in-time"><figcaption>${texts.output}</figcaption>${outputCells.element}</figure>
+      <figure class="in-time"><figcaption>${filled(texts.signal, { last })}</figcaption>${signalCells.element}</figure>
+      <figure class="in-time"><figcaption>${texts["on-signal"]}</figcaption>${laidCells.element}</figure>
+      <figure class="in-time"><figcaption>${filled(texts.output, { last })}</figcaption>${outputCells.element}</figure>
       ${player.view(signal.length, second, filled(texts.second, { second, value: sum }))}
       <div class="worked-sum"><p><strong>${filled(texts["causal-sum"], { second, terms: written, sum })}</strong></p><p>${filled(texts["causal-reads"], { seconds })}</p></div>`;
   }

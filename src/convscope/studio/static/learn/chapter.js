@@ -77,7 +77,7 @@ export function createChapter({ chapter, course, room }) {
     applied = 0;
     go({ step: Math.min(Math.max(1, step), chapter.steps.length) }, { replace: true });
     changed();
-    // In a narrow window the widget stands above the steps.
+    // In a narrow window the widget is below the steps.
     const { top, bottom } = body.getBoundingClientRect();
     if (bottom < 120 || top > innerHeight - 120) body.scrollIntoView({ block: "start" });
   }
@@ -86,7 +86,7 @@ export function createChapter({ chapter, course, room }) {
     const current = stepNow() === index + 1;
     return html`<li class="step" data-current=${String(current)} data-step=${index + 1}><h3><span class="step-number">${index + 1}</span> ${step.title}</h3>
       ${step.text.map((paragraph) => html`<p>${prose(paragraph)}</p>`)}
-      ${step.set ? html`<button class="show-step" aria-pressed=${String(current)} @click=${() => show(index + 1)}>${words["show-step"]}</button>` : nothing}</li>`;
+      ${step.set ? html`<button class="show-step" aria-pressed=${String(current)} aria-label=${filled(words["show-this-step"], { number: index + 1, title: step.title })} @click=${() => show(index + 1)}>${words["show-step"]}</button>` : nothing}</li>`;
   }
 
   function taskView(task) {

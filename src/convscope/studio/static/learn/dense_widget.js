@@ -19,9 +19,10 @@ export function create(room) {
   /** @type {any} */
   let moved = null;
   let place = /** @type {[number, number]|null} */ (null); // that was set before the pattern was there
+  let shuffled = false; // set before it as well
   room.record("shifted").then((found) => {
     moved = createShift(room, found);
-    if (place) moved.to(...place);
+    if (place) moved.set(place, shuffled);
     changed();
   }, (problem) => say(problem.message));
   const state = { side: 224, channels: 3, units: 100, filters: 100, kernel: 3 };
@@ -61,6 +62,9 @@ export function create(room) {
     return `${size >= 100 ? Math.round(size) : Number(size.toPrecision(3))} ${units[unit]}`;
   }
 
+  /** Round a ratio to a whole number, a small one to three digits. @param {number} ratio */
+  const times = (ratio) => (ratio >= 100 ? Math.round(ratio) : Number(ratio.toPrecision(3)));
+
   function drawBars() {
     const counts = [sum(dense()), sum(filters())];
     const titles = [filled(texts.dense, state), filled(texts.convolution, state)];
@@ -79,7 +83,7 @@ export function create(room) {
     position = Math.min(position, places * places - 1);
     const [top, left] = [Math.floor(position / places), position % places];
     drawings[0].setAttribute("aria-label", filled(texts["lines-dense"], { weights: dense().weights / state.units }));
-    drawings[1].setAttribute("aria-label", filled(texts["lines-filter"], { weights: filters().weights / state.filters }));
+    drawings[1].setAttribute("aria-label", `${filled(texts["lines-filter"], { weights: filters().weights / state.filters })} ${filled(texts["lines-drawn"], { blocks })}`);
     const now = `${blocks} ${kernel} ${position}`;
     if (now === drawn) return places * places;
     drawn = now;
@@ -119,7 +123,8 @@ export function create(room) {
     if (["count", "shift"].includes(settings.mode)) mode = settings.mode;
     if (Number.isFinite(settings.row) && Number.isFinite(settings.column)) {
       place = [settings.row, settings.column];
-      moved?.to(...place);
+      shuffled = settings.shuffled === true;
+      moved?.set(place, shuffled);
     }
     position = 0;
     changed();
@@ -142,10 +147,10 @@ export function create(room) {
       <p class="formula small-formula"><output>${filled(texts["dense-sum"], { ...state, count: a })}</output></p>
       <p class="formula small-formula"><output>${filled(texts["convolution-sum"], { ...state, count: b })}</output></p>
       <h4>${texts.scale}</h4>${chart}
-      <ul class="findings"><li>${a >= b ? filled(texts.ratio, { times: Number((a / b).toPrecision(3)) }) : filled(texts["ratio-less"], { times: Number((b / a).toPrecision(3)) })}</li>
-        <li>${filled(texts.macs, { dense: dense().macs, convolution: filters().macs })}</li></ul>
+      <ul class="findings"><li>${a >= b ? filled(texts.ratio, { times: times(a / b) }) : filled(texts["ratio-less"], { times: times(b / a) })}</li>
+        <li>${filled(texts.macs, { dense: dense().macs, convolution: filters().macs, positions: state.side ** 2 })}</li></ul>
       <div class="pair"><figure>${drawings[0]}<figcaption class="small">${filled(texts["lines-dense"], { weights: dense().weights / state.units })}${block > 1 ? html` <span class="muted">${filled(texts["lines-part"], { block })}</span>` : ""}</figcaption></figure>
-        <figure>${drawings[1]}<figcaption class="small">${filled(texts["lines-filter"], { weights: filters().weights / state.filters })}</figcaption></figure></div>
+        <figure>${drawings[1]}<figcaption class="small">${filled(texts["lines-filter"], { weights: filters().weights / state.filters })}${block > 1 ? html` <span class="muted">${filled(texts["lines-drawn"], { blocks: BLOCKS })}</span>` : ""}</figcaption></figure></div>
       ${player.view(places, position)}`;
   }
 

@@ -50,6 +50,8 @@ export function createLearned(room) {
 
   const task = (_, mode) => ({ done: mode === "learn" && Boolean(found) && found.off[step] < found.close });
 
+  const lossText = () => filled(texts.loss, { first: String(found.losses[0]), last: String(found.losses.at(-1)), count: found.losses.length - 1 });
+
   function draw() {
     const logs = found.losses.map((loss) => Math.log10(Math.max(loss, 1e-12)));
     const [low, high] = [Math.min(...logs), Math.max(...logs)];
@@ -58,7 +60,7 @@ export function createLearned(room) {
     const [x, y] = point(step);
     dot.setAttribute("cx", String(x));
     dot.setAttribute("cy", String(y));
-    chart.setAttribute("aria-label", `${texts.loss}: ${filled(texts.step, { step, loss: found.losses[step] })}`);
+    chart.setAttribute("aria-label", `${lossText()}. ${filled(texts.step, { step, loss: found.losses[step] })}`);
     targetCells.update({ rows: 3, columns: 3, text: (r, c) => numberText(found.target[r][c]), label: texts.target });
     learnedCells.update({ rows: 3, columns: 3, text: (r, c) => found.kernels[step][r][c].toFixed(2).replace("-", "−"), label: filled(texts.learned, { step }) });
   }
@@ -73,7 +75,7 @@ export function createLearned(room) {
           <figure><figcaption>${filled(texts.learned, { step })}</figcaption>${learnedCells.element}</figure></div>
         ${player.view(found.kernels.length, step, filled(texts.step, { step, loss: found.losses[step] }))}
         <ul class="findings"><li>${filled(texts.step, { step, loss: found.losses[step] })}</li><li>${filled(texts.off, { off: found.off[step] })}</li></ul>
-        <h4>${texts.loss}</h4>${chart}` : html`<p class="muted">${room.words.loading}</p>`}`;
+        <h4>${lossText()}</h4>${chart}` : html`<p class="muted">${room.words.loading}</p>`}`;
   }
 
   return { view, set, task, close: player.close, pause: player.pause };

@@ -60,7 +60,11 @@ function inPart(given, answer, value) {
 /** Return an answer as it would be typed. @param {Answer} value @returns {string} */
 export function answerText(value) {
   if (Array.isArray(value) && Array.isArray(value[0])) return value.map((row) => row.map(plain).join(" ")).join("; ");
-  if (Array.isArray(value)) return typeof value[0] === "string" ? value.join(" ") : value.map(plain).join(", ");
+  if (Array.isArray(value) && typeof value[0] === "string") return value.join(" ");
+  if (Array.isArray(value)) {
+    const texts = value.map(plain);
+    return texts.join(texts.some((text) => text.includes(",")) ? "; " : ", "); // a comma may set thousands apart
+  }
   return plain(value);
 }
 

@@ -1,6 +1,7 @@
 /** "In your own network": the chapter's question, asked of a network that the learner names. */
 import { html, nothing } from "lit-html";
 import * as api from "convscope/api";
+import { commandValues, FIRST, isConvolution, layersOf } from "convscope/learn/own_commands";
 import { OWN_MORE } from "convscope/learn/own_more";
 import { filled, numberText } from "convscope/learn/fill";
 import { prose } from "convscope/learn/prose";
@@ -10,11 +11,10 @@ import { loaded } from "convscope/store";
 const MOST_ROWS = 60;
 const MOST_WARNINGS = 8;
 
-/** Layers of a graph that are no blocks. */
-const layersOf = (graph) => graph.units.filter((unit) => unit.kind !== "block" && unit.type !== "input");
 const isDense = (unit) => /^linear/i.test(unit.type);
-const isConvolution = (unit) => /conv/i.test(unit.type);
 const isPooling = (unit) => /pool/i.test(unit.type);
+/** The product of the strides up to a layer, along each axis; unknown where a layer reads the whole image. */
+const strideText = (unit) => (unit.field?.stride?.every(Number.isFinite) ? unit.field.stride.join("×") : "–");
 const shapeText = (shape) => shape.map(numberText).join("×") || "";
 
 /** @param {string[]} head @param {any[][]} rows the first cell may be a template */
@@ -46,8 +46,8 @@ const OWN = {
   },
   layers(graph, model, texts) {
     const rows = layersOf(graph).filter((unit) => isConvolution(unit) || isPooling(unit)).slice(0, MOST_ROWS)
-      .map((unit) => [layerLink(model, unit), unit.type, shapeText(unit.shape), unit.field?.stride?.join("×") ?? ""]);
-    const warnings = (graph.warnings ?? []).slice(0, MOST_WARNINGS).map((one) => html`<li><strong>${one.text}</strong> ${one.advice ?? ""}</li>`);
+      .map((unit) => [layerLink(model, unit), unit.type, shapeText(unit.shape), strideText(unit)]);
+    const warnings = (graph.warnings ?? []).slice(0, MOST_WARNINGS).map((one) => html`<li><strong>${one.text}</strong> ${one.advice ? `→ ${one.advice}` : nothing}</li>`);
     return rows.length ? html`${table([texts["own-layer"], texts["own-type"], texts["own-shape"], texts["own-stride"]], rows)}${warnings.length ? html`<ul class="warned">${warnings}</ul>` : nothing}` : null;
   },
   costs(graph, model, texts) {
@@ -93,15 +93,15 @@ export function createOwn({ chapter, words, changed }) {
 
   function view() {
     const found = models();
-    if (!model && found.length) model = (found.find((one) => one.kind === "given") ?? found.find((one) => one.kind === "run") ?? found.find((one) => one.key === "lenet5") ?? found[0]).key;
-    const named = model.startsWith("run:") ? `runs/${model.slice(4)}` : model || "lenet5";
+    if (!model && found.length) model = (found.find((one) => one.kind === "given") ?? found.find((one) => one.kind === "run") ?? found.find((one) => one.key === FIRST.key) ?? found[0]).key;
+    const values = commandValues(found.find((one) => one.key === model), graph);
     return html`<section class="own" aria-labelledby="own-title"><h3 id="own-title">${words.own}</h3>
       ${own.text.map((paragraph) => html`<p>${prose(paragraph)}</p>`)}
       ${found.length ? chooser() : html`<p class="muted">${words["own-none"]}</p>`}
       ${problem ? html`<p class="problem" role="alert">${problem}</p>` : nothing}
       ${graph ? OWN[own.question]?.(graph, model, { ...words, ...widget.texts }) ?? html`<p class="muted">${words["own-empty"]}</p>` : nothing}
       <h4>${words["own-type"]}</h4>
-      ${own.commands.map((command) => html`<pre tabindex="0">${filled(command, { model: named })}</pre>`)}
+      ${own.commands.map((command) => html`<pre tabindex="0">${filled(command, values)}</pre>`)}
     </section>`;
   }
 

@@ -11,6 +11,7 @@ const SLIDES = { size: 64, kernel: 11, stride: 6, padding: 6, dilation: 4 }; // 
 const CELL = 24;
 const LANE = 9;
 const GAP = 8;
+const NUMBERS = 12; // height of the pixels' numbers above the axis
 const MOST_NUMBERED = 40;
 const MOST_SHADE = 0.95; // opacity of the pixel that is read most often
 
@@ -99,10 +100,12 @@ export function create(room) {
     const width = arithmetic.span(state);
     const lanes = Math.min(12, Math.max(1, Math.ceil((width + 0.5) / state.stride)));
     const height = CELL + GAP + lanes * LANE;
+    const numbered = total <= MOST_NUMBERED;
+    const above = numbered ? NUMBERS : 0;
     const uses = counts();
     const most = Math.max(1, ...uses);
     svg.replaceChildren();
-    svg.setAttribute("viewBox", `${-pad * CELL - 2} -2 ${total * CELL + 4} ${height + 4}`);
+    svg.setAttribute("viewBox", `${-pad * CELL - 2} ${-2 - above} ${total * CELL + 4} ${height + 4 + above}`);
     svg.style.maxWidth = `${Math.max(12, total * 2.2)}rem`;
     svg.style.minWidth = `${total * 0.8}rem`; // a long axis scrolls
     const now = new Set(positions() ? arithmetic.taps(state, index) : []);
@@ -112,10 +115,11 @@ export function create(room) {
       const rect = shapeElement("rect", { x: at * CELL, y: 0, width: CELL, height: CELL, class: `pixel ${kind}${now.has(at) ? " now" : ""}` }, svg);
       if (kind === "read") rect.setAttribute("fill-opacity", ((uses[at] / most) * MOST_SHADE).toFixed(2));
       if (kind === "never") shapeElement("path", { d: `M${at * CELL + 7} 7l10 10m0 -10l-10 10`, class: "cross" }, svg);
-      else if (total <= MOST_NUMBERED) {
+      else if (numbered) {
         const label = shapeElement("text", { x: at * CELL + CELL / 2, y: CELL / 2, class: `count${kind === "read" && (uses[at] / most) * MOST_SHADE > 0.75 ? " strong" : ""}` }, svg);
         label.textContent = inside ? String(uses[at]) : "0";
       }
+      if (numbered && inside) shapeElement("text", { x: at * CELL + CELL / 2, y: -NUMBERS / 2, class: "pixel-number" }, svg).textContent = String(at + 1);
     }
     const bracket = (each) => `M${arithmetic.taps(state, each)[0] * CELL + 2} ${CELL + GAP + (each % lanes) * LANE - 4}v4h${width * CELL - 4}v-4`;
     const others = Array.from({ length: positions() }, (_, each) => (each === index ? "" : bracket(each))).join("");
@@ -161,12 +165,16 @@ export function create(room) {
     const middle = uses[Math.floor(uses.length / 2)];
     const most = Math.max(...uses) ** 2;
     const left = arithmetic.leftOver(state.size, state);
-    const values = { count: never.length, size: axisSize(), pixels: listed(never), left, corner: uses[0] ** 2, edge: uses[0] * middle, middle: middle ** 2, most };
+    const values = { count: never.length, size: axisSize(), pixels: listed(never), left, padded: arithmetic.paddedSize(state.size, state), corner: uses[0] ** 2, edge: uses[0] * middle, middle: middle ** 2, most };
     return html`<ul class="findings"><li>${windowText()}</li>
       ${transposed() ? (never.length ? html`<li class="bad">${filled(texts["never-written"], values)}</li>` : nothing) : html`<li class=${never.length ? "bad" : ""}>${filled(never.length ? texts.never : texts["never-none"], values)}</li>
         ${left ? html`<li>${filled(texts.left, values)}</li>` : nothing}
         <li>${filled(texts.counts, values)}</li>`}</ul>`;
   }
+
+  const legend = () => (transposed()
+    ? [["never", texts["legend-never-written"]], ["few", texts["legend-few-terms"]], ["many", texts["legend-many-terms"]]]
+    : [["never", texts["legend-never"]], ["padding", texts["legend-padding"]], ["few", texts["legend-few"]], ["many", texts["legend-many"]]]);
 
   const control = (key) => slider({ label: texts[key], value: state[key], low: LIMITS[key][0], high: Math.max(SLIDES[key], state[key]), change: (value) => { state[key] = value; index = Math.max(0, Math.min(index, positions() - 1)); changed(); } });
 
@@ -180,11 +188,11 @@ export function create(room) {
       <div class="row">${segments({ label: texts.mode, value: state.mode, options: [["convolution", texts.convolution], ["transposed", texts.transposed]], change: (mode) => set({ mode }) })}</div>
       <div class="sliders">${["size", "kernel", "stride", "padding", "dilation"].map(control)}</div>
       ${formula()}
-      ${outputs() ? html`<h4>${texts.axis}</h4>${strip}
+      ${outputs() ? html`<h4>${transposed() ? texts["axis-transposed"] : texts.axis}</h4>${strip}
         ${player.view(positions(), index, windowText())}
         <div class="beside"><div><h4>${transposed() ? texts["image-transposed"] : texts.image}</h4>${heat.element}</div>
           <div>${facts()}<p class="small pixel-text">${pixelText(...pixel, counts()[pixel[0]] * counts()[pixel[1]])}</p>
-            <p class="legend small"><span><i class="swatch never"></i> ${texts["legend-never"]}</span><span><i class="swatch padding"></i> ${texts["legend-padding"]}</span><span><i class="swatch few"></i> ${texts["legend-few"]}</span><span><i class="swatch many"></i> ${texts["legend-many"]}</span></p></div></div>` : nothing}
+            <p class="legend small">${legend().map(([kind, text]) => html`<span><i class=${`swatch ${kind}`}></i> ${text}</span>`)}</p></div></div>` : nothing}
       <div class="row presets"><span class="muted small">${texts.presets}</span>${Object.values(presets).map(({ title, side, kernel, stride, padding }) => html`<button class="small" @click=${() => set({ mode: "convolution", size: side, kernel, stride, padding, dilation: 1 })}>${title}</button>`)}</div>`;
   }
 

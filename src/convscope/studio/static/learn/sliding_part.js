@@ -25,6 +25,7 @@ export function createSliding(room, found) {
   let kernel = "vertical";
   let weights = structuredClone(found.kernels.vertical);
   let [turn, relu, position, angle] = [false, false, 0, 45];
+  let shown = 0; // cells up to this one are shown: all of them once the last one has been
   let at = /** @type {[number, number]} */ ([0, 0]); // the cursor on the image
   /** @type {null|(() => void)} */
   let stopCamera = null;
@@ -33,9 +34,9 @@ export function createSliding(room, found) {
   /** @type {{key: any[], map: number[][], low: number, high: number}|null} */
   let kept = null;
 
-  const player = createPlayer({ words: room.words, label: room.words.position, changed, seek: (to) => { position = to; } });
+  const player = createPlayer({ words: room.words, label: room.words.position, changed, seek: (to) => { position = to; reveal(to); } });
   const move = (row, column) => { at = [row, column]; changed(); };
-  const moveMap = (row, column) => { player.pause(); position = row * map()[0].length + column; changed(); };
+  const moveMap = (row, column) => { player.pause(); position = row * map()[0].length + column; reveal(Math.max(shown, position)); changed(); };
   const imageCells = createCells({ say, move, type: typed, quiet: true });
   const mapCells = createCells({ say, move: moveMap });
   const imageHeat = createHeat({ say, move, paint, quiet: true });
@@ -44,6 +45,10 @@ export function createSliding(room, found) {
 
   function blank() {
     return Array.from({ length: DRAWN }, () => new Array(DRAWN).fill(0));
+  }
+
+  function reveal(to) {
+    shown = to >= map().length * map()[0].length - 1 ? Infinity : to;
   }
 
   const pixels = () => images[image];
@@ -157,7 +162,11 @@ export function createSliding(room, found) {
     if ("turned" in settings) turn = settings.turned;
     if (settings.image in images) choose(settings.image);
     if (settings.kernel) preset(settings.kernel);
-    if (Number.isFinite(settings.position)) position = settings.position;
+    if (typeof settings.relu === "boolean") relu = settings.relu;
+    if (Number.isFinite(settings.position)) {
+      position = settings.position;
+      reveal(settings.shown === "all" ? Infinity : position);
+    }
   }
 
   function task(id, mode) {
@@ -189,7 +198,7 @@ export function createSliding(room, found) {
     const { map: values, low, high } = computed();
     const [rows, columns] = [values.length, values[0].length];
     const label = `${filled(texts["map-label"], { rows, columns })} ${spokenCell(...cursor)}`;
-    const later = (r, c) => r * columns + c > position;
+    const later = (r, c) => r * columns + c > shown;
     if (rows <= SMALL) {
       mapCells.update({ rows, columns, cursor, spoken: spokenCell, text: (r, c) => (later(r, c) ? "" : numberText(shownValue(values[r][c]))), mark: (r, c) => (later(r, c) ? "later" : ""), label });
       return mapCells.element;

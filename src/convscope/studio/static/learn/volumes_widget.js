@@ -8,6 +8,7 @@ import { createPlayer } from "convscope/learn/player";
 
 const MOST = 4; // channels, and filters
 const SEEDS = 3;
+const ASKED = { parameters: 30, macs: 243 }; // of the third task: those of the last step
 const withSign = (value) => (value < 0 ? `(−${-value})` : String(value));
 
 /** @param {any} room as `chapter.js` gives it */
@@ -82,7 +83,7 @@ export function create(room) {
   function task(id) {
     if (!found || !fits()) return { done: false };
     if (id === "fewest") return { done: state.channels === 4 && state.filters === 4 && !state.point && depth() === 1 };
-    if (id === "read-one") return { done: state.channels > 1 && depth() === 1 };
+    if (id === "macs") return { done: parameters() < ASKED.parameters && cost().macs > ASKED.macs };
     return { done: twice };
   }
 
@@ -104,7 +105,7 @@ export function create(room) {
       rows: pixels.length, columns: pixels.length, cursor: [row, column], window: used ? [row, column, size, size] : null,
       text: (r, c) => String(pixels[r][c]), mark: (r, c) => (inside(r, c) ? "in-window" : ""),
       spoken: (r, c) => filled(texts.cell, { number: channel + 1, row: r + 1, column: c + 1, value: pixels[r][c] }),
-      label: filled(texts["slice-label"], { number: channel + 1 }),
+      label: used ? filled(texts["slice-label"], { number: channel + 1, row: row + 1, column: column + 1, sum: windowSum(pixels, weightsOf(filter, channel), row, column).sum }) : filled(texts["slice-unread-label"], { number: channel + 1 }),
     });
     if (!used) return html`<div class="slice unused"><figure><figcaption>${filled(texts.slice, { number: channel + 1 })}</figcaption>${input.element}</figure><p class="small muted">${texts.unread}</p></div>`;
     const weights = weightsOf(filter, channel);
@@ -124,7 +125,7 @@ export function create(room) {
     maps[filter].update({
       rows: side(), columns: side(), cursor: filter === at.filter ? [at.row, at.column] : null, spoken: cellText,
       text: (row, column) => { const { sum, bias } = value(filter, row, column); return later(row, column) ? "" : numberText(sum + bias); },
-      mark: (row, column) => (later(row, column) ? "later" : ""), label: filled(texts["map-label"], { number: filter + 1 }),
+      mark: (row, column) => (later(row, column) ? "later" : ""), label: `${filled(texts["map-label"], { number: filter + 1 })}${filter === at.filter ? ` ${cellText(at.row, at.column)}` : ""}`,
     });
     return html`<figure><figcaption>${filled(texts.map, { number: filter + 1 })}</figcaption>${maps[filter].element}</figure>`;
   }
@@ -133,7 +134,7 @@ export function create(room) {
     const change = (key) => (to) => { state[key] = to; [index, grown] = [0, 0]; changed(); };
     return html`<div class="sliders">${slider({ label: texts.channels, value: state.channels, low: 1, high: MOST, change: change("channels") })}
         ${slider({ label: texts.filters, value: state.filters, low: 1, high: MOST, change: change("filters") })}</div>
-      <div class="row">${segments({ label: texts.groups, value: state.groups, options: ["1", "2", "depthwise"].map((each) => [each, texts[`groups-${each}`]]), change: change("groups") })}
+      <div class="row"><span class="small muted" aria-hidden="true">${texts.groups}</span>${segments({ label: texts.groups, value: state.groups, options: ["1", "2", "depthwise"].map((each) => [each, texts[`groups-${each}`]]), change: change("groups") })}
         ${check({ label: texts.point, value: state.point, change: change("point") })}
         <button @click=${() => { seed = (seed % SEEDS) + 1; load(); }}>${texts["other-numbers"]}</button></div>`;
   }
