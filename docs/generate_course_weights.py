@@ -173,6 +173,7 @@ def shifted_predictions(of: Shapes) -> dict[str, object]:
         "margin": MARGIN,
         "pictures": pictures,
         "images": len(consistent["max"]),
+        "held_out": HELD_OUT,
         "same": {name: round(float(np.mean(shares)), 4) for name, shares in consistent.items()},
         "accuracy": {name: round(float(found.mean()), 4) for name, found in right.items()},
     }

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import convscope.studio
 from commands import run_command
@@ -167,6 +168,14 @@ def test_an_exercise_carries_all_known_mistakes() -> None:
     assert exercise_record("design", 1)["limits"]["cells"] == 4
 
 
+@pytest.fixture
+def photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with the photo that the commands name."""
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)).save("photo.jpg")
+
+
+@pytest.mark.usefixtures("photo")
 @pytest.mark.long
 def test_every_command_of_a_chapter_runs(
     chapter: Chapter, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

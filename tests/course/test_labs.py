@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from commands import run_command
 from convscope.course.course import chapters
 from convscope.course.labs import LABS, check_lab
 from convscope.course.texts import texts_of
+from convscope.data.sources.cifar import CIFAR10_CLASSES
 from convscope.errors import ArgumentError
 
 RESULTS = """variant,seed,ending,accuracy,train_accuracy,best_val_accuracy,best_epoch,seconds
@@ -20,6 +25,13 @@ no-dropout,1,done,0.85,0.9,0.8,9,10
 sigmoid,0,diverged,,0.1,0.1,1,10
 sigmoid,1,done,0.10,0.1,0.1,1,10
 """
+MODEL = {
+    "format": 2, "loss": "softmax", "tta": "one", "temperature": 1.0,
+    "preprocessing": {
+        "size": [32, 32], "channels": 3, "resize_mode": "crop", "background": [255, 255, 255], "value_range": "auto",
+        "max_megapixels": 50, "jpeg_reduction": 1, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25],
+    },
+}  # fmt: skip
 
 
 def test_an_ablation_is_shown_once_its_order_is_guessed(tmp_path: Path) -> None:
@@ -37,8 +49,41 @@ def test_an_ablation_is_shown_once_its_order_is_guessed(tmp_path: Path) -> None:
     (np.ones((3, 5, 5)), "other-maps"), (np.ones(4), "other-maps"),
 ])  # fmt: skip
 def test_eight_maps_are_counted(tmp_path: Path, maps: np.ndarray, says: str) -> None:
-    np.save(tmp_path / "random-convolution.npy", maps)
+    np.savez_compressed(tmp_path / "random-convolution.npz", maps=maps, measures=np.ones(8))
     assert check_lab("maps", tmp_path).says == says
+
+
+def test_the_command_of_the_maps_passes_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)).save("photo.jpg")
+    command = shlex.split(texts_of("7")["widget"]["lab-maps-command"])
+    code, _, err = run_command(capsys, *command[1:])
+    assert code == 0, err
+    found = check_lab("maps", Path("runs/eight-maps"))
+    assert found.done and found.values == {"count": 8, "varied": 8}
+
+
+@pytest.mark.parametrize(("network", "data", "accuracy", "says"), [
+    ("alexnet-mini", "cifar10", 0.751, "reached"), ("alexnet-mini", "cifar10", 0.749, "below"),
+    ("alexnet-mini", "digits", 0.99, "other-data"), ("lenet5", "cifar10", 0.8, "other-network"),
+])  # fmt: skip
+def test_an_alexnet_counts_on_the_images_of_the_lab(
+    tmp_path: Path, network: str, data: str, accuracy: float, says: str
+) -> None:
+    classes = CIFAR10_CLASSES if data == "cifar10" else tuple("0123456789")
+    model = {**MODEL, "network": {"name": network, "options": {}}, "classes": classes}
+    (tmp_path / "model.json").write_text(json.dumps(model))
+    scores = {"format": 1, "split": "test", "images": 10_000, "accuracy_top1": accuracy}
+    (tmp_path / "scores.json").write_text(json.dumps(scores))
+    assert check_lab("alexnet", tmp_path).says == says
+
+
+def test_no_interval_is_beyond_what_an_accuracy_can_be(tmp_path: Path) -> None:
+    (tmp_path / "results.csv").write_text("variant,seed,accuracy\na,0,0.7\na,1,0.97\nb,0,0.1\nb,1,0.1\n")
+    found = check_lab("ablation", tmp_path, ["a", "b"])
+    assert found.rows[0][2] == "0.0 % – 100.0 %"
 
 
 @pytest.mark.parametrize("lab", list(LABS))
@@ -46,7 +91,7 @@ def test_eight_maps_are_counted(tmp_path: Path, maps: np.ndarray, says: str) -> 
     "content", [b"", b"\x93NUMPY", b"\xff\xfe" * 40, RESULTS.encode()[:90], b"variant,seed\n1,2\n"]
 )
 def test_a_folder_without_a_lab_is_said(tmp_path: Path, lab: str, content: bytes) -> None:
-    for name in ("results.csv", "random-convolution.npy", "model.json", "scores.json"):
+    for name in ("results.csv", "random-convolution.npz", "model.json", "scores.json"):
         (tmp_path / name).write_bytes(content)
     found = check_lab(lab, tmp_path)
     assert not found.done and found.says in ("no-maps", "no-run", "no-ablation", "other-maps")

@@ -14,9 +14,10 @@ from torch import nn
 from torch.nn import functional
 
 from convscope.course.record import make_record, records
-from convscope.course.records.shifting import POOLINGS, edges, equivariance_error, picture
-from convscope.course.records.step import NUDGE, digit
+from convscope.course.records.shifting import POOLINGS, edges, equivariance_error, interpolated_error, picture
+from convscope.course.records.step import NUDGE, digit, digits_taken_for
 from convscope.course.records.trained import trained_numbers
+from convscope.data.sources.digits import load_digits
 from convscope.interpret.equivariance.meter import equivariance_of
 from convscope.interpret.replay.replays import Replays
 from convscope.nets import catalogue
@@ -94,6 +95,23 @@ def test_the_error_is_the_meters() -> None:
             assert min(abs(ours - error.whole), abs(other - error.whole)) < 0.15
 
 
+def test_the_mean_of_a_map_stays_but_after_max_pooling() -> None:
+    """What the text of chapter 5 says of global average pooling."""
+    means = make_record("shifted-picture", {"picture": "ring", "poolings": "1"})["means"]
+    for name in ("average", "blur"):
+        assert np.ptp(means[name]) < 0.11, name
+    assert np.ptp(means["max"]) > 5
+    map_ = torch.from_numpy(edges(picture("ring")))[None, None]
+    moved = functional.max_pool2d(map_.roll((1, 1), (2, 3)), 2).mean().item()
+    assert means["max"][1][1] == pytest.approx(moved, abs=0.051)
+
+
+def test_blurred_pooling_is_off_by_little_more_than_half_a_cell() -> None:
+    map_ = edges(picture("ring"))
+    apart = {name: interpolated_error(map_, pool) for name, pool in POOLINGS.items()}
+    assert apart["blur"] < 0.1 < 0.25 < min(apart["max"], apart["average"])
+
+
 class SmallNetwork(nn.Module):
     """The network of chapter 8 in torch."""
 
@@ -131,6 +149,13 @@ def test_a_training_step_is_autograds(label: str, rate: str) -> None:
             np.testing.assert_allclose(step[f"d_{name}"], parameter.grad, rtol=1e-2, atol=1e-4)
             moved = parameter.detach() - float(rate) * parameter.grad  # type: ignore[operator]
             np.testing.assert_allclose(after[name], moved, rtol=1e-2, atol=1e-3)
+
+
+def test_one_large_step_takes_nearly_all_digits_for_one_class() -> None:
+    pixels, _ = load_digits()
+    step = make_record("training-steps", {"digit": "7", "rate": "0.5"})["steps"][1]
+    scores = SmallNetwork(step)(torch.from_numpy(pixels).movedim(3, 1).double() / 255)["scores"]
+    assert digits_taken_for(7, 0.5) == (int((scores.argmax(1) == 7).sum()), len(pixels)) == (1797, 1797)
 
 
 def test_a_nudge_measures_the_gradient() -> None:

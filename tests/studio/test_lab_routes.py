@@ -21,6 +21,8 @@ def test_a_folder_below_the_runs_is_checked(tmp_path: Path) -> None:
     found = answer(tmp_path, "GET", f"{asked}&guess=b,%20a").json()
     assert found["done"] and found["values"] == {"right": 2, "count": 2}
     assert [row[0] for row in found["rows"]] == ["b", "a"]
+    with_folder = asked.replace("=one", "=runs%2Fone") + "%2F"
+    assert answer(tmp_path, "GET", with_folder).json()["says"] == "guess-first"
 
 
 @pytest.mark.parametrize(

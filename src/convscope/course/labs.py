@@ -1,7 +1,7 @@
 """The labs: what a learner makes with convscope, checked from the folder that it wrote. Without torch.
 
 maps       eight feature maps of a photograph under a random convolution, from `convscope look --random-conv`
-alexnet    AlexNet's small form with a test accuracy of 75 % or more: a run directory
+alexnet    AlexNet's small form with a test accuracy of 75 % or more on CIFAR-10: a run directory
 ablation   the order of an ablation's variants, guessed before it is seen: the ablation's directory
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from convscope.data.inputs.array_file import read_array
+from convscope.data.sources.cifar import CIFAR10_CLASSES
 from convscope.errors import ArgumentError, ConvscopeError, did_you_mean
 from convscope.experiments.ablation.statistics import estimate
 from convscope.files.regular import UnreadableError, read_bytes
@@ -25,7 +26,7 @@ from convscope.report.short_repr import ShortRepr
 from convscope.report.units import percent
 from convscope.runs.run_directory import Run
 
-MAPS, MAPS_FILE = 8, "random-convolution.npy"
+MAPS, MAPS_FILE = 8, "random-convolution.npz"
 ALEXNET, LEAST_ACCURACY = "alexnet-mini", 0.75
 RESULTS = "results.csv"
 LARGEST = 2**28  # bytes of maps
@@ -84,7 +85,7 @@ def check_lab(name: str, folder: Path, guess: Sequence[str] = ()) -> LabResult:
 
 def _maps(folder: Path, guess: tuple[str, ...]) -> LabResult:
     try:
-        maps = read_array(read_bytes(folder / MAPS_FILE, limit=LARGEST))
+        maps = read_array(read_bytes(folder / MAPS_FILE, limit=LARGEST), name="maps")
     except (ConvscopeError, UnreadableError, OSError):
         return LabResult(lab="maps", done=False, says="no-maps", values={"file": MAPS_FILE})
     count = len(maps) if maps.ndim == 3 else 0
@@ -98,13 +99,16 @@ def _maps(folder: Path, guess: tuple[str, ...]) -> LabResult:
 def _alexnet(folder: Path, guess: tuple[str, ...]) -> LabResult:
     run = Run(folder)
     try:
-        name, scores = run.spec().name, run.scores()
+        spec, scores = run.spec(), run.scores()
         found = (scores.text("split"), scores.optional_number("accuracy_top1")) if scores else ("", None)
     except (ConvscopeError, UnreadableError):
         return LabResult(lab="alexnet", done=False, says="no-run")
     split, accuracy = found
-    if name != ALEXNET:
-        return LabResult(lab="alexnet", done=False, says="other-network", values={"network": name, "wanted": ALEXNET})
+    if spec.name != ALEXNET:
+        values: Mapping[str, object] = {"network": spec.name, "wanted": ALEXNET}
+        return LabResult(lab="alexnet", done=False, says="other-network", values=values)
+    if set(spec.classes) != set(CIFAR10_CLASSES):
+        return LabResult(lab="alexnet", done=False, says="other-data")
     if accuracy is None or split != "test":
         return LabResult(lab="alexnet", done=False, says="no-test")
     done = accuracy >= LEAST_ACCURACY
@@ -147,7 +151,7 @@ def _interval(values: Sequence[float]) -> str:
     found = estimate(values)
     if found is None or found.low is None or found.high is None:
         return ""
-    return f"{percent(found.low)} – {percent(found.high)}"
+    return f"{percent(max(0.0, found.low))} – {percent(min(1.0, found.high))}"  # no accuracy is beyond
 
 
 LABS: Mapping[str, Callable[[Path, tuple[str, ...]], LabResult]] = {

@@ -9,6 +9,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from convscope.report.units import power_of_ten
+
 TABLE = "english.toml"
 
 
@@ -29,7 +31,8 @@ class _Filler(string.Formatter):
             return str(value)
         if not format_spec:
             format_spec = "," if isinstance(value, int) else ",.5g"
-        return format(value, format_spec).replace("-", "−", 1) if value < 0 else format(value, format_spec)
+        text = power_of_ten(format(abs(value), format_spec))
+        return f"−{text}" if value < 0 else text
 
 
 _FILLER = _Filler()
@@ -40,6 +43,8 @@ def filled(text: str, numbers: Mapping[str, object]) -> str:
 
     >>> filled("{shape:x} has {count} values", {"shape": (3, 224, 224), "count": 150528})
     '3×224×224 has 150,528 values'
+    >>> filled("{small}, {negative}", {"small": 0.25**8, "negative": -0.5})
+    '1.5259 × 10⁻⁵, −0.5'
     """
     return _FILLER.vformat(text, (), numbers)
 
@@ -99,5 +104,5 @@ def answer_text(value: object) -> str:
 
 def _plain(value: object) -> str:
     if isinstance(value, float) and not value.is_integer():
-        return f"{value:.4g}".replace("-", "−", 1) if value < 0 else f"{value:.4g}"
+        return power_of_ten(f"{value:.4g}").replace("-", "−")
     return f"{int(value):,}".replace("-", "−") if isinstance(value, int | float) else str(value)

@@ -14,6 +14,7 @@ from convscope.errors import ConvscopeError
 UNKNOWN = "?"  # what a table shows where a number is not known; never 0
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E")
+_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 def exact(number: int | None) -> str:
@@ -145,6 +146,25 @@ def times(ratio: float) -> str:
     if ratio >= 100:
         return f"{ratio:,.0f}×"
     return f"{ratio:.3g}×"
+
+
+def raised(power: int) -> str:
+    """Return a power in raised digits.
+
+    >>> raised(8), raised(-12)
+    ('⁸', '⁻¹²')
+    """
+    return str(power).translate(_RAISED)
+
+
+def power_of_ten(text: str) -> str:
+    """Return a number's text with its exponent, if it has one, as a power of ten.
+
+    >>> power_of_ten("1.5e-05"), power_of_ten("0.25")
+    ('1.5 × 10⁻⁵', '0.25')
+    """
+    number, mark, power = text.partition("e")
+    return f"{number} × 10{raised(int(power))}" if mark else text
 
 
 def shape(sizes: Sequence[int]) -> str:

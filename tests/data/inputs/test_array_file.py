@@ -106,6 +106,13 @@ def test_what_holds_no_one_array_is_named(data: bytes, words: str) -> None:
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_an_array_of_several_is_read_by_its_name() -> None:
+    several = archive(**{"a.npy": ONE, "b.npy": saved(np.arange(3))})
+    assert read_array(several, name="b").tolist() == [0, 1, 2]
+    with pytest.raises(DataError, match="no array 'c', but a, b"):
+        read_array(several, name="c")
+
+
 @pytest.mark.parametrize("shape", ["(2 * 3,)", "(2, len)", "3"])
 def test_a_damaged_header_is_named_without_its_syntax_tree(shape: str) -> None:
     with pytest.raises(DataError) as caught:

@@ -43,11 +43,13 @@ def test_axe_finds_nothing(open_page, studio: StudioCommand, theme: str) -> None
 def test_a_picture_is_moved_by_keys(open_page, studio: StudioCommand) -> None:
     page = open_page(studio, "#/learn/5", rest=False)
     chapter(page, 5)
+    assert page.page.locator(".pooling-widget .figures figure").count() == 2  # nothing is pooled yet
+    chapter(page, 5, step=2)
     page.page.locator(".heat.movable").focus()
-    page.press("ArrowRight")
-    assert "no whole number of cells" in result(page) and not done(page, "exact")
-    page.press("ArrowRight")
-    assert "whole cells" in result(page)
+    page.press("ArrowRight", "ArrowDown")
+    assert "0.5 and 0.5 cells of stride 2" in result(page) and "changed" in result(page) and not done(page, "exact")
+    page.press("ArrowRight", "ArrowDown")
+    assert "1 and 1 cells of stride 2. The pooled map moved by whole cells." in result(page)
     page.page.locator('li[data-task="exact"][data-done="true"]').wait_for()
 
 
@@ -66,6 +68,29 @@ def test_a_stack_is_built(open_page, studio: StudioCommand) -> None:
     assert result(page) != before
     widget.get_by_role("combobox").select_option("fundus")
     assert "For the design task: field 68" in widget.inner_text()
+
+
+@pytest.mark.parametrize("number", WIDGETS)
+def test_no_step_solves_a_task(open_page, studio: StudioCommand, number: int) -> None:
+    page = open_page(studio, f"#/learn/{number}", rest=False)
+    chapter(page, number)
+    for step in range(1, page.page.locator("li.step").count() + 1):
+        chapter(page, number, step)
+        page.page.wait_for_timeout(100)
+        assert not page.page.locator('.tasks li[data-done="true"]').count(), f"step {step}"
+        assert not page.page.locator(".tasks .bad").count(), f"step {step} asks for a prediction"
+
+
+def test_the_design_task_takes_every_layer_that_is_offered(open_page, studio: StudioCommand) -> None:
+    page = open_page(studio, "#/learn/6", rest=False)
+    chapter(page, 6, step=7)
+    widget = page.page.locator(".fields-widget")
+    widget.get_by_role("button", name="Remove all").click()
+    dilated, pooled = "3×3, dilation 2", "3×3 pooling, stride 2"
+    for name in ("3×3", "3×3", pooled, dilated, dilated, pooled, dilated, dilated, pooled, *([dilated] * 5)):
+        assert not done(page, "fundus")
+        widget.get_by_role("button", name=f"+ {name}", exact=True).click()
+    assert "field 227, first field 5, 64×64 cells left" in widget.inner_text() and done(page, "fundus")
 
 
 def test_a_network_of_the_timeline_opens_in_explore(open_page, studio: StudioCommand) -> None:
@@ -102,7 +127,11 @@ def test_a_number_is_followed_down_to_the_pixels(open_page, studio: StudioComman
     worked.locator(".followed").first.click()
     assert "A pixel of the image" in worked.inner_text()
     chapter(page, 8, step=5)
-    assert "Measured: loss" in worked.inner_text()
+    assert "Measured: loss" in worked.inner_text() and not done(page, "check")
+    weights = page.page.locator('figure[data-panel="d_weights"] .heat')
+    weights.focus()
+    page.press("ArrowDown", "End")
+    assert "class 1, pooled value 18" in worked.inner_text() and "Measured: loss" in worked.inner_text()
     page.page.locator('li[data-task="check"][data-done="true"]').wait_for()
 
 
@@ -117,7 +146,19 @@ def test_no_width_scrolls_sideways(open_page, studio: StudioCommand) -> None:
             content, window = widest(page.page)
             assert content <= window, f"chapter {number} at {width} px is {content} px wide"
             assert not cut_off(page.page), f"chapter {number} at {width} px"
+            for step in range(1, page.page.locator("li.step").count() + 1):
+                chapter(page, number, step)
+                assert page.page.evaluate(FITS), f"chapter {number}, step {step} at {width} px"
 
+
+# Whether the widget fits into its frame, and the text of its charts has the page's size.
+FITS = """async () => {
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const widget = document.querySelector(".widget");
+  const charts = widget.querySelectorAll(".timeline-chart svg, .norms-chart svg, .axis-drawing svg");
+  const scales = [...charts].map((svg) => svg.getScreenCTM().a);
+  return widget.scrollWidth <= widget.clientWidth && scales.every((scale) => scale > 0.9);
+}"""
 
 SLIDE = """async (selector) => {
   const slider = document.querySelector(selector);

@@ -33,6 +33,7 @@ _ERRORS = (
     ("ResNet", 3.57, 2015),
     ("SENet", 2.3, 2017),
 )
+_SHOWN = {"shallow": "hand-made features"}
 
 
 def _error(title: str, year: int) -> float:
@@ -205,7 +206,7 @@ CLAIMS = (
     *(
         _claim(
             f"error-{percent}",
-            f"top-5 error of {title} in {year}, percent: {error_of(percent)[1]}",
+            f"top-5 error of {_SHOWN.get(title, title)} in {year}, percent: {error_of(percent)[1]}",
             percent,
             partial(_error, title, year),
             "the timeline",

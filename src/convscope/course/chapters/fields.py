@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
 
 from convscope.course.chapter import Chapter
 from convscope.course.records.trained import trained_numbers
@@ -12,6 +13,7 @@ from convscope.geometry.cost import convolution_cost
 _STACK = ("3", "3", "p", "3", "3", "p", "3")
 _FUNDUS = ("3", "3", "p", "3", "3", "p", "3", "3", "p", "3", "3")
 _CHANNELS = 64
+_FAR = 200  # pixels of a large object
 
 
 def _fields(names: tuple[str, ...]) -> list[int]:
@@ -20,22 +22,20 @@ def _fields(names: tuple[str, ...]) -> list[int]:
 
 def _numbers() -> Mapping[str, object]:
     stack, fundus = _fields(_STACK), _fields(_FUNDUS)
-    wanted = 15
-    layers = next(count for count in range(1, 99) if _fields(("3",) * count)[-1] >= wanted)
+    far_layers = next(layers for layers in count(1) if _fields(("3",) * layers)[-1] >= _FAR)
     small, large = (
         convolution_cost(_CHANNELS, _CHANNELS, (side, side), (1, 1), bias=False).parameters for side in (3, 7)
     )
     deepest = trained_numbers()["fields"]["layers"][-1]
     return {
         "one": _fields(("3",))[-1], "two": _fields(("3", "3"))[-1], "three": _fields(("3",) * 3)[-1],
-        "wanted": wanted, "layers": layers, "channels": _CHANNELS, "weights_three": 3 * small, "weights_one": large,
+        "far": _FAR, "far_layers": far_layers, "channels": _CHANNELS, "weights_three": 3 * small, "weights_one": large,
         "fewer": f"{100 * (1 - 3 * small / large):.0f} %",
-        "before_pool": stack[1], "after_pool": stack[2], "stack": ", ".join(map(str, stack)), "stack_last": stack[-1],
+        "before_pool": stack[1], "after_pool": stack[2], "stack": ", ".join(map(str, stack)),
         "dilated": fields_of((StackLayer(3), StackLayer(5)))[-1].size,
         "fundus": ", ".join(str(fundus[place]) for place in (1, 4, 7, 10)),
         "theory": deepest["size"], "half": deepest["sizes"]["trained"]["half"],
-        "most": deepest["sizes"]["trained"]["most"], "half_initial": deepest["sizes"]["initial"]["half"],
-        "layer": deepest["layer"],
+        "most": deepest["sizes"]["trained"]["most"], "layer": deepest["layer"],
     }  # fmt: skip
 
 

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from convscope.course.chapter import Chapter
-from convscope.course.records.shifting import POOLINGS, SIDE, STRIDE, edges, equivariance_error, picture
+from convscope.course.records.shifting import (
+    POOLINGS,
+    SIDE,
+    STRIDE,
+    edges,
+    equivariance_error,
+    interpolated_error,
+    max_pooled,
+    picture,
+)  # fmt: skip
 from convscope.course.records.trained import trained_numbers
 from convscope.exercises.chapters.pooling import pooled
 from convscope.report.units import percent
@@ -23,9 +34,12 @@ def _numbers() -> Mapping[str, object]:
         "pooled_side": SIDE // STRIDE,
         "strongest": "; ".join(" ".join(f"{value:g}" for value in row) for row in strongest),
         "stride": STRIDE,
-        "two_strides": STRIDE**2,
-        **{f"error_{name}": f"{error:.2f}" for name, error in errors.items()},
+        **{f"error_{name}": f"{error:.3f}" for name, error in errors.items()},
+        **{f"half_{name}": f"{interpolated_error(map_, pool):.2f}" for name, pool in POOLINGS.items()},
+        "mean": f"{max_pooled(map_).mean():.1f}",
+        "mean_moved": f"{max_pooled(np.roll(map_, 1, (0, 1))).mean():.1f}",
         "images": shifts["images"],
+        "held_out": shifts["held_out"],
         "shifts": (2 * shifts["margin"] + 1) ** 2,
         "margin": shifts["margin"],
         "same_max": percent(shifts["same"]["max"]),

@@ -87,6 +87,19 @@ def step_record(network: Network, image: Floats, label: int, optimizer: SGD) -> 
     return answer
 
 
+def digits_taken_for(label: int, rate: float) -> tuple[int, int]:
+    """Return how many built-in digits have a class as predicted after one step on an image of it, and of how many.
+
+    >>> digits_taken_for(7, 0.5)
+    (1797, 1797)
+    """
+    network = small_network()
+    step_record(network, digit(label), label, SGD(learning_rate=rate))
+    pixels, _ = load_digits()
+    predicted = network.forward(pixels.transpose(0, 3, 1, 2) / 255).argmax(axis=1)
+    return int((predicted == label).sum()), len(predicted)
+
+
 def _nudged(network: Network, image: Floats, labels: Array, nudge: float) -> Floats:
     """Return the loss with each parameter moved alone."""
     losses = []

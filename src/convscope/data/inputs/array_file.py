@@ -1,4 +1,4 @@
-"""Read a `.npy` file, or a `.npz` with one array. Nothing in it is unpickled.
+"""Read a `.npy` file, or an array of a `.npz`. Nothing in it is unpickled.
 
 Source: NumPy's format, numpy.org/doc/stable/reference/generated/numpy.lib.format.html. The header is checked against
 the bytes that follow before any memory is taken for them.
@@ -29,8 +29,12 @@ def is_array_file(data: bytes) -> bool:
     return data.startswith((_NPY, _ZIP))
 
 
-def read_array(data: bytes) -> Array:
+def read_array(data: bytes, *, name: str = "") -> Array:
     """Return the numbers in the bytes of a `.npy` file, or of a `.npz` that holds one array.
+
+    Args:
+        data: the file's bytes.
+        name: which array of a `.npz` to read, of several.
 
     Raises:
         DataError: it is neither, is damaged, is too large, or holds no numbers; the message has no path.
@@ -41,7 +45,7 @@ def read_array(data: bytes) -> Array:
     (2, 3)
     """
     if data.startswith(_ZIP):
-        data = _only_member(data)
+        data = _member(data, name)
     if not data.startswith(_NPY):
         raise DataError(f"not an array file (.npy, .npz) but {kind_by_start(data) or 'of a format that is not known'}")
     stream = io.BytesIO(data)
@@ -89,8 +93,8 @@ def require_finite(numbers: Array) -> None:
             raise DataError(f"{count:,} of its numbers {verb} not finite, the first at ({place})")
 
 
-def _only_member(data: bytes) -> bytes:
-    """Unpack the only array of a `.npz`, within the limit."""
+def _member(data: bytes, name: str) -> bytes:
+    """Unpack the array of a name from a `.npz`, or its only one, within the limit."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
@@ -100,6 +104,9 @@ def _only_member(data: bytes) -> bytes:
             arrays = [member for member in members if member.filename.endswith(".npy")]
             if not arrays or len(arrays) < len(members):
                 raise DataError(f"a zip archive that is no array file (.npz): it holds {_listed(names)}")
+            arrays = [member for member in arrays if member.filename == f"{name}.npy"] if name else arrays
+            if not arrays:
+                raise DataError(f"no array {name!r}, but {_listed(names)}")
             if len(arrays) > 1:
                 raise DataError(f"{len(arrays)} arrays, {_listed(names)}: {_SAVE}")
             if arrays[0].file_size > BYTE_LIMIT + 2**16:

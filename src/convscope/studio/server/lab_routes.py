@@ -30,7 +30,7 @@ def lab_routes(openable: Openable) -> list[BaseRoute]:
 
     async def lab(request: Request) -> Response:
         """Answer with what a folder shows of a lab."""
-        name = request.query_params.get("folder", "")[:255]
+        name = request.query_params.get("folder", "")[:255].strip().rstrip("/").removeprefix(f"{openable.runs.name}/")
         found = await asyncio.to_thread(folders)
         if name not in found:
             raise StudioError(f"there is no folder {name!r} below the runs folder.{did_you_mean(name, found)}", "gone")

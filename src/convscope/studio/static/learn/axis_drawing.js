@@ -1,14 +1,17 @@
 /** One axis of a stack: a row of cells for each layer, the cells that lead to the chosen one in colour. */
 import { made, shapeElement } from "convscope/elements";
+import { fittedWidth } from "convscope/learn/fitted_width";
 
-const WIDTH = 640;
+const WIDTHS = [280, 640];
 const HEIGHT = 26; // of a layer's row
 const NAMES = 118;
 
-export function createAxisDrawing() {
+/** @param {() => void} changed called when the drawing is to be made for another width */
+export function createAxisDrawing(changed) {
   const element = made("div", "axis-drawing");
   const svg = shapeElement("svg", { "aria-hidden": "true" }, element);
   element.setAttribute("role", "img");
+  const width = fittedWidth(element, changed, WIDTHS);
 
   return {
     element,
@@ -18,14 +21,15 @@ export function createAxisDrawing() {
      */
     update({ levels, names, label }) {
       element.setAttribute("aria-label", label);
-      svg.setAttribute("viewBox", `0 0 ${WIDTH} ${levels.length * HEIGHT}`);
+      const whole = width();
+      svg.setAttribute("viewBox", `0 0 ${whole} ${levels.length * HEIGHT}`);
       svg.replaceChildren();
       levels.forEach((counts, level) => {
         const y = (levels.length - 1 - level) * HEIGHT;
-        const wide = (WIDTH - NAMES) / counts.length;
+        const wide = (whole - NAMES) / counts.length;
         const name = shapeElement("text", { x: NAMES - 8, y: y + HEIGHT / 2, class: "axis-name" }, svg);
         name.textContent = names[level];
-        shapeElement("rect", { x: NAMES, y: y + 4, width: WIDTH - NAMES, height: HEIGHT - 8, class: "axis-row" }, svg);
+        shapeElement("rect", { x: NAMES, y: y + 4, width: whole - NAMES, height: HEIGHT - 8, class: "axis-row" }, svg);
         const most = Math.max(...counts);
         counts.forEach((count, at) => {
           if (!count) return;

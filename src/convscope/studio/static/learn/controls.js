@@ -21,10 +21,13 @@ export function slider({ label, value, low, high, step = 1, text = "", change })
 /**
  * One of several, side by side.
  * @template T
- * @param {{label: string, options: [T, string][], value: T, change: (value: T) => void}} how
+ * @param {{label: string, options: [T, string][], value: T, change: (value: T) => void, titled?: boolean}} how `titled`: the label is shown
  */
-export const segments = ({ label, options, value, change }) => html`<div class="segments" role="group" aria-label=${label}>${options.map(([each, text]) => html`<button
-  aria-pressed=${String(each === value)} @click=${() => change(each)}>${text}</button>`)}</div>`;
+export function segments({ label, options, value, change, titled = false }) {
+  const group = html`<div class="segments" role="group" aria-label=${label}>${options.map(([each, text]) => html`<button
+    aria-pressed=${String(each === value)} @click=${() => change(each)}>${text}</button>`)}</div>`;
+  return titled ? html`<div class="field titled"><span aria-hidden="true">${label}</span>${group}</div>` : group;
+}
 
 /** @param {{label: string, value: boolean, change: (value: boolean) => void}} how */
 export const check = ({ label, value, change }) => html`<label class="field"><input type="checkbox" .checked=${value} @change=${(event) => change(event.target.checked)}><span>${label}</span></label>`;

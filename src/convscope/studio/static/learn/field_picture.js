@@ -22,10 +22,10 @@ export function createFieldPicture({ room, move }) {
     if (source) return;
     const pixels = Uint8Array.from(atob(found.pixels), (character) => character.charCodeAt(0));
     const drawn = made("canvas");
-    drawn.width = drawn.height = found.side;
+    drawn.width = drawn.height = found.side - 2 * found.margin;
     const image = new ImageData(found.side, found.side);
     for (let at = 0; at < found.side ** 2; at += 1) image.data.set([pixels[3 * at], pixels[3 * at + 1], pixels[3 * at + 2], 255], 4 * at);
-    drawn.getContext("2d").putImageData(image, 0, 0);
+    drawn.getContext("2d").putImageData(image, -found.margin, -found.margin);
     source = drawn;
     if (shown) update(shown);
   });
@@ -60,16 +60,17 @@ export function createFieldPicture({ room, move }) {
     const pixels = ink.getImageData(0, 0, SIDE, SIDE);
     const pixelAt = (place) => Math.floor((place * size) / SIDE);
     const most = counts?.map((each) => Math.max(...each));
+    /** Along one axis; the two of a pixel are multiplied. */
     const share = (axis, place) => {
       const at = pixelAt(place);
-      if (counts) return counts[axis][at] / most[axis];
+      if (counts) return Math.sqrt(counts[axis][at] / most[axis]);
       return at >= field[axis][0] && at <= field[axis][1] ? 1 : 0;
     };
     const columns = Array.from({ length: SIDE }, (_, place) => share(1, place));
     for (let row = 0; row < SIDE; row += 1) {
       const down = share(0, row);
       for (let column = 0; column < SIDE; column += 1) {
-        const light = 0.35 + 0.65 * Math.sqrt(down * columns[column]);
+        const light = 0.35 + 0.65 * down * columns[column];
         const at = 4 * (row * SIDE + column);
         for (let channel = 0; channel < 3; channel += 1) pixels.data[at + channel] *= light;
       }

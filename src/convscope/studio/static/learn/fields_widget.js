@@ -7,7 +7,7 @@ import { createAxisDrawing } from "convscope/learn/axis_drawing";
 import { createEffective } from "convscope/learn/effective";
 import { createFieldPicture } from "convscope/learn/field_picture";
 
-/** @type {Object<string, {kernel: number, stride: number, padding: number, dilation?: number, pooling?: boolean}>} */
+/** @type {Object<string, import("./design.js").DesignLayer>} */
 const LAYERS = {
   3: { kernel: 3, stride: 1, padding: 1 }, "3/2": { kernel: 3, stride: 2, padding: 1 },
   "3d2": { kernel: 3, stride: 1, padding: 2, dilation: 2 }, 1: { kernel: 1, stride: 1, padding: 0 },
@@ -24,12 +24,14 @@ const SIZES = ["32", "64", "128", "224", "512"];
 const MOST_LAYERS = 40;
 const TASK = { side: 512, smallest: 10, largest: 200, cells: 4, most: 40 };
 
+const layerOf = (/** @type {string} */ name) => LAYERS[name];
+
 /** @param {any} room */
 export function create(room) {
   const { texts, filled } = room;
   const state = { mode: "stack", layers: ["3", "3"], size: 32, depth: 2, paths: false, cell: /** @type {[number, number]|null} */ (null), problem: "" };
   const picture = createFieldPicture({ room, move: (row, column) => { state.cell = [row, column]; room.changed(); room.say(spoken(row, column)); } });
-  const axis = createAxisDrawing();
+  const axis = createAxisDrawing(room.changed);
   const effective = createEffective(room);
 
   /** Sizes of the maps behind each layer, the image first; up to the first layer that no longer fits. */
@@ -72,7 +74,7 @@ export function create(room) {
   function palette() {
     return html`<div class="controls">
       ${choice({ label: texts.preset, options: [["", texts["preset-none"]], ...Object.keys(PRESETS).map((name) => [name, texts[`preset-${name}`]])], value: "", change: (name) => { if (name) change(PRESETS[name][0].split(" "), PRESETS[name][1]); } })}
-      ${segments({ label: texts.size, options: SIZES.map((value) => [value, value]), value: String(state.size), change: (value) => change(state.layers, Number(value)) })}
+      ${segments({ label: texts.size, options: SIZES.map((value) => [value, value]), value: String(state.size), titled: true, change: (value) => change(state.layers, Number(value)) })}
       <div class="palette" role="group" aria-label=${texts.add}>${ORDER.map((name) => html`<button ?disabled=${state.layers.length >= MOST_LAYERS} @click=${() => change([...state.layers, name])}>+ ${texts[`layer-${name.replace("/", "-")}`]}</button>`)}</div>
       <button ?disabled=${!state.layers.length} @click=${() => change(state.layers.slice(0, -1))}>${texts.remove}</button>
       <button ?disabled=${!state.layers.length} @click=${() => change([])}>${texts.clear}</button></div>`;
@@ -91,7 +93,7 @@ export function create(room) {
   }
 
   function designed() {
-    const missed = judge(state.layers, TASK);
+    const missed = judge(state.layers, TASK, layerOf);
     const fields = folded(state.layers.map((name) => LAYERS[name]));
     const early = fields.filter((one) => one.stride === 1).map((one) => one.size);
     const values = { field: fields.at(-1).size, first: Math.max(1, ...early), last: sizes().at(-1) };
@@ -113,7 +115,7 @@ export function create(room) {
     const clip = (value) => Math.max(1, Math.min(state.size, value + 1));
     const cut = down[0] < 0 || down[1] >= state.size || across[0] < 0 || across[1] >= state.size;
     return html`<p class="result">${filled(texts.result, { depth: state.depth, field: size, stride, cells })} ${filled(texts.whole, { top: clip(down[0]), bottom: clip(down[1]), left: clip(across[0]), right: clip(across[1]) })}
-        ${cut ? filled(texts.clipped, { first: clip(down[0]), last: clip(down[1]), size: state.size }) : ""} ${filled(texts.weights, { weights: weights() })}</p>
+        ${cut ? texts.clipped : ""} ${filled(texts.weights, { weights: weights() })}</p>
       ${state.size === TASK.side ? designed() : ""}
       <div class="figures"><figure>${picture.element}<div class="row">
           ${check({ label: texts.paths, value: state.paths, change: (paths) => { state.paths = paths; room.changed(); } })}
@@ -157,7 +159,7 @@ export function create(room) {
       const plain = layers.every((name) => LAYERS[name].stride === 1 && !LAYERS[name].dilation);
       if (id === "fifteen") return { done: layers.every((name) => name === "3") && field >= 15 && field - 2 < 15, value: layers.length };
       if (id === "cheaper") return { done: plain && field === 7 && weights() < 49 };
-      return { done: state.size === TASK.side && judge(layers, TASK) === null };
+      return { done: state.size === TASK.side && judge(layers, TASK, layerOf) === null };
     },
     close() {},
   };

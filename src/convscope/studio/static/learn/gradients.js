@@ -2,9 +2,12 @@
 import { html } from "lit-html";
 import { made, shapeElement } from "convscope/elements";
 import { check, segments } from "convscope/learn/controls";
+import { powerOfTen } from "convscope/learn/fill";
+import { fittedWidth } from "convscope/learn/fitted_width";
 import { number, percent } from "convscope/units";
 
-const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [680, 260, 60, 14, 14, 34];
+const [HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [270, 52, 14, 14, 44];
+const WIDTHS = [260, 720]; // least and most
 const ACTIVATIONS = ["sigmoid", "tanh", "relu"];
 const DEEPEST = -9; // power of ten at the chart's lower end, unless a norm is smaller
 
@@ -16,7 +19,8 @@ export function createGradients(room) {
   let asked = false;
   const chart = made("div", "norms-chart");
   chart.setAttribute("role", "img");
-  const svg = shapeElement("svg", { "aria-hidden": "true", viewBox: `0 0 ${WIDTH} ${HEIGHT}` }, chart);
+  const svg = shapeElement("svg", { "aria-hidden": "true" }, chart);
+  const width = fittedWidth(chart, room.changed, WIDTHS);
 
   function ask() {
     if (asked) return;
@@ -43,15 +47,17 @@ export function createGradients(room) {
     const shown = lines();
     const all = Object.values(record.networks).flatMap((each) => [...each.before, ...each.after]);
     const [low, high] = [Math.min(DEEPEST, Math.floor(Math.min(...all))), Math.ceil(Math.max(...all))];
-    const x = (at) => LEFT + (at / (record.layers - 1)) * (WIDTH - LEFT - RIGHT);
+    const x = (at) => LEFT + (at / (record.layers - 1)) * (width() - LEFT - RIGHT);
     const y = (power) => TOP + ((high - power) / (high - low)) * (HEIGHT - TOP - BOTTOM);
     svg.replaceChildren();
+    svg.setAttribute("viewBox", `0 0 ${width()} ${HEIGHT}`);
     for (let power = low; power <= high; power += 1) {
       if ((high - power) % 2) continue;
-      shapeElement("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y(power), y2: y(power), class: "chart-line" }, svg);
-      shapeElement("text", { x: LEFT - 8, y: y(power), class: "chart-label end" }, svg).textContent = `1e${power}`.replace("-", "−");
+      shapeElement("line", { x1: LEFT, x2: width() - RIGHT, y1: y(power), y2: y(power), class: "chart-line" }, svg);
+      shapeElement("text", { x: LEFT - 8, y: y(power), class: "chart-label end" }, svg).textContent = powerOfTen(power);
     }
-    for (let at = 0; at < record.layers; at += 1) shapeElement("text", { x: x(at), y: HEIGHT - 14, class: "chart-label middle" }, svg).textContent = String(at + 1);
+    for (let at = 0; at < record.layers; at += 1) shapeElement("text", { x: x(at), y: HEIGHT - 30, class: "chart-label middle" }, svg).textContent = String(at + 1);
+    shapeElement("text", { x: (LEFT + width() - RIGHT) / 2, y: HEIGHT - 10, class: "chart-label middle" }, svg).textContent = texts["layer-axis"];
     for (const [name, values] of shown) {
       shapeElement("polyline", { points: values.map((value, at) => `${x(at)},${y(value)}`).join(" "), class: `norms ${name}` }, svg);
       values.forEach((value, at) => shapeElement("circle", { cx: x(at), cy: y(value), r: 4, class: `norms-dot ${name}` }, svg));
@@ -79,7 +85,7 @@ export function createGradients(room) {
           ${state.kept ? html`<button @click=${() => take({ kept: "" })}>${texts.forget}</button>` : html`<button @click=${() => take({ kept: key() })}>${texts.keep}</button>`}</div>
         <figure class="chart"><figcaption>${texts.norms} <span class="key">${lines().map(([name]) => html`<i class=${`swatch ${name}`}></i>${captions[name]} `)}</span></figcaption>${chart}</figure>
         ${learned(key())}${state.kept ? html`<p class="small">${filled(texts.kept, { name: nameOf(state.kept) })}</p>${learned(state.kept)}` : ""}
-        <p class="small">${filled(texts.about, record)}</p>`;
+        <p class="small">${filled(texts.about, { ...record, convolutions: record.layers - 1 })}</p>`;
     },
     set({ activation, dropout, skip }) {
       if (ACTIVATIONS.includes(activation)) state.activation = activation;
@@ -88,7 +94,7 @@ export function createGradients(room) {
     task(id) {
       if (!record) return { done: false };
       const { before, accuracy } = record.networks[key()];
-      if (id === "vanish") return { done: key() === "sigmoid-plain-chain", value: Math.round(before.at(-1) - before[0]) };
+      if (id === "even") return { done: key() === "tanh-plain-chain", value: Math.abs(Math.round(before.at(-1) - before[0])) };
       return { done: accuracy === Math.max(...Object.values(record.networks).map((each) => each.accuracy)) };
     },
   };

@@ -89,7 +89,8 @@ export function createHeat({ move, say, paint, step = 8, quiet = false }) {
     element.setAttribute("aria-label", now.label);
     element.style.aspectRatio = `${columns} / ${rows}`;
     const split = rows <= MOST_SPLIT && columns <= MOST_SPLIT;
-    const scale = split ? Math.max(4, Math.floor(768 / Math.max(rows, columns))) : 1;
+    const most = Math.max(rows, columns);
+    const scale = !split ? 1 : now.text ? Math.max(26, Math.min(96, Math.floor(640 / most))) : Math.max(4, Math.floor(768 / most));
     if (canvas.width !== columns * scale || canvas.height !== rows * scale) {
       canvas.width = columns * scale;
       canvas.height = rows * scale;

@@ -24,7 +24,8 @@ async function checkLab(lab) {
 /** The labs, each checked from the folder that a command wrote. @param {any} room */
 export function labs(room) {
   const { texts } = room;
-  return html`<section class="labs" aria-label=${texts.labs}><h4>${texts.labs}</h4>${LABS.map((lab) => {
+  return html`<section class="labs" aria-label=${texts.labs}><h4>${texts.labs}</h4>
+    ${loaded.session?.offline ? html`<p>${texts["labs-copy"]}</p>` : nothing}<p class="small">${texts["labs-data"]}</p>${LABS.map((lab) => {
     const mine = asked[lab];
     return html`<form class="lab" @submit=${(event) => { event.preventDefault(); checkLab(lab); }}><p>${texts[`lab-${lab}`]}</p><pre tabindex="0">${texts[`lab-${lab}-command`]}</pre>
       ${loaded.session?.offline ? nothing : html`<div class="row"><label class="field"><span>${texts["lab-folder"]}</span><input type="text" required .value=${mine.folder} @input=${(event) => { mine.folder = event.target.value; }}></label>

@@ -1,6 +1,6 @@
 /** Which known mistake an answer shows, as `exercises/marking.py` finds it; a test compares the two. */
 import { judge } from "convscope/learn/design";
-import { filled } from "convscope/learn/fill";
+import { filled, powerOfTen } from "convscope/learn/fill";
 import { parseAnswer } from "convscope/learn/parse";
 
 /** An answer as `marking` and `exercises/record.py` have it. @typedef {number|string|any[]} Answer */
@@ -75,11 +75,10 @@ function plain(value) {
   return value < 0 ? `−${text}` : text;
 }
 
-/** Return a number in four significant digits: with an exponent where it is below 0.0001 or needs more digits before the point. */
+/** Return a number in four significant digits: with a power of ten where it is below 0.0001 or needs more digits before the point. */
 function fourDigits(value) {
   const [digits, exponent] = value.toExponential(3).split("e");
   const power = Number(exponent);
   if (power >= -4 && power < 4) return String(Number(value.toPrecision(4)));
-  const sign = power < 0 ? "-" : "+";
-  return `${String(Number(digits))}e${sign}${String(Math.abs(power)).padStart(2, "0")}`;
+  return `${String(Number(digits))} × ${powerOfTen(power)}`;
 }

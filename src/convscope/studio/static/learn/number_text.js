@@ -9,6 +9,9 @@ const DOTTED = /^([+-]?)([1-9]\d{0,2}(?:\.\d{3}){2,})$/;
 const DECIMAL = /^[+-]?(?:\d*\.\d+|\d+\.|\d+(?=[eE]))(?:[eE][+-]?\d{1,3})?$/;
 const COMMA = /^[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+$/;
 const POWER = /^([+-]?)(\d{1,6})\s*(?:\^|\*\*)\s*(\d{1,2})$/;
+const DECIMAL_POWER = /^([+-]?)(\d{0,6}\.\d{1,6})\s*(?:\^|\*\*)\s*(\d{1,2})$/;
+const OF_TEN = /^([+-]?(?:\d+|\d*\.\d+))\s*[x*]\s*10\s*(?:\^|\*\*)\s*([+-]?\d{1,2})$/;
+const RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 const FRACTION = /^([+-]?\d+)\s*\/\s*(\d+)$/;
 
 const ALIKE = {
@@ -34,7 +37,9 @@ export class AnswerError extends Error {
 export function cleaned(text) {
   const characters = Array.from(text);
   if (characters.length > MOST_CHARACTERS) throw new AnswerError("too-long", { characters: characters.length, most: MOST_CHARACTERS });
-  const plain = characters.map((one) => digit(ALIKE[one] ?? one)).join("");
+  const lowered = (power) => power.replaceAll("⁻", "-").replaceAll("⁺", "+").replace(/[⁰¹²³⁴-⁹]/g, (one) => String(RAISED.indexOf(one)));
+  const written = text.replace(/[⁺⁻]?[⁰¹²³⁴-⁹]+/g, (power) => `^${lowered(power)}`);
+  const plain = Array.from(written).map((one) => digit(ALIKE[one] ?? one)).join("");
   const found = plain.slice(plain.lastIndexOf("=") + 1).trim();
   if (!found) throw new AnswerError("empty");
   return found;
@@ -84,6 +89,10 @@ export function readNumber(text, whole, digits = null) {
     if (value >= 10n ** BigInt(MOST_DIGITS)) throw new AnswerError("too-many-digits", { most: MOST_DIGITS });
     return power[1] === "-" ? -Number(value) : Number(value);
   }
+  const decimal = whole ? null : DECIMAL_POWER.exec(text);
+  if (decimal) return (decimal[1] === "-" ? -1 : 1) * Number(decimal[2]) ** Number(decimal[3]);
+  const ofTen = whole ? null : OF_TEN.exec(text);
+  if (ofTen) return Number(`${ofTen[1]}e${ofTen[2]}`);
   const fraction = FRACTION.exec(text);
   return fraction && Number(fraction[2]) ? Number(fraction[1]) / Number(fraction[2]) : null;
 }

@@ -1,7 +1,7 @@
 /** What the later chapters show of the learner's own network, by the name of the question. */
 import { html } from "lit-html";
 import * as api from "convscope/api";
-import { filled, numberText } from "convscope/learn/fill";
+import { along, filled, numberText, scientific } from "convscope/learn/fill";
 import { formatState } from "convscope/state";
 import { changed } from "convscope/store";
 import { number, percent } from "convscope/units";
@@ -9,7 +9,6 @@ import { number, percent } from "convscope/units";
 const FEW = 1e-3; // of the largest norm: a layer below it hardly learns
 
 const layersOf = (graph) => graph.units.filter((unit) => unit.kind !== "block" && unit.type !== "input" && unit.field?.size);
-const along = (sizes) => (sizes.every((each) => each === sizes[0]) ? numberText(sizes[0]) : sizes.map(numberText).join("×"));
 
 /** @param {string[]} head @param {any[][]} rows */
 export const plainTable = (head, rows) => html`<div class="table-frame" tabindex="0" role="region" aria-label=${head.join(", ")}><table><thead><tr>${head.map((text) => html`<th scope="col">${text}</th>`)}</tr></thead>
@@ -54,19 +53,19 @@ export const OWN_MORE = {
     const layers = layersOf(graph).filter((unit, at, all) => !at || String(unit.field.size) !== String(all[at - 1].field.size));
     if (!layers.length) return null;
     const rows = layers.slice(0, 60).map((unit) => [toExplore(model, unit), along(unit.field.size), along(unit.field.stride), unit.shape.map(numberText).join("×")]);
-    return plainTable([texts.row, texts.field, texts.jump, texts.output], rows);
+    return plainTable([texts.row, texts.field, texts.jump, texts["own-shape"]], rows);
   },
   norms: (graph, model, texts) => withRun(model, texts, (run) => {
     const { layers = [], gradients = [] } = run.norms ?? {};
     const last = gradients.map((each) => each.findLast((value) => value !== null) ?? null);
     const most = Math.max(...last.map((value) => value ?? 0));
     if (!most) return html`<p class="muted">${texts["own-no-norms"]}</p>`;
-    const rows = layers.map((name, at) => [name, number(last[at]), last[at] !== null && last[at] < FEW * most ? texts["own-hardly"] : ""]);
+    const rows = layers.map((name, at) => [name, scientific(number(last[at])), last[at] !== null && last[at] < FEW * most ? texts["own-hardly"] : ""]);
     return plainTable([texts["own-layer-name"], texts.norms, ""], rows);
   }),
   train: (graph, model, texts) => withRun(model, texts, (run) => {
     const measure = run.scores?.measure ?? run.best_validation;
-    const values = { model: run.model, epochs: run.rows.length, loss: number(run.rows.at(-1)?.val_loss ?? null), accuracy: percent(measure) };
+    const values = { model: run.model, epochs: run.rows.length, loss: number(run.rows.at(-1)?.val_loss ?? null), accuracy: percent(measure), of: run.scores ? texts["own-test"] : texts["own-validation"] };
     return html`<p>${filled(texts["own-came-to"], values)}</p>`;
   }),
 };

@@ -2,7 +2,7 @@
  * Chapter 5: a picture that is moved, its map before and after pooling, and predictions of moved pictures. Maps are looked
  * up: that of a shift by d is that of d modulo the stride, moved by whole cells (see course/records/shifting.py).
  */
-import { html } from "lit-html";
+import { html, nothing } from "lit-html";
 import { colourTable } from "convscope/atlas";
 import { choice, segments, slider } from "convscope/learn/controls";
 import { createHeat } from "convscope/learn/heat";
@@ -11,6 +11,7 @@ import { createPredictions } from "convscope/learn/predictions";
 
 const PICTURES = ["ring", "cross", "star", "digit", "bars"];
 const POOLS = ["max", "average", "blur"];
+const CHOICES = ["none", ...POOLS];
 const FARTHEST = 16;
 
 const modulo = (a, n) => ((a % n) + n) % n;
@@ -21,19 +22,23 @@ export function create(room) {
   const state = { mode: "maps", picture: "ring", pool: "max", poolings: "1", dy: 0, dx: 0 };
   let record = null;
   let asked = "";
+  let answered = ""; // what the record was asked for
 
   const picture = createMovable({ move: (dy, dx) => moved(state.dy + dy, state.dx + dx) });
   const map = createHeat({});
   const pooled = createHeat({});
   const predictions = createPredictions(room);
 
+  const keyNow = () => `${state.picture} ${state.poolings}`;
+
   function ask() {
-    const key = `${state.picture} ${state.poolings}`;
+    const key = keyNow();
     if (key === asked) return;
     asked = key;
     room.record("shifted-picture", { picture: state.picture, poolings: state.poolings }).then((found) => {
       if (asked !== key) return;
       record = found;
+      answered = key;
       room.changed();
     });
   }
@@ -70,6 +75,8 @@ export function create(room) {
   }
 
   function summary() {
+    if (!state.dy && !state.dx) return texts.unmoved;
+    if (state.pool === "none") return filled(texts["only-map"], state);
     const { stride } = record;
     const exact = state.dy % stride === 0 && state.dx % stride === 0;
     const values = { ...state, stride, ...changes(), down_cells: state.dy / stride, right_cells: state.dx / stride };
@@ -90,6 +97,7 @@ export function create(room) {
     const [pixelAt, mapAt] = [back(record.picture), back(record.map)];
     picture.update({ rows: side, columns: side, colour: (row, column) => grey(pixelAt(row, column)), label: filled(texts["picture-label"], state) });
     map.update({ rows: side, columns: side, colour: (row, column) => colour(mapAt(row, column)), label: texts["map-label"] });
+    if (state.pool === "none") return;
     pooled.update({
       rows: cells, columns: cells, colour: (row, column) => colour(cellAt(row, column)[0]),
       cross: (row, column) => { const [now, expected] = cellAt(row, column); return now !== expected; },
@@ -104,19 +112,27 @@ export function create(room) {
     return html`<div class="figures">
         <figure><figcaption>${filled(texts["the-picture"], { side })}</figcaption>${picture.element}</figure>
         <figure><figcaption>${texts["the-map"]}</figcaption>${map.element}</figure>
-        <figure><figcaption>${filled(texts["the-pooled"], { side: side / stride })}</figcaption>${pooled.element}</figure>
+        ${state.pool === "none" ? nothing : html`<figure><figcaption>${filled(texts["the-pooled"], { side: side / stride })}</figcaption>${pooled.element}</figure>`}
       </div>
       <p class="result">${summary()}</p>
+      ${state.pool === "none" ? nothing : errors()}`;
+  }
+
+  function errors() {
+    const [down, right] = phase();
+    const means = record.means[state.pool];
+    return html`<p class="small">${texts.crossed}</p>
       <p class="small">${texts.error}</p><dl class="meters">${POOLS.map((pool) => html`<div data-chosen=${String(pool === state.pool)}>
-        <dt>${texts[pool]}</dt><dd><span class="bar-track"><span class="bar-fill" .style=${`width:${Math.min(100, 100 * errorOf(pool))}%`}></span></span><span class="number">${errorOf(pool).toFixed(3)}</span></dd></div>`)}</dl>`;
+        <dt>${texts[pool]}</dt><dd><span class="bar-track"><span class="bar-fill" .style=${`width:${Math.min(100, 100 * errorOf(pool))}%`}></span></span><span class="number">${errorOf(pool).toFixed(3)}</span></dd></div>`)}</dl>
+      <p class="small">${filled(texts.mean, { mean: means[down][right].toFixed(1), before: means[0][0].toFixed(1) })}</p>`;
   }
 
   function mapControls() {
     const set = (patch) => { Object.assign(state, patch); room.changed(); };
     return html`<div class="controls">
       ${choice({ label: texts.picture, options: PICTURES.map((name) => [name, texts[name]]), value: state.picture, change: (value) => set({ picture: value }) })}
-      ${segments({ label: texts.pool, options: POOLS.map((name) => [name, texts[name]]), value: state.pool, change: (value) => set({ pool: value }) })}
-      ${segments({ label: texts.poolings, options: [["1", texts.once], ["2", texts.twice]], value: state.poolings, change: (value) => set({ poolings: value }) })}
+      ${segments({ label: texts.pool, options: CHOICES.map((name) => [name, texts[name]]), value: state.pool, titled: true, change: (value) => set({ pool: value }) })}
+      ${state.pool === "none" ? nothing : segments({ label: texts.poolings, titled: true, options: [["1", texts.once], ["2", texts.twice]], value: state.poolings, change: (value) => set({ poolings: value }) })}
       ${slider({ label: texts.down, value: state.dy, low: -FARTHEST, high: FARTHEST, change: (value) => moved(value, state.dx) })}
       ${slider({ label: texts.right, value: state.dx, low: -FARTHEST, high: FARTHEST, change: (value) => moved(state.dy, value) })}
       <button ?disabled=${!state.dy && !state.dx} @click=${() => moved(0, 0)}>${texts.reset}</button></div>`;
@@ -138,9 +154,9 @@ export function create(room) {
     },
     task(id) {
       if (id === "flip") return { done: predictions.differ() };
-      if (!record || state.mode !== "maps") return { done: false };
+      if (!record || answered !== keyNow() || state.mode !== "maps" || state.pool === "none") return { done: false };
       const exact = errorOf(state.pool) === 0;
-      if (id === "exact") return { done: exact && state.pool === "max" && record.stride === 2 && Boolean(state.dy || state.dx) };
+      if (id === "exact") return { done: exact && state.pool === "max" && record.stride === 2 && state.dy !== 0 && state.dx !== 0 };
       return { done: exact && record.stride === 4 && state.dy === 0 && state.dx === record.stride, value: record.stride };
     },
     close() {},

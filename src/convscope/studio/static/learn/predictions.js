@@ -70,7 +70,7 @@ export function createPredictions(room) {
   }
 
   function network(name) {
-    const total = { images: record.images, same: percent(record.same[name]), accuracy: percent(record.accuracy[name]) };
+    const total = { images: record.images, held_out: record.held_out, same: percent(record.same[name]), accuracy: percent(record.accuracy[name]) };
     return html`<figure><figcaption>${texts[`network-${name}`]}: <strong>${answer(name)}</strong></figcaption>${grids[name].element}
       <p class="small">${filled(texts.flips, flips(name))}. ${filled(texts.same, total)}.</p></figure>`;
   }

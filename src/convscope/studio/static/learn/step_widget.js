@@ -3,12 +3,15 @@ import { html } from "lit-html";
 import { choice, segments } from "convscope/learn/controls";
 import { between, colourOf, createHeat } from "convscope/learn/heat";
 import { createPlayer } from "convscope/learn/player";
+import { scientific } from "convscope/learn/fill";
 import { arrayOf, parameterIndex, shapeOf, valueAt, worked } from "convscope/learn/step_worked";
 import { number } from "convscope/units";
 
 const PHASES = ["forward", "loss", "backward", "step"];
 const DIGITS = ["7", "3", "0", "8"];
 const RATES = ["0.1", "0.5", "2"];
+/** What a step of the chapter chooses, by the name of the array. */
+const SELECTED = { scores: (label) => [label], loss: () => [], d_scores: (label) => [label], d_filters: () => [0, 1, 1], new_filters: () => [0, 1, 1] };
 const FORWARD = ["image", "filters", "filter_biases", "map", "relu", "pooled", "weights", "biases", "scores", "probabilities"];
 const PANELS = {
   forward: FORWARD,
@@ -53,7 +56,7 @@ export function create(room) {
   }
 
   const named = ({ name, at: place }) => filled(texts[name] ?? texts["the-loss"], { number: place[0] + 1, label: record.label, loss: "" });
-  const shown = (place) => number(valueAt(record, state.step, place), 4);
+  const shown = (place) => scientific(number(valueAt(record, state.step, place), 4));
 
   function choose(place, follow = false) {
     if (follow && chosen) way.push(chosen);
@@ -66,9 +69,16 @@ export function create(room) {
   }
 
   function spoken(place) {
-    const [row, column] = place.at.slice(-2);
-    const where = place.at.length > 1 ? filled(texts["row-column"], { row: row + 1, column: column + 1 }) : String(place.at[0] ?? "");
-    return filled(texts.cell, { name: named(place), place: where, value: shown(place) });
+    return filled(texts.cell, { name: named(place), place: whereText(place), value: shown(place) });
+  }
+
+  /** Where in its array a number is. @param {import("./step_worked.js").Place} of */
+  function whereText({ name, at: place }) {
+    const [row, column] = place.slice(-2);
+    if (name.endsWith("filter_biases")) return filled(texts["of-filter"], { filter: row + 1 });
+    if (/(^|_)weights$/.test(name)) return filled(texts["of-weight"], { class: row, column: column + 1 });
+    if (place.length > 1) return filled(texts["row-column"], { row: row + 1, column: column + 1 });
+    return place.length ? filled(texts["of-class"], { class: row }) : "";
   }
 
   /** Colours of a panel: blue below 0, orange above, strongest at the largest size. */
@@ -106,20 +116,20 @@ export function create(room) {
     return html`<div class="step-group">${shapeOf(array).length === 3 ? array.map((rows, index) => panel(name, [index], rows)) : panel(name, [], array)}</div>`;
   }
 
-  const operand = (place) => html`<button class="followed" title=${named(place)} @click=${() => choose(place, true)}>${shown(place)}</button>`;
+  const operand = (place) => html`<button class="followed" title=${[named(place), whereText(place)].filter(Boolean).join(", ")} @click=${() => choose(place, true)}>${shown(place)}</button>`;
 
   function check() {
     const index = chosen.name.startsWith("d_") ? parameterIndex(record, chosen.name.slice(2), chosen.at) : -1;
     if (index < 0) return "";
     const step = record.steps[state.step];
-    const values = { above: step.above[index].toFixed(9), below: step.below[index].toFixed(9), measured: number(step.measured[index], 4), gradient: shown(chosen), nudge: record.nudge, twice: 2 * record.nudge };
+    const values = { above: step.above[index].toFixed(9), below: step.below[index].toFixed(9), measured: scientific(number(step.measured[index], 4)), gradient: shown(chosen), nudge: record.nudge, twice: 2 * record.nudge };
     return html`<p class="check">${filled(texts.check, values)}</p>`;
   }
 
   function arithmetic() {
     if (!chosen) return html`<p class="muted">${texts.choose}</p>`;
     const { text, values, pairs, single, bias } = worked(record, state.step, chosen);
-    return html`<p class="small">${named(chosen)}${chosen.at.length > 1 ? html`, ${filled(texts["row-column"], { row: chosen.at.at(-2) + 1, column: chosen.at.at(-1) + 1 })}` : ""}</p>
+    return html`<p class="small">${[named(chosen), whereText(chosen)].filter(Boolean).join(", ")}</p>
       <p class="worked-value number">${shown(chosen)}</p><p>${filled(texts[`how-${text}`], values)}</p>
       ${pairs?.length || single?.length ? html`<p class="products">${pairs?.map(([one, other], index) => html`${index ? " + " : ""}<span class="product">${operand(one)} · ${operand(other)}</span>`)}${single?.map((each, index) => html`${index ? " , " : ""}${operand(each)}`)}${bias ? html` + ${operand(bias)}` : ""}</p>` : ""}
       ${check()}${way.length ? html`<button @click=${() => { const back = way.pop(); choose(back, false); }}>${texts.back}</button>` : ""}`;
@@ -147,13 +157,14 @@ export function create(room) {
     },
     set({ step = 0, phase = "forward", select }) {
       at(Math.max(0, Math.min(3, Math.floor(step))) * PHASES.length + Math.max(0, PHASES.indexOf(phase)));
-      if (select === "d_filters") chosen = { name: select, at: [0, 1, 1] };
+      way = [];
+      chosen = select in SELECTED ? { name: select, at: SELECTED[select](Number(state.digit)) } : null;
       room.changed();
     },
     task(id) {
       if (!record) return { done: false };
       if (id === "fell") return { done: state.step === 3 && state.rate === "0.1", value: Number(record.steps[3].loss.toFixed(3)) };
-      if (id === "check") return { done: chosen?.name === "d_filters" };
+      if (id === "check") return { done: chosen?.name === "d_weights" };
       return { done: chosen?.name === "d_map" && worked(record, state.step, chosen).text === "blocked" };
     },
     close: () => player.close(),

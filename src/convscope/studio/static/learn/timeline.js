@@ -2,11 +2,13 @@
 import { html } from "lit-html";
 import { made, shapeElement } from "convscope/elements";
 import { segments } from "convscope/learn/controls";
+import { fittedWidth } from "convscope/learn/fitted_width";
 import { createPlayer } from "convscope/learn/player";
 import { loaded } from "convscope/store";
 import { short, size, whole } from "convscope/units";
 
-const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [680, 300, 56, 16, 16, 30];
+const [HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [300, 56, 16, 24, 30];
+const WIDTHS = [260, 720]; // least and most
 const LARGEST_ERROR = 30; // percent, the end of the axis
 const ALEXNET = "alexnet-2012";
 
@@ -19,7 +21,8 @@ export function createTimeline(room) {
   let byHand = false; // whether the learner chose the network
   const chart = made("div", "timeline-chart");
   chart.setAttribute("role", "img");
-  const svg = shapeElement("svg", { "aria-hidden": "true", viewBox: `0 0 ${WIDTH} ${HEIGHT}` }, chart);
+  const svg = shapeElement("svg", { "aria-hidden": "true" }, chart);
+  const width = fittedWidth(chart, room.changed, WIDTHS);
   const player = createPlayer({ words: room.words, label: texts.years, seek: (index) => { state.index = index; byHand = true; }, changed: room.changed });
 
   function ask() {
@@ -37,7 +40,7 @@ export function createTimeline(room) {
     if (index >= 0) state.index = index;
   }
 
-  const x = (year) => LEFT + ((year - record.first) / (record.last - record.first)) * (WIDTH - LEFT - RIGHT);
+  const x = (year) => LEFT + ((year - record.first) / (record.last - record.first)) * (width() - LEFT - RIGHT);
   const ofChallenge = (name) => record.challenge.find((each) => each.name === name);
 
   /** Ends of the axis of parameters, as powers of ten. */
@@ -51,7 +54,7 @@ export function createTimeline(room) {
   }
 
   function grid(y, text) {
-    shapeElement("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y, class: "chart-line" }, svg);
+    shapeElement("line", { x1: LEFT, x2: width() - RIGHT, y1: y, y2: y, class: "chart-line" }, svg);
     const label = shapeElement("text", { x: LEFT - 8, y, class: "chart-label end" }, svg);
     label.textContent = text;
   }
@@ -62,25 +65,26 @@ export function createTimeline(room) {
     const title = shapeElement("title", {}, circle);
     title.textContent = filled(texts.position, each);
     if (!chosen) return;
-    const late = each.year > 2012;
-    const label = shapeElement("text", { x: x(each.year) + (late ? 8 : -8), y: y - 18, class: `chart-name${late ? " end" : ""}` }, svg);
+    const late = each.year > 2010;
+    const label = shapeElement("text", { x: x(each.year) + (late ? 8 : 2), y: y - 18, class: `chart-name${late ? " end" : ""}` }, svg);
     label.textContent = each.title;
   }
 
   function draw(chosen) {
     svg.replaceChildren();
+    svg.setAttribute("viewBox", `0 0 ${width()} ${HEIGHT}`);
     const byError = state.axis === "error";
     const [low, high] = powers();
     if (byError) for (const percent of [0, 10, 20, 30]) grid(heightOf(percent / LARGEST_ERROR), `${percent} %`);
-    else for (let power = low; power <= high; power += 1) grid(heightOf((power - low) / (high - low)), short(10 ** power));
+    else for (let power = low; power <= high; power += 1) grid(heightOf((power - low) / (high - low)), short(10 ** power).replace(".0", ""));
     for (let year = record.first; year <= record.last; year += 4) {
       const label = shapeElement("text", { x: x(year), y: HEIGHT - 12, class: "chart-label middle" }, svg);
       label.textContent = String(year);
     }
     if (byError) {
       const y = heightOf(record.human / LARGEST_ERROR);
-      shapeElement("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y, class: "chart-person" }, svg);
-      const label = shapeElement("text", { x: LEFT + 6, y: y - 8, class: "chart-label" }, svg);
+      shapeElement("line", { x1: LEFT, x2: width() - RIGHT, y1: y, y2: y, class: "chart-person" }, svg);
+      const label = shapeElement("text", { x: LEFT + 6, y: y + 10, class: "chart-label" }, svg);
       label.textContent = filled(texts.person, record);
     }
     const place = (each) => (byError ? heightOf((ofChallenge(each.name)?.error ?? NaN) / LARGEST_ERROR) : heightOf((Math.log10(each.parameters) - low) / (high - low)));
@@ -99,7 +103,7 @@ export function createTimeline(room) {
     return html`<section class="network-card"><h3>${each.title}</h3><p>${each.idea}</p>
       <dl class="network-facts">${rows.map(([name, value]) => html`<div><dt>${texts[name]}</dt><dd>${value}</dd></div>`)}</dl>
       ${best ? html`<p>${filled(texts.challenge, best)}</p>` : ""}
-      ${loaded.session?.offline ? html`<pre tabindex="0">convscope studio ${each.name}</pre>` : html`<a class="button" href=${`#/explore?v=1&m=${encodeURIComponent(each.name)}`}>${texts.open}</a>`}</section>`;
+      ${loaded.session?.offline ? html`<p class="small">${texts["open-copy"]}</p><pre tabindex="0">convscope studio ${each.name}</pre>` : html`<a class="button" href=${`#/explore?v=1&m=${encodeURIComponent(each.name)}`}>${texts.open}</a>`}</section>`;
   }
 
   return {
