@@ -8,6 +8,8 @@ import click
 
 from convscope.errors import CaptureError
 
+FACTORY = ".py:"  # in file.py:factory
+
 
 def inputs_of_each(models: Sequence[str], texts: Sequence[str]) -> list[tuple[str, ...]]:
     """Return the inputs of each model: those that name it, or else those that name none.
@@ -17,7 +19,7 @@ def inputs_of_each(models: Sequence[str], texts: Sequence[str]) -> list[tuple[st
         texts: what `--input` was given; each an input, or a model, "=" and an input.
 
     Raises:
-        CaptureError: a name before "=" is that of no model here, and no name of an argument.
+        CaptureError: the name before "=" is that of a factory which is not compared here.
 
     >>> inputs_of_each(["lenet5", "net.py:make"], ["net.py:make=3x32x32"])
     [(), ('3x32x32',)]
@@ -35,7 +37,8 @@ def inputs_of_each(models: Sequence[str], texts: Sequence[str]) -> list[tuple[st
             own[model] = (*own.get(model, ()), text.removeprefix(f"{model}="))
             continue
         name, equals, _ = text.rpartition("=")
-        if equals and not name.isidentifier():
+        # Inputs of an ONNX file have any name; one with this is meant as a model's.
+        if equals and FACTORY in name:
             raise CaptureError(f"--input {text}: {name} is none of {', '.join(by_length)}")
         common = (*common, text)
     return [own.get(model, common) for model in models]
