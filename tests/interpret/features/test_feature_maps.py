@@ -94,6 +94,9 @@ def test_a_vector_is_bars(image):
     found = feature_maps(image, "head")
     assert found.is_vector and found.figure().document().count("<path") >= 1
     assert found.to_dict()["shape"] == [4]
+    # The picture shows all units, whatever a page of maps holds.
+    paged = feature_maps(image, "head", per_page=3)
+    assert paged.pages == 2 and "page" not in str(paged)
 
 
 def test_the_model_is_left_as_it_was(network, image):

@@ -73,7 +73,7 @@ class FeatureMaps(Pictured):
 
     @property
     def pages(self) -> int:
-        """How many pages all channels fill."""
+        """How many pages all channels fill; the picture of a vector shows them all."""
         return max(1, -(-len(self.order) // self.per_page))
 
     @property
@@ -144,7 +144,7 @@ class FeatureMaps(Pictured):
         silent = sum(is_constant(one) for one in self.maps) if not self.is_vector else 0
         if silent:
             facts.append(Fact("constant", f"{silent:,} of {len(self.maps):,} maps", silent))
-        if self.pages > 1:
+        if self.pages > 1 and not self.is_vector:
             facts.append(Fact("page", f"{self.page} of {self.pages}", self.page))
         caption = "" if self.is_vector else "A larger value is lighter on a scale from 0, orange on one around 0."
         blocks: list[Block] = [Callout("note", note) for note in self.notes]
