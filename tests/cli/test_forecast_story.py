@@ -102,7 +102,7 @@ def test_a_budget_says_why_it_takes_a_network(
     monkeypatch.setattr(network_search, "rates_on_noise", rates)
     monkeypatch.setattr(network_search, "known_rates", lambda resolved, directory: None)
     monkeypatch.setattr(planned_time, "measured_costs", lambda *given, **parts: CHEAP)
-    words = ("train", "digits", "--minutes", "0.7", "--name", "m", "--train-images", "300", *places)
+    words = ("train", "digits", "--minutes", "0.7", "--name", "m", "--train-images", "80", *places)
     code, _, err = run_command(capsys, *words)
     assert code == 0
     line = next(line for line in err.splitlines() if line.startswith("auto: model "))

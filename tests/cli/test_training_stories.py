@@ -384,7 +384,7 @@ def test_ctrl_c_keeps_the_best_weights_and_the_report(tmp_path: Path) -> None:
 
 def test_ctrl_c_twice_stops_at_once(tmp_path: Path) -> None:
     command = ("train", "digits", "--model", "resnet18", "--image-size", "32", "--batch-size", "256")
-    with started(tmp_path, *command) as (process, _, stderr):
+    with started(tmp_path, *command, "--autotune", "rules") as (process, _, stderr):
         wait_for(stderr, "run:")
         process.send_signal(signal.SIGINT)
         wait_for(stderr, "stopping")

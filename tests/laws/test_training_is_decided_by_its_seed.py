@@ -97,7 +97,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 # A fitted first layer, Muon beside momentum, a bias that is frozen within the run, and rates that follow validation.
-FAST = {"model": "cifarnet", "optimizer": "muon", "schedule": "plateau", "flip_mode": "alternating"}
+FAST = {"model": "cifarnet-tiny", "optimizer": "muon", "schedule": "plateau", "flip_mode": "alternating"}
 FAST |= {"ema_epochs": 0.5, "image_size": "18", "progressive_resize_start": 0.9, "progressive_resize_share": 0.6}
 
 
