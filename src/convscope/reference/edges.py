@@ -1,6 +1,6 @@
-"""Edge detection as a first lesson: kernels drawn by hand, and one that gradient descent finds by itself.
+"""Edge detection as a first lesson: designed kernels, and one that is learned by gradient descent.
 
-The hand-drawn ones are those of every first course; the 6x6 images are the lecture notes' own.
+The designed ones are common in first courses; the 6x6 images are the lecture notes' own.
 
 Source: Sobel and Feldman (1968); Scharr (2000); LeCun et al. (1998) for learning them instead.
 """
@@ -54,34 +54,34 @@ def edge_map(image: Array, kernel: Array) -> Array:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The kernel at one moment of its learning.
+    """The kernel after a number of steps.
 
     Args:
         step: steps taken so far.
         kernel: `(3, 3)`.
         loss: mean squared error of the maps.
-        likeness: cosine of the angle to the vertical-edge kernel; 1 is the same up to its size.
+        cosine: of the angle to the vertical-edge kernel; 1 is the same up to its size.
     """
 
     step: int
     kernel: Array
     loss: float
-    likeness: float
+    cosine: float
 
 
-def likeness(kernel: Array, other: Array = VERTICAL) -> float:
+def cosine_similarity(kernel: Array, other: Array = VERTICAL) -> float:
     """Return the cosine of the angle between two kernels: 1 the same pattern, 0 nothing in common, -1 its negative.
 
-    >>> likeness(5 * VERTICAL), likeness(HORIZONTAL), round(likeness(SOBEL), 2)
+    >>> cosine_similarity(5 * VERTICAL), cosine_similarity(HORIZONTAL), round(cosine_similarity(SOBEL), 2)
     (1.0, 0.0, 0.94)
     """
     return float((kernel * other).sum() / np.sqrt((kernel**2).sum() * (other**2).sum()).item())
 
 
 def edge_images(count: int, *, size: int = 12, noise: float = 0.05, seed: int = 0) -> tuple[Array, Array]:
-    """Noisy images with one step each, down or across, and the maps that a vertical-edge detector ought to give.
+    """Return noisy images with one edge each, vertical or horizontal, and the maps of a vertical-edge detector.
 
-    No kernel is used: a map is the step's height at the two places where a 3x3 window straddles a vertical
+    No kernel is used: a map is the edge's height at the two positions where a 3x3 window lies over a vertical
     edge, and 0 everywhere else, horizontal edges included.
 
     Returns:
@@ -100,7 +100,7 @@ def edge_images(count: int, *, size: int = 12, noise: float = 0.05, seed: int = 
 
 
 def learn_vertical_edges(*, steps: int = 300, learning_rate: float = 0.4, seed: int = 0) -> list[Snapshot]:
-    """Start from a random kernel and walk down the gradient: what comes out is a vertical-edge detector.
+    """Train a random kernel by gradient descent until it detects vertical edges.
 
     Args:
         steps: steps of gradient descent with momentum, each on the same 64 images.
@@ -111,7 +111,7 @@ def learn_vertical_edges(*, steps: int = 300, learning_rate: float = 0.4, seed: 
         The kernel at steps 0, 1, 3, 10, 30, ..., and at the last.
 
     >>> learned = learn_vertical_edges()
-    >>> abs(learned[0].likeness) < 0.6 < 0.99 < learned[-1].likeness
+    >>> abs(learned[0].cosine) < 0.6 < 0.99 < learned[-1].cosine
     True
     """
     images, wanted = edge_images(64, seed=seed)
@@ -123,7 +123,7 @@ def learn_vertical_edges(*, steps: int = 300, learning_rate: float = 0.4, seed: 
         error = convolve(images, kernel) - wanted
         if step in marks:
             shown = kernel[0, 0].copy()
-            snapshots.append(Snapshot(step, shown, float((error**2).mean()), likeness(shown)))
+            snapshots.append(Snapshot(step, shown, float((error**2).mean()), cosine_similarity(shown)))
         _, gradient, _ = convolve_backward(2 * error / error.size, images, kernel)
         optimizer.step([kernel], [gradient])
     return snapshots

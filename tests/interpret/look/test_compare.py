@@ -1,4 +1,4 @@
-"""Networks side by side on one image: one scale, channels that go together, epochs of a run, likeness of layers."""
+"""Networks side by side on one image: one scale, channels that go together, epochs of a run, similarity of layers."""
 
 from __future__ import annotations
 

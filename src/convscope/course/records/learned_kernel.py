@@ -11,7 +11,6 @@ from convscope.arrays import Array
 from convscope.course.record import WidgetRecord
 from convscope.course.records.images import KERNELS
 from convscope.reference.convolution import convolve, convolve_backward
-from convscope.reference.edges import likeness
 from convscope.reference.optimizer import SGD
 
 STEPS = 200
@@ -57,7 +56,6 @@ def _learned_kernel(target: str, seed: str) -> dict[str, Any]:
         "target": wanted.astype(int).tolist(),
         "kernels": [np.round(kernel, 3).tolist() for kernel in kernels],
         "losses": [float(f"{loss:.4g}") for loss in losses],
-        "likeness": [round(likeness(kernel, wanted), 4) for kernel in kernels],
         "off": [round(float(abs(kernel - wanted).max()), 4) for kernel in kernels],
         "close": CLOSE,
     }

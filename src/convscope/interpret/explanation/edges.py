@@ -1,4 +1,4 @@
-"""The first lesson: edges found by kernels drawn by hand, and by one that gradient descent finds."""
+"""The first lesson: edges by designed kernels, and by one that is learned by gradient descent."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from convscope.report.charts import Curve, line_chart
 from convscope.report.document import Document, Figure, Gallery, Image, Paragraph, Section
 
 EXAMPLES: tuple[tuple[str, str, Array, Array], ...] = (
-    ("Six rows of numbers", "The vertical kernel slides over 16 places; each gives one number.", NUMBERS, VERTICAL),
-    ("Bright left, dark right", "Where the window straddles the edge the map is 30: bright to dark is positive.",
+    ("Six rows of numbers", "The vertical kernel is put on 16 positions; each gives one number.", NUMBERS, VERTICAL),
+    ("Bright left, dark right", "Where the window lies over the edge the map is 30: bright to dark is positive.",
      BRIGHT_LEFT, VERTICAL),
-    ("Dark left, bright right", "The same edge the other way round gives −30: the sign is the direction.",
+    ("Dark left, bright right", "Dark to bright gives −30: the sign is the direction of the edge.",
      DARK_LEFT, VERTICAL),
-    ("Squares, vertical kernel", "Upright edges have their own sign; the flat part of the middle gives less.",
+    ("Squares, vertical kernel", "The upper edge gives 30, the lower one −30; windows over both give 10 and −10.",
      CORNERS, VERTICAL),
-    ("Squares, horizontal kernel", "The kernel on its side gives level edges; where both meet, 10 and −10 are the mix.",
+    ("Squares, horizontal kernel", "The kernel turned by 90° gives the horizontal edges, 30 and −30.",
      CORNERS, HORIZONTAL),
-    ("Sobel", "Twice the weight for the middle row: steadier against noise.", BRIGHT_LEFT, KERNELS["Sobel"]),
-    ("Scharr", "3, 10, 3 instead of 1, 2, 1: nearly the same for edges at any angle.", BRIGHT_LEFT,
-     KERNELS["Scharr"]),
+    ("Sobel", "Twice the weight for the middle row: more nearly the same for edges at any angle.", BRIGHT_LEFT,
+     KERNELS["Sobel"]),
+    ("Scharr", "3, 10, 3 instead of 1, 2, 1: nearer still.", BRIGHT_LEFT, KERNELS["Scharr"]),
 )  # fmt: skip
-MOMENTS = 4  # kernels in a row of the page
+IN_A_ROW = 4  # kernels in a row of the page
 ALL = np.ones((6, 6), dtype=bool)
 
 
 @cache
 def lesson() -> tuple[Snapshot, ...]:
-    """Return the learned kernel at its moments; computed once."""
+    """Return the learned kernel after some numbers of steps; computed once."""
     return tuple(learn_vertical_edges())
 
 
@@ -64,7 +64,7 @@ def edges_dict() -> dict[str, Any]:
             for title, _, image, kernel in EXAMPLES
         ],
         "learned": [
-            {"step": s.step, "kernel": s.kernel.tolist(), "loss": s.loss, "likeness": s.likeness} for s in lesson()
+            {"step": s.step, "kernel": s.kernel.tolist(), "loss": s.loss, "cosine": s.cosine} for s in lesson()
         ],
     }
 
@@ -74,7 +74,7 @@ def edges_document() -> Document:
     patch = NUMBERS[:3, :3]
     parts = [matrix(patch, title="patch"), matrix(VERTICAL, title="kernel"), matrix(patch * VERTICAL, title="products")]
     worked = row_of_matrices(
-        parts, ("×", "="), after="sum −5", title="The first place",
+        parts, ("×", "="), after="sum −5", title="The first position",
         description="The patch times the vertical kernel; the products add up to minus 5.",
     )  # fmt: skip
     lines = worked_example(patch, VERTICAL, patch * VERTICAL, ALL[:3, :3])
@@ -82,15 +82,15 @@ def edges_document() -> Document:
     return Document(
         "Edge detection",
         (
-            Section("One place, worked out", (text, Figure(worked, text="\n".join(lines)))),
+            Section("One position, worked out", (text, Figure(worked, text="\n".join(lines)))),
             *(
                 Section(title, (Paragraph(remark), _example(title, image, kernel)))
                 for title, remark, image, kernel in EXAMPLES
             ),
             _learned(),
         ),
-        lead="A convolution compares one small pattern with every place of an image. Here are the patterns that find "
-        "edges, first drawn by hand, then learned.",
+        lead="A convolution multiplies one small kernel with the image at every position. Here are kernels that "
+        "detect edges, first designed, then learned.",
         footer="Made by convscope explain.",
     )
 
@@ -111,10 +111,10 @@ def _learned() -> Section:
         for image, wanted in zip(images[:3], maps[:3], strict=True)
         for levels, alt, caption in ((image, "a training image", "input"), (0.5 + wanted / 2, "its map", "target"))
     ))  # fmt: skip
-    kernels = [_moments(snapshots[i : i + MOMENTS]) for i in range(0, len(snapshots), MOMENTS)]
+    kernels = [_row_of_steps(snapshots[i : i + IN_A_ROW]) for i in range(0, len(snapshots), IN_A_ROW)]
     curve = line_chart(
-        [Curve("cosine", [float(s.step) for s in snapshots], [s.likeness for s in snapshots])],
-        title="Likeness to the vertical kernel", x_label="step", y_label="cosine", y_limits=(-1, 1),
+        [Curve("cosine", [float(s.step) for s in snapshots], [s.cosine for s in snapshots])],
+        title="Cosine similarity to the vertical kernel", x_label="step", y_label="cosine", y_limits=(-1, 1),
     )  # fmt: skip
     last = snapshots[-1]
     return Section(
@@ -128,19 +128,21 @@ def _learned() -> Section:
             *kernels,
             Figure(curve),
             Paragraph(
-                f"After {last.step} steps its cosine with the hand-drawn vertical kernel is {last.likeness:.3f}: "
-                "the same pattern, found from examples alone."
+                f"After {last.step} steps its cosine similarity to the vertical kernel is {last.cosine:.3f}: "
+                "the same kernel up to its size, learned from examples alone."
             ),
         ),
     )
 
 
-def _moments(shots: Sequence[Snapshot]) -> Figure:
+def _row_of_steps(shots: Sequence[Snapshot]) -> Figure:
     drawn = [matrix(shot.kernel, title=_caption(shot), largest=0.4, digits=2) for shot in shots]
     steps = ", ".join(str(shot.step) for shot in shots)
     lines = []
     for shot in shots:
-        head = f"step {shot.step:>4}   error {shot.loss:.5f}   likeness to the vertical kernel {shot.likeness:+.3f}"
+        head = (
+            f"step {shot.step:>4}   error {shot.loss:.5f}   cosine similarity to the vertical kernel {shot.cosine:+.3f}"
+        )
         lines += [head.replace("-", "−"), *(f"    {row}" for row in grid(shot.kernel, ALL[:3, :3]))]
     drawing = row_of_matrices(
         drawn, "→" * (len(drawn) - 1), title=f"Steps {steps}", description=f"The kernel at steps {steps}."
@@ -149,10 +151,10 @@ def _moments(shots: Sequence[Snapshot]) -> Figure:
 
 
 def _caption(shot: Snapshot) -> str:
-    return f"step {shot.step}: likeness {shot.likeness:+.2f}".replace("-", "−")
+    return f"step {shot.step}: cosine {shot.cosine:+.2f}".replace("-", "−")
 
 
 def _grey(levels: Array) -> Array:
-    """Levels of 0 to 1 as pixels; a map's zero is the middle grey."""
+    """Return levels of 0 to 1 as pixels; a map's zero is mid-grey."""
     pixels: Array = np.rint(np.clip(levels, 0, 1) * 255).astype(np.uint8)
     return pixels

@@ -35,7 +35,7 @@ from convscope.runs.run_images import own_images
 
 SIMILARITY = "similarity of layers"
 IMAGES = 256
-"""Images of a run on which the likeness of layers is measured."""
+"""Images of a run on which the similarity of layers is measured."""
 
 
 @public
@@ -258,7 +258,7 @@ def _attribution(
 
 
 def _similarities(sides: Sequence[Subject], left_out: list[str], progress: Progress) -> Iterator[LayerSimilarity]:
-    """Yield the likeness of the first network's layers to those of each other, on images of the first run."""
+    """Yield the similarity of the first network's layers to those of each other, on images of the first run."""
     with_images = next((one for one in sides if one.run is not None and one.preprocessing is not None), None)
     if with_images is None or with_images.run is None or with_images.preprocessing is None:
         left_out.append(f"{SIMILARITY} left out: it is measured on a run's images, and none of these is a run")

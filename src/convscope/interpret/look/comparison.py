@@ -130,7 +130,7 @@ class LookComparison(Pictured, Savable):
         }  # fmt: skip
 
     def table(self) -> Table:
-        """Return the networks, a row each: prediction, probability, likeness of their maps to the first one's."""
+        """Return the networks, a row each: prediction, probability, correlation of their maps with the first one's."""
         explained = self.networks[0].class_name
         columns = [
             Column("network"), Column("predicted"), Column("probability", numeric=True),
@@ -297,7 +297,7 @@ class LookComparison(Pictured, Savable):
                 tiles.append(Tile(one.maps.maps[list(one.channels)], "units", group=one.name))
                 continue
             for channel, alike in zip(one.channels, one.correlations, strict=True):
-                likeness = self.pairing != "rank" and one is not self.networks[0] and np.isfinite(alike)
-                note = f"r = {alike:.2f}" if likeness else ""
+                correlated = self.pairing != "rank" and one is not self.networks[0] and np.isfinite(alike)
+                note = f"r = {alike:.2f}" if correlated else ""
                 tiles.append(Tile(middle_plane(one.maps.maps[channel]), f"channel {channel}", note, group=one.name))
         return tiles
