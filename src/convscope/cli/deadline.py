@@ -76,7 +76,7 @@ def with_deadline(command: Command) -> Command:
 
 @contextmanager
 def within(seconds: float, name: str) -> Iterator[None]:
-    """Stop what runs inside after so many seconds, and send what it prints to stderr: stdout is the command's own.
+    """Stop what runs inside after `seconds`, and send what it prints to stderr: stdout is the command's own.
 
     Raises:
         CaptureError: the time is over; or the model raised what is no Exception.
@@ -119,7 +119,7 @@ def _too_long(name: str, seconds: float) -> str:
 
 @contextmanager
 def _alarmed(seconds: float) -> Iterator[None]:
-    """Raise an exception inside after so many seconds, and again; none where the system has no such alarm."""
+    """Raise an exception inside after `seconds`, and again; none where the system has no such alarm."""
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -15,7 +15,7 @@ import numpy as np
 from convscope.geometry.taps import Positions
 from convscope.graph.reach import ArrayLayout, AxisReach, IndexInterval
 
-_BITS = 62  # so many classes have a bit each in an int64
+_BITS = 62  # the most classes that have a bit each in an int64
 
 
 def both(change: Callable[[Positions], Positions], interval: IndexInterval) -> IndexInterval:

@@ -38,7 +38,7 @@ class Whitening(nn.Conv2d):
         nn.init.zeros_(self.bias)
 
     def bytes_to_fit(self, images: int, height: int, width: int) -> int:
-        """Return about the memory that `fit` takes for so many images, these among it.
+        """Return about the bytes of memory that `fit` takes for a number of images, these included.
 
         >>> Whitening(3, 12, 2, stride=1, padding=0).bytes_to_fit(1_000, 32, 32) == 4 * 5 * 3 * 1024 * 1000
         True

@@ -105,7 +105,7 @@ class ColourScale:
 
 
 def enlarged(pixels: Array, least: int) -> Array:
-    """Return an array (H, W, ...) with every cell repeated, until the longer side has at least so many cells.
+    """Return an array (H, W, ...) with every cell repeated, until the longer side has `least` cells or more.
 
     >>> enlarged(np.array([[1, 2]]), 4).tolist()
     [[1, 1, 2, 2], [1, 1, 2, 2]]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Corner = tuple[float, float]
 
-_FINER = 2  # shapes are painted so many times larger
+_FINER = 2  # shapes are painted larger by this factor
 _MOST_PIXELS = 40_000_000
 _CURVE_STEPS = 12
 # Faces with the signs and alphabets of class names, where a machine has them.

@@ -60,7 +60,7 @@ class ProcessGroup:
     def rows(self, total: int, *, least: int = 1) -> slice:
         """Return this process's rows of a batch of `total` images: contiguous, and nearly as many as the others'.
 
-        Where there are fewer than `least` for each process, the first ones have so many, and the last ones none.
+        Where there are fewer than `least` for each process, the first ones have `least`, and the last ones none.
 
         >>> [ProcessGroup(Rank(rank=rank, size=4)).rows(5, least=2) for rank in range(4)]
         [slice(0, 2, None), slice(2, 5, None), slice(5, 5, None), slice(5, 5, None)]

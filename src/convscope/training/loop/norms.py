@@ -19,7 +19,7 @@ from convscope.hardware.mode import ForwardPass
 from convscope.nets.modules import evaluation_mode
 from convscope.runs.layer_norms import NormSample
 
-# Of so many steps at least one is sampled at most, and of a run this many at most.
+# One step in LEAST_STEPS is sampled at most, and MOST_SAMPLES steps of a run.
 LEAST_STEPS, MOST_SAMPLES = 20, 200
 # Images that are run beside a compiled step.
 BESIDE = 16

@@ -274,7 +274,7 @@ class ResolvedRecipe(Documented):
         return replace(self, recipe=self.recipe.changed(settings))
 
     def planned(self, plan: StepPlan, reason: str) -> ResolvedRecipe:
-        """Return the recipe with the steps of a plan, and why they are so many; whole epochs need no steps."""
+        """Return the recipe with the steps of a plan and the reason for their number; whole epochs need no steps."""
         whole = plan.steps == plan.epochs * plan.epoch_steps
         choice: Choice[Any] = Choice("steps", plan.steps, reason, shown=f"steps {plan.steps:,}")
         if whole:

@@ -99,7 +99,7 @@ class Rates:
         )
 
     def of_step(self, images: int) -> float:
-        """Return the seconds of a step of so many images of the full side, once these are prepared.
+        """Return the seconds of a step on a batch of `images` of the full side, once these are prepared.
 
         >>> Rates(steps=((1.0, 0.25),), prepare=9.0, validate=0.1, view=0.1, written=0.0, fixed=0.5).of_step(2)
         1.0
