@@ -4,9 +4,10 @@
 
 Ours is `convscope train SET --minutes M`, with three seeds; a peer has one. fastai, timm and ultralytics train with
 their defaults and, beside it as NAME-small, with what they document for small images and short trainings
-(listed in `bench/peers/`, with each departure); AutoGluon has its own `time_limit`. All start from
-fresh weights: pretrained ones can't be had for every method alike. FOLDER (or the variable CONVSCOPE_DATASETS) holds
-`cifar10/`, as JPEG files; the grey crops are made (`bench/grey_crops.py`).
+(listed in `bench/peers/`, with each departure); on the grey crops NAME-small has no random crops, which can cut the
+defect away. AutoGluon has its own `time_limit`. All start from fresh weights: pretrained ones can't be had for every
+method alike. FOLDER (or the variable CONVSCOPE_DATASETS) holds `cifar10/`, as JPEG files; the grey crops are made
+(`bench/grey_crops.py`).
 
 A run is a fresh process, with a cold cache of its own, and its time counts from the command. Ours ends with the
 command: decoding, validation, the test and the report are in it. A peer's ends when its weights are saved; its clock
@@ -47,6 +48,8 @@ METHODS = {
     **{name: (name, "default") for name in ("fastai", "timm", "ultralytics", "autogluon")},
     **{f"{name}-small": (name, "small") for name in ("fastai", "timm", "ultralytics")},
 }
+# A label of these sets may be that of a detail: NAME-small has no random crops there.
+OF_DETAILS = ("grey-crops",)
 KEY = ("method", "set", "minutes", "seed")
 # A peer is ended after this number of minutes plus this multiple of the minutes asked.
 HANGS = (30, 3)
@@ -177,7 +180,9 @@ def measured(point: Asked, data: Path, given: argparse.Namespace) -> Measured:
         if script == OURS:
             return ours(data, place, options)
         limit = 60 * (HANGS[0] + HANGS[1] * point.minutes)
-        return peer(script, data, place, [*options, "--recipe", recipe], python=given.peers_python, limit=limit)
+        options += ["--recipe", recipe]
+        options += ["--whole"] if recipe == "small" and point.set in OF_DETAILS else []
+        return peer(script, data, place, options, python=given.peers_python, limit=limit)
     finally:
         if (place / "log").is_file():
             logs = given.work / "logs"

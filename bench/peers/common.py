@@ -33,6 +33,10 @@ def options(about: str | None, *, recipes: Sequence[str] = ("default",), **more:
     parser.add_argument(
         "--recipe", choices=recipes, default=recipes[0], help="the peer's defaults, or for small images"
     )
+    if "small" in recipes:
+        parser.add_argument(
+            "--whole", action="store_true", help="recipe small: no random crops, as the label may be that of a detail"
+        )
     for name, help in more.items():
         parser.add_argument(f"--{name}", required=True, help=help)
     given = parser.parse_args()

@@ -4,7 +4,8 @@
 settings are those of 2020-01-train.md in fastai/imagenette, for 5 and 20 epochs): an xresnet of squeeze-and-excitation
 blocks with Mish and self-attention, ranger at a flat and then falling rate, smoothed labels, random crops and flips.
 Departures, for minutes on a CPU: xse_resnet18 in place of xse_resnext50, of which few of such minutes hold an epoch;
-fp32; and 64 pixels in place of 128 (the stem divides by four, so that smaller images are enlarged to that).
+fp32; and 64 pixels in place of 128 (the stem divides by four, so that smaller images are enlarged to that). With
+`--whole` it has no random crops.
 
 Its epochs fill the time, as a short trial tells that is not timed; nor is the validation after each epoch, which gives
 the curve. As whole epochs seldom do, there is one more than would fit, and each goes through as many images as fit,
@@ -77,11 +78,14 @@ def default(data: Path, seed: int) -> Learner:
     return vision_learner(loaders, resnet18, pretrained=False, metrics=accuracy)
 
 
-def small(data: Path, seed: int) -> Learner:
+def small(data: Path, seed: int, *, whole: bool) -> Learner:
     size = max(SIDE, side_of(data))
+    crops = (
+        RandomResizedCrop(size, min_scale=1.0, ratio=(1.0, 1.0)) if whole else RandomResizedCrop(size, min_scale=0.35)
+    )
     loaders = ImageDataLoaders.from_folder(
         data, train="train", valid="test", seed=seed, bs=64, batch_tfms=Normalize.from_stats(*imagenet_stats),
-        item_tfms=[RandomResizedCrop(size, min_scale=0.35), FlipItem(0.5)],
+        item_tfms=[crops, FlipItem(0.5)],
     )  # fmt: skip
     network = xse_resnet18(n_out=loaders.c, act_cls=Mish, sa=1, pool=MaxPool)
     optimizer = partial(ranger, mom=0.95, sqr_mom=0.99, eps=1e-6)
@@ -141,7 +145,9 @@ def main() -> None:
     given = options(__doc__, recipes=("default", "small"))
     clock = Clock()
     set_seed(given.seed)
-    learner = partial(small if given.recipe == "small" else default, given.data, given.seed)
+    learner = partial(default, given.data, given.seed)
+    if given.recipe == "small":
+        learner = partial(small, given.data, given.seed, whole=given.whole)
 
     epochs, share = given.epochs, 1.0
     if epochs is None:

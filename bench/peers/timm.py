@@ -9,8 +9,8 @@ short.
 `--recipe small` has what its author uses for his smallest networks (gist.github.com/rwightman, 9ba8efc39a54):
 AdamW, light RandAugment, gradients clipped, smoothing 0.1, channels last; with a 3x3 stem of stride 1, as ResNets for
 CIFAR-10 have. Rate, weight decay, crops: chosen here. Departures, for minutes on a CPU: the max-pool stays, without
-which few of such minutes hold an epoch; no crop below half of an image; and the rate falls step by step
-(`--sched-on-updates`), over as many steps as fit.
+which few of such minutes hold an epoch; no crop below half of an image, and none at all with `--whole`; and the rate
+falls step by step (`--sched-on-updates`), over as many steps as fit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,8 @@ def main() -> None:
     given = options(__doc__, recipes=tuple(RECIPES))
     clock = Clock()
     recipe = RECIPES[given.recipe]
+    if given.whole and given.recipe == "small":
+        recipe = replace(recipe, augmentation=recipe.augmentation | {"scale": (1.0, 1.0), "ratio": (1.0, 1.0)})
     torch.manual_seed(given.seed)
     with clock.stopped():
         trial = Run.of(given.data, recipe)

@@ -7,7 +7,8 @@ took is taken off here. On a CPU it uses no AMP and no workers, by itself.
 `--recipe small` uses its documented settings, chosen here for small images and short trainings: 64 pixels at least
 (the network's stride is 32, so that 32 pixels end as one; its author has 128 for CIFAR, ultralytics/yolov5 issue 10435,
 of which few of such minutes hold an epoch), batches of 64 in place of 16, a warm-up of a tenth of an epoch in place of
-three, cosine decay, neither random erasing nor RandAugment, and no deterministic algorithms.
+three, cosine decay, neither random erasing nor RandAugment, and no deterministic algorithms. With `--whole`
+it has no random crops.
 
 Validation after each epoch, which gives the curve, is timed by neither clock. The weights are those of the best epoch,
 as it keeps them; it validates on the test images, as there are no others, so that this is in its favour. At the end of
@@ -84,7 +85,7 @@ def main() -> None:
     clock = Clock()
     side, settings_of_recipe = side_of(given.data), {}
     if given.recipe == "small":
-        side, settings_of_recipe = max(SIDE, side), SMALL
+        side, settings_of_recipe = max(SIDE, side), SMALL | ({"scale": 0.0} if given.whole else {})
     # Its settings go where the run goes, and nothing is fetched.
     os.environ.update(YOLO_CONFIG_DIR=str(given.out), YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false")
     try:

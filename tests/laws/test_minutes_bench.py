@@ -53,6 +53,26 @@ def test_every_peer_has_a_script_and_says_what_is_small(minutes: ModuleType) -> 
             assert ("`--recipe small`" in about) or recipe == "default"
 
 
+def test_small_recipes_keep_images_whole_where_a_crop_can_cut_away_what_the_label_names(
+    minutes: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {}
+
+    def peer(script: str, data: Path, place: Path, options: list[str], **_: object) -> None:
+        given[script, options[options.index("--recipe") + 1], data.name] = "--whole" in options
+
+    monkeypatch.setattr(minutes, "peer", peer)
+    asked = Namespace(work=tmp_path, peers_python="python")
+    for name in minutes.SETS:
+        for method in ("fastai", "fastai-small", "timm-small", "ultralytics-small", "autogluon"):
+            minutes.measured(minutes.Asked(method, name, 1.0, 0), tmp_path / name, asked)
+    whole = {(script, recipe) for (script, recipe, of), kept in given.items() if kept and of == "grey-crops"}
+    assert whole == {(name, "small") for name in ("fastai", "timm", "ultralytics")}
+    assert not any(kept for (_, _, of), kept in given.items() if of == "cifar10")
+    for script, _ in whole:
+        assert "`--whole`" in (BENCH / "peers" / f"{script}.py").read_text(encoding="utf-8")
+
+
 def test_a_method_that_is_not_installed_is_skipped_and_what_fails_leaves_no_row(
     minutes: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
