@@ -22,7 +22,7 @@ from convscope.runs.checkpoint import saved_checkpoints
 from convscope.runs.events import EpochRow, Silent
 from convscope.runs.run_directory import Run
 from convscope.runs.run_names import create_run
-from convscope.training import kept_state
+from convscope.training import kept_state, new_run
 from convscope.training.loop import loop
 from convscope.training.outcome import Outcome
 from convscope.training.train import train
@@ -103,6 +103,19 @@ def test_a_full_disk_keeps_what_fits_and_says_what(
         return
     train_on(run.path, {}, listener=Silent(), cache_directory=None)
     assert run.weights.read_bytes() == whole.run.weights.read_bytes()
+
+
+def test_a_disk_without_room_for_weights_and_a_checkpoint_is_named_before_training(
+    whole: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = whole.run.weights.stat().st_size
+    monkeypatch.setattr(new_run, "free_space", lambda _: size)
+    said = r"is on a disk with .* free, and the weights and one checkpoint .* at least: .* by runs_directory"
+    with pytest.raises(RunError, match=said):
+        train_watched("digits", RECIPE, listener=Silent(), runs_directory=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+    monkeypatch.setattr(new_run, "free_space", lambda _: 3 * size)
+    assert train_watched("digits", RECIPE, listener=Silent(), runs_directory=tmp_path / "runs").run.weights.exists()
 
 
 def test_a_run_that_was_killed_before_its_last_files_gets_them(whole: Outcome, tmp_path: Path) -> None:

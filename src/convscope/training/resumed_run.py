@@ -25,10 +25,11 @@ from convscope.training.finish import is_finished
 from convscope.training.fit_job import network_to_resume, stopping_at_interrupts, train_job
 from convscope.training.interrupt import StopRequest
 from convscope.training.job import Job
+from convscope.training.new_run import locked, write_split
 from convscope.training.opening import Opening
 from convscope.training.outcome import Outcome
 from convscope.training.restored_state import damage_of_weights, record_plan, restore
-from convscope.training.session import locked, prepare, write_split
+from convscope.training.session import prepare
 from convscope.training.solved_head import is_to_solve
 from convscope.training.time_left import forecast_time_left
 

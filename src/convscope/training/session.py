@@ -7,10 +7,8 @@ each of them trains the same batch of the same images with the same settings.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from torch import nn
 
@@ -26,18 +24,12 @@ from convscope.hardware.machine import resident_memory
 from convscope.hardware.mode import computing
 from convscope.recipe.presets import preset_values
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import AUTO
 from convscope.report.units import plural
-from convscope.runs.atomic_files import write_file
-from convscope.runs.kept_code import write_code
 from convscope.runs.model_spec import ModelSpec
-from convscope.runs.run_directory import Run
-from convscope.runs.run_names import create_run, run_name, short_name
 from convscope.training.autotune.make import make_plan
 from convscope.training.autotune.measured_costs import sides_of
 from convscope.training.autotune.record import ComputePlan
-from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.enough_time import require_enough_time
 from convscope.training.forecasts import forecast_notices
 from convscope.training.loop.state import first_plan
@@ -285,42 +277,3 @@ def held_out(dataset: Dataset, *, test: bool = True) -> tuple[str, ImageSet] | N
     """
     parts = {"test": dataset.test if test else None, "val": dataset.val}
     return next(((name, part) for name, part in parts.items() if part is not None and len(part)), None)
-
-
-@contextmanager
-def new_run(
-    session: Session, *, runs_directory: Path, default_name: str = "{}", spec: ModelSpec | None, group: ProcessGroup
-) -> Iterator[Run]:
-    """Create the run directory of a session and hold its lock; one process writes the recipe, the spec and the split.
-
-    `default_name` is a pattern for the name where none was given. Without a `spec` there is no network to describe.
-    """
-    name = session.name or default_name.format(run_name(session.found.source, session.spec.name))
-    run = Run(group.decided(lambda: create_run(runs_directory, name).path), model=session.spec.code)
-    with locked(run, group):
-        if group.first:
-            write_file(run.recipe_path, to_toml(session.recipe))
-            if spec is not None:
-                run.write_spec(spec)
-                write_split(run, session.dataset)
-            elif session.spec.source is not None:
-                write_code(run.code_path, session.spec.source)
-        yield run
-
-
-def locked(run: Run, group: ProcessGroup) -> AbstractContextManager[None]:
-    """Return the run's lock, held by the process that writes."""
-    return run.locked() if group.first else nullcontext()
-
-
-def write_split(run: Run, dataset: Dataset) -> None:
-    """Write split.csv, where the split was made here: each image's split, and its group where there are groups."""
-    if not dataset.made_splits:
-        return
-    grouped = any(images.groups is not None for images in dataset.splits.values())
-    rows = [
-        (short_name(name, dataset), split, *([group] if grouped else []))
-        for split, images in dataset.splits.items()
-        for name, group in zip(images.names, images.groups or [""] * len(images), strict=True)
-    ]
-    run.write_table(run.split_path, ("image", "split", *(["group"] if grouped else [])), rows)

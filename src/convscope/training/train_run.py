@@ -19,10 +19,11 @@ from convscope.training.distributed.launch import joined
 from convscope.training.fit_job import stopping_at_interrupts, train_job
 from convscope.training.interrupt import StopRequest
 from convscope.training.job import Job
+from convscope.training.new_run import new_run
 from convscope.training.opening import Opening
 from convscope.training.outcome import Outcome
 from convscope.training.resumed_run import resume_run
-from convscope.training.session import new_run, prepare
+from convscope.training.session import prepare
 from convscope.training.training_forecast import TrainingForecast
 
 # The name under which torchrun's processes keep their run beyond a restart.

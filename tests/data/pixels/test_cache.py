@@ -15,7 +15,6 @@ import pytest
 import data_makers as made
 from convscope.data.open import open_dataset
 from convscope.data.pixels import build
-from convscope.data.pixels import cache_budget as room_module
 from convscope.data.pixels.cache_budget import CacheFullError, cache_directory, cache_limit, require_room
 from convscope.data.records import Dataset, Decoding
 from convscope.errors import DataError
@@ -226,7 +225,7 @@ def test_a_full_disk_is_said_before_work_begins(data: Path, store: Path, monkeyp
     class Full:
         free = 1000
 
-    monkeypatch.setattr(room_module.shutil, "disk_usage", lambda _: Full)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Full)
     said = r"10 images .* 7.680 kB decoded, which needs 16.79 MB .*: make room, .* cache_directory or CONVSCOPE_CACHE"
     with pytest.raises(CacheFullError, match=said):
         opened(data, store)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from convscope.errors import DataError
+from convscope.files.free_space import free_space, nearest
 from convscope.report.units import byte_size, plural
 from convscope.report.usage import setting_name
 
@@ -67,9 +67,9 @@ def _lack(directory: Path, shape: tuple[int, ...]) -> tuple[str, str] | None:
         whence = f"{LIMIT_SAID}={given}" if given else f"the default; {LIMIT_SAID} sets another"
         why = f"{byte_size(size)} decoded, more than the {byte_size(limit)} that the cache may take ({whence})"
         return why, f"set a larger {LIMIT_SAID}"
-    there = next((path for path in (directory, *directory.absolute().parents) if path.is_dir()), Path("/"))
-    free = shutil.disk_usage(there).free
+    free = free_space(directory)
     if free < (needed := _with_overhead(size)):
+        there = nearest(directory)
         why = f"{byte_size(size)} decoded, which needs {byte_size(needed)} of a disk, and {there} has {byte_size(free)}"
         return why, f"make room, give a folder with room by {setting_name('cache_directory')} or CONVSCOPE_CACHE"
     return None

@@ -43,9 +43,10 @@ from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.given_data import images_again, recipe_on, require_resumable
 from convscope.training.interrupt import warn_if_interrupted
 from convscope.training.job import hash_of
+from convscope.training.new_run import new_run
 from convscope.training.opening import Opening, Sharing
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
-from convscope.training.session import new_run, prepare
+from convscope.training.session import prepare
 
 # The notes' own network: each part that made AlexNet can be taken out of it.
 DEFAULT_MODEL = "alexnet-mini"

@@ -39,9 +39,10 @@ from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.forecasts import forecast_notices
 from convscope.training.given_data import images_again, recipe_on, require_resumable
 from convscope.training.interrupt import warn_if_interrupted
+from convscope.training.new_run import new_run
 from convscope.training.opening import Opening
 from convscope.training.outcome import Outcome
-from convscope.training.session import held_out, new_run, prepare, spec_of
+from convscope.training.session import held_out, prepare, spec_of
 from convscope.training.timing.forecast import Forecast
 from convscope.training.train_run import train_new, train_on
 
