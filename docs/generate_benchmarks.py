@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 
 import early_end
 import forecasts
+import grey_crops
 import known_answer
 import look_costs
 import look_peers
@@ -145,11 +146,13 @@ def accuracy_against_minutes(results: Path) -> str:
     rows = read_rows(results / "minutes.csv")
     if not rows:
         return ""
+    largest = max(grey_crops.CLASSES.values())
     about = (
         "Test accuracy by minutes, all from fresh weights. A peer's time ends with its saved weights, and it has "
         "its defaults, or what\nit documents for small images (-small); ours ends with its test and report, "
         f"median of {plural(len({row['seed'] for row in rows}), 'seed')}. In brackets: minutes\nthat a run took, "
-        "where it went over. [How it was measured](docs/benchmarks.md#accuracy-against-minutes).\n"
+        f"where it went over. Of the grey crops {percent(largest, decimals=0)} are of the largest class, which is what "
+        "a constant prediction\nreaches. [How it was measured](docs/benchmarks.md#accuracy-against-minutes).\n"
     )
     return f"{about}\n{markdown(minutes.summary(rows))}\n*{machines(rows)}, no GPU.*\n"
 
