@@ -38,6 +38,7 @@ try:
         Mish,
         Normalize,
         RandomResizedCrop,
+        Resize,
         ShortEpochCallback,
         accuracy,
         imagenet_stats,
@@ -80,12 +81,11 @@ def default(data: Path, seed: int) -> Learner:
 
 def small(data: Path, seed: int, *, whole: bool) -> Learner:
     size = max(SIDE, side_of(data))
-    crops = (
-        RandomResizedCrop(size, min_scale=1.0, ratio=(1.0, 1.0)) if whole else RandomResizedCrop(size, min_scale=0.35)
-    )
+    # Beside random crops, fastai validates on the middle of an enlarged image; Resize keeps the whole one in both.
+    resized = Resize(size) if whole else RandomResizedCrop(size, min_scale=0.35)
     loaders = ImageDataLoaders.from_folder(
         data, train="train", valid="test", seed=seed, bs=64, batch_tfms=Normalize.from_stats(*imagenet_stats),
-        item_tfms=[crops, FlipItem(0.5)],
+        item_tfms=[resized, FlipItem(0.5)],
     )  # fmt: skip
     network = xse_resnet18(n_out=loaders.c, act_cls=Mish, sa=1, pool=MaxPool)
     optimizer = partial(ranger, mom=0.95, sqr_mom=0.99, eps=1e-6)

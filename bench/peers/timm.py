@@ -49,6 +49,7 @@ class Recipe:
 
     optimizer: dict[str, Any]
     augmentation: dict[str, Any] = field(default_factory=dict)
+    crop_pct: float | None = None  # share of an image's side that it is measured on; None for that of the network
     clip: float | None = None  # the norm of the gradients
     small_stem: bool = False
     by_step: bool = False  # the length and the rate go by steps, not by epochs
@@ -97,7 +98,9 @@ class Run:
             "device": torch.device("cpu"),
         }
         training = create_loader(train, is_training=True, interpolation="random", **same, **recipe.augmentation)
-        measuring = create_loader(test, interpolation=found["interpolation"], crop_pct=found["crop_pct"], **same)
+        measuring = create_loader(
+            test, interpolation=found["interpolation"], crop_pct=recipe.crop_pct or found["crop_pct"], **same
+        )
         return cls(recipe, model, create_optimizer_v2(model, **recipe.optimizer), training, measuring)
 
     def step(self, images: torch.Tensor, labels: torch.Tensor) -> None:
@@ -160,7 +163,8 @@ def main() -> None:
     clock = Clock()
     recipe = RECIPES[given.recipe]
     if given.whole and given.recipe == "small":
-        recipe = replace(recipe, augmentation=recipe.augmentation | {"scale": (1.0, 1.0), "ratio": (1.0, 1.0)})
+        whole = {"scale": (1.0, 1.0), "ratio": (1.0, 1.0)}
+        recipe = replace(recipe, augmentation=recipe.augmentation | whole, crop_pct=1.0)
     torch.manual_seed(given.seed)
     with clock.stopped():
         trial = Run.of(given.data, recipe)
