@@ -7,16 +7,19 @@ import pytest
 import torch
 from torch import nn
 
+import convscope.interpret.attribution.integrated_gradients as integrated_module
 import convscope.interpret.attribution.occlusion as occlusion_module
 from convscope.capture.capture import capture
 from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.errors import ArgumentError, CaptureError, ConvscopeError, GeometryError
 from convscope.interpret.attribution.baselines import BASELINES, baseline_of
+from convscope.interpret.attribution.integrated_gradients import STEPS, midpoints
 from convscope.interpret.attribution.methods import METHODS, attribute
 from convscope.interpret.attribution.options import AttributionOptions
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.attribution.windows import Windows
 from convscope.interpret.map_geometry import MapGeometry, placed
+from convscope.interpret.replay.replays import Replays
 from convscope.interpret.subject import Subject
 from look_networks import Small
 
@@ -82,14 +85,41 @@ class Steep(nn.Module):
         return torch.stack([torch.tanh(self.weight * (total - 0.311)), total], 1)
 
 
-def test_steps_double_until_the_sum_is_complete_and_what_is_missing_is_said() -> None:
+def test_steps_grow_until_the_sum_is_complete_and_what_is_missing_is_said() -> None:
     of = replace(subject_of(Steep(), 1, 4, 4), tensor=torch.ones(1, 1, 4, 4, dtype=torch.float64))
     steep = attribute(of, "integrated-gradients", target=0, options=asked(baseline="black"))
-    assert steep.measures["steps"] > 32  # type: ignore[operator]
+    assert steep.measures["steps"] in STEPS[1:]
     straight = attribute(of, "integrated-gradients", target=1, options=asked(baseline="black"))
     assert straight.measures["steps"] == 32 and straight.cells.sum() == pytest.approx(1)
     few = attribute(of, "integrated-gradients", target=0, options=asked(baseline="black", steps=3))
     assert few.measures["steps"] == 3 and "misses the difference of the scores by" in " ".join(few.notes)
+
+
+def test_midpoints_of_fewer_steps_are_midpoints_of_an_odd_multiple() -> None:
+    for steps in STEPS[1:]:
+        both = torch.cat([midpoints(STEPS[0]), midpoints(steps, without=STEPS[0])])
+        assert torch.equal(both.sort().values, midpoints(steps)) and len(both) == steps
+    with pytest.raises(AssertionError, match="64 steps have other midpoints than 32"):
+        midpoints(64, without=32)
+
+
+def test_gradients_at_common_midpoints_are_computed_once_and_sum_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(integrated_module, "COMPLETE", -1.0)  # never complete: all steps are tried
+    of, taken = small(), []
+    gradients = Replays.class_gradients
+
+    def counted(replays: Replays, target: int, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        taken.append(len(inputs))
+        return gradients(replays, target, inputs)
+
+    monkeypatch.setattr(Replays, "class_gradients", counted)
+    for number, steps in enumerate(STEPS):
+        monkeypatch.setattr(integrated_module, "STEPS", STEPS[: number + 1])
+        taken.clear()
+        found = attribute(of, "integrated-gradients", target=1)
+        assert found.measures["steps"] == steps and sum(taken) == (32, 96, 224)[number]
+        direct = attribute(of, "integrated-gradients", target=1, options=asked(steps=steps))
+        np.testing.assert_allclose(found.values, direct.values, rtol=0, atol=1e-14 * np.abs(direct.values).max())
 
 
 def test_gradients_in_another_memory_format_are_the_same_and_in_bf16_alike(monkeypatch: pytest.MonkeyPatch) -> None:
