@@ -220,3 +220,47 @@ def test_fields_are_measured_where_they_are_asked_for() -> None:
     found = look_at(given, LookOptions(methods=(), fields=True))
     assert found.fields is not None and found.fields.network == "small" and found.attributions == ()
     assert "Effective fields" in found.to_html()
+
+
+@pytest.mark.parametrize(("end", "outputs"), [(nn.Softmax(1), 5), (nn.Sigmoid(), 5), (nn.Sigmoid(), 1)])
+def test_the_probabilities_of_a_network_that_ends_in_them_are_its_outputs(end: nn.Module, outputs: int) -> None:
+    torch.manual_seed(0)
+    layers = nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(400, outputs), end
+    model = nn.Sequential(*layers)
+    with torch.no_grad():
+        model[3].weight.mul_(20)
+        expected = model(torch.from_numpy(IMAGE)[None])[0].double().numpy()
+    found = convscope.look(model, IMAGE, methods=["occlusion"])
+    np.testing.assert_allclose(found.prediction.shares, expected, atol=1e-6)
+    (checks,) = found.checks
+    assert checks.perturbation is not None
+    assert checks.perturbation.own.deletion[0] == pytest.approx(expected.max(), abs=1e-6)
+
+
+def test_the_probability_of_a_single_output_is_its_sigmoid() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(400, 1))
+    found = convscope.look(model, IMAGE, methods=["occlusion"])
+    expected = float(torch.sigmoid(model(torch.from_numpy(IMAGE)[None]).detach().double()))
+    assert found.prediction.shares.tolist() == pytest.approx([expected])
+    perturbation = found.checks[0].perturbation
+    assert perturbation is not None and perturbation.own.deletion[0] == pytest.approx(expected)
+
+
+class OfBytes(nn.Module):
+    """A network of pixel values, as a file may declare them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = network()
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.layers(pixels.float() / 255)
+
+
+def test_pixels_of_a_network_of_bytes_are_removed_by_the_blurred_image() -> None:
+    pixels = torch.full((1, 1, 12, 12), 200, dtype=torch.uint8)
+    given = Subject(network=OfBytes().eval(), name="net", image_name="grey", tensor=pixels)
+    found = look_at(given, LookOptions(methods=("occlusion",)))
+    perturbation = found.checks[0].perturbation
+    assert perturbation is not None
+    np.testing.assert_allclose(perturbation.own.deletion, perturbation.own.deletion[0])  # a blurred constant is itself
