@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from convscope.errors import CaptureError
-from convscope.graph.records import Graph, alive_nodes
+from convscope.graph.records import Graph
 from convscope.interpret.execution.torch_executor import TorchExecutor
 
 
@@ -25,15 +25,14 @@ def scores_value(graph: Graph) -> int:
 
 def compute_scores(executor: TorchExecutor) -> None:
     """Compute the network's scores; the memory of each value is freed after its last use."""
-    graph = executor.graph
-    wanted, needed = scores_value(graph), alive_nodes(graph)
-    last_use = {value: node.index for node in graph.nodes if node.index in needed for value in node.inputs}
-    for node in graph.nodes:
-        if node.index in needed:
-            executor.run(node)
-            for value in (*node.inputs, *node.outputs):
-                if last_use.get(value, node.index) == node.index and value != wanted:
-                    executor.free(value)
+    wanted = scores_value(executor.graph)
+    nodes = executor.nodes_to_run(wanted)
+    last_use = {value: node.index for node in nodes for value in node.inputs}
+    for node in nodes:
+        executor.run(node)
+        for value in (*node.inputs, *node.outputs):
+            if last_use.get(value, node.index) == node.index and value != wanted:
+                executor.free(value)
 
 
 def by_class(scores: torch.Tensor) -> torch.Tensor:

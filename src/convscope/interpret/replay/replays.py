@@ -15,7 +15,7 @@ from convscope.interpret.execution.network_head import read_by_head_alone
 from convscope.interpret.execution.streaming import values_as_they_come
 from convscope.interpret.execution.torch_executor import TorchExecutor, ZeroedPart, laid_out
 from convscope.interpret.replay.captures import CapturedGraph, Captures
-from convscope.interpret.replay.class_scores import by_class, scores_value
+from convscope.interpret.replay.class_scores import by_class, compute_scores, scores_value
 from convscope.interpret.replay.replay import Replay
 
 
@@ -137,7 +137,7 @@ class Replays:
     def class_scores_given(self, given: Mapping[str, torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
         """Return the score of each class, (N, classes), with other numbers in place of some values.
 
-        What leads to those values alone is not computed.
+        What leads to those values alone is not computed, and values are freed once they are read.
 
         Args:
             given: the numbers of layers or operations, by name.
@@ -155,6 +155,7 @@ class Replays:
         executor = self._executor(captured, inputs)
         for name, numbers in given.items():
             executor.replace(captured.names.find_source(name), numbers)
+        compute_scores(executor)
         return by_class(executor.tensor(scores_value(executor.graph)))
 
     def with_weights(self, weights: Mapping[str, torch.Tensor]) -> Replays:
