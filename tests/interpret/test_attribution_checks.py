@@ -248,7 +248,7 @@ def test_what_speaks_against_a_map_is_said_first(checked: tuple[AttributionCheck
     found = replace(checked[0], randomization=FAILING, deterministic=False, completeness_gap=0.05, perturbation=None)
     assert len(found.warnings) == 3 and found.sentences == found.warnings
     assert found.headline().endswith("fails random weights, same map again, completeness")
-    assert "5.0%" in str(found) and "rank correlation 0.80" in str(found)
+    assert "5.0 %" in str(found) and "rank correlation 0.80" in str(found)
     assert found.to_dict()["randomization"]["fails"] is True and found.to_dict()["failed"] == list(found.failed)
 
 
