@@ -123,6 +123,15 @@ def test_shown_images_are_evenly_spaced_and_their_maps_are_grad_cams() -> None:
     assert (one.labels, one.attribution.class_name) == (("one",), "two") and "true: one" in found.svg
 
 
+def test_images_whose_scores_are_not_finite_are_not_explained() -> None:
+    scores = np.eye(3)[np.arange(30) % 2]
+    scores[[2, 5]] = np.nan
+    found = explained_images(Replays(network().eval()), images(), PLAIN, scores, each=40)
+    assert found.right == 10 and not {2, 5} & {image.row for image in found.images} and len(found.images) == 28
+    with pytest.raises(CaptureError, match="gives finite scores of no image"):
+        explained_images(Replays(network().eval()), images(), PLAIN, np.full((30, 3), np.nan))
+
+
 def test_a_network_without_a_map_has_gradients_and_says_so() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
     found = explained_images(Replays(model), images(), PLAIN, np.eye(3)[images().labels])

@@ -71,3 +71,10 @@ def test_two_results_of_one_name_are_refused(tmp_path, results):
     with pytest.raises(RunError, match="two results"):
         save_results(tmp_path, {"a b": first, "a:b": first}, scale=1)
     assert not list(tmp_path.iterdir())
+
+
+def test_long_names_keep_both_ends_and_fit_any_file_system(tmp_path, results):
+    long = {f"1 {'名' * 200} {what}": results["filters"] for what in ("grad-cam", "occlusion")}
+    files = save_results(tmp_path, long, scale=1)
+    assert len(files) == 6 and all(len(path.name.encode()) <= 130 and path.is_file() for path in files)
+    assert {path.stem.rpartition("名-")[2] for path in files} == {"grad-cam", "occlusion"}

@@ -57,7 +57,7 @@ def explained_images(
 
     Raises:
         DataError: no images.
-        CaptureError: neither method has a map of the network.
+        CaptureError: neither method has a map of the network, or its scores of all images are not finite.
 
     >>> from torch import nn
     >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
@@ -74,7 +74,10 @@ def explained_images(
     probabilities = found.probabilities_of(scores)
     labelled = images.targets is not None or bool((images.labels >= 0).all())
     right = _right(images, scores, probabilities)
-    rows = [*_spaced(np.flatnonzero(right), each), *_spaced(np.flatnonzero(~right), each * (1 if labelled else 2))]
+    wrong = ~right & np.isfinite(scores).all(axis=1)  # of other scores no gradient is one
+    rows = [*_spaced(np.flatnonzero(right), each), *_spaced(np.flatnonzero(wrong), each * (1 if labelled else 2))]
+    if not rows:
+        raise CaptureError(f"{replays.name or 'the network'} gives finite scores of no image, so none is explained")
     shown: list[ExplainedImage] = []
     methods = list(_METHODS)
     for row in rows:

@@ -20,6 +20,7 @@ from convscope.report.raster import drawing_png
 from convscope.runs.atomic_files import write_file
 
 PAGE_NAME = "look.html"
+_LONGEST = 120  # bytes of a file's name without its ending: file systems take 255
 
 
 @runtime_checkable
@@ -113,13 +114,19 @@ def require_new(folder: Path) -> None:
 def file_name(name: str) -> str:
     """Return a name with only letters, digits, dots, "_" and "-".
 
-    >>> file_name("layer1.0:relu#2 maps"), file_name("../x")
-    ('layer1.0-relu-2-maps', 'x')
+    A long name loses its middle: names of a kind differ at one of their ends.
+
+    >>> file_name("layer1.0:relu#2 maps"), file_name("../x"), file_name(f"1 {'long ' * 50} grad-cam")[-14:]
+    ('layer1.0-relu-2-maps', 'x', '-long-grad-cam')
     """
-    found = re.sub(r"[^\w.]+", "-", name).strip("-.")[:120]
+    found = re.sub(r"[^\w.]+", "-", name).strip("-.")
     if not found:
         raise ConvscopeError(f"{name!r} has no letter or digit to name a file by")
-    return found
+    written = found.encode()
+    if len(written) <= _LONGEST:
+        return found
+    start, end = written[: _LONGEST // 2], written[1 - _LONGEST // 2 :]
+    return "-".join(part.decode(errors="ignore").strip("-.") for part in (start, end))
 
 
 def _contents(result: Documented, scale: float) -> dict[str, bytes]:
