@@ -1,5 +1,6 @@
 """What the methods promise beside their numbers: complete sums, exact places, one line for what can't be explained."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -340,3 +341,30 @@ def test_a_record_keeps_what_was_asked() -> None:
     assert (found.target, found.class_name, found.baseline) == (2, "owl", "mean")
     assert found.measures["window"] == 6 and found.to_dict()["class_name"] == "owl"
     assert found.pixels is of.pixels
+
+
+class Clamped(nn.Module):
+    """A network whose rectifiers are clamps, and which divides by a norm."""
+
+    def __init__(self, rectify: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second, self.head = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 6, 3), nn.Linear(6, 4)
+        self.rectify = rectify
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.rectify(self.second(self.rectify(self.first(x)))).mean((2, 3))
+        y: torch.Tensor = self.head(nn.functional.normalize(x))
+        return y
+
+
+@pytest.mark.parametrize(
+    "rectify", [lambda x: x.clamp(min=0), lambda x: torch.clamp(x, 0, 1e6), lambda x: x.clamp_min(0)]
+)
+def test_clamps_at_zero_are_rectifiers_and_the_limit_of_a_norm_is_none(
+    rectify: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    twin = attribute(subject_of(Clamped(torch.relu).double(), 3, 9, 9), "guided-backprop", target=1)
+    found = attribute(subject_of(Clamped(rectify).double(), 3, 9, 9), "guided-backprop", target=1)
+    assert found.measures["rectifiers"] == twin.measures["rectifiers"] == 2
+    np.testing.assert_array_equal(found.values, twin.values)
