@@ -222,14 +222,23 @@ def test_fields_are_measured_where_they_are_asked_for() -> None:
     assert "Effective fields" in found.to_html()
 
 
-@pytest.mark.parametrize(("end", "outputs"), [(nn.Softmax(1), 5), (nn.Sigmoid(), 5), (nn.Sigmoid(), 1)])
+@pytest.mark.parametrize(
+    ("end", "outputs"),
+    [
+        (nn.Softmax(1), 5),
+        (nn.Sequential(nn.Unflatten(1, (5, 1, 1)), nn.Softmax(-3), nn.Flatten()), 5),
+        (nn.Sigmoid(), 5),
+        (nn.Sigmoid(), 1),
+        (nn.Sequential(nn.Sigmoid(), nn.Flatten(0)), 1),
+    ],
+)
 def test_the_probabilities_of_a_network_that_ends_in_them_are_its_outputs(end: nn.Module, outputs: int) -> None:
     torch.manual_seed(0)
     layers = nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(400, outputs), end
     model = nn.Sequential(*layers)
     with torch.no_grad():
         model[3].weight.mul_(20)
-        expected = model(torch.from_numpy(IMAGE)[None])[0].double().numpy()
+        expected = model(torch.from_numpy(IMAGE)[None]).reshape(outputs).double().numpy()
     found = convscope.look(model, IMAGE, methods=["occlusion"])
     np.testing.assert_allclose(found.prediction.shares, expected, atol=1e-6)
     (checks,) = found.checks

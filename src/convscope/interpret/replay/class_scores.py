@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 
 from convscope.errors import CaptureError
-from convscope.graph.records import Graph
+from convscope.graph.records import Graph, Node
 from convscope.interpret.execution.torch_executor import TorchExecutor
+from convscope.interpret.map_geometry import SAME_NUMBERS
 
 
 def scores_value(graph: Graph) -> int:
@@ -21,6 +22,22 @@ def scores_value(graph: Graph) -> int:
                 raise CaptureError(f"{graph.name} gives one number for all images together, and no scores of each")
             return value
     raise CaptureError(f"{graph.name} gives no floating-point numbers, so nothing has a gradient")
+
+
+def scores_operation(graph: Graph) -> Node | None:
+    """Return the operation whose numbers are the scores, however they are laid out anew after it; None without one."""
+    value = scores_value(graph)
+    while (producer := graph.values[value].producer) is not None:
+        node = graph.nodes[producer]
+        if node.op not in SAME_NUMBERS or _by_image(graph, node.inputs[0]) != _by_image(graph, value):
+            return node
+        value = node.inputs[0]
+    return None
+
+
+def _by_image(graph: Graph, value: int) -> tuple[int, ...]:
+    """Return the images and the classes of scores: one class where there is no axis of them."""
+    return (*graph.shape(value), 1)[:2]
 
 
 def compute_scores(executor: TorchExecutor) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from convscope.arrays import Floats
 from convscope.graph.records import Graph
-from convscope.interpret.replay.class_scores import scores_value
+from convscope.interpret.replay.class_scores import scores_operation, scores_value
 from convscope.scoring.losses import LEAST_PROBABILITY, TargetArray
 from convscope.scoring.objective import Objective
 
@@ -56,13 +56,11 @@ def own_objective(graph: Graph) -> Objective:
     >>> [type(own_objective(capture(nn.Sequential(*layers[:n]), zeros(1, 1, 3, 3)))).__name__ for n in (2, 3)]
     ['Objective', 'OwnProbabilities']
     """
-    value = scores_value(graph)
-    shape, producer = graph.shape(value), graph.values[value].producer
-    if producer is not None:
-        node = graph.nodes[producer]
-        axis = node.arguments.get("dim")
-        if node.op == "softmax" and isinstance(axis, int) and len(shape) > 1 and axis % len(shape) == 1:
+    shape, node = graph.shape(scores_value(graph)), scores_operation(graph)
+    if node is not None and node.op == "softmax":
+        axis, rank = node.arguments.get("dim"), len(graph.shape(node.outputs[0]))
+        if isinstance(axis, int) and rank > 1 and axis % rank == 1:
             return OwnProbabilities()
-        if node.op == "sigmoid":
-            return OwnProbabilities(loss="logistic")
+    if node is not None and node.op == "sigmoid":
+        return OwnProbabilities(loss="logistic")
     return Objective(loss="logistic" if len(shape) < 2 or shape[1] == 1 else "softmax")
