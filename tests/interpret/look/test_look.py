@@ -273,3 +273,33 @@ def test_pixels_of_a_network_of_bytes_are_removed_by_the_blurred_image() -> None
     perturbation = found.checks[0].perturbation
     assert perturbation is not None
     np.testing.assert_allclose(perturbation.own.deletion, perturbation.own.deletion[0])  # a blurred constant is itself
+
+
+class OneAtATime(nn.Module):
+    """A network whose forward pass fixes the size of the batch unless it is 0, as files that were exported so do."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.head, self.rows = nn.Conv2d(1, 4, 3), nn.Linear(400, 5), rows
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.head(torch.relu(self.conv(x)).reshape(self.rows or len(x), -1))
+        return y
+
+
+def test_a_network_that_takes_one_image_at_a_time_has_every_part() -> None:
+    methods = ["grad-cam", "integrated-gradients", "occlusion"]
+    image = np.random.default_rng(1).integers(0, 256, (12, 12), dtype=np.uint8)
+    found, twin = (
+        convscope.look(OneAtATime(rows), image, methods=methods, ranking="contribution", robustness=True)
+        for rows in (1, 0)
+    )
+    assert found.left_out == () and len(found.checks) == 3 and found.robustness is not None
+    assert twin.maps is not None and found.maps is not None
+    for mine, other in zip(found.attributions, twin.attributions, strict=True):
+        np.testing.assert_allclose(mine.map, other.map, atol=1e-6)
+    np.testing.assert_allclose(found.maps.measures, twin.maps.measures, atol=1e-6)
+    assert [one.perturbation.own.deletion.round(5).tolist() for one in found.checks if one.perturbation] == [
+        one.perturbation.own.deletion.round(5).tolist() for one in twin.checks if one.perturbation
+    ]
