@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -290,3 +291,21 @@ def test_what_is_refused_is_one_line(
     code, out, err = run_command(capsys, "look", *(word.replace("RUN", str(run)) for word in words))
     assert code == 2 and message in err and len(err.strip().splitlines()) == 1, err
     assert out == ""
+
+
+def test_the_command_to_type_next_opens_the_same_network_and_shows_the_same(
+    tmp_path: Path, photograph: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = "from torch import nn\ndef net():\n    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), "
+    (tmp_path / "net.py").write_text(f"{source}nn.Linear(784, 5))\n", encoding="utf-8")
+    asked = ("--input", "3x16x16", "--seed", "3", "--class", "2", *QUICK)
+    code, out, err = run_command(capsys, "look", tmp_path / "net.py:net", photograph, *asked)
+    assert code == 0 and err == ""
+    words = shlex.split(out.rpartition("next: convscope ")[2])
+    assert sorted(words[3:-2]) == sorted(asked)
+    words[-1] = str(tmp_path / "look.html")
+    code, out, err = run_command(capsys, *words)
+    assert code == 0 and err == "" and "class 2" in (tmp_path / "look.html").read_text(encoding="utf-8")
+    words = shlex.split(out.rpartition("next: convscope ")[2])
+    assert words[0] == "explain" and words[3:7] == ["--input", "3x16x16", "--seed", "3"]
+    assert run_command(capsys, *words)[0] == 0

@@ -248,7 +248,7 @@ def test_what_speaks_against_a_map_is_said_first(checked: tuple[AttributionCheck
     found = replace(checked[0], randomization=FAILING, deterministic=False, completeness_gap=0.05, perturbation=None)
     assert len(found.warnings) == 3 and found.sentences == found.warnings
     assert found.headline().endswith("fails random weights, same map again, completeness")
-    assert "5.0%" in str(found) and "rank correlation 0.80" in str(found)
+    assert "5.0 %" in str(found) and "rank correlation 0.80" in str(found)
     assert found.to_dict()["randomization"]["fails"] is True and found.to_dict()["failed"] == list(found.failed)
 
 
@@ -263,7 +263,14 @@ def test_upper_layers_are_judged_by_maps_with_their_signs() -> None:
     one = replace(upper, random_layers=(1,), signed_correlations=(0.9,), rank_correlations=(0.4,))
     assert one.upper_random is None and not one.fails
     by_chance = replace(upper, rank_correlations=(0.9, 0.4, 0.7), signed_correlations=(0.6, 0.4, 0.1))
-    assert not by_chance.fails and "changes with all weights random" in by_chance.sentence
+    assert not by_chance.fails
+    assert "changes at some stages only (rank correlation 0.40; 0.70 with all weights random)" in by_chance.sentence
+    still = replace(by_chance, rank_correlations=(0.9, None, 0.7))
+    assert not still.fails and "at some stages only (constant; 0.70 with all weights random)" in still.sentence
+    assert (
+        "changes with all weights random (rank correlation 0.10)"
+        in replace(by_chance, rank_correlations=(0.9, 0.4, 0.1)).sentence
+    )
     small = replace(upper, cells=4)
     assert not small.fails and small.sentence.startswith("The map has 4 cells: too few")
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 import torch
 from torch import nn
 
 from convscope.errors import CaptureError
-from convscope.interpret.audit import MODES, audit
+from convscope.interpret.audit import MODES, Audit, LayerError, audit
 from convscope.interpret.explanation.explain import explain
 
 
@@ -131,3 +132,19 @@ def test_an_index_beyond_its_axis_is_named(op: str) -> None:
         audit(Graph(), input_shape=(4,))
     with pytest.raises(CaptureError, match=f"the model: {op} does not run on this input: index 1 is out of bounds"):
         explain(Graph(), torch.rand(1, 4), layer=op, channel=1)
+
+
+@pytest.mark.parametrize("order", [0, 0.5, 1, 2, 3, float("inf"), -float("inf")])
+def test_a_norm_of_any_order_is_torchs(order: float) -> None:
+    class Norm(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            norms: torch.Tensor = torch.linalg.vector_norm(x, ord=order, dim=(1, 3), keepdim=True)
+            return norms * 2
+
+    assert audit(Norm(), input_shape=(3, 4, 5)).agreement < 1e-12
+
+
+def test_a_layer_whose_error_is_no_number_is_the_worst() -> None:
+    fine, broken = (LayerError("a", "relu", (1,), {"fp32": error}, {"fp32": error}, True) for error in (0.5, math.nan))
+    assert Audit("net", (1,), (fine, broken), 0.0, ()).worst("fp32") is broken
+    assert Audit("net", (1,), (broken, fine), 0.0, ()).worst("fp32") is broken

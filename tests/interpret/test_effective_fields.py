@@ -23,6 +23,15 @@ def small():
     )  # fmt: skip
 
 
+class OfPositions(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.wide = nn.Conv2d(1, 3, 3), nn.Linear(3, 12)
+
+    def forward(self, x):
+        return self.wide(self.conv(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 class TestExtent:
     @pytest.mark.parametrize(("side", "half", "most"), [(9, 7, 9), (4, 4, 4), (21, 15, 21)])
     def test_of_a_uniform_square(self, side, half, most):
@@ -90,6 +99,13 @@ class TestMeasurements:
             cells = network[:5](read)[:, :, 3, 3]
             total += torch.autograd.grad((cells * signs).sum(), read)[0].abs().sum((0, 1))
         np.testing.assert_allclose(layer.measured["initial"].mass, total / total.sum(), atol=1e-7)
+
+    def test_channels_that_lie_last_are_those_of_one_cell(self):
+        """As in a block of ConvNeXt, whose fully connected layers read (N, H, W, C)."""
+        (grown,) = effective_fields(OfPositions(), input_shape=(1, 11, 11), seeds=1).layers
+        assert grown.name == "conv"  # the field does not grow in the layer over positions
+        (wide,) = effective_fields(OfPositions(), input_shape=(1, 11, 11), layers=["wide"], seeds=1).layers
+        assert wide.side == 3 and wide.layer.cell == (0, 4, 4, None) and wide.mask.sum() == 9
 
     def test_counts_beyond_float64_are_halved(self):
         deep = capture(lambda: nn.Sequential(*(nn.Conv2d(512, 512, 3, padding=1) for _ in range(120))), (512, 9, 9))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 import convscope
 from convscope.errors import CaptureError, DataError, GeometryError
 from convscope.interpret.explanation.lens import Lens
+from convscope.interpret.receptive_field import projective_field
 from convscope.reference.edges import NUMBERS, VERTICAL
 
 
@@ -303,3 +305,64 @@ def test_nothing_is_below_a_cell_of_padding_alone() -> None:
     network = nn.Conv2d(1, 1, 1, padding=1, bias=False)
     found = convscope.explain(network, torch.rand(1, 3, 3), layer="convolution", at=(0, 0))
     assert found.down() is None and found.to_pixels() == [found]
+
+
+class OfPositions(nn.Module):
+    """A convolution, and a linear layer over its positions, as in a block of ConvNeXt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.wide, self.act = nn.Conv2d(1, 3, 3), nn.Linear(3, 12), nn.GELU()
+        self.head = nn.Linear(12, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.head(self.act(self.wide(self.conv(x).permute(0, 2, 3, 1))).mean((1, 2)))
+        return y
+
+
+@pytest.mark.parametrize("layer", ["wide", "act"])
+def test_channels_of_a_layer_over_positions_are_in_its_last_axis(layer: str) -> None:
+    network, image = OfPositions().eval(), torch.rand(1, 1, 9, 9)
+    found = convscope.explain(network, image, layer=layer, channel=10, at=(2, 6))
+    assert found.position == (0, 2, 6, 10) and f"{layer} of OfPositions, channel 10 at (2, 6)" in found.headline()
+    assert found.box is not None and (found.box.first, found.box.last) == ((2, 6), (4, 8))
+    seen = convscope.field(network, layer, (2, 6), input_shape=(1, 9, 9))
+    assert seen.spans == ((2, 4), (6, 8)) and seen.read == 9
+    inspection = convscope.inspect(network, (1, 9, 9))
+    changed = projective_field(inspection, layer, (4, 4))
+    assert changed.shape == (7, 7) and np.argwhere(changed).tolist() == [[y, x] for y in (2, 3, 4) for x in (2, 3, 4)]
+    look = convscope.look(network, image, layer=layer, methods=["gradient"], checks=False)
+    assert look.strongest_cell is not None
+    name, channel, at = look.strongest_cell
+    cell = convscope.explain(network, image, layer=name, channel=channel, at=at)
+    assert look.maps is not None and cell.torch_value == pytest.approx(look.maps.maps[(channel, *at)], abs=1e-7)
+
+
+class Arithmetic(nn.Module):
+    """One operation on the output of a convolution."""
+
+    def __init__(self, operation: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.conv, self.operation = nn.Conv2d(1, 2, 3), operation
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.operation(self.conv(x))
+
+
+@pytest.mark.parametrize(
+    ("operation", "text"),
+    [
+        (lambda x: x + 3, "x + 3"),
+        (lambda x: 1 - x, "1 − x"),
+        (lambda x: torch.rsub(x, x * x, alpha=2), "b − 2 · a"),
+        (lambda x: torch.add(x, x * x, alpha=0.5), "a + 0.5 · b"),
+        (lambda x: torch.div(x, 0.5, rounding_mode="floor"), "x ÷ 0.5, rounded down"),
+        (lambda x: torch.remainder(x, 2), "remainder"),
+    ],
+)
+def test_arithmetic_is_worked_out_and_written_as_it_is_computed(
+    operation: Callable[[torch.Tensor], torch.Tensor], text: str
+) -> None:
+    lens = lens_of(Arithmetic(operation), 1, 5, 5)
+    found = lens.number(lens.graph.outputs[0], (0, 1, 2, 0))
+    assert found.worked.lines[-1].text == text and found.value == pytest.approx(found.torch_value, abs=1e-6)

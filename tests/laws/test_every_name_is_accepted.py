@@ -9,7 +9,7 @@ from torch import nn
 
 from convscope.capture.load import load
 from convscope.errors import CaptureError
-from convscope.graph.layer_names import LayerNames, find
+from convscope.graph.layer_names import LayerNames
 from convscope.interpret.audit import audit
 from convscope.interpret.explanation.explain import lens
 from convscope.interpret.inspection.record import Inspection, inspect
@@ -67,14 +67,14 @@ def test_names_of_every_command_are_accepted_by_every_other() -> None:
     names |= {explained.names.of_node(node) for node in explained.names.nodes}
     assert "pool:max_pool" in names
     for name in sorted(names | {"conv#1"}):
-        value = find(inspection.graph, name)
+        value = LayerNames(inspection.graph).find(name)
         assert explained.names.find(name) == value
         assert field(inspection, name).shape == inspection.graph.shape(value)
         assert field(inspection, name, source="input").source_shape == (1, 2, 8)
         assert inspection.layer(name).name in names
         shape = explained.graph.shape(value)
         found = explained.cell(name, at=(0,) * (len(shape) - 2))
-        assert find(inspection.graph, found.layer) == value
+        assert LayerNames(inspection.graph).find(found.layer) == value
         assert all(one.label in names | {"input"} for one in found.contributors(None) if ":" in one.label)
 
 

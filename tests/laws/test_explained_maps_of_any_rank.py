@@ -119,10 +119,11 @@ def require_explained(name: str, data: st.DataObject, rank: int, seed: int) -> N
     network = nn.Sequential(LAYERS[name](data, rank)).eval()
     x = torch.randn(1, CHANNELS, *SIZES[rank])
     lens = Lens(network, [x])
-    shape = lens.graph.shape(lens.graph.outputs[0])
-    channel, *at = (data.draw(st.integers(0, size - 1)) for size in shape[1:])
-    found = lens.cell(lens.names.layers[-1].name, channel=channel, at=at)
-    assert found.shape == shape and found.position == (0, channel, *at)
+    layer, shape = lens.names.layers[-1], lens.graph.shape(lens.graph.outputs[0])
+    place = (0, *(data.draw(st.integers(0, size - 1)) for size in shape[1:]))
+    axes = lens.axes(layer.output)  # channels are in the last one after a linear layer
+    found = lens.cell(layer.name, channel=place[axes.channels or 1], at=[place[axis] for axis in axes.positions])
+    assert found.shape == shape and found.position == place
     with torch.inference_mode():
         assert found.torch_value == float(network(x)[found.position])
     require_torchs_number(found)

@@ -15,6 +15,7 @@ from convscope.report.html import document_page
 from convscope.report.png import png_bytes
 from convscope.report.svg import DARK, LIGHT, Drawing
 from convscope.report.table import Column, Table
+from convscope.report.ticks import nice_ticks
 
 NASTY = "<script>alert('x')</script> & \"quotes\""
 
@@ -141,3 +142,13 @@ def test_progress_on_a_terminal_leaves_nothing_behind_that_breaks():
         report(1, 0, "waiting")
         report(1, 2, "decoding")
         report(2, 2, "decoding")
+
+
+@pytest.mark.parametrize("values", [[2e26], [2e26, 2e26], [0.0, 3e-13], [0.1, 0.1 + 1e-16], [0.0, 1e300], [-5.0, -5]])
+def test_huge_tiny_and_equal_values_have_an_axis(values: list[float]):
+    drawn = charts.line_chart(
+        [charts.Curve("loss", range(len(values)), values)], title="t", x_label="epoch", y_label="loss"
+    )
+    assert "nan" not in drawn.markup() and "inf" not in drawn.markup()
+    ticks = nice_ticks(min(values), max(values))
+    assert ticks[0] <= min(values) and max(values) <= ticks[-1] and len(set(ticks)) == len(ticks) > 1

@@ -27,3 +27,22 @@ def take_only(why: str, names: Collection[str]) -> None:
         if parameter.name not in names:
             shown = parameter.opts[-1] if isinstance(parameter, click.Option) else (parameter.name or "").upper()
             raise click.UsageError(f"{why}: leave {shown} out")
+
+
+def typed_again(*, without: Collection[str] = (), only: Collection[str] | None = None) -> list[str]:
+    """Return the options that are on the command line, as words of the next command.
+
+    Args:
+        without: names of parameters that are left out.
+        only: names of parameters to which the others are limited; all of them unless given.
+    """
+    given = click.get_current_context().params
+    words: list[str] = []
+    for parameter in given_options():
+        name = parameter.name or ""
+        if not isinstance(parameter, click.Option) or name in without or (only is not None and name not in only):
+            continue
+        option = next(opt for opt in parameter.opts if opt.startswith("--"))
+        values = given[name] if parameter.multiple else (given[name],)
+        words += [option] if parameter.is_flag else [word for value in values for word in (option, str(value))]
+    return words

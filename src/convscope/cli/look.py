@@ -16,14 +16,13 @@ from convscope.cli.look_asked import (
     over_data_options,
     require_fitting_options,
 )
-from convscope.cli.look_files import WrittenLook
+from convscope.cli.look_files import OPENING, RESULTS, WrittenLook
 from convscope.cli.option_groups import gathered, grouped
 from convscope.cli.own_code import code_options
 from convscope.cli.seed import SEED
 
 EPILOG = "Example: convscope look lenet5 digits/7 --html look.html; without a model: --random-conv 8x3x3 photo.jpg"
-_RESULTS = ("folder", "html_path", "as_json")
-_OF_MODEL = ("inputs", "seed", "code", "trust_code", "deadline")
+_OF_MODEL = ("inputs", *OPENING, "deadline")
 _COMPARED = ("model", "image", "against", "layer", "maps", "page", "ranking", "target", "methods")
 _RANDOM = ("random_conv", "model", "seed", "scale")
 GROUPS = {
@@ -32,7 +31,7 @@ GROUPS = {
     "Slower, when asked for": ("robustness", "equivariance", "visualize", "fields"),
     "Compare networks, or without a model": ("against", "random_conv"),
     "Over a data set, without IMAGE": ("parts", "every", "images", "split", "data"),
-    "Results": _RESULTS,
+    "Results": RESULTS,
     "Model and input": _OF_MODEL,
 }
 
@@ -86,7 +85,7 @@ def command(
 
         if image is not None:
             raise click.UsageError("--random-conv takes an image and no model: leave MODEL out")
-        take_only("--random-conv takes an image and no model", (*_RANDOM, *_RESULTS))
+        take_only("--random-conv takes an image and no model", (*_RANDOM, *RESULTS))
         if model is None:
             raise click.UsageError(f"IMAGE is missing. {EPILOG}")
         written = WrittenLook(folder, html_path, as_json)
@@ -120,7 +119,7 @@ def command(
     from convscope.cli.look_compare import compare
 
     if against:
-        take_only("--against shows networks side by side", (*_COMPARED, *_OF_MODEL, *_RESULTS))
+        take_only("--against shows networks side by side", (*_COMPARED, *_OF_MODEL, *RESULTS))
     options = asked.options(compared=bool(against))
     shapes = [None if text is None else parse_shape(text) for text in shape_texts]
     if against:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from convscope.cli.deadline import EXIT_INTERRUPTED, tell_interrupted, within
-from convscope.cli.look_files import WrittenLook
+from convscope.cli.given_options import typed_again
+from convscope.cli.look_files import OPENING, RESULTS, WrittenLook
 from convscope.cli.output import echo
 from convscope.cli.own_code import with_code
 from convscope.report.printable import shell_quote
@@ -57,11 +58,13 @@ def look_at_image(
 
     with redirect_stdout(sys.stderr):  # the model is known to end: how long the rest takes is the command's own
         found = look_at(given, options, None if written.as_json else show, progress=True)
-    _end(found, model, image, written, said)
+    _end(found, model, image, input_shape, written, said)
     return EXIT_INTERRUPTED if found.interrupted else 0
 
 
-def _end(found: Look, model: str, image: str, written: WrittenLook, said: set[str]) -> None:
+def _end(
+    found: Look, model: str, image: str, input_shape: tuple[int, ...] | None, written: WrittenLook, said: set[str]
+) -> None:
     """Write the files, and print what is left to say."""
     if found.interrupted:
         tell_interrupted()
@@ -83,16 +86,18 @@ def _end(found: Look, model: str, image: str, written: WrittenLook, said: set[st
             echo(f"not measured: {', '.join(found.missing)} (interrupted)")
     for line in lines:
         echo(line)
-    echo(f"\nnext: {_next(found, model, image, written)}")
+    echo(f"\nnext: {_next(found, model, image, input_shape, written)}")
 
 
-def _next(found: Look, model: str, image: str, written: WrittenLook) -> str:
+def _next(found: Look, model: str, image: str, input_shape: tuple[int, ...] | None, written: WrittenLook) -> str:
     """Return the command to type next: the page, and then the number behind the strongest cell."""
     if not written.has_page:
-        return shell_quote("convscope", "look", model, image, "--html", "look.html")
-    words: list[object] = ["convscope", "explain", model, image]
-    if (cell := found.strongest_cell) is not None:
-        layer, channel, at = cell
-        words += ["--layer", layer, "--channel", channel]
-        words += ["--at", ",".join(map(str, at))] if at else []
-    return shell_quote(*words) if cell is not None else shell_quote("convscope", "inspect", model)
+        return shell_quote("convscope", "look", model, image, *typed_again(without=RESULTS), "--html", "look.html")
+    shape = [] if input_shape is None else ["--input", "x".join(map(str, input_shape))]
+    if found.strongest_cell is None:
+        code = typed_again(only=("code", "trust_code"))
+        return shell_quote("convscope", "inspect", model, *shape, *code)
+    layer, channel, at = found.strongest_cell
+    words: list[object] = ["convscope", "explain", model, image, *shape, *typed_again(only=OPENING)]
+    words += ["--layer", layer, "--channel", channel]
+    return shell_quote(*words, *(["--at", ",".join(map(str, at))] if at else []))

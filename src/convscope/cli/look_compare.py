@@ -7,6 +7,8 @@ from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 from convscope.cli.deadline import EXIT_INTERRUPTED, tell_interrupted, within
+from convscope.cli.given_options import typed_again
+from convscope.cli.look_files import OPENING, RESULTS
 from convscope.cli.output import echo
 from convscope.cli.own_code import each_with_code
 from convscope.report.printable import shell_quote
@@ -65,9 +67,10 @@ def compare(
     print_document(found.document())
     for line in ("", *lines):
         echo(line)
-    again = ("look", models[1], image, "--html", "look.html") if written.has_page else (
-        "look", models[0], image, *(word for model in models[1:] for word in ("--against", model)), "--html",
-        "compared.html",
+    shape = input_shapes[1]
+    opening = [*([] if shape is None else ["--input", "x".join(map(str, shape))]), *typed_again(only=OPENING)]
+    again = (models[1], image, *opening, "--html", "look.html") if written.has_page else (
+        models[0], image, *typed_again(without=RESULTS), "--html", "compared.html",
     )  # fmt: skip
-    echo(f"next: {shell_quote('convscope', *again)}")
+    echo(f"next: {shell_quote('convscope', 'look', *again)}")
     return exit_code

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from convscope.report.documented import Documented
 
 JSON_VERSION = 1
+RESULTS = ("folder", "html_path", "as_json")
+"""The names of the options that say where the results go."""
+OPENING = ("seed", "code", "trust_code")
+"""The names of the options, beside the input's shape, that another command needs to open the same network."""
 
 
 @dataclass(frozen=True)

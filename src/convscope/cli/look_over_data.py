@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from convscope.cli.deadline import EXIT_INTERRUPTED, tell_interrupted, within
+from convscope.cli.given_options import typed_again
 from convscope.cli.look_asked import AskedOfData, names_in
-from convscope.cli.look_files import WrittenLook
+from convscope.cli.look_files import OPENING, RESULTS, WrittenLook
 from convscope.cli.output import echo
 from convscope.cli.own_code import with_code
 from convscope.report.printable import shell_quote
@@ -130,9 +131,12 @@ def _next(found: Learned, model: str) -> str:
     shown = () if found.examples is None else found.examples.images
     wrong = [image.name for image in shown if image.right is False and _can_be_named(image.name)]
     if wrong:
-        return shell_quote("convscope", "look", model, wrong[0])
+        return shell_quote("convscope", "look", model, wrong[0], *typed_again(only=("inputs", *OPENING)))
     left = [name for name in _TELLING if name in found.not_asked]
-    return shell_quote("convscope", "look", model, *(["--parts", left[0]] if left else ["IMAGE"]))
+    if not left:
+        return shell_quote("convscope", "look", model, "IMAGE", *typed_again(only=("inputs", *OPENING)))
+    again = typed_again(without=("parts", "every", *RESULTS))
+    return shell_quote("convscope", "look", model, *again, "--parts", left[0])
 
 
 def _can_be_named(name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from convscope.cli.given_options import typed_again
 from convscope.cli.output import echo
 from convscope.report.printable import shell_quote
 
@@ -24,5 +25,6 @@ def look_random(image: str, kernels: str, *, seed: int, scale: ScaleOf, written:
     print_document(found.document())
     for line in lines:
         echo(line)
-    again = shell_quote("convscope", "look", "--random-conv", kernels, image, "--seed", seed + 1, "--html", "maps.html")
+    other = (*typed_again(only=("scale",)), "--seed", seed + 1, "--html", "maps.html")
+    again = shell_quote("convscope", "look", "--random-conv", kernels, image, *other)
     echo(f"\nnext: {again}")

@@ -120,8 +120,3 @@ class LayerNames:
     def find_source(self, name: str) -> int:
         """Return what `find` returns, or the input of that name where no layer has it."""
         return self._inputs[name] if name in self._inputs and name not in self._by_name else self.find(name)
-
-
-def find(graph: Graph, name: str) -> int:
-    """Return the output of the layer or operation of a name; see `LayerNames.find`."""
-    return LayerNames(graph).find(name)

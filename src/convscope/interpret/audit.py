@@ -104,8 +104,8 @@ class Audit(Pictured):
     notes: tuple[str, ...]
 
     def worst(self, mode: str) -> LayerError:
-        """Return the layer with the largest error of its own in a mode."""
-        return max(self.layers, key=lambda layer: layer.own[mode])
+        """Return the layer with the largest error of its own in a mode; one that is no number counts as infinite."""
+        return max(self.layers, key=lambda layer: np.nan_to_num(layer.own[mode], nan=np.inf))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the audit as JSON's types; an error that is no number is "nan".

@@ -9,8 +9,9 @@ from convscope.api.public import public
 from convscope.capture.inputs import Inputs
 from convscope.capture.load import ModelLike
 from convscope.errors import CaptureError
-from convscope.graph.axes import sources_of, value_axes
-from convscope.graph.layer_names import LayerNames, find
+from convscope.graph.axes import ValueAxes
+from convscope.graph.layer_axes import LayerAxes
+from convscope.graph.layer_names import LayerNames
 from convscope.graph.propagate import propagate
 from convscope.graph.reach_walk import walk_back, walk_on
 from convscope.graph.receptive_field import channel_blocks, field_at
@@ -51,22 +52,25 @@ def field(
     """
     inspection = inspected(model, input_shape)
     graph = inspection.graph
-    output = find(graph, layer)
+    names = LayerNames(graph)
+    named = LayerAxes(names)
+    output = names.find(layer)
     value, name = _source(inspection, source)
     shape = graph.shape(output)
-    laid = value_axes(graph, output)
+    laid, seen = named.of(output), named.of(value)
     middle = tuple(shape[axis] // 2 for axis in laid.positions)
     position = cell_position(shape, channel, middle if at is None else at, layer=layer, axes=laid)
     reads = walk_back(graph, output, position)
-    share = walk_back(graph, output, position, measure="share").map(value)
-    axes = sources_of(graph, value)
+    mask = np.asarray(reads.of(value).any(axis=_others(seen)))
+    share = np.asarray(walk_back(graph, output, position, measure="share").of(value).sum(axis=_others(seen)))
+    axes = [(value, axis) for axis in seen.positions]
     reaches = propagate(graph, sources=axes)
     spans: list[Span | None] = []
     endless: list[Span | None] = []
     blocks: tuple[tuple[int, int, int], ...] = ()
     for number, axis in enumerate(axes):
         reach = reaches.of(output, axis)
-        spans.append(_hull(reads.mask(value), number))
+        spans.append(_hull(mask, number))
         # Channels with different fields: the ends without borders are those of the first channel asked for.
         whole = tuple(p or 0 for p in position)
         endless.append(field_at(reach, whole, endless=True) if reach and reach.endless else None)
@@ -80,11 +84,11 @@ def field(
         shape=shape,
         source=name,
         source_shape=graph.shape(value),
-        axes=value_axes(graph, value).shown,
+        axes=seen.shown,
         output_axes=laid,
         spans=tuple(spans),
         endless=tuple(endless) if len(blocks) <= 1 else (None,) * len(endless),
-        mask=reads.mask(value),
+        mask=mask,
         share=share,
         blocks=blocks,
         status=reads.status(value),
@@ -100,9 +104,17 @@ def projective_field(inspection: Inspection, layer: str, pixel: tuple[int, ...])
     """
     value, source = _source(inspection, None)
     graph = inspection.graph
-    position = cell_position(graph.shape(value), None, pixel, layer=source, axes=value_axes(graph, value))
-    walk = walk_on(inspection.graph, value, position)
-    return walk.mask(find(inspection.graph, layer))
+    names = LayerNames(graph)
+    named = LayerAxes(names)
+    output = names.find(layer)
+    position = cell_position(graph.shape(value), None, pixel, layer=source, axes=named.of(value))
+    return np.asarray(walk_on(graph, value, position).of(output).any(axis=_others(named.of(output))))
+
+
+def _others(axes: ValueAxes) -> tuple[int, ...]:
+    """Return the axes of a value that hold no positions; none of a vector, whose elements are all shown."""
+    positions = axes.positions
+    return tuple(axis for axis in range(len(axes.names)) if positions and axis not in positions)
 
 
 def _source(inspection: Inspection, layer: str | None) -> tuple[int, str]:

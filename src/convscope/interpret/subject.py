@@ -20,11 +20,13 @@ from convscope.errors import DataError, GeometryError, did_you_mean
 from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.explanation.given import Given, in_dtype, network_input
 from convscope.interpret.map_geometry import MapGeometry
+from convscope.interpret.replay.own_probabilities import own_objective
 from convscope.interpret.replay.replay import Replay
 from convscope.interpret.replay.replays import Replays
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.predictor import Predictor
 from convscope.runs.run_directory import Run
+from convscope.scoring.objective import Objective
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,6 +79,11 @@ class Subject:
     def geometry(self) -> MapGeometry:
         """Where the cells of each layer's map are on the image."""
         return MapGeometry(self.replay.graph)
+
+    @cached_property
+    def objective(self) -> Objective:
+        """How its scores become probabilities: as its run says, else by its last operation, see `own_objective`."""
+        return own_objective(self.replay.graph) if self.spec is None else self.spec.objective
 
     @cached_property
     def normalization(self) -> Normalization | None:

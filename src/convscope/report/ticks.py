@@ -8,6 +8,10 @@ from typing import Literal
 
 Scale = Literal["linear", "log"]
 
+# Of the larger end: what two ends differ by at most that are one number, and half of the axis around such a number.
+_ROUNDING, _APART = 1e-9, 1e-6
+_DIGITS = 2  # of a tick, below the first one of the step
+
 
 def nice_ticks(lowest: float, highest: float, *, wanted: int = 5) -> list[float]:
     """Return round values that cover an interval: steps of 1, 2, 2.5 or 5 times a power of ten.
@@ -16,14 +20,19 @@ def nice_ticks(lowest: float, highest: float, *, wanted: int = 5) -> list[float]
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     >>> nice_ticks(1, 30)
     [0.0, 10.0, 20.0, 30.0]
+    >>> nice_ticks(0, 3e-13), nice_ticks(2e26, 2e26)
+    ([0.0, 1e-13, 2e-13, 3e-13], [1.999998e+26, 1.999999e+26, 2e+26, 2.000001e+26, 2.000002e+26])
     """
-    if not highest > lowest:
-        lowest, highest = lowest - 0.5, lowest + 0.5
+    size = max(abs(lowest), abs(highest))
+    if not highest - lowest > _ROUNDING * size:  # one number, as a picture shows it
+        half = max(0.5, size * _APART)
+        lowest, highest = lowest - half, lowest + half
     rough = (highest - lowest) / max(1, wanted)
-    power = 10.0 ** math.floor(math.log10(rough))
+    exponent = math.floor(math.log10(rough))
+    power = 10.0**exponent
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999)
     first, last = math.floor(lowest / step + 1e-9), math.ceil(highest / step - 1e-9)
-    return [round(i * step, 12) for i in range(first, last + 1)]
+    return [round(i * step, _DIGITS - exponent) for i in range(first, last + 1)]
 
 
 def log_ticks(lowest: float, highest: float) -> list[float]:

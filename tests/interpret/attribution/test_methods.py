@@ -1,5 +1,6 @@
 """What the methods promise beside their numbers: complete sums, exact places, one line for what can't be explained."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -7,16 +8,19 @@ import pytest
 import torch
 from torch import nn
 
+import convscope.interpret.attribution.integrated_gradients as integrated_module
 import convscope.interpret.attribution.occlusion as occlusion_module
 from convscope.capture.capture import capture
 from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.errors import ArgumentError, CaptureError, ConvscopeError, GeometryError
 from convscope.interpret.attribution.baselines import BASELINES, baseline_of
+from convscope.interpret.attribution.integrated_gradients import STEPS, midpoints
 from convscope.interpret.attribution.methods import METHODS, attribute
 from convscope.interpret.attribution.options import AttributionOptions
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.attribution.windows import Windows
 from convscope.interpret.map_geometry import MapGeometry, placed
+from convscope.interpret.replay.replays import Replays
 from convscope.interpret.subject import Subject
 from look_networks import Small
 
@@ -82,14 +86,41 @@ class Steep(nn.Module):
         return torch.stack([torch.tanh(self.weight * (total - 0.311)), total], 1)
 
 
-def test_steps_double_until_the_sum_is_complete_and_what_is_missing_is_said() -> None:
+def test_steps_grow_until_the_sum_is_complete_and_what_is_missing_is_said() -> None:
     of = replace(subject_of(Steep(), 1, 4, 4), tensor=torch.ones(1, 1, 4, 4, dtype=torch.float64))
     steep = attribute(of, "integrated-gradients", target=0, options=asked(baseline="black"))
-    assert steep.measures["steps"] > 32  # type: ignore[operator]
+    assert steep.measures["steps"] in STEPS[1:]
     straight = attribute(of, "integrated-gradients", target=1, options=asked(baseline="black"))
     assert straight.measures["steps"] == 32 and straight.cells.sum() == pytest.approx(1)
     few = attribute(of, "integrated-gradients", target=0, options=asked(baseline="black", steps=3))
     assert few.measures["steps"] == 3 and "misses the difference of the scores by" in " ".join(few.notes)
+
+
+def test_midpoints_of_fewer_steps_are_midpoints_of_an_odd_multiple() -> None:
+    for steps in STEPS[1:]:
+        both = torch.cat([midpoints(STEPS[0]), midpoints(steps, without=STEPS[0])])
+        assert torch.equal(both.sort().values, midpoints(steps)) and len(both) == steps
+    with pytest.raises(AssertionError, match="64 steps have other midpoints than 32"):
+        midpoints(64, without=32)
+
+
+def test_gradients_at_common_midpoints_are_computed_once_and_sum_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(integrated_module, "COMPLETE", -1.0)  # never complete: all steps are tried
+    of, taken = small(), []
+    gradients = Replays.class_gradients
+
+    def counted(replays: Replays, target: int, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        taken.append(len(inputs))
+        return gradients(replays, target, inputs)
+
+    monkeypatch.setattr(Replays, "class_gradients", counted)
+    for number, steps in enumerate(STEPS):
+        monkeypatch.setattr(integrated_module, "STEPS", STEPS[: number + 1])
+        taken.clear()
+        found = attribute(of, "integrated-gradients", target=1)
+        assert found.measures["steps"] == steps and sum(taken) == (32, 96, 224)[number]
+        direct = attribute(of, "integrated-gradients", target=1, options=asked(steps=steps))
+        np.testing.assert_allclose(found.values, direct.values, rtol=0, atol=1e-14 * np.abs(direct.values).max())
 
 
 def test_gradients_in_another_memory_format_are_the_same_and_in_bf16_alike(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,3 +341,30 @@ def test_a_record_keeps_what_was_asked() -> None:
     assert (found.target, found.class_name, found.baseline) == (2, "owl", "mean")
     assert found.measures["window"] == 6 and found.to_dict()["class_name"] == "owl"
     assert found.pixels is of.pixels
+
+
+class Clamped(nn.Module):
+    """A network whose rectifiers are clamps, and which divides by a norm."""
+
+    def __init__(self, rectify: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second, self.head = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 6, 3), nn.Linear(6, 4)
+        self.rectify = rectify
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.rectify(self.second(self.rectify(self.first(x)))).mean((2, 3))
+        y: torch.Tensor = self.head(nn.functional.normalize(x))
+        return y
+
+
+@pytest.mark.parametrize(
+    "rectify", [lambda x: x.clamp(min=0), lambda x: torch.clamp(x, 0, 1e6), lambda x: x.clamp_min(0)]
+)
+def test_clamps_at_zero_are_rectifiers_and_the_limit_of_a_norm_is_none(
+    rectify: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    twin = attribute(subject_of(Clamped(torch.relu).double(), 3, 9, 9), "guided-backprop", target=1)
+    found = attribute(subject_of(Clamped(rectify).double(), 3, 9, 9), "guided-backprop", target=1)
+    assert found.measures["rectifiers"] == twin.measures["rectifiers"] == 2
+    np.testing.assert_array_equal(found.values, twin.values)

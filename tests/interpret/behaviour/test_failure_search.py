@@ -72,6 +72,17 @@ def test_a_planted_weakness_against_shifts_is_found_at_its_pixel() -> None:
     assert found.examples[0].before.shape == (16, 16, 1) and found.examples[0].after[8, 7, 0] == 255
 
 
+@pytest.mark.parametrize("column", range(1, 13))
+def test_the_smallest_shift_of_a_large_image_is_found_between_the_strengths_of_the_grid(column: int) -> None:
+    pixels = np.zeros((1, 192, 192, 1), np.uint8)
+    pixels[:, :, :96] = 255
+    images = ImageSet(pixels, np.zeros(1, np.int64), ["half"])
+    (tried, *_) = distortions(192, 192)
+    assert tried.grid[:3] == (3, 6, 9)
+    found = failure_search(Replays(Lit(100, 95 + column), name="net"), images, PLAIN, tried=(tried,))
+    assert found.failures[0].strengths.tolist() == [column] and found.failures[0].distortion.directions[1] == "right"
+
+
 def test_every_strength_changes_the_prediction_and_just_below_it_does_not() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 8, 5), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 144, 4)).eval()

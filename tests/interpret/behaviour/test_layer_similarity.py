@@ -114,3 +114,15 @@ def test_a_network_for_another_size_is_named_with_both() -> None:
     fits.require_size(images(), data="noise")
     with pytest.raises(DataError, match=r"other takes images of 1×16×16 .* of noise are 8×8×1"):
         other.require_size(images(), data="noise")
+
+
+def test_networks_without_weights_or_of_constants_are_said() -> None:
+    pools = Replays(nn.Sequential(nn.AvgPool2d(2), nn.Flatten()), name="pools")
+    with pytest.raises(CaptureError, match="pools has no layer with weights to compare"):
+        layer_similarity(pools, pools, images(), PLAIN)
+    still = network()
+    with torch.no_grad():
+        for parameter in still.parameters():
+            parameter.zero_()
+    found = layer_similarity(Replays(still, name="still"), Replays(network(1), name="other"), images(), PLAIN)
+    assert found.headline() == "still and other: CKA unknown of the last layers"

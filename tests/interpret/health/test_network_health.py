@@ -103,3 +103,21 @@ def test_interrupted_it_is_of_what_was_gone_through():
 
     found = network_health(Replays(network()), images(), PLAIN, progress=interrupt)
     assert found.images == 32 and "interrupted: 32 of 40 images" in str(found)
+
+
+class OfTokens(nn.Module):
+    """Three channels at each position, then a fully connected layer over them, as in a block of ConvNeXt."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.wide, self.act = nn.Conv2d(1, 3, 3), nn.Linear(3, 12), nn.ReLU()
+        with torch.no_grad():
+            self.wide.bias[:] = torch.tensor([-100.0] * 5 + [100.0] * 7)
+
+    def forward(self, x):
+        return self.act(self.wide(self.conv(x).permute(0, 2, 3, 1))).mean((1, 2))
+
+
+def test_units_of_a_layer_over_positions_are_its_channels():
+    (found,) = network_health(Replays(OfTokens(), name="net"), images(), PLAIN).layers
+    assert found.units == 12 and found.dead == (0, 1, 2, 3, 4)

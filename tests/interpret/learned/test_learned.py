@@ -113,14 +113,23 @@ def test_shown_images_are_evenly_spaced_and_their_maps_are_grad_cams() -> None:
     replays = Replays(model, name="net")
     scores = np.eye(3)[np.where(np.arange(30) < 12, data.labels, (data.labels + 1) % 3)]
     found = explained_images(replays, data, PLAIN, scores, each=3, classes=NAMES)
-    assert [image.row for image in found.images] == [0, 4, 8, 12, 18, 24] and found.right == 12
+    assert [image.row for image in found.images] == [0, 5, 11, 12, 20, 29] and found.right == 12
     assert [image.right for image in found.images] == [True] * 3 + [False] * 3 and found.method == "Grad-CAM"
     one = found.images[4]
-    tensor = torch.from_numpy(data.images[18][None, None, ..., 0] / 255).float()
+    tensor = torch.from_numpy(data.images[20][None, None, ..., 0] / 255).float()
     alone = attribute(Subject(network=model, name="net", image_name="", tensor=tensor), target=one.predicted)
     np.testing.assert_allclose(one.attribution.map, alone.map, rtol=1e-5, atol=1e-9)
     assert (found.scale.low, found.scale.high) == (0.0, 1.0)
-    assert (one.labels, one.attribution.class_name) == (("one",), "two") and "true: one" in found.svg
+    assert (one.labels, one.attribution.class_name) == (("three",), "one") and "true: three" in found.svg
+
+
+def test_images_whose_scores_are_not_finite_are_not_explained() -> None:
+    scores = np.eye(3)[np.arange(30) % 2]
+    scores[[2, 5]] = np.nan
+    found = explained_images(Replays(network().eval()), images(), PLAIN, scores, each=40)
+    assert found.right == 10 and not {2, 5} & {image.row for image in found.images} and len(found.images) == 28
+    with pytest.raises(CaptureError, match="gives finite scores of no image"):
+        explained_images(Replays(network().eval()), images(), PLAIN, np.full((30, 3), np.nan))
 
 
 def test_a_network_without_a_map_has_gradients_and_says_so() -> None:

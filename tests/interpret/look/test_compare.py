@@ -12,7 +12,7 @@ from torch import nn
 
 import convscope
 from convscope.errors import ArgumentError, CaptureError, GeometryError
-from convscope.interpret.look.compare_looks import compare_looks, compare_subjects
+from convscope.interpret.look.compare_looks import _correlations, compare_looks, compare_subjects
 from convscope.interpret.look.options import LookOptions
 from convscope.interpret.subject import Subject
 from convscope.runs.checkpoint import read_checkpoint, saved_checkpoints
@@ -128,3 +128,9 @@ def test_a_class_of_the_first_network_is_found_by_its_name_in_the_others() -> No
     assert [each.class_name for each in found.networks] == ["2", "2"]
     with pytest.raises(GeometryError, match="three has no class '2'"):
         compare_subjects([one, replace(one, name="three", classes=tuple("abcde"))], LookOptions(target="2"))
+
+
+def test_a_constant_map_correlates_with_none() -> None:
+    maps = np.stack([np.full((7, 9), 0.1), np.full((7, 9), 0.7), np.arange(63.0).reshape(7, 9)])
+    found = _correlations(maps, maps)
+    assert np.isnan(found[:2]).all() and np.isnan(found[:, :2]).all() and found[2, 2] == pytest.approx(1)

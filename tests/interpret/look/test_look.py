@@ -220,3 +220,86 @@ def test_fields_are_measured_where_they_are_asked_for() -> None:
     found = look_at(given, LookOptions(methods=(), fields=True))
     assert found.fields is not None and found.fields.network == "small" and found.attributions == ()
     assert "Effective fields" in found.to_html()
+
+
+@pytest.mark.parametrize(
+    ("end", "outputs"),
+    [
+        (nn.Softmax(1), 5),
+        (nn.Sequential(nn.Unflatten(1, (5, 1, 1)), nn.Softmax(-3), nn.Flatten()), 5),
+        (nn.Sigmoid(), 5),
+        (nn.Sigmoid(), 1),
+        (nn.Sequential(nn.Sigmoid(), nn.Flatten(0)), 1),
+    ],
+)
+def test_the_probabilities_of_a_network_that_ends_in_them_are_its_outputs(end: nn.Module, outputs: int) -> None:
+    torch.manual_seed(0)
+    layers = nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(400, outputs), end
+    model = nn.Sequential(*layers)
+    with torch.no_grad():
+        model[3].weight.mul_(20)
+        expected = model(torch.from_numpy(IMAGE)[None]).reshape(outputs).double().numpy()
+    found = convscope.look(model, IMAGE, methods=["occlusion"])
+    np.testing.assert_allclose(found.prediction.shares, expected, atol=1e-6)
+    (checks,) = found.checks
+    assert checks.perturbation is not None
+    assert checks.perturbation.own.deletion[0] == pytest.approx(expected.max(), abs=1e-6)
+
+
+def test_the_probability_of_a_single_output_is_its_sigmoid() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(400, 1))
+    found = convscope.look(model, IMAGE, methods=["occlusion"])
+    expected = float(torch.sigmoid(model(torch.from_numpy(IMAGE)[None]).detach().double()))
+    assert found.prediction.shares.tolist() == pytest.approx([expected])
+    perturbation = found.checks[0].perturbation
+    assert perturbation is not None and perturbation.own.deletion[0] == pytest.approx(expected)
+
+
+class OfBytes(nn.Module):
+    """A network of pixel values, as a file may declare them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = network()
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.layers(pixels.float() / 255)
+
+
+def test_pixels_of_a_network_of_bytes_are_removed_by_the_blurred_image() -> None:
+    pixels = torch.full((1, 1, 12, 12), 200, dtype=torch.uint8)
+    given = Subject(network=OfBytes().eval(), name="net", image_name="grey", tensor=pixels)
+    found = look_at(given, LookOptions(methods=("occlusion",)))
+    perturbation = found.checks[0].perturbation
+    assert perturbation is not None
+    np.testing.assert_allclose(perturbation.own.deletion, perturbation.own.deletion[0])  # a blurred constant is itself
+
+
+class OneAtATime(nn.Module):
+    """A network whose forward pass fixes the size of the batch unless it is 0, as files that were exported so do."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.head, self.rows = nn.Conv2d(1, 4, 3), nn.Linear(400, 5), rows
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.head(torch.relu(self.conv(x)).reshape(self.rows or len(x), -1))
+        return y
+
+
+def test_a_network_that_takes_one_image_at_a_time_has_every_part() -> None:
+    methods = ["grad-cam", "integrated-gradients", "occlusion"]
+    image = np.random.default_rng(1).integers(0, 256, (12, 12), dtype=np.uint8)
+    found, twin = (
+        convscope.look(OneAtATime(rows), image, methods=methods, ranking="contribution", robustness=True)
+        for rows in (1, 0)
+    )
+    assert found.left_out == () and len(found.checks) == 3 and found.robustness is not None
+    assert twin.maps is not None and found.maps is not None
+    for mine, other in zip(found.attributions, twin.attributions, strict=True):
+        np.testing.assert_allclose(mine.map, other.map, atol=1e-6)
+    np.testing.assert_allclose(found.maps.measures, twin.maps.measures, atol=1e-6)
+    assert [one.perturbation.own.deletion.round(5).tolist() for one in found.checks if one.perturbation] == [
+        one.perturbation.own.deletion.round(5).tolist() for one in twin.checks if one.perturbation
+    ]

@@ -9,9 +9,9 @@ from torch import nn
 from convscope.errors import RunError
 from convscope.interpret.features.feature_maps import feature_maps
 from convscope.interpret.features.filters import LayerFilters, filters
-from convscope.interpret.look.saved import save_page, save_results
+from convscope.interpret.look.saved import require_new, save_page, save_results
 from convscope.interpret.subject import Subject
-from convscope.runs.atomic_files import WriteError
+from convscope.runs.atomic_files import WriteError, write_file
 
 
 @pytest.fixture
@@ -71,3 +71,26 @@ def test_two_results_of_one_name_are_refused(tmp_path, results):
     with pytest.raises(RunError, match="two results"):
         save_results(tmp_path, {"a b": first, "a:b": first}, scale=1)
     assert not list(tmp_path.iterdir())
+
+
+def test_long_names_keep_both_ends_and_fit_any_file_system(tmp_path, results):
+    long = {f"1 {'名' * 200} {what}": results["filters"] for what in ("grad-cam", "occlusion")}
+    files = save_results(tmp_path, long, scale=1)
+    assert len(files) == 6 and all(len(path.name.encode()) <= 130 and path.is_file() for path in files)
+    assert {path.stem.rpartition("名-")[2] for path in files} == {"grad-cam", "occlusion"}
+
+
+def test_a_save_that_was_interrupted_is_refused_before_the_next_look(tmp_path, results, monkeypatch):
+    written = []
+
+    def interrupted(path, content):
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        write_file(path, content)
+        written.append(path)
+
+    monkeypatch.setattr("convscope.interpret.look.saved.write_file", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_page(tmp_path, results["filters"], results)
+    with pytest.raises(RunError, match=r"look\.html is there already"):
+        require_new(tmp_path)

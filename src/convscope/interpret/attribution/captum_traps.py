@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from convscope.errors import CaptureError
 from convscope.graph.records import Graph, Node, alive_nodes
 
-_RECTIFIERS = frozenset({"relu", "hardtanh", "leaky_relu", "threshold", "clamp"})
+_CLAMPS = ("clamp", "clamp_min")  # rectifiers where their lower limit is 0
+_RECTIFIERS = frozenset({"relu", "hardtanh", "leaky_relu", "threshold", *_CLAMPS})
 _NONLINEAR = _RECTIFIERS | {
     "sigmoid", "tanh", "softplus", "elu", "softmax", "max_pool", "gelu", "silu", "hardswish", "hardsigmoid", "mish",
     "prelu", "selu", "celu",
@@ -67,7 +68,7 @@ def traps(method: str, graph: Graph) -> tuple[str, ...]:
         return ()
     of, alive = _HOOKED[method], alive_nodes(graph)
     kinds = {module.path: module.kind for module in graph.modules if module.library}
-    nodes = [node for node in graph.nodes if node.index in alive and node.op in of.operations]
+    nodes = [node for node in graph.nodes if node.index in alive and _is_meant(node, of)]
     again = next((node for node in nodes if node.call > 0 and kinds.get(node.module)), None)
     if of.called_once and again is not None:
         raise CaptureError(
@@ -82,6 +83,11 @@ def traps(method: str, graph: Graph) -> tuple[str, ...]:
     return (
         f"Captum hooks {len(seen)} of {len(nodes)} {what}{'s' * (len(nodes) != 1)}, so this is not {method}{instead}",
     )
+
+
+def _is_meant(node: Node, of: _Hooks) -> bool:
+    only_limits = of.operations is _RECTIFIERS and node.op in _CLAMPS and node.arguments.get("min") != 0
+    return node.op in of.operations and not only_limits
 
 
 def _seen(node: Node, kinds: Mapping[str, str], of: _Hooks) -> bool:

@@ -14,7 +14,7 @@ class AttributionOptions:
     Args:
         layer: whose map is weighted, by name of a layer or an operation; the last with a map unless given.
         baseline: what replaces the image or its parts: blurred, mean, black or white.
-        steps: between the baseline and the image; unless given 32, doubled to 128 until the sum is complete.
+        steps: between the baseline and the image; unless given 32, then 96 and 160 until the sum is complete.
         window: side of the window that is replaced, in positions of the input.
         stride: positions from one window to the next.
         precision: of occlusion fp32, bf16, or auto (unless given): the faster one on this machine whose map is the

@@ -11,6 +11,7 @@ from convscope.errors import CaptureError, GeometryError
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.execution.torch_executor import as_array
 from convscope.interpret.map_geometry import MapLayout, placed
+from convscope.interpret.replay.class_scores import scores_operation
 from convscope.interpret.replay.replay import Replay
 from convscope.interpret.subject import Subject
 from convscope.report.units import shape as sizes_text
@@ -161,9 +162,10 @@ def require_gradient(run: Replay) -> torch.Tensor:
 
 def saturating(run: Replay) -> tuple[str, ...]:
     """Return a remark where the network itself ends in a softmax or sigmoid, which has hardly any gradient."""
-    producer = run.graph.values[run.output].producer
-    op = "" if producer is None else run.graph.nodes[producer].op
-    return (f"the network ends in {op}: its gradient is small where the network is sure",) if op in _SATURATING else ()
+    node = scores_operation(run.graph)
+    if node is None or node.op not in _SATURATING:
+        return ()
+    return (f"the network ends in {node.op}: its gradient is small where the network is sure",)
 
 
 def _evidence(subject: Subject, target: int, cells: Floats, where: str) -> tuple[str, ...]:

@@ -145,7 +145,7 @@ class Attribution(Pictured):
 
     def in_words(self) -> str:
         """Return the range of the cells and where the largest are; of a fine map, the regions of largest mean."""
-        if self.map.ndim != 2 or min(self.cells.shape) <= _FINE:
+        if self.map.ndim != 2 or min(*self.cells.shape, *self.map.shape) <= _FINE:
             return grid_text([Tile(self.cells, "cells")])
         rows, columns = (np.linspace(0, size, _REGIONS + 1).astype(int) for size in self.map.shape)
         sums = np.add.reduceat(np.add.reduceat(np.nan_to_num(self.map), rows[:-1], axis=0), columns[:-1], axis=1)

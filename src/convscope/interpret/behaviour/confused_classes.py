@@ -204,14 +204,16 @@ def _side(
     activations: list[Floats] = []
     parts: list[Floats] = []
     margins: list[Floats] = []
-    for start in range(0, len(rows), _GRADIENT_BATCH):
-        pixels = np.asarray(images.images[rows[start : start + _GRADIENT_BATCH]])
+    graph, _ = replays.graph_on(first_input(replays, images, normalization))
+    size = min(_GRADIENT_BATCH, replay_batch(graph, len(rows)))
+    for start in range(0, len(rows), size):
+        pixels = np.asarray(images.images[rows[start : start + size]])
         run = replays.on(to_floats(pixels, normalization, device=replays.device))
         margin = run.score(pair[0]) - run.score(pair[1])
         value = run.find(layer)
         axes = AxesOfMaps(run.names).of(value)
         assert axes.channels is not None
-        (gradient,) = run.gradients(margin.sum(), value)
+        (gradient,) = run.gradients(margin.sum(), value, last=True)
         tensor = run.tensor(value).detach()
         along = list(axes.positions)
         product = gradient * tensor

@@ -33,7 +33,7 @@ class Distortion(ShortRepr):
         grid: strengths above 0, ascending.
         directions: names of the ways in which it may go, such as "left".
         apply: the distortion itself.
-        whole: whether only whole strengths exist, so that none lies between two of the grid.
+        whole: whether only whole strengths exist.
 
     Raises:
         GeometryError: a grid that does not ascend from above 0, or without strengths.

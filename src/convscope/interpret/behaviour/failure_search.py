@@ -31,7 +31,7 @@ from convscope.interpret.behaviour.robustness_profile import DistortionFailures,
 from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, no_progress
 
-BISECTIONS = 4  # halvings of a grid's step
+BISECTIONS = 4  # halvings of a grid's step; where only whole strengths exist, until none is between
 EXAMPLES = 3  # pictures kept of each distortion
 _Predict = Callable[[Tensor], Integers]
 
@@ -175,8 +175,7 @@ def _failures(distortion: Distortion, levels: Tensor, own: Integers, predict: _P
         found.classes[at] = classes.reshape(-1, ways)[hit, which[hit]]
         waiting = waiting[~hit]
         below[waiting] = strength
-    if not distortion.whole:
-        _bisect(distortion, levels, own, below, found, predict)
+    _bisect(distortion, levels, own, below, found, predict)
     return found
 
 
@@ -185,13 +184,18 @@ def _bisect(
 ) -> None:
     """Lower the strengths that were found towards those below that change nothing, in place."""
     rows = np.flatnonzero(np.isfinite(found.strengths))
-    low = below[rows]
-    for _ in range(BISECTIONS if len(rows) else 0):
-        middle = (low + found.strengths[rows]) / 2
+    steps = np.diff((0.0, *distortion.grid))
+    for _ in range(int(steps.max()).bit_length() if distortion.whole else BISECTIONS):
+        middle = (below[rows] + found.strengths[rows]) / 2
+        middle = np.floor(middle) if distortion.whole else middle
+        between = middle > below[rows]
+        rows, middle = rows[between], middle[between]
+        if not len(rows):
+            break
         classes = _predicted(distortion, levels, rows, middle, found.directions[rows], predict)
         changed = classes != own[rows]
         found.strengths[rows[changed]], found.classes[rows[changed]] = middle[changed], classes[changed]
-        low = np.where(changed, low, middle)
+        below[rows[~changed]] = middle[~changed]
 
 
 def _predicted(

@@ -189,7 +189,7 @@ class ImageRobustness(Pictured):
 def image_robustness(subject: Subject, *, progress: Progress = no_progress) -> ImageRobustness:
     """Return for an image the smallest strength of each distortion that changes its prediction.
 
-    The strengths are those of `distortions`, from the smallest on, and halves of their steps between. A change that
+    The strengths are those of `distortions`, from the smallest on, and between two of them by halves. A change that
     lies wholly between two of them is not found. Interrupted, it is of the distortions that were tried.
 
     Args:

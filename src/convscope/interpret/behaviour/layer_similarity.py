@@ -11,7 +11,7 @@ import torch
 from convscope.data.batches import to_floats
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet, Pixels
-from convscope.errors import DataError
+from convscope.errors import CaptureError, DataError
 from convscope.interpret.behaviour.labelled_images import replay_batch
 from convscope.interpret.behaviour.linear_cka import SMALLEST_BATCH, LinearCka, gram
 from convscope.interpret.behaviour.similarity_record import LayerSimilarity
@@ -55,7 +55,7 @@ def layer_similarity(
 
     Raises:
         DataError: fewer than 4 images, or such a batch size.
-        CaptureError: no such layer, or a network does not run on the images.
+        CaptureError: no such layer, none with weights, or a network does not run on the images.
 
     >>> from torch import nn
     >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
@@ -112,7 +112,10 @@ class _ComparedSide:
     def layers_and_batch(self, pixels: Pixels, images: int) -> tuple[tuple[str, ...], int]:
         """Return the names of the layers that are compared, and how many of the images it takes at once."""
         graph, names = self.replays.graph_on(to_floats(pixels, self.normalization, device=self.replays.device))
-        return tuple(found.name for found in observed_of(names, self.asked)), replay_batch(graph, images)
+        layers = tuple(found.name for found in observed_of(names, self.asked))
+        if not layers:
+            raise CaptureError(f"{graph.name} has no layer with weights to compare: name some layers")
+        return layers, replay_batch(graph, images)
 
     def grams(self, pixels: Pixels, layers: Sequence[str]) -> dict[str, torch.Tensor]:
         """Return of each layer the products of a batch's images with one another."""

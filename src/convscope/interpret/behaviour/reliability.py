@@ -14,6 +14,7 @@ from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import DataError
 from convscope.interpret.behaviour.labelled_images import first_input, replay_batch, require_labels
+from convscope.interpret.replay.own_probabilities import OwnProbabilities
 from convscope.interpret.replay.replays import Replays
 from convscope.report.charts import Curve, line_chart
 from convscope.report.document import Block, Callout, Document, Fact, Facts, Figure
@@ -188,8 +189,8 @@ def reliability(
     """Return how often predictions of each confidence are right, before and after temperature scaling.
 
     Without a temperature one is fitted on half of the images, drawn with a fixed seed, and both are measured on the
-    others: on the images that
-    it was fitted on it would look better than it is. Interrupted, it is of the images that were gone through.
+    others: on the images that it was fitted on it would look better than it is. Interrupted, it is of the images that
+    were gone through.
 
     Args:
         replays: the network.
@@ -223,6 +224,8 @@ def reliability(
     scores = _scores(replays, Batches(images, batch_size=replay_batch(graph, len(images)), device=replays.device,
                                       normalization=normalization), progress)  # fmt: skip
     plain = replace(objective or Objective(), temperature=1.0)
+    if isinstance(plain, OwnProbabilities):
+        scores, plain = plain.logits(scores), Objective(loss=plain.loss)
     measured, fitted = np.arange(len(scores)), 0
     if temperature is None:
         order = np.random.default_rng(0).permutation(len(scores))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,8 @@ class LayerSimilarity(Pictured):
             row, column = np.unravel_index(int(others.argmax()), others.shape)
             pair = f"{self.rows[row]} and {self.columns[column]}"
             return f"{self.first}: the most similar layers are {pair}, CKA {others[row, column]:.3f}"
-        return f"{self.first} and {self.second}: CKA {self.similarity[-1, -1]:.3f} of the last layers"
+        last = float(self.similarity[-1, -1])
+        return f"{self.first} and {self.second}: CKA {'unknown' if isnan(last) else f'{last:.3f}'} of the last layers"
 
     def arrays(self) -> dict[str, Array]:
         """Return the matrix, under "similarity"."""

@@ -17,8 +17,7 @@ from convscope.data.batches import Batches
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import DataError
-from convscope.graph.axes import value_axes
-from convscope.graph.records import Graph
+from convscope.interpret.features.observed import AxesOfMaps, MapAxes
 from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, no_progress
 from convscope.report.short_repr import ShortRepr
@@ -144,17 +143,16 @@ def _features(
     done = before
     batches = Batches(images, batch_size=_BATCH, device=replays.device, normalization=normalization)
     for pixels, _, _ in batches:
-        graph, names = replays.graph_on(pixels)
+        _, names = replays.graph_on(pixels)
+        axes = AxesOfMaps(names)
         for name, value in replays.values_as_they_come(pixels, wanted=layers):
-            found[name].append(_pooled(graph, names.find(name), value.detach()))
+            found[name].append(_pooled(value.detach(), axes.of(names.find_source(name))))
         done += len(pixels)
         progress(done, total, "computing features")
     return {name: torch.cat(parts) for name, parts in found.items()}
 
 
-def _pooled(graph: Graph, value: int, numbers: Tensor) -> Tensor:
+def _pooled(numbers: Tensor, axes: MapAxes) -> Tensor:
     """Return numbers as (N, channels), the mean over positions."""
-    axes = value_axes(graph, value)
-    positions = [axis for axis in axes.positions if axis != axes.channels]
-    pooled = numbers.float().mean(dim=positions) if positions else numbers.float()
+    pooled = numbers.float().mean(dim=axes.positions) if axes.positions else numbers.float()
     return pooled.flatten(1).cpu()

@@ -16,7 +16,7 @@ from convscope.graph.reach_walk import Position
 from convscope.graph.receptive_field import channel_blocks, field_at
 from convscope.graph.records import Graph
 from convscope.interpret.cell_field import Span
-from convscope.interpret.cell_position import cell_position
+from convscope.interpret.features.observed import AxesOfMaps
 from convscope.report import units
 
 # Layers that are measured unless some are named.
@@ -74,6 +74,7 @@ class MappedLayers:
         self.graph, self.image = graph, image
         self.names = names or LayerNames(graph)
         self._axes = sources_of(graph, image)
+        self._axes_of_maps = AxesOfMaps(self.names)
         self._reaches: Reaches = propagate(graph, sources=self._axes, local=True)
 
     def named(self, name: str) -> MappedLayer:
@@ -120,15 +121,20 @@ class MappedLayers:
 
     def _mapped(self, name: str, value: int) -> MappedLayer | None:
         """Return a layer if its output has rows and columns of which each cell has a field of its own."""
-        shape, laid = self.graph.shape(value), value_axes(self.graph, value)
+        shape, laid = self.graph.shape(value), self._axes_of_maps.of(value)
         if len(laid.positions) != _IMAGE_AXES or laid.channels is None or 0 in shape:
             return None
-        cell = cell_position(shape, None, tuple(shape[axis] // 2 for axis in laid.positions), layer=name, axes=laid)
+        cell = tuple(
+            None if axis == laid.channels else size // 2 if axis in laid.positions else 0
+            for axis, size in enumerate(shape)
+        )
         spans: list[Span] = []
         endless: list[Span] = []
         for source in self._axes:
             reach = self._reaches.of(value, source)
             if reach is None or reach.status is not ReachStatus.EXACT or len(reach.axes_along) != 1:
+                return None
+            if laid.channels in reach.axes_along:  # of an order of axes that is not known
                 return None
             inside = _span(reach, cell, laid.channels, shape[laid.channels], endless=False)
             if inside is None:

@@ -8,6 +8,7 @@ of the image's own pixels where it is larger than the network's input, else of t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from convscope.report.progress import Progress, ProgressOption, no_progress
 from convscope.runs.predictor import Predictor
 from convscope.runs.run_like import RunLike
 from convscope.scoring.answer import evaluation_batch
+from convscope.scoring.objective import Objective
 
 # Of an image of 224 pixels; of smaller ones in proportion.
 FARTHEST, OF_SIDE = 31, 224
@@ -71,6 +73,7 @@ def consistency(
             found.normalization,
             farthest=farthest,
             seed=seed,
+            objective=found.spec.objective,
             data=found.data,
             classes=found.spec.classes,
             progress=found.progress,
@@ -86,6 +89,7 @@ def prediction_consistency(
     farthest: int | None = None,
     seed: int = 0,
     batch_size: int | None = None,
+    objective: Objective | None = None,
     data: str = "the images",
     classes: Sequence[str] = (),
     progress: Progress = no_progress,
@@ -104,6 +108,7 @@ def prediction_consistency(
             crop is smaller than 224.
         seed: of the places.
         batch_size: images in a forward pass; by the crop's size unless given.
+        objective: how scores become probabilities; a softmax unless given. Its temperature is not applied.
         data: the name of the images.
         classes: the names of their labels.
         progress: called after each batch.
@@ -125,6 +130,7 @@ def prediction_consistency(
     margins = _margins(images, (height, width), most, data)
     draws = np.random.default_rng(seed).integers(0, most + 1, (len(images), 2, 2))
     size = batch_size or max(1, evaluation_batch((height, width, images.images.shape[3])) // 2)
+    plain = replace(objective or Objective(), temperature=1.0)
     predicted: list[Integers] = []
     probabilities: list[Floats] = []
     done = 0
@@ -134,9 +140,9 @@ def prediction_consistency(
             padded, corner = _with_margin(np.asarray(images.images[rows]), margins, (height, width), most)
             offsets = draws[rows] + corner
             crops = _cropped(padded, offsets, (height, width))
-            scores = replays.class_scores(to_floats(crops, normalization, device=replays.device)).double().softmax(1)
-            of_crops = scores.cpu().numpy().reshape(len(rows), 2, -1)
-            classes_of = of_crops.argmax(axis=2)
+            scores = replays.class_scores(to_floats(crops, normalization, device=replays.device)).double()
+            of_crops = plain.probabilities(scores.cpu()).numpy().reshape(len(rows), 2, -1)
+            classes_of = scores.cpu().numpy().reshape(of_crops.shape).argmax(axis=2)
             predicted.append(classes_of)
             first = classes_of[:, :1, None].repeat(2, axis=1)
             probabilities.append(np.take_along_axis(of_crops, first, axis=2)[:, :, 0])

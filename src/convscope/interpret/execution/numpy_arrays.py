@@ -20,13 +20,6 @@ def _roll(s: OperatorSettings) -> Array:
     return np.asarray(np.roll(s["self"], shifts, axis=axes or None))
 
 
-def _norm(s: OperatorSettings) -> Array:
-    axes = s["dim"]
-    powered = np.abs(s["self"]) ** s["ord"]
-    total = powered.sum(axis=tuple(axes) if axes else None, keepdims=s["keepdim"])
-    return np.asarray(total ** (1 / s["ord"]))
-
-
 def _padded_by(mode: Literal["reflect", "edge"]) -> NumpyOperator:
     def rule(s: OperatorSettings) -> Array:
         x, pairs = s["self"], s["padding"]
@@ -63,6 +56,10 @@ def _reduced(function: Callable[..., Any]) -> Callable[[OperatorSettings], Array
         return np.expand_dims(found, axes) if s.get("keepdim") and x.ndim else found
 
     return rule
+
+
+def _norm(s: OperatorSettings) -> Array:
+    return _reduced(partial(np.linalg.norm, ord=s["ord"]))(s)
 
 
 def correction_of(s: OperatorSettings) -> float:
@@ -171,7 +168,7 @@ def _same(s: OperatorSettings) -> Array:
 ARRAY_OPERATORS: Mapping[str, NumpyOperator] = {
     "add": _binary(np.add),
     "sub": _binary(np.subtract),
-    "rsub": _binary(lambda a, b: b - a),
+    "rsub": lambda s: np.asarray(s["other"] - s.get("alpha", 1) * s["self"]),
     "mul": _binary(np.multiply),
     "maximum": _binary(np.maximum),
     "minimum": _binary(np.minimum),

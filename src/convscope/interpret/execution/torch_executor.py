@@ -96,7 +96,7 @@ class TorchExecutor:
         """Return the numbers of a value, as torch has them."""
         if value not in self._tensors:
             with self._autograd():
-                for node in self._needed(value):
+                for node in self.nodes_to_run(value):
                     try:
                         self._run(node, self._tensors, overwrite=False)
                     except (RuntimeError, IndexError) as reason:
@@ -229,8 +229,8 @@ class TorchExecutor:
             return getattr(torch, value)
         return torch.device("cpu") if name == "device" and isinstance(value, str) else value
 
-    def _needed(self, value: int) -> list[Node]:
-        """Return the nodes that lead to a value and have not run, in order."""
+    def nodes_to_run(self, value: int) -> list[Node]:
+        """Return the nodes that lead to a value and have not run, in order; none before a value that was replaced."""
         waiting, nodes = [value], set()
         while waiting:
             index = waiting.pop()

@@ -73,7 +73,7 @@ def gated(node: Node, numbers: NumberAt, position: Coordinates) -> Worked:
 
 POWER = {"self": "x", "exponent": "p"}
 SPOKEN: Mapping[str, str] = {
-    "relu": "max(0, x)", "add": "a + b", "sub": "a − b", "mul": "a · b", "div": "a ÷ b", "neg": "− x",
+    "relu": "max(0, x)", "add": "a + b", "sub": "a − b", "rsub": "b − a", "mul": "a · b", "div": "a ÷ b", "neg": "− x",
     "sigmoid": "1 / (1 + e^−x)", "tanh": "tanh x", "gelu": "x · Φ(x)", "silu": "x · sigmoid(x)",
     "hardswish": "x · min(max(x / 6 + ½, 0), 1)", "hardsigmoid": "min(max(x / 6 + ½, 0), 1)",
     "where": "b where the condition a holds, else c", "masked_fill": "the value where the mask holds, else x",
@@ -85,6 +85,8 @@ SPOKEN: Mapping[str, str] = {
 }  # fmt: skip
 
 
+_OF_TWO = ("add", "sub", "rsub", "mul", "div")
+_ROUNDED: Mapping[str, str] = {"floor": ", rounded down", "trunc": ", rounded towards 0"}
 UNCHANGED = "the same number, from another place"
 STEERING = ("index", "indices")  # names of arguments that hold places
 
@@ -105,9 +107,14 @@ def _spoken(node: Node) -> str:
         base, power = (f"{numbers[key]:g}" if key in numbers else letter for key, letter in POWER.items())
         return f"{base} to the power of {power}"
     text = SPOKEN.get(name, node.op)
-    if "other" in numbers:
-        text = text.replace("b", f"{numbers['other']:g}").replace("a", "x")
-    return text
+    if name not in _OF_TWO:
+        return text
+    first, second = ("x", f"{numbers['other']:g}") if "other" in numbers else ("a", "b")
+    if numbers.get("alpha", 1) != 1:
+        scaled = f"{numbers['alpha']:g} · {first if name == 'rsub' else second}"
+        first, second = (scaled, second) if name == "rsub" else (first, scaled)
+    rounded = _ROUNDED.get(str(node.arguments.get("rounding_mode")), "")
+    return " ".join({"a": first, "b": second}.get(word, word) for word in text.split(" ")) + rounded
 
 
 def move(graph: Graph, node: Node, position: Coordinates, numbers: NumberAt, *, which: int = 0) -> Worked:

@@ -12,7 +12,8 @@ from convscope.arrays import Array
 from convscope.capture.capture import capture
 from convscope.errors import CaptureError
 from convscope.geometry.relation import ReachStatus
-from convscope.graph.axes import ValueAxes, value_axes
+from convscope.graph.axes import ValueAxes
+from convscope.graph.layer_axes import LayerAxes
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.reach_walk import walk_back
 from convscope.graph.records import Graph, Node
@@ -77,7 +78,7 @@ class Lens:
         self.executor, self.names = executor, names
         self.pixels = pixels
         self.notes = tuple(notes)
-        self._axes: dict[int, ValueAxes] = {}
+        self._axes = LayerAxes(names)
 
     def numbers(self, value: int) -> Array:
         """Return a value's numbers as torch computed them; what is indexed of them is float64."""
@@ -155,9 +156,7 @@ class Lens:
 
     def axes(self, value: int) -> ValueAxes:
         """Return what the axes of a value are."""
-        if value not in self._axes:
-            self._axes[value] = value_axes(self.graph, value)
-        return self._axes[value]
+        return self._axes.of(value)
 
     def box(self, value: int, position: Coordinates) -> PixelBox | None:
         """Return the box of the input that a cell of a value depends on."""

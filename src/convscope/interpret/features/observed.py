@@ -12,16 +12,15 @@ from math import prod
 
 from convscope.arrays import Floats
 from convscope.errors import CaptureError, GeometryError
-from convscope.graph.axes import value_axes
+from convscope.graph.layer_axes import LayerAxes, is_elementwise
 from convscope.graph.layer_names import LayerNames
-from convscope.graph.records import Graph, Node, reached_values
+from convscope.graph.records import Graph, reached_values
 from convscope.graph.vocabulary import CONVOLUTIONS
 from convscope.interpret.execution.torch_executor import as_array
 from convscope.interpret.replay.replay import Replay
 from convscope.report.units import plural
 
 _SUMS = frozenset({"add", "mul"})
-_NORMS = frozenset({"layer_norm", "rms_norm"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class MapAxes:
 
 
 class AxesOfMaps:
-    """Which axes of a network's values hold channels: those of (N, C, *S), but the last ones after linear layers.
+    """Which axes of a network's values hold channels, and which positions; see `LayerAxes`.
 
     Args:
         names: the layers of a graph.
@@ -64,14 +63,12 @@ class AxesOfMaps:
 
     def __init__(self, names: LayerNames) -> None:
         self.graph = names.graph
-        self._last = _channels_last(names)
+        self._named = LayerAxes(names)
 
     def of(self, value: int) -> MapAxes:
         """Return the axes of a value."""
-        rank = len(self.graph.shape(value))
-        last = rank > 2 and value in self._last
-        channels = rank - 1 if last else value_axes(self.graph, value).channels
-        return MapAxes(channels, tuple(axis for axis in range(1, rank) if axis != channels))
+        channels = self._named.of(value).channels
+        return MapAxes(channels, tuple(axis for axis in range(1, len(self.graph.shape(value))) if axis != channels))
 
     def observed(self, name: str, value: int, layer: str) -> ObservedLayer | None:
         """Return a value as one that is looked at; None where it has no channels or holds no numbers."""
@@ -177,24 +174,6 @@ def _handed_on(graph: Graph, value: int, reached: Sequence[bool]) -> int:
             return value
         reader = graph.nodes[readers[0]]
         alone = [v for v in dict.fromkeys(reader.inputs) if reached[v]] == [value]
-        if not alone or not _elementwise(reader) or graph.shape(reader.outputs[0]) != graph.shape(value):
+        if not alone or not is_elementwise(reader) or graph.shape(reader.outputs[0]) != graph.shape(value):
             return value
         value = reader.outputs[0]
-
-
-def _elementwise(node: Node) -> bool:
-    return len(node.outputs) > 0 and node.paths is not None and all(
-        not path.steps for path in node.paths if path.output == node.outputs[0]
-    )  # fmt: skip
-
-
-def _channels_last(names: LayerNames) -> set[int]:
-    """Return the values whose last axis holds the channels: tokens, and the outputs of linear layers over positions."""
-    graph = names.graph
-    found = {layer.output for layer in names.layers if layer.op == "linear" and len(graph.shape(layer.output)) > 2}
-    for node in graph.nodes:
-        carried = _elementwise(node) and any(value in found for value in node.inputs)
-        tokens = node.op in _NORMS and len(graph.shape(node.outputs[0])) == 3
-        if tokens or carried:
-            found.update(node.outputs)
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import torch
@@ -71,7 +72,7 @@ def random_convolution(
     subject = Subject(
         network=network,
         name=known.name,
-        image_name=image if isinstance(image, str) else "the image",
+        image_name=os.fspath(image) if isinstance(image, (str, os.PathLike)) else "the image",
         tensor=given.tensor,
         pixels=given.pixels,
         notes=(f"random weights of seed {seed}: nothing here is learned",),

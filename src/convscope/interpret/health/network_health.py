@@ -9,10 +9,10 @@ from convscope.data.batches import Batches
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import CaptureError, DataError
-from convscope.graph.axes import value_axes
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph
 from convscope.graph.vocabulary import ACTIVATIONS
+from convscope.interpret.features.observed import AxesOfMaps
 from convscope.interpret.health.layer_health import LayerHealth, NetworkHealth
 from convscope.interpret.health.unit_statistics import UnitStatistics
 from convscope.interpret.opened_run import opened_run
@@ -59,13 +59,14 @@ def network_health(
     try:
         for pixels, _, _ in Batches(images, batch_size=_BATCH, device=replays.device, normalization=normalization):
             graph, names = replays.graph_on(pixels)
+            axes = AxesOfMaps(names)
             wanted = list(unit_layers(graph, names) if layers is None else layers)
             for name, values in replays.values_as_they_come(pixels, wanted=wanted):
                 value = names.find_source(name)
                 if name not in found:
                     producer = graph.values[value].producer
                     found[name] = UnitStatistics("input" if producer is None else graph.nodes[producer].op)
-                found[name].add(values, channels=value_axes(graph, value).channels)
+                found[name].add(values, channels=axes.of(value).channels)
             done += len(pixels)
             progress(done, len(images), "measuring units")
     except KeyboardInterrupt:

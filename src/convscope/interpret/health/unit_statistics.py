@@ -16,6 +16,7 @@ from convscope.arrays import Booleans, Floats
 SATURATED = {"tanh": (-0.97, 0.97), "sigmoid": (0.03, 0.97), "hardsigmoid": (0.03, 0.97), "softsign": (-0.97, 0.97)}
 # Channels up to which the Gram matrix is kept: 128 MiB.
 MOST_CHANNELS = 4096
+_AT_ONCE = 1 << 22  # numbers that are turned to float64 at a time
 
 
 class UnitStatistics:
@@ -43,7 +44,11 @@ class UnitStatistics:
     def add(self, values: Tensor, *, channels: int | None) -> None:
         """Add a batch of values; `channels` is the axis of the units, None where they have none."""
         matrix = values.detach().reshape(-1, 1) if channels is None else values.detach().movedim(channels, -1)
-        matrix = matrix.reshape(-1, matrix.shape[-1]).double()
+        matrix = matrix.reshape(-1, matrix.shape[-1])
+        for part in torch.split(matrix, max(1, _AT_ONCE // max(1, matrix.shape[1]))):
+            self._add(part.double())
+
+    def _add(self, matrix: Tensor) -> None:
         finite = matrix.isfinite()
         self.not_finite += int((~finite).sum())
         matrix = torch.where(finite, matrix, 0.0)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from convscope.arrays import Array, Floats, Integers
+from convscope.arrays import Array, Floats
 from convscope.data.batches import to_floats
 from convscope.data.preprocessing import Normalization
-from convscope.data.records import ImageSet
+from convscope.data.records import ImageSet, spaced_rows
 from convscope.errors import CaptureError, ConvscopeError, DataError, GeometryError
 from convscope.interpret.attribution.methods import attribute
 from convscope.interpret.attribution.record import Attribution
@@ -57,7 +57,7 @@ def explained_images(
 
     Raises:
         DataError: no images.
-        CaptureError: neither method has a map of the network.
+        CaptureError: neither method has a map of the network, or its scores of all images are not finite.
 
     >>> from torch import nn
     >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
@@ -65,7 +65,7 @@ def explained_images(
     >>> given = ImageSet(pixels, np.array([0, 1, 0, 1, 0, 0]), list("abcdef"))
     >>> found = explained_images(Replays(network), given, Normalization.default(1), np.eye(2)[[0] * 6], each=2)
     >>> [(image.name, image.right) for image in found.images]
-    [('a', True), ('e', True), ('b', False), ('d', False)]
+    [('a', True), ('f', True), ('b', False), ('d', False)]
     """
     if not len(images):
         raise DataError(f"there are no images in {data}, so none is right or wrong")
@@ -74,7 +74,12 @@ def explained_images(
     probabilities = found.probabilities_of(scores)
     labelled = images.targets is not None or bool((images.labels >= 0).all())
     right = _right(images, scores, probabilities)
-    rows = [*_spaced(np.flatnonzero(right), each), *_spaced(np.flatnonzero(~right), each * (1 if labelled else 2))]
+    wrong = ~right & np.isfinite(scores).all(axis=1)  # of other scores no gradient is one
+    rows: list[int] = []
+    for chosen, most in ((np.flatnonzero(right), each), (np.flatnonzero(wrong), each if labelled else 2 * each)):
+        rows += chosen[spaced_rows(len(chosen), most)].tolist()
+    if not rows:
+        raise CaptureError(f"{replays.name or 'the network'} gives finite scores of no image, so none is explained")
     shown: list[ExplainedImage] = []
     methods = list(_METHODS)
     for row in rows:
@@ -127,15 +132,6 @@ def _right(images: ImageSet, scores: Floats, probabilities: Floats) -> Array:
 def _labels(images: ImageSet, row: int, known: Sequence[str]) -> tuple[str, ...]:
     numbers = [int(images.labels[row])] if images.targets is None else np.flatnonzero(images.targets[row]).tolist()
     return tuple(known[number] if number < len(known) else f"class {number}" for number in numbers if number >= 0)
-
-
-def _spaced(rows: Integers, most: int) -> list[int]:
-    """Return `most` rows or fewer, evenly spaced, the first among them.
-
-    >>> _spaced(np.arange(10), 4), _spaced(np.arange(2), 4)
-    ([0, 3, 6, 9], [0, 1])
-    """
-    return [int(row) for row in rows[:: max(1, -(-len(rows) // max(1, most)))]]
 
 
 def _subject(

@@ -19,8 +19,10 @@ from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.data.records import Dataset, ImageSet
 from convscope.data.streamed import Streamed
 from convscope.errors import CaptureError
+from convscope.interpret.behaviour.labelled_images import first_input
 from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.explanation.given import GivenNetwork, image_preprocessing
+from convscope.interpret.replay.own_probabilities import own_objective
 from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, no_progress
 from convscope.report.units import few, plural
@@ -73,10 +75,13 @@ class NetworkOnData:
         dtype = torch.float32 if half else None if own is torch.float32 else own
         return Replays(self.network, name=self.name, dtype=dtype)
 
-    @property
+    @cached_property
     def objective(self) -> Objective:
-        """How its scores become probabilities: the softmax, where it has no run."""
-        return Objective() if self.spec is None else self.spec.objective
+        """How its scores become probabilities: as its run says, else by its last operation, see `own_objective`."""
+        if self.spec is not None:
+            return self.spec.objective
+        graph, _ = self.replays.graph_on(first_input(self.replays, self.images, self.normalization))
+        return own_objective(graph)
 
     def some(self, most: int) -> ImageSet:
         """Return `most` of the images or fewer, evenly spaced.

@@ -156,8 +156,8 @@ def _norms(given: NetworkOnData, images: ImageSet, options: PartOptions, progres
 
 def _consistency(given: NetworkOnData, images: ImageSet, options: PartOptions, progress: Progress) -> Documented:
     return prediction_consistency(
-        given.replays, images, given.normalization, seed=options.seed, data=given.data_of(images),
-        classes=given.classes, progress=progress,
+        given.replays, images, given.normalization, seed=options.seed, objective=given.objective,
+        data=given.data_of(images), classes=given.classes, progress=progress,
     )  # fmt: skip
 
 

@@ -239,11 +239,13 @@ def _one_to_one(alike: Floats) -> Integers:
 
 def _correlations(first: Floats, other: Floats) -> Floats:
     """Return Pearson's correlation of every map of one with every map of another; NaN of a constant one."""
-    one, two = (maps.reshape(len(maps), -1) - maps.reshape(len(maps), -1).mean(1, keepdims=True)
-                for maps in (first, other))  # fmt: skip
+    flat = [maps.reshape(len(maps), -1) for maps in (first, other)]
+    one, two = (maps - maps.mean(1, keepdims=True) for maps in flat)
+    vary = [maps.max(1) > maps.min(1) for maps in flat]  # what rounding leaves of a constant map is no variation
     norms = np.sqrt((one**2).sum(1))[:, None] * np.sqrt((two**2).sum(1))[None, :]
+    known = np.logical_and.outer(*vary) & (norms > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(norms > 0, one @ two.T / norms, np.nan), np.float64)
+        return np.asarray(np.where(known, one @ two.T / norms, np.nan), np.float64)
 
 
 def _attribution(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from textwrap import fill
 
 from convscope.arrays import Array
+from convscope.interpret.attribution.checks.deletion_insertion import LEAST_GAIN
 from convscope.interpret.attribution.checks.randomized_weights import SIMILAR
 from convscope.interpret.attribution.checks.record import AttributionChecks
 from convscope.interpret.attribution.record import Attribution
@@ -20,7 +21,8 @@ _TILE = 168.0
 CHECKS_LEGEND = (
     "Random weights, upper layers random: rank correlation with the map of the network whose weights are random there; "
     f"above {SIMILAR} at each stage the map shows the image rather than what was learned. Deletion, insertion: how "
-    "much better than in random order the map finds the pixels that the probability depends on; above 0 is better."
+    "much better than in random order the map finds the pixels that the probability depends on, as a difference of "
+    f"areas; above {LEAST_GAIN} is better."
 )
 
 Checked = Sequence[tuple[Attribution, AttributionChecks | None]]

@@ -8,7 +8,6 @@ from convscope.interpret.execution.torch_executor import as_array
 from convscope.interpret.subject import Subject
 from convscope.runs.predictions import ClassProbability, Prediction
 from convscope.scoring.multi_label import THRESHOLD
-from convscope.scoring.objective import Objective
 
 TOP = 5
 
@@ -16,7 +15,8 @@ TOP = 5
 def image_prediction(subject: Subject) -> Prediction:
     """Return the probabilities of the classes for the image itself, without test-time augmentation.
 
-    They are the loss's own at the run's temperature; of a network without a run, the softmax of its scores.
+    They are the loss's own at the run's temperature; of a network without a run what it gives itself, where it ends in
+    a softmax or a sigmoid, else the softmax of its scores, or the sigmoid of a single one.
 
     >>> from torch import nn, ones
     >>> network = nn.Sequential(nn.Flatten(), nn.Linear(36, 4))
@@ -26,7 +26,7 @@ def image_prediction(subject: Subject) -> Prediction:
     """
     scores = as_array(subject.replay.class_scores[0].detach().double())
     spec = subject.spec
-    probabilities = (Objective() if spec is None else spec.objective).probabilities_of(scores[None])[0]
+    probabilities = subject.objective.probabilities_of(scores[None])[0]
     classes = tuple(subject.class_name(number) for number in range(len(scores)))
     order = np.argsort(-scores, kind="stable").tolist()
     several = spec is not None and spec.multi_label

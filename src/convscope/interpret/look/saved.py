@@ -20,6 +20,9 @@ from convscope.report.raster import drawing_png
 from convscope.runs.atomic_files import write_file
 
 PAGE_NAME = "look.html"
+SCALE = 2.0
+"""Pixels of a PNG for each unit of its drawing."""
+_LONGEST = 120  # bytes of a file's name without its ending: file systems take 255
 
 
 @runtime_checkable
@@ -52,7 +55,7 @@ class Savable(Documented):
         return save_page(Path(folder), self, self.results())
 
 
-def save_results(folder: Path, results: Mapping[str, Documented], *, scale: float = 2.0) -> tuple[Path, ...]:
+def save_results(folder: Path, results: Mapping[str, Documented], *, scale: float = SCALE) -> tuple[Path, ...]:
     """Write results into a folder, which is made: NAME.svg and NAME.png of a picture, NAME.npz of its arrays.
 
     One array alone is NAME.npy. Each file is whole or not there. Signs that file names lack, as in the name of a layer,
@@ -69,7 +72,12 @@ def save_results(folder: Path, results: Mapping[str, Documented], *, scale: floa
     Returns:
         The files that were written.
     """
-    files: dict[Path, bytes] = {}
+    return _written(folder, _new_files(folder, results, scale))
+
+
+def _new_files(folder: Path, results: Mapping[str, Documented], scale: float) -> dict[Path, bytes | str]:
+    """Return the content of each file of results; raise RunError where two have one name, or one is there already."""
+    files: dict[Path, bytes | str] = {}
     for name, result in results.items():
         for ending, content in _contents(result, scale).items():
             path = folder / f"{file_name(name)}.{ending}"
@@ -79,6 +87,11 @@ def save_results(folder: Path, results: Mapping[str, Documented], *, scale: floa
     there = next((path for path in files if path.exists()), None)
     if there is not None:
         raise RunError(f"{there} is there already: choose another folder")
+    return files
+
+
+def _written(folder: Path, files: Mapping[Path, bytes | str]) -> tuple[Path, ...]:
+    """Write files into a folder, which is made, and return them."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -96,10 +109,11 @@ def save_page(folder: Path, found: Documented, results: Mapping[str, Documented]
     """
     require_new(folder)
     with drawn_once():
-        files = save_results(folder, results)
-        page = folder / PAGE_NAME
-        write_file(page, found.to_html())
-    return (*files, page)
+        files = _new_files(folder, results, SCALE)
+        page = found.to_html()
+    # The page first: where writing is interrupted, `require_new` says so before the next look begins.
+    first, *others = _written(folder, {folder / PAGE_NAME: page, **files})
+    return (*others, first)
 
 
 def require_new(folder: Path) -> None:
@@ -113,13 +127,19 @@ def require_new(folder: Path) -> None:
 def file_name(name: str) -> str:
     """Return a name with only letters, digits, dots, "_" and "-".
 
-    >>> file_name("layer1.0:relu#2 maps"), file_name("../x")
-    ('layer1.0-relu-2-maps', 'x')
+    A long name loses its middle: names of a kind differ at one of their ends.
+
+    >>> file_name("layer1.0:relu#2 maps"), file_name("../x"), file_name(f"1 {'long ' * 50} grad-cam")[-14:]
+    ('layer1.0-relu-2-maps', 'x', '-long-grad-cam')
     """
-    found = re.sub(r"[^\w.]+", "-", name).strip("-.")[:120]
+    found = re.sub(r"[^\w.]+", "-", name).strip("-.")
     if not found:
         raise ConvscopeError(f"{name!r} has no letter or digit to name a file by")
-    return found
+    written = found.encode()
+    if len(written) <= _LONGEST:
+        return found
+    start, end = written[: _LONGEST // 2], written[1 - _LONGEST // 2 :]
+    return "-".join(part.decode(errors="ignore").strip("-.") for part in (start, end))
 
 
 def _contents(result: Documented, scale: float) -> dict[str, bytes]:

@@ -15,6 +15,7 @@ from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph
 from convscope.interpret.execution.network_head import network_head
 from convscope.interpret.execution.streaming import StreamStep, stream_plan
+from convscope.interpret.replay.class_scores import scores_value
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,7 @@ class Captures:
 
     def __init__(self, network: nn.Module, name: str) -> None:
         self._network, self._name = network, name
+        self._takes_batches: bool | None = None
         self._captured: dict[tuple[tuple[int, ...], ...], CapturedGraph] = {}
 
     def of(self, inputs: Sequence[torch.Tensor], *, own_type: bool = False) -> CapturedGraph:
@@ -72,6 +74,28 @@ class Captures:
                 raise CaptureError(f"{graph.name} does not run on this input: {graph.error}")
             self._captured[shapes] = CapturedGraph(graph, LayerNames(graph))
         return self._captured[shapes]
+
+    def take(self, inputs: Sequence[torch.Tensor], *, own_type: bool = False) -> bool:
+        """Return whether the network gives scores of each image of a batch; False where it takes one image at a time.
+
+        A file may hold the size of a batch in its numbers, and so may a reshape in a forward pass.
+
+        Args:
+            inputs: of one forward pass.
+            own_type: as of `of`.
+
+        Raises:
+            CaptureError: the network does not run on one image either.
+        """
+        count = len(inputs[0]) if inputs else 1
+        if count > 1 and self._takes_batches is None:
+            try:
+                graph = self.of(inputs, own_type=own_type).graph
+                self._takes_batches = graph.shape(scores_value(graph))[0] == count
+            except CaptureError:
+                self.of([tensor[:1] for tensor in inputs], own_type=own_type)
+                self._takes_batches = False
+        return count == 1 or self._takes_batches is True
 
     def _in_own_type(self, tensor: torch.Tensor) -> torch.Tensor:
         own = next((weights.dtype for weights in self._network.parameters() if weights.is_floating_point()), None)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 
 from convscope.errors import CaptureError
-from convscope.graph.records import Graph, alive_nodes
+from convscope.graph.records import Graph, Node
 from convscope.interpret.execution.torch_executor import TorchExecutor
+from convscope.interpret.map_geometry import SAME_NUMBERS
 
 
 def scores_value(graph: Graph) -> int:
@@ -23,17 +24,32 @@ def scores_value(graph: Graph) -> int:
     raise CaptureError(f"{graph.name} gives no floating-point numbers, so nothing has a gradient")
 
 
+def scores_operation(graph: Graph) -> Node | None:
+    """Return the operation whose numbers are the scores, however they are laid out anew after it; None without one."""
+    value = scores_value(graph)
+    while (producer := graph.values[value].producer) is not None:
+        node = graph.nodes[producer]
+        if node.op not in SAME_NUMBERS or _by_image(graph, node.inputs[0]) != _by_image(graph, value):
+            return node
+        value = node.inputs[0]
+    return None
+
+
+def _by_image(graph: Graph, value: int) -> tuple[int, ...]:
+    """Return the images and the classes of scores: one class where there is no axis of them."""
+    return (*graph.shape(value), 1)[:2]
+
+
 def compute_scores(executor: TorchExecutor) -> None:
     """Compute the network's scores; the memory of each value is freed after its last use."""
-    graph = executor.graph
-    wanted, needed = scores_value(graph), alive_nodes(graph)
-    last_use = {value: node.index for node in graph.nodes if node.index in needed for value in node.inputs}
-    for node in graph.nodes:
-        if node.index in needed:
-            executor.run(node)
-            for value in (*node.inputs, *node.outputs):
-                if last_use.get(value, node.index) == node.index and value != wanted:
-                    executor.free(value)
+    wanted = scores_value(executor.graph)
+    nodes = executor.nodes_to_run(wanted)
+    last_use = {value: node.index for node in nodes for value in node.inputs}
+    for node in nodes:
+        executor.run(node)
+        for value in (*node.inputs, *node.outputs):
+            if last_use.get(value, node.index) == node.index and value != wanted:
+                executor.free(value)
 
 
 def by_class(scores: torch.Tensor) -> torch.Tensor:

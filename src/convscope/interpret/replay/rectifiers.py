@@ -8,7 +8,9 @@ from contextlib import contextmanager
 import torch
 
 # Of autograd: the backward of an operation that lets only part of its input through.
-RECTIFIERS = ("ReluBackward", "HardtanhBackward", "LeakyReluBackward", "ThresholdBackward", "ClampMinBackward")
+RECTIFIERS = ("ReluBackward", "HardtanhBackward", "LeakyReluBackward", "ThresholdBackward")
+# The same where the lower limit is 0: other limits are those of numbers, such as of a norm that divides.
+_CLAMPS = ("ClampBackward", "ClampMinBackward")
 
 
 def rectifiers(score: torch.Tensor) -> Iterator[torch.autograd.graph.Node]:
@@ -19,7 +21,7 @@ def rectifiers(score: torch.Tensor) -> Iterator[torch.autograd.graph.Node]:
         if node is None or node in seen:
             continue
         seen.add(node)
-        if node.name().startswith(RECTIFIERS):
+        if node.name().startswith(RECTIFIERS) or (node.name().startswith(_CLAMPS) and _begins_at_zero(node)):
             yield node
         waiting.extend(before for before, _ in node.next_functions)
 
@@ -40,6 +42,11 @@ def positive_at_rectifiers(score: torch.Tensor) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _begins_at_zero(node: torch.autograd.graph.Node) -> bool:
+    least = getattr(node, "_saved_min", None)
+    return isinstance(least, int | float) and least == 0
 
 
 def _positive(gradients: tuple[torch.Tensor | None, ...]) -> tuple[torch.Tensor | None, ...]:

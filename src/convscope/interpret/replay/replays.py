@@ -15,7 +15,7 @@ from convscope.interpret.execution.network_head import read_by_head_alone
 from convscope.interpret.execution.streaming import values_as_they_come
 from convscope.interpret.execution.torch_executor import TorchExecutor, ZeroedPart, laid_out
 from convscope.interpret.replay.captures import CapturedGraph, Captures
-from convscope.interpret.replay.class_scores import by_class, scores_value
+from convscope.interpret.replay.class_scores import by_class, compute_scores, scores_value
 from convscope.interpret.replay.replay import Replay
 
 
@@ -84,6 +84,8 @@ class Replays:
     def class_scores(self, *inputs: torch.Tensor) -> torch.Tensor:
         """Return the score of each class on a batch, (N, classes), in the memory of a plain forward pass.
 
+        The images of a network that takes no batches are computed one by one.
+
         Raises:
             CaptureError: the network does not run on it.
 
@@ -92,6 +94,8 @@ class Replays:
         >>> torch.equal(Replays(network).class_scores(batch), network(batch))
         True
         """
+        if not self._takes(inputs):
+            return torch.cat([self.class_scores(*one) for one in _one_by_one(inputs)])
         captured = self._captured(inputs)
         ((_, scores),) = self._stream(captured, inputs, (scores_value(captured.graph),))
         return by_class(scores)
@@ -110,11 +114,14 @@ class Replays:
         >>> torch.equal(gradients[1].flatten(), network[1].weight[3])
         True
         """
+        if not self._takes((inputs,)):
+            each = [self.class_gradients(target, one) for (one,) in _one_by_one((inputs,))]
+            return torch.cat([score for score, _ in each]), torch.cat([gradient for _, gradient in each])
         run = self.on(inputs)
         run.compute_scores()
         score = run.score(target)
-        (gradients,) = run.gradients(score.sum(), run.inputs[0], last=True)
-        return score.detach(), gradients
+        (gradient,) = run.gradients(score.sum(), run.inputs[0], last=True)
+        return score.detach(), gradient
 
     def values_as_they_come(self, *inputs: torch.Tensor, wanted: Sequence[str]) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield values of a batch by name, in the order in which they are computed, in a plain forward pass's memory.
@@ -137,7 +144,7 @@ class Replays:
     def class_scores_given(self, given: Mapping[str, torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
         """Return the score of each class, (N, classes), with other numbers in place of some values.
 
-        What leads to those values alone is not computed.
+        What leads to those values alone is not computed, and values are freed once they are read.
 
         Args:
             given: the numbers of layers or operations, by name.
@@ -151,10 +158,15 @@ class Replays:
         >>> torch.equal(scores, network[3].bias.expand(3, 4))
         True
         """
+        if not self._takes(inputs):
+            rows = [{name: numbers[row : row + 1] for name, numbers in given.items()} for row in range(len(inputs[0]))]
+            each = zip(rows, _one_by_one(inputs), strict=True)
+            return torch.cat([self.class_scores_given(row, *one) for row, one in each])
         captured = self._captured(inputs)
         executor = self._executor(captured, inputs)
         for name, numbers in given.items():
             executor.replace(captured.names.find_source(name), numbers)
+        compute_scores(executor)
         return by_class(executor.tensor(scores_value(executor.graph)))
 
     def with_weights(self, weights: Mapping[str, torch.Tensor]) -> Replays:
@@ -206,6 +218,10 @@ class Replays:
         found._captures = self._captures
         return found
 
+    def _takes(self, inputs: Sequence[torch.Tensor]) -> bool:
+        """Return whether the network takes these inputs as a batch."""
+        return self._captures.take(inputs, own_type=self._dtype is not None)
+
     def _captured(self, inputs: Sequence[torch.Tensor]) -> CapturedGraph:
         return self._captures.of(inputs, own_type=self._dtype is not None)
 
@@ -254,3 +270,8 @@ class Replays:
             return self._weights
         names = (graph.values[value].name for value in read_by_head_alone(graph, head))
         return {**self._prepared, **{name: self._own[name] for name in names if name in self._own}}
+
+
+def _one_by_one(inputs: Sequence[torch.Tensor]) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Yield the images of a batch, each as a batch of one."""
+    return (tuple(tensor[row : row + 1] for tensor in inputs) for row in range(len(inputs[0])))

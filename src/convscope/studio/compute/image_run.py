@@ -23,10 +23,10 @@ from convscope.interpret.execution.torch_executor import TorchExecutor
 from convscope.interpret.explanation.given import NetworkInput
 from convscope.interpret.explanation.lens import Lens
 from convscope.interpret.replay.class_scores import by_class, scores_value
+from convscope.interpret.replay.own_probabilities import own_objective
 from convscope.interpret.replay.replays import Replays
 from convscope.interpret.subject import Subject
 from convscope.scoring.multi_label import THRESHOLD
-from convscope.scoring.objective import Objective
 from convscope.studio.compute.opened_model import OpenedModel
 
 StillWanted: TypeAlias = Callable[[], None]
@@ -186,7 +186,7 @@ class ImageRun:
         if not np.isfinite(scores).all():
             return {"kind": "none", "top": [], "note": "the network's scores are not finite"}
         spec = self.opened.spec
-        objective = Objective() if spec is None else spec.objective
+        objective = own_objective(self.opened.graph) if spec is None else spec.objective
         shares = objective.probabilities_of(scores[None])[0]
         several = self.opened.multi_label
         order = np.argsort(-scores, kind="stable")

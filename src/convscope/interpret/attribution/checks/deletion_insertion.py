@@ -16,13 +16,12 @@ import torch
 
 from convscope.arrays import Array, Booleans, Floats
 from convscope.errors import GeometryError
+from convscope.interpret.attribution.baselines import baseline_of
 from convscope.interpret.attribution.batches import forward_batch
-from convscope.interpret.attribution.blurred import blurred
 from convscope.interpret.replay.replays import Replays
 from convscope.interpret.subject import Subject
 from convscope.report.progress import Progress, no_progress
 from convscope.report.short_repr import ShortRepr
-from convscope.scoring.objective import Objective
 
 POINTS = 20  # on each curve, the whole image and the blurred one included
 LEAST_GAIN = 0.02  # of an area over random order's, below which a map does no better
@@ -233,7 +232,7 @@ def class_probabilities(
     """
     replays: Replays = subject.replays.in_bf16 if in_bf16 else subject.replays
     axes, image = subject.geometry.image_axes, subject.tensor
-    instead = blurred(image, axes=axes)
+    instead, _ = baseline_of(subject, "blurred")
     places = [side if axis in axes else 1 for axis, side in enumerate(image.shape)][1:]
     found: list[Floats] = []
     size = forward_batch(subject.replay.graph, len(shown))
@@ -242,16 +241,9 @@ def class_probabilities(
         masks = torch.from_numpy(np.stack(shown[start : start + size])).reshape(-1, *places)
         batch = torch.where(masks, image, instead)
         scores = replays.class_scores(batch).double()
-        found.append(probabilities(subject, scores)[:, target].numpy())
+        found.append(subject.objective.probabilities(scores)[:, target].numpy())
     progress(len(shown), len(shown), "deletion and insertion")
     return np.concatenate(found)
-
-
-def probabilities(subject: Subject, scores: torch.Tensor) -> torch.Tensor:
-    """Return the probabilities that belong to scores (N, classes), as the network's run says; else their softmax."""
-    if subject.spec is not None:
-        return subject.spec.objective.probabilities(scores)
-    return Objective(loss="softmax" if scores.shape[1] > 1 else "logistic").probabilities(scores)
 
 
 def _order(values: Array, ties: Array) -> Array:

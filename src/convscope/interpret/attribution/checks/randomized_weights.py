@@ -130,7 +130,13 @@ class WeightRandomization(ShortRepr):
             return f"The map stays similar with the upper layers random ({similar}): it shows the lower ones"
         if found is None:
             return "The map is constant with all weights random: it depends on what was learned"
-        return f"The map changes with all weights random (rank correlation {found:.2f}): it depends on what was learned"
+        if found <= SIMILAR:
+            changes = f"changes with all weights random (rank correlation {found:.2f})"
+        else:
+            known = [value for value in self.rank_correlations if value is not None]
+            least = f"rank correlation {min(known):.2f}" if None not in self.rank_correlations else "constant"
+            changes = f"changes at some stages only ({least}; {found:.2f} with all weights random)"
+        return f"The map {changes}: it depends on what was learned"
 
 
 def randomized_weights(

@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from convscope.interpret.attribution.checks.deletion_insertion import DeletionInsertion, Perturbation
+from convscope.interpret.attribution.checks.deletion_insertion import LEAST_GAIN, DeletionInsertion, Perturbation
 from convscope.interpret.attribution.checks.randomized_weights import SIMILAR, WeightRandomization
+from convscope.interpret.attribution.integrated_gradients import COMPLETE
 from convscope.report.charts import Curve, line_chart
 from convscope.report.document import Block, Callout, Document, Figure, Paragraph, sentence
 from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
 from convscope.report.svg import Drawing, beside
 from convscope.report.table import Column, Table
+from convscope.report.units import percent
 
 _CHART = 300.0
 
@@ -60,9 +62,8 @@ class AttributionChecks(Pictured):
             found["deletion and insertion"] = self.perturbation.sentence
         if self.deterministic is False:
             found["same map again"] = "The same input gave another map: the method or the network draws random numbers"
-        if self.completeness_gap is not None and not self.completeness_gap <= 0.01:
-            gap = self.completeness_gap
-            found["completeness"] = f"The map's sum is {gap:.1%} off the score's change: take more steps"
+        if self.completeness_gap is not None and not self.completeness_gap <= COMPLETE:
+            found["completeness"] = f"The map's sum misses the score's change by {percent(self.completeness_gap)} of it"
         return found
 
     @property
@@ -116,9 +117,12 @@ class AttributionChecks(Pictured):
                 ("deletion area", "lower", [f"{found.deletion_area:.3f}" for found in orders]),
                 ("insertion area", "higher", [f"{found.insertion_area:.3f}" for found in orders]),
             ):
-                rows.append((name, areas[0], f"{better} than random order's {areas[1]}", f"centre's {areas[2]}"))
+                rows.append(
+                    (name, areas[0], f"{LEAST_GAIN} {better} than random order's {areas[1]}", f"centre's {areas[2]}")
+                )
         if self.completeness_gap is not None:
-            rows.append(("completeness gap", f"{self.completeness_gap:.2%}", "at most 1 %", ""))
+            gap = percent(self.completeness_gap, decimals=2)
+            rows.append(("completeness gap", gap, f"at most {percent(COMPLETE, decimals=0)}", ""))
         if self.deterministic is not None:
             rows.append(("same map again", "yes" if self.deterministic else "no", "yes, bit for bit", ""))
         columns = [Column("check"), Column("found", numeric=True), Column("needed"), Column("")]
