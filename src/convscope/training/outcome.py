@@ -49,7 +49,7 @@ class Outcome(Pictured):
     # The measures of each epoch, and what the loss is.
     rows: tuple[EpochRow, ...] = ()
     loss_name: str = "loss"
-    # What was expected before the first step; None where it was not, as for a run that is resumed.
+    # What was expected before the first step, of a resumed run of what was left; None where nothing was.
     forecast: Forecast | None = None
     # Seconds of the command up to its report; None where its beginning is unknown.
     command_seconds: float | None = None
