@@ -77,7 +77,8 @@ class Outcome(Pictured):
         trained = "solved the head" if self.solved and not self.epochs else f"trained {plural(self.epochs, 'epoch')}"
         ended = {
             "done": f"{trained} in {seconds(self.seconds)}{self._of_command}",
-            "early": f"stopped early after {plural(self.epochs, 'epoch')}: no better validation for a while",
+            "early": f"stopped early after {plural(self.epochs, 'epoch')} in {seconds(self.seconds)}: "
+            f"no better validation for a while{self._of_command}",
             "stopped": f"stopped after {plural(self.epochs, 'epoch')}; to go on: {go_on}",
             "interrupted": f"stopped after {plural(self.epochs, 'epoch')}; to go on: {go_on}",
         }[self.ending]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from convscope.training.timing.costs import Costs, Sides
 from convscope.training.timing.early_end import earliest_end, steps_with_rest
-from convscope.training.timing.forecast import forecast_of
+from convscope.training.timing.forecast import Forecast, forecast_of
 from convscope.training.timing.step_plan import StepPlan
 
 
@@ -56,7 +56,7 @@ def test_other_work_that_ends_leaves_its_share_of_what_is_still_to_come(
     assert f", or less where {why}, " in busy.text and busy.to_dict()["earliest_where"] == why.split(" and ")
     three = busy.of_several([1.0, 0.5, 1.0]).with_end(2.0, of_time_alone=alone)
     assert three.earliest == pytest.approx(4.0 + 2.5 * (busy.earliest - 4.0) + 2.0 * alone)
-    assert 4.0 < three.earliest < three.seconds
+    assert three.earliest is not None and 4.0 < three.earliest < three.seconds
 
 
 @given(
@@ -79,3 +79,9 @@ def test_patience_ends_a_training_after_the_first_epoch_at_the_earliest(
     taken = sum(costs.step(sides.at(place)) for place in places) + (last - since) * costs.epoch_end + costs.finish
     assert found.earliest == pytest.approx(1.0 + found.features + taken)
     assert f"or less where validation does not improve for {patience} epoch" in found.text
+
+
+def test_an_earliest_end_that_is_shown_as_the_same_time_is_not_shown() -> None:
+    found = Forecast(begun=0.1, steps=0.5, epoch_ends=0.0, finish=0.01, earliest=0.58, earliest_where=("x",))
+    assert found.range_text == "0.6 s" and "or less" not in found.text
+    assert replace(found, earliest=0.5).range_text == "0.5 s to 0.6 s"

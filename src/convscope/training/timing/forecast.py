@@ -90,8 +90,14 @@ class Forecast(ShortRepr):
         >>> replace(Forecast(begun=20, steps=80, epoch_ends=1, finish=2), earliest=64.0).range_text
         '1 min 04 s to 1 min 43 s'
         """
-        most = whole_tenths(self.seconds)
-        return most if self.earliest is None else f"{whole_tenths(self.earliest)} to {most}"
+        least, most = self._least, whole_tenths(self.seconds)
+        return f"{least} to {most}" if least else most
+
+    @property
+    def _least(self) -> str:
+        """The time of the earliest end; empty where it is shown as that of all, or there is none."""
+        least = "" if self.earliest is None else whole_tenths(self.earliest)
+        return "" if least == whole_tenths(self.seconds) else least
 
     @property
     def is_long(self) -> bool:
@@ -120,11 +126,8 @@ class Forecast(ShortRepr):
         named = [f"{name} {whole_tenths(took)}" for name, took in parts.items() if took >= LEAST_NAMED * self.seconds]
         of = f" for {plural(self.trainings, 'training')}" if self.trainings > 1 else ""
         together = f", {self.at_once} at once" if self.at_once > 1 else ""
-        early = (
-            f", or less where {' and '.join(self.earliest_where)}, {whole_tenths(self.earliest)} at least"
-            if self.earliest is not None
-            else ""
-        )
+        where = " and ".join(self.earliest_where)
+        early = f", or less where {where}, {self._least} at least" if self._least else ""
         said = [f"about {whole_tenths(self.seconds)}{of}{together}{early}: {', '.join(named)}"]
         if self.step_bytes is not None:
             of_step = f"{byte_size(self.step_bytes)} {'for steps at once' if self.at_once > 1 else 'a step'}"
