@@ -125,8 +125,8 @@ def _require_finite(found: FeatureSet, split: str) -> None:
     finite = torch.stack([view.isfinite().all(1) for view in found.views]).all(0)
     if wrong := int((~finite).sum()):
         raise RunError(
-            f"head solve: the features of {plural(wrong, 'image')} of {split} are not finite: look for NaN and infinity in "
-            f"the weights, or take {settings_text(precision='fp32')}"
+            f"head solve: the features of {plural(wrong, 'image')} of {split} are not finite: look for NaN and "
+            f"infinity in the weights, or take {settings_text(precision='fp32')}"
         )
 
 
