@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import tomllib
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from commands import run_command
 from convscope.experiments.ablation import trials_ahead
 from convscope.experiments.ensemble import members_ahead
+from convscope.hardware.run_queue import CoreWait
 from convscope.training import planned_time
 from convscope.training.autotune.kept_rates import MeasuredRates
 from convscope.training.network_choice import network_search
@@ -65,16 +67,28 @@ def test_the_forecast_alone_trains_nothing(
         assert code == 2 and "--forecast and --" in err and "only the training of one new network" in err
 
 
+@pytest.mark.parametrize(
+    ("step", "epochs", "faster"),
+    [
+        # Of 51 steps. An epoch that takes longer than the minutes does not fit into them.
+        (100.0, 2, "--epochs 1 about 1 h 25 min"),
+        (25.0, 4, r"--epochs 2 about 42 min \d\d s, --epochs 1 about 21 min \d\d s, --minutes 30 about 30 min 00 s"),
+    ],
+)
 def test_a_long_training_says_what_would_be_faster(
-    places: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    step: float,
+    epochs: int,
+    faster: str,
+    places: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    dear = Costs(steps=((1.0, 100.0),), epoch_end=0.1, finish=1.0)
+    dear = Costs(steps=((1.0, step),), epoch_end=0.1, finish=1.0)
     monkeypatch.setattr(planned_time, "measured_costs", lambda *given, **parts: dear)
-    words = ("train", "digits", "--epochs", "2", "--model", "lenet5", "--validation-fraction", "0")
-    code, _, err = run_command(capsys, *words, *places)
+    words = ("train", "digits", "--epochs", str(epochs), "--model", "lenet5", "--validation-fraction", "0")
+    code, out, _ = run_command(capsys, *words, *places, "--forecast")
     assert code == 0
-    line = next(line for line in err.splitlines() if line.startswith("forecast: over an hour"))
-    assert "--epochs 1 about 1 h 25 min" in line and "--minutes 30 about 30 min" in line
+    assert re.search(rf"^forecast: over an hour; faster: {faster}$", out, re.MULTILINE)
 
 
 def test_fewer_images_are_taken_where_that_is_asked_for_and_measured_again(
@@ -136,7 +150,7 @@ def test_a_resumed_run_forecasts_what_is_left(
 def test_an_ensemble_forecasts_its_members_and_corrects_that(
     tmp_path: Path, places: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dear = Costs(steps=((1.0, 300.0),), epoch_end=0.0, finish=1.0)
+    dear = Costs(steps=((1.0, 300.0),), epoch_end=0.0, finish=1.0, report=1.0)
     monkeypatch.setattr(members_ahead, "measured_costs", lambda *given, **parts: dear)
     words = ("--train-images", "200", "--model", "lenet5", "--batch-size", "20", "--epochs", "1", "--name", "e")
     code, out, err = run_command(capsys, "train", "digits", "--ensemble", "2", *words, *places, "--json")
@@ -160,6 +174,7 @@ def test_an_ablation_forecasts_its_trainings_and_compares_epochs(
         return Rates(steps=((1.0, 30.0),), prepare=0.0, validate=0.0, view=0.0, written=9.0)
 
     monkeypatch.setattr(trials_ahead, "measured_rates", rates)
+    monkeypatch.setattr(trials_ahead, "core_wait", lambda: nullcontext(CoreWait()))
     words = ("--train-images", "200", "--model", "lenet5", "--batch-size", "20", "--jobs", "1", "--seeds", "2")
     ablated = ("ablate", "digits", "--without", "momentum", *words, *places)
     code, _, err = run_command(capsys, *ablated, "--epochs", "1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 import convscope
 import data_makers as made
 from commands import run_command
+from convscope.experiments.check.label_errors import _confidently_other
 
 
 @pytest.fixture(autouse=True)
@@ -212,3 +214,21 @@ def test_a_split_of_tiny_classes_is_said(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8)
     notes = said(convscope.check((images, labels)), "note")
     assert "val has 50.0 % of the images, not 10.0 %" in notes and "test: no class has a third image" in notes
+
+
+def test_a_class_that_every_image_shows_warns_of_nothing() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.8, 0.9]])
+    given = np.array([[1, 0], [1, 1], [1, 1]], np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not _confidently_other(probabilities, given).any()
+
+
+def test_a_crop_that_loses_much_of_the_pictures_is_noted(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(12):
+            pixels = np.random.default_rng([number, len(name)]).integers(0, 256, (16, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{name}{number}.png")
+    notes = said(convscope.check(tmp_path), "note")
+    assert "24 images lose more than a quarter of the picture to the crop at 32x32: resize_mode='letterbox'" in notes

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,8 +12,10 @@ from hypothesis import strategies as st
 
 from ablations import RECIPE
 from convscope.errors import RunError
+from convscope.experiments.ablation import record
 from convscope.experiments.ablation.results import EPOCHS, RESULTS, Results, read_results, write_results
 from convscope.experiments.ablation.trial import Trial
+from convscope.experiments.ablation.variants import EVERYTHING
 from convscope.recipe.recipe_file import to_toml
 from convscope.runs.events import EpochRow
 from convscope.runs.run_directory import Run
@@ -132,3 +136,10 @@ def test_results_without_their_epochs_are_kept(run: Run) -> None:
     assert [trial.accuracy for trial in found.trials] == [trial.accuracy for trial in TRIALS]
     (note,) = found.notes
     assert note.startswith(f"{run.path / EPOCHS} is missing: the report has no curves of 4 trainings; remove ")
+
+
+def test_a_training_that_diverged_in_its_first_epoch_leaves_the_curve_of_the_others() -> None:
+    found = SimpleNamespace(variant=EVERYTHING)
+    trials = [trial("baseline", 0), trial("baseline", 1, "diverged"), trial("baseline", 2)]
+    ablation: Any = SimpleNamespace(findings=[found], order=[found], trials=trials)
+    assert EVERYTHING.label in record._curves(ablation, without=()).markup()

@@ -12,6 +12,7 @@ import torch
 
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
+from convscope.recipe.recipe_file import to_toml
 from convscope.runs.checkpoint import saved_checkpoints
 from convscope.runs.events import EpochRow, Silent, StepProgress
 from convscope.runs.run_directory import Run
@@ -217,6 +218,20 @@ def test_a_complete_run_goes_on_only_with_more_epochs(unbroken: Run, tmp_path: P
     for epochs in (1, 2):
         with pytest.raises(RunError, match=rf"epochs {epochs}: .* has 2 epochs trained already, give more than 2"):
             train_on(run.path, {"epochs": epochs}, listener=Silent(), cache_directory=None)
+    steps = int(more.run.status().step)
+    with pytest.raises(
+        RunError, match=rf"steps {steps - 1}: .* has 2 epochs of {steps // 2} steps .* more than {steps}"
+    ):
+        train_on(run.path, {"steps": steps - 1}, listener=Silent(), cache_directory=None)
+
+
+def test_a_run_of_a_gpu_goes_on_without_one(tmp_path: Path) -> None:
+    run = _trained(tmp_path, epochs=1)
+    of_gpu = run.recipe().changed({"device": "cuda", "precision": "tf32", "compile": "graphs"})
+    run.recipe_path.write_text(to_toml(of_gpu))
+    more = train_on(run.path, {"epochs": 2, "device": "cpu"}, listener=Silent(), cache_directory=None)
+    recipe = run.recipe()
+    assert more.epochs == 2 and (recipe.device, recipe.precision, recipe.compile) == ("cpu", "fp32", "no")
 
 
 def test_runs_of_several_seeds_can_share_what_is_held_back(tmp_path: Path) -> None:

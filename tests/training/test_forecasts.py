@@ -1,18 +1,23 @@
-"""The memory that a training is forecast to take: of the process, by what it has before its first step."""
+"""What a training is forecast to take: memory of the process, and time beside other work."""
 
 from __future__ import annotations
+
+import time
+from dataclasses import replace
 
 import pytest
 
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
-from convscope.training import forecasts
+from convscope.training import forecasts, planned_time
+from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.forecasts import forecast_training
 from convscope.training.opening import Opening
 from convscope.training.session import prepare
 from convscope.training.timing.costs import Costs
 from convscope.training.timing.forecast import Forecast
 from convscope.training.timing.step_plan import StepPlan
+from convscope.training.timing.time_budget import TimeBudget
 
 COSTS = Costs(steps=((1.0, 0.1),), epoch_end=0.1, finish=1.0)
 NOW = 500_000_000
@@ -42,3 +47,30 @@ def test_the_process_takes_what_it_has_a_step_and_the_copies_of_a_checkpoint(mon
     assert forecast(NOW, since=3 * session.epoch_steps).process_bytes is None
     monkeypatch.setattr(forecasts, "resident_memory", lambda: None)
     assert forecast(NOW).process_bytes is None and "memory about" not in forecast(NOW).text
+
+
+def test_a_plan_that_fills_its_minutes_fills_them_too_where_other_work_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe(data="digits", model="lenet5", epochs=3, autotune="rules", threads=1)
+    session = prepare(recipe, Opening(listener=Silent(), autotune=False))
+    busy = replace(COSTS, of_time_alone=0.5)
+    monkeypatch.setattr(planned_time, "measured_costs", lambda *given, **parts: busy)
+
+    def forecast(seconds: float | None) -> Forecast:
+        began = time.monotonic()
+        budget = None if seconds is None else TimeBudget(seconds=seconds, began=began, given=False)
+        timed = planned_time.planned_time(
+            session.resolved,
+            session.spec,
+            session.dataset,
+            epoch_steps=session.epoch_steps,
+            budget=budget,
+            began=began,
+            group=ProcessGroup(),
+        )
+        return timed.forecast
+
+    # Three epochs take some 15 seconds: all of them fit into 60, and two into 12.
+    for alone in (forecast(None), forecast(60.0)):
+        assert alone.earliest == pytest.approx(alone.begun + (alone.seconds - alone.begun) / 2)
+        assert "or less where other work on this machine ends" in alone.text
+    assert forecast(12.0).earliest is None

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 # Of one command: a week. A longer training is resumed.
 MOST_MINUTES = 7 * 24 * 60
+# Beyond these a setting has no further effect, or float32, which ends at 3e38, does not hold what is computed with it.
+LARGEST_DECAY, LARGEST_LAYER_FACTOR, LARGEST_LIGHTING = 1e30, 100, 1000
+LARGEST_PENALTY = LARGEST_ALPHA = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -187,6 +190,7 @@ class Recipe(Documented):
         "cross-validation where there are few",
         "network",
         at_least=0,
+        at_most=LARGEST_PENALTY,
         advanced=True,
     )
     neighbors: int = setting(
@@ -226,10 +230,11 @@ class Recipe(Documented):
         "standard deviation of AlexNet's PCA lighting; 0: none; auto: by preset",
         "augmentation",
         at_least=0,
+        at_most=LARGEST_LIGHTING,
         advanced=True,
     )
-    mixup: float = setting(0.0, "mixup's alpha, like 0.2; 0: none", "augmentation", at_least=0)
-    cutmix: float = setting(0.0, "CutMix's alpha, like 1; 0: none", "augmentation", at_least=0)
+    mixup: float = setting(0.0, "mixup's alpha, like 0.2; 0: none", "augmentation", at_least=0, at_most=LARGEST_ALPHA)
+    cutmix: float = setting(0.0, "CutMix's alpha, like 1; 0: none", "augmentation", at_least=0, at_most=LARGEST_ALPHA)
 
     ema_epochs: float | Auto = setting(
         AUTO,
@@ -292,12 +297,17 @@ class Recipe(Documented):
         "layer-wise learning-rate decay: factor from a layer group to the one before; 1: off; auto: by preset",
         "training",
         at_least=0,
+        at_most=LARGEST_LAYER_FACTOR,
     )
     momentum: float | Auto = setting(
         AUTO, "momentum, or AdamW's beta 1; auto: by optimizer", "training", at_least=0, below=1
     )
     weight_decay: float | Auto = setting(
-        AUTO, "weight decay, on weights but not on biases and normalisation; auto: by preset", "training", at_least=0
+        AUTO,
+        "weight decay, on weights but not on biases and normalisation; auto: by preset",
+        "training",
+        at_least=0,
+        at_most=LARGEST_DECAY,
     )
     schedule: Literal["auto", "one-cycle", "triangular", "cosine", "step", "plateau", "constant"] = setting(
         AUTO, "learning-rate schedule; plateau: a tenth when validation stops improving; auto: by preset", "training"

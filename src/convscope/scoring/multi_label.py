@@ -80,7 +80,7 @@ def score_labels(
         mistakes=_mistakes(probabilities, shown, predicted, names),
         loss_name=objective.measured,
         map_interval=_map_interval(ranks, targets),
-        curves=one_vs_rest(probabilities, shown, classes),
+        curves=one_vs_rest(ranks, shown, classes),
     )
 
 

@@ -11,6 +11,7 @@ from convscope.report.usage import settings_text
 from convscope.training.autotune.measured_costs import sides_of
 from convscope.training.job import Job
 from convscope.training.planned_time import costs_here
+from convscope.training.solved_head import is_to_solve
 from convscope.training.timing.pacer import MARGIN, most_steps_within
 from convscope.training.timing.step_plan import StepPlan
 from convscope.training.timing.time_budget import MINUTE, TimeBudget, minutes_for
@@ -36,6 +37,8 @@ def add_minutes(job: Job, minutes: float, *, began: float) -> None:
 
     resolved, group = session.resolved, job.group
     costs = costs_here(resolved, session.spec, session.dataset, group)
+    if not is_to_solve(job):
+        costs = replace(costs, before=0.0)
 
     def decide() -> StepPlan:
         now = time.monotonic()

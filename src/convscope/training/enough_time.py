@@ -17,7 +17,6 @@ from convscope.training.resolve.head import SOLVE
 from convscope.training.timing.costs import Costs
 from convscope.training.timing.forecast import LEAST_NAMED
 from convscope.training.timing.pacer import MARGIN
-from convscope.training.timing.rates import REPORT_SECONDS
 from convscope.training.timing.step_plan import StepPlan
 from convscope.training.timing.time_budget import LESS, MINUTE, minutes_for, rounded_down
 
@@ -61,7 +60,7 @@ def require_enough_time(settled: Settled, cache_directory: Path | None) -> None:
     fitting = [settings_text(minutes=minutes_for(passed + decoding / SURELY + epoch))]
     if 2 * len(found.classes) <= few < learned:
         fitting.append(settings_text(train_images=few))
-    if decoding + (epoch - REPORT_SECONDS) / 4 + REPORT_SECONDS <= left and (size := half_the_size(resolved)):
+    if decoding + (epoch - costs.report) / 4 + costs.report <= left and (size := half_the_size(resolved)):
         fitting.append(settings_text(image_size=size))
     if search is not None and decoding <= left and (instead := search.cheapest_instead(resolved.model)):
         fitting.append(instead)

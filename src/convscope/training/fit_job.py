@@ -109,6 +109,10 @@ def _with_half_the_batch(job: Job, refused: str) -> Job:
     smaller = Job.of(job.run, session, network_to_resume(job.run, session), job.listener, job.group, job.on_epoch)
     smaller.started, smaller.cache_directory = job.started, job.cache_directory
     smaller.began = job.began
+    smaller.unreadable_shown = job.unreadable_shown
+    if session.most_steps is not None:  # as many epochs, of more steps
+        most = session.most_steps * smaller.epoch_steps // job.epoch_steps
+        session = smaller.session = replace(session, most_steps=most)
     if resolved.recipe.steps != AUTO:
         plan = job.plan.in_epochs_of(smaller.epoch_steps)
         smaller.session = replace(session, resolved=resolved.changed(steps=plan.steps, epochs=plan.epochs))
@@ -180,7 +184,7 @@ def _fit(job: Job, request: StopRequest) -> str:
 
 
 def _live_run(job: Job, request: StopRequest) -> LiveRun:
-    """Return what a job does between its steps for whoever looks at it."""
+    """Return what a job shows between its steps, and what it may be asked there: a pause, a stop."""
 
     def make_view() -> ViewTaker | None:
         parts = [part for part in (job.dataset.val, job.session.train) if part is not None and len(part)]

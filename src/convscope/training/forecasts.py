@@ -24,6 +24,8 @@ from convscope.training.timing.step_plan import StepPlan
 from convscope.training.timing.time_budget import MINUTE, SMALLEST
 
 BYTES = 4
+# The time budget that a long training is offered.
+OFFERED_MINUTES = 30
 # Of what a step keeps of an image for its backward pass, a forward pass alone holds about this share at once.
 HELD_AT_ONCE = 1 / 6
 
@@ -55,6 +57,7 @@ def forecast_training(
         begun=begun,
         since=since,
         ends_early=ends_early and dataset.val is not None,
+        patience=resolved.patience if dataset.val is not None else 0,
         process_bytes=_process_bytes(resolved, dataset, of_step, plan, since=since, before=resident_before),
         step_bytes=of_step,
         cache_bytes=_cached_bytes(dataset),
@@ -102,8 +105,10 @@ def with_faster(
     if new and (size := half_the_size(resolved)):
         smaller = whole(costs.of_pixels(1 / 4), plan.epochs)
         found.append(FasterChoice(setting=settings_text(image_size=size), seconds=smaller))
-    if minutes:
-        found.append(FasterChoice(setting=settings_text(minutes=30), seconds=30 * MINUTE))
+    # Minutes that do not hold an epoch are refused; those that are added to a run need not hold one.
+    if minutes and (since or whole(costs, 1) <= OFFERED_MINUTES * MINUTE):
+        offered = settings_text(minutes=OFFERED_MINUTES)
+        found.append(FasterChoice(setting=offered, seconds=OFFERED_MINUTES * MINUTE))
     return replace(forecast, faster=tuple(choice for choice in found if choice.seconds < forecast.seconds))
 
 

@@ -49,7 +49,7 @@ class Outcome(Pictured):
     # The measures of each epoch, and what the loss is.
     rows: tuple[EpochRow, ...] = ()
     loss_name: str = "loss"
-    # What was expected before the first step; None where it was not, as for a run that is resumed.
+    # What was expected before the first step, of a resumed run of what was left; None where nothing was.
     forecast: Forecast | None = None
     # Seconds of the command up to its report; None where its beginning is unknown.
     command_seconds: float | None = None
@@ -77,7 +77,8 @@ class Outcome(Pictured):
         trained = "solved the head" if self.solved and not self.epochs else f"trained {plural(self.epochs, 'epoch')}"
         ended = {
             "done": f"{trained} in {seconds(self.seconds)}{self._of_command}",
-            "early": f"stopped early after {plural(self.epochs, 'epoch')}: no better validation for a while",
+            "early": f"stopped early after {plural(self.epochs, 'epoch')} in {seconds(self.seconds)}: "
+            f"no better validation for a while{self._of_command}",
             "stopped": f"stopped after {plural(self.epochs, 'epoch')}; to go on: {go_on}",
             "interrupted": f"stopped after {plural(self.epochs, 'epoch')}; to go on: {go_on}",
         }[self.ending]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from convscope.data.records import Dataset
 from convscope.runs.model_spec import ModelSpec
@@ -78,10 +78,12 @@ def planned_time(
         within = _within(budget, costs, resolved, epoch_steps, images, instead)
         planned = resolved if within is None else resolved.planned(within.plan, within.reason)
         plan = first_plan(planned, epoch_steps)
+        # Where other work ends, a plan that the time has cut short becomes longer, and fills the time all the same.
+        fills_time = within is not None and plan.steps < within.most_steps
         forecast = forecast_training(
             planned,
             dataset,
-            costs,
+            replace(costs, of_time_alone=1.0) if fills_time else costs,
             plan,
             begun=time.monotonic() - began,
             resident_before=resident_before,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from convscope.data.open import Probe
 from convscope.errors import RunError
-from convscope.hardware.device import require_threads
+from convscope.hardware.device import require_threads, usable_device
 from convscope.nets.own_code import source_of
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
@@ -82,7 +82,9 @@ def resume_run(
                 add_minutes(job, minutes, began=began)
                 record_plan(job)
             elif not (unfinished or is_to_solve(job)) or changes.keys() & {"epochs", "steps"}:
-                _require_epochs_to_go(job, asked="epochs" in changes)
+                _require_epochs_to_go(
+                    job, asked="steps" if "steps" in changes else "epochs" if "epochs" in changes else ""
+                )
             if group.first:
                 write_file(run.recipe_path, to_toml(job.session.recipe))
                 if session.spec.source != run.spec().source:
@@ -126,7 +128,20 @@ def _recipe_to_resume(run: Run, changes: dict[str, SettingValue]) -> Recipe:
     recipe = recipe.changed({**length, **changes, "model": run.spec().code or recipe.model})
     if "threads" in changes:  # a run of a larger machine is resumed as it is
         require_threads(recipe.threads)
-    return recipe
+    return _on_device(recipe) if "device" in changes else recipe
+
+
+def _on_device(recipe: Recipe) -> Recipe:
+    """Return the recipe of a run that goes on with another device, without what CUDA alone computes.
+
+    >>> moved = _on_device(Recipe(device="cpu", precision="tf32", compile="graphs"))
+    >>> moved.precision, moved.compile, _on_device(Recipe(device="cpu", precision="bf16")).precision
+    ('fp32', 'no', 'bf16')
+    """
+    if usable_device(recipe.device) == "cuda":
+        return recipe
+    instead = {"precision": ("tf32", "fp32"), "compile": ("graphs", "no")}
+    return recipe.changed({name: to for name, (of_cuda, to) in instead.items() if getattr(recipe, name) == of_cuda})
 
 
 def _has_all_epochs_alone(job: Job) -> bool:
@@ -135,11 +150,17 @@ def _has_all_epochs_alone(job: Job) -> bool:
     return job.state.epoch >= job.plan.epochs and best is not None and not is_finished(job.run, best.measures)
 
 
-def _require_epochs_to_go(job: Job, *, asked: bool) -> None:
-    """Raise RunError where as many epochs are trained as are wanted, or were now asked for."""
+def _require_epochs_to_go(job: Job, *, asked: str) -> None:
+    """Raise RunError where as many epochs are trained as are wanted, or were now `asked` for, as epochs or as steps."""
     trained, wanted = job.state.epoch, job.plan.epochs
     if trained < wanted:
         return
+    if asked == "steps":
+        # The next epoch begins at its own number of steps, also where the last one was cut short.
+        raise RunError(
+            f"steps {job.plan.steps:,}: {job.run} has {plural(trained, 'epoch')} of {plural(job.epoch_steps, 'step')} "
+            f"trained already, give more than {trained * job.epoch_steps:,}"
+        )
     if asked:
         raise RunError(
             f"epochs {wanted}: {job.run} has {plural(trained, 'epoch')} trained already, give more than {trained}"

@@ -18,7 +18,9 @@ from torch import Tensor
 from convscope.arrays import Floats
 from convscope.data.pixels.cache_budget import cache_directory as default_cache_directory
 from convscope.data.records import ImageSet, Labels
+from convscope.errors import RunError
 from convscope.report.units import exact, percent, plural, seconds
+from convscope.report.usage import settings_text
 from convscope.runs.events import EpochRow
 from convscope.scoring.answer import evaluation_batch
 from convscope.scoring.linear_penalty import HeadFit, Samples, fit_head
@@ -42,6 +44,9 @@ def solve_head(job: Job, stop: Callable[[], bool], cache_directory: Path | None 
     """Solve the head and keep it as epoch 0; return False where `stop()` ended it before.
 
     Of several processes each computes the features of a part of the images, and all take the fit of the first.
+
+    Raises:
+        RunError: features that are not finite.
     """
     began = time.perf_counter()
     try:
@@ -72,6 +77,9 @@ def _solved(job: Job, stop: Callable[[], bool], cache: Path) -> tuple[EpochRow, 
     if val is not None and len(val):
         held = _features(job, backbone, val, "one", stop, "computing features of val")
     passed = time.perf_counter() - began
+    _require_finite(learned, "train")
+    if held is not None:
+        _require_finite(held, "val")
     lines = _of_features(learned, held, passed)
     began = time.perf_counter()
     found = _fitted(job, learned, held, head, stop)
@@ -110,6 +118,16 @@ def _features(
     of_all = torch.split(torch.from_numpy(together[:, 1:].astype(np.float32)), own[0].views[0].shape[1], 1)
     computed = int(group.total(torch.tensor([float(own[0].computed)])).item())
     return replace(own[0], views=of_all, rows=together[:, 0].astype(np.int64), computed=computed)
+
+
+def _require_finite(found: FeatureSet, split: str) -> None:
+    """Raise RunError where features are not numbers: nothing can be fitted to them."""
+    finite = torch.stack([view.isfinite().all(1) for view in found.views]).all(0)
+    if wrong := int((~finite).sum()):
+        raise RunError(
+            f"head solve: the features of {plural(wrong, 'image')} of {split} are not finite: look for NaN and "
+            f"infinity in the weights, or take {settings_text(precision='fp32')}"
+        )
 
 
 def _fitted(

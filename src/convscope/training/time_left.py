@@ -22,6 +22,8 @@ def forecast_time_left(job: Job, *, began: float) -> None:
     costs = session.costs or costs_here(resolved, session.spec, dataset, job.group, images=seen)
     if not is_to_solve(job):
         costs = replace(costs, before=0.0)
+    if session.budget is not None:  # it is filled, whatever other work does
+        costs = replace(costs, of_time_alone=1.0)
     forecast = forecast_training(
         resolved,
         dataset,

@@ -8,7 +8,7 @@ from typing import Any
 from convscope.recipe.recipe import Recipe
 from convscope.report.json_values import json_dict
 from convscope.report.short_repr import ShortRepr
-from convscope.report.units import plural, whole_tenths
+from convscope.report.units import plural
 from convscope.training.loop.state import first_plan
 from convscope.training.resolve.resolved_recipe import Notice, choice_lines
 from convscope.training.session import Session
@@ -65,7 +65,7 @@ class TrainingForecast(ShortRepr):
         """Return the network, the steps and the time."""
         return (
             f"{self.recipe.model}, {plural(self.epochs, 'epoch')} of {self.recipe.data}: "
-            f"about {whole_tenths(self.forecast.seconds)}"
+            f"about {self.forecast.range_text}"
         )
 
     def lines(self) -> list[str]:
@@ -82,7 +82,7 @@ class TrainingForecast(ShortRepr):
         """Return the forecast as JSON's types.
 
         Keys:
-            forecast: seconds in all, of the earliest end and by part, and bytes.
+            forecast: seconds in all, of the earliest end (and what lets it end then) and by part, and bytes.
             text: the same in a line.
             faster: setting and seconds of choices that take less, where it takes long.
             source: what it trains on.

@@ -17,7 +17,7 @@ from convscope.runs.events import Silent
 from convscope.runs.model_spec import ModelSpec
 from convscope.training.loop.loop import fit
 from convscope.training.loop.state import batches_of, loop_settings, new_state
-from convscope.training.report.pictures import first_batch
+from convscope.training.report.pictures import FILTER_SIDE, FILTERS_ACROSS, GAP, filter_sheet, first_batch
 from convscope.training.resolve.resolve import resolve
 
 
@@ -62,3 +62,9 @@ def test_what_is_shown_is_what_the_network_got(settings: dict[str, Any]) -> None
     assert np.array_equal(np.stack(shown), np.clip(np.rint(levels), 0, 255).astype(np.uint8))
     assert all(sum(share for _, share in target) == pytest.approx(1) for target in targets)
     assert any(len(target) == 2 for target in targets) == ("mixup" in settings)
+
+
+@pytest.mark.parametrize("size", [(5, 5), (1, 25), (25, 1)])
+def test_filters_of_any_shape_have_a_sheet_of_limited_size(size: tuple[int, int]) -> None:
+    drawn = filter_sheet(torch.randn(30, 1, *size), 3.0)
+    assert max(drawn.shape[:2]) <= FILTERS_ACROSS * (FILTER_SIDE + GAP) and drawn.dtype == np.uint8

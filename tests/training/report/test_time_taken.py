@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from convscope.report.document import Heading, Paragraph
 from convscope.report.table import Table
+from convscope.runs.run_directory import Run
+from convscope.training.outcome import Outcome
 from convscope.training.report.time_taken import TimeTaken, time_section
 from convscope.training.timing.forecast import Forecast
 from convscope.training.timing.step_plan import StepPlan
@@ -37,3 +40,16 @@ def test_each_change_of_the_plan_has_its_row_and_its_reason_where_that_is_known(
 
 def test_nothing_is_said_where_nothing_is_known() -> None:
     assert not list(time_section(TimeTaken(whole=3.0, plan=StepPlan.of(10, epoch_steps=5))))
+
+
+def test_a_training_that_stopped_early_has_its_time_beside_the_forecast(tmp_path: Path) -> None:
+    forecast = replace(FORECAST, earliest=20.0, earliest_where=("validation does not improve for 2 epochs",))
+    outcome = Outcome(
+        run=Run(tmp_path), ending="early", exit_code=0, best=None, epochs=3, seconds=20.0, scores=None,
+        forecast=forecast, command_seconds=25.0,
+    )  # fmt: skip
+    first, *_ = outcome.lines()
+    assert first == (
+        "stopped early after 3 epochs in 20.0 s: no better validation for a while; 25.0 s in all, forecast "
+        "20.0 s to 1 min 00 s"
+    )

@@ -275,7 +275,8 @@ def _curves(ablation: Ablation, *, without: Collection[str]) -> Drawing:
     names = [BASELINE, *(name for name in others if name != BASELINE and name not in without)]
     curves = []
     for name in names[: len(SERIES) - 2]:
-        rows = [trial.rows for trial in ablation.trials if trial.variant == name]
+        # One that diverged in its first epoch has none.
+        rows = [trial.rows for trial in ablation.trials if trial.variant == name and trial.rows]
         epochs = min((len(some) for some in rows), default=0)
         means = [estimate([v for some in rows if (v := some[i].val_accuracy) is not None]) for i in range(epochs)]
         ys = [None if mean is None else 100 * mean.mean for mean in means]

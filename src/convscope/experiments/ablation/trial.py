@@ -32,7 +32,7 @@ from convscope.training.resolve.memory import OutOfMemoryError, is_out_of_memory
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.session import Session, held_out
 
-# Training images on which the finished network is measured, to see how much better it knows them than others.
+# Training images on which the finished network is measured, to compare with its accuracy on other images.
 TRAINING_SAMPLE = 5_000
 DIVERGED = "diverged"
 _NO_MEMORY = "no memory"

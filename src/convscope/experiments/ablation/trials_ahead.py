@@ -9,6 +9,7 @@ from dataclasses import replace
 from convscope.experiments.ablation.plan import AblationPlan
 from convscope.experiments.ablation.trial import TRAINING_SAMPLE, measured_on
 from convscope.experiments.ablation.variants import BASELINE, Variant
+from convscope.hardware.run_queue import core_wait
 from convscope.report.usage import settings_text
 from convscope.scoring.test_time_augmentation import view_count
 from convscope.training.autotune.measured_costs import measured_rates
@@ -18,7 +19,7 @@ from convscope.training.loop.state import first_plan
 from convscope.training.session import Session
 from convscope.training.timing.costs import Costs
 from convscope.training.timing.forecast import FasterChoice, Forecast
-from convscope.training.timing.rates import REPORT_SECONDS, ImageCounts
+from convscope.training.timing.rates import ImageCounts
 
 
 def forecast_trials(
@@ -42,7 +43,7 @@ def forecast_trials(
     lengths = [_length(plan, variant) for variant, _ in tasks]
     of_all = one.of_several(lengths, at_once=max(1, min(jobs, len(tasks))))
     # Nothing is kept of a training but its measures, and the page is written once.
-    of_all = replace(of_all, finish=of_all.finish + REPORT_SECONDS, run_bytes=0)
+    of_all = replace(of_all.with_end(costs.report, of_time_alone=costs.of_time_alone), run_bytes=0)
     if resumed or not of_all.is_long:
         return of_all
     of_all = with_faster(of_all, resolved, costs, steps, minutes=False)
@@ -59,9 +60,10 @@ def _length(plan: AblationPlan, variant: Variant) -> float:
 
 
 def _costs(session: Session) -> Costs:
-    """Return what the parts of the baseline's training cost: no checkpoint is written, and no report."""
+    """Return what the parts of the baseline's training cost, without a checkpoint; `report` is that of them all."""
     resolved, train, val = session.resolved, session.train, session.dataset.val
-    rates = measured_rates(resolved, session.spec, train, images=len(train) * resolved.epochs)
+    with core_wait() as wait:
+        rates = measured_rates(resolved, session.spec, train, images=len(train) * resolved.epochs)
     batch = min(resolved.batch_size, len(train))
     counts = ImageCounts(
         trained=len(train),
@@ -73,4 +75,4 @@ def _costs(session: Session) -> Costs:
     )
     costs = replace(rates, written=0.0).costs(counts)
     on_train = rates.view * min(TRAINING_SAMPLE, len(train))
-    return replace(costs, finish=costs.finish - REPORT_SECONDS + on_train)
+    return replace(costs, finish=costs.finish - costs.report + on_train, of_time_alone=wait.of_time_alone)

@@ -212,8 +212,8 @@ def _of_sizes(survey: Survey) -> Iterator[DataFinding]:
         yield DataFinding(
             "sizes",
             "note",
-            f"more than a quarter of {plural(cut, 'image')} is cut off to fit {size}: "
-            f"{settings_text(resize_mode='letterbox')} keeps them whole",
+            f"{plural(cut, 'image')} {'loses' if cut == 1 else 'lose'} more than a quarter of the picture to the crop "
+            f"at {size}: {settings_text(resize_mode='letterbox')} keeps all of it",
         )
     enlarged = int((np.maximum(height / heights, width / widths) >= ENLARGED).sum())
     if enlarged:

@@ -273,9 +273,7 @@ def _confidently_other(probabilities: Floats, given: Labels | Targets) -> Boolea
     """
     if given.ndim == 2:
         shown = given > 0
-        with np.errstate(invalid="ignore"):
-            usual = np.where(shown, probabilities, np.nan), np.where(shown, np.nan, 1 - probabilities)
-            found, absent = np.nanmean(usual[0], axis=0), np.nanmean(usual[1], axis=0)
+        found, absent = _mean_where(shown, probabilities), _mean_where(~shown, 1 - probabilities)
         against = np.where(shown, 1 - probabilities >= absent, probabilities >= found)
         return np.asarray((against & (np.where(shown, probabilities, 1 - probabilities) < 0.5)).any(1))
     classes = probabilities.shape[1]
@@ -286,6 +284,12 @@ def _confidently_other(probabilities: Floats, given: Labels | Targets) -> Boolea
     best = claims.argmax(1)
     rows = np.arange(len(given))
     return np.asarray((claims[rows, best] >= 0) & (best != given))
+
+
+def _mean_where(there: Booleans, values: Floats) -> Floats:
+    """Return the mean (classes,) of the values (n, classes) that are there; infinity where none of a class is."""
+    counts = there.sum(0)
+    return np.where(counts, (values * there).sum(0) / np.maximum(counts, 1), np.inf)
 
 
 def _error_of(row: int, margins: Floats, other: Labels, images: ImageSet, classes: Sequence[str]) -> LabelError:

@@ -24,7 +24,11 @@ STEPS = 3
 # kind -> the beginnings of the names of the operations that are of it; the first kind that fits is taken.
 KINDS: Mapping[str, tuple[str, ...]] = {
     "optimizer": ("aten::_foreach", "aten::_fused", "Optimizer."),
-    "convolution, backward": ("aten::convolution_backward", "aten::mkldnn_convolution_backward", "aten::cudnn_conv"),
+    "convolution, backward": (
+        "aten::convolution_backward",
+        "aten::mkldnn_convolution_backward",
+        "aten::cudnn_convolution_backward",
+    ),
     "convolution, forward": (
         "aten::mkldnn_convolution",
         "aten::cudnn_convolution",
@@ -69,6 +73,8 @@ def kind_of(operation: str) -> str:
 
     >>> kind_of("aten::mkldnn_convolution"), kind_of("aten::max_pool2d_with_indices_backward"), kind_of("aten::add_")
     ('convolution, forward', 'pooling', 'other')
+    >>> kind_of("aten::cudnn_convolution"), kind_of("aten::convolution_backward")
+    ('convolution, forward', 'convolution, backward')
     """
     return next((kind for kind, starts in KINDS.items() if operation.startswith(starts)), OTHER)
 

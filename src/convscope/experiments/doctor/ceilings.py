@@ -151,7 +151,7 @@ def _copy(seconds: float, device: str, size: int) -> Rate:
 
 
 def _decode(shape: tuple[int, int], seconds: float) -> Rate:
-    """Measure our decoder on one core, on a picture of gradients and noise."""
+    """Measure the decoder on one core, on a picture of gradients and noise."""
     from PIL import Image
 
     height, width = shape

@@ -234,7 +234,7 @@ def _warnings(load: float | None, cores: int, ceilings: Ceilings, reached: Reach
     lines = []
     if load is not None and load > BUSY_LOAD * cores:
         lines.append(
-            f"the machine was busy before we came: {load:.1f} processes on {cores} cores; all rates are too low"
+            f"the machine was busy before the check-up: {load:.1f} processes on {cores} cores; all rates are too low"
         )
     spread = max(ceilings.spread, reached.trial.spread)
     if spread > BUSY_SPREAD:

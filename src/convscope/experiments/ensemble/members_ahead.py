@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 from convscope.report.units import whole_tenths
 from convscope.runs.run_directory import Run
@@ -13,7 +12,6 @@ from convscope.training.forecasts import forecast_training, with_faster
 from convscope.training.loop.state import first_plan
 from convscope.training.session import Session
 from convscope.training.timing.forecast import Forecast
-from convscope.training.timing.rates import REPORT_SECONDS
 
 
 def forecast_members(
@@ -28,8 +26,8 @@ def forecast_members(
     costs = measured_costs(resolved, session.spec, session.train, val=dataset.val, test=dataset.test)
     one = forecast_training(resolved, dataset, costs, plan, begun=time.monotonic() - began)
     of_all = one.of_several(shares)
-    measuring = planned * max(0.0, costs.finish - REPORT_SECONDS) + REPORT_SECONDS
-    of_all = replace(of_all, finish=of_all.finish + measuring)
+    measuring = planned * (costs.finish - costs.report) + costs.report
+    of_all = of_all.with_end(measuring, of_time_alone=costs.of_time_alone)
     return of_all if resumed else with_faster(of_all, resolved, costs, plan, minutes=False)
 
 

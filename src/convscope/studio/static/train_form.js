@@ -177,7 +177,7 @@ function shown(found) {
   const notes = found.notices.filter((notice) => notice.text);
   return html`<section class="card forecast" aria-labelledby="forecast-title">
     <h2 id="forecast-title">${F.title}</h2>
-    <p class="big">${F.about(duration(forecast.seconds))}${forecast.earliest === null ? nothing : html`<span class="muted small"> ${F.earliest(duration(forecast.earliest))}</span>`}</p>
+    <p class="big">${F.about(duration(forecast.seconds))}${forecast.earliest === null ? nothing : html`<span class="muted small"> ${F.earliest(duration(forecast.earliest), forecast.earliest_where.join(" and "))}</span>`}</p>
     <div class="parts" aria-hidden="true">${parts.map(({ label, seconds }, i) => html`<span class=${`share c${i}`} title=${`${label}: ${duration(seconds)}`} .style=${`flex-grow:${seconds / forecast.seconds}`}></span>`)}</div>
     <table class="plain"><caption class="hidden-text">${F.tableTitle}</caption><thead class="hidden-text"><tr><th scope="col">${F.part}</th><th scope="col">${F.time}</th><th scope="col">${F.share}</th></tr></thead>
       <tbody>${parts.map(({ label, seconds }, i) => html`<tr><th scope="row"><span class=${`swatch c${i}`}></span>${label}</th><td>${duration(seconds)}</td><td>${percent(seconds / forecast.seconds)}</td></tr>`)}</tbody></table>

@@ -46,7 +46,7 @@ export const TRAIN = {
   forecast: {
     title: "Forecast",
     about: (time) => `about ${time}`,
-    earliest: (time) => `or less where validation is flat, ${time} at least`,
+    earliest: (time, where) => `or less where ${where}, ${time} at least`,
     parts: { begun: "start, decoding, measuring", features: "features and head", steps: "steps", epoch_ends: "validation and checkpoints", finish: "test and report" },
     part: "Part", time: "Time", share: "Share",
     tableTitle: "Time by part",

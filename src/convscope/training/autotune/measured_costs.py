@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -13,6 +13,7 @@ from convscope.api.generators import exclusive
 from convscope.data.records import ImageSet
 from convscope.data.training_batches import TrainingBatch, scaled_down, side_shares
 from convscope.hardware.mode import computing
+from convscope.hardware.run_queue import core_wait
 from convscope.nets.modules import has_batch_norm
 from convscope.runs.model_spec import ModelSpec
 from convscope.scoring.answer import evaluation_batch, scores_of_images
@@ -34,8 +35,9 @@ LEAST_IMAGES = 8
 MORE_IMAGES, MORE_TIMES = 64, 4
 # Of a step of these, no more than this share is taken to be what any step costs.
 MOST_FIXED = 0.8
-# Of a training whose steps take less than this in all, no more than the first few images are timed.
-SHORT_TRAINING, SHORT_EFFORT = 10.0, 0.1
+# Of a training whose steps take less than this in all, few images are timed: at most this share of all that it trains
+# on, after the first few.
+SHORT_TRAINING, SHORT_EFFORT, SHORT_SHARE = 10.0, 0.1, 0.05
 # The first measuring is of few images, and once more of a whole batch where that takes no longer than this.
 PILOT_SECONDS = 0.1
 # What a disk writes at least, in bytes a second; weights, best weights, their mean and the optimizer's are written.
@@ -64,7 +66,10 @@ def measured_costs(
     processes each has its part of the images; what they exchange is not in it.
     """
     images = len(train) * resolved.epochs if images is None else images
-    rates = measured_rates(resolved, spec, train, images=images) if images else _rates_of_views(resolved, spec, train)
+    with core_wait() as wait:
+        rates = (
+            measured_rates(resolved, spec, train, images=images) if images else _rates_of_views(resolved, spec, train)
+        )
     batch = min(resolved.batch_size, len(train))
     counts = ImageCounts(
         trained=len(train),
@@ -76,7 +81,8 @@ def measured_costs(
         streamed=resolved.recipe.stream == "yes",
     )
     solving = seconds_to_solve(resolved, rates, trained=len(train), validated=counts.validated)
-    return rates.costs(counts.shared_by(processes), before=(1 - cached) * solving / processes)
+    costs = rates.costs(counts.shared_by(processes), before=(1 - cached) * solving / processes)
+    return replace(costs, of_time_alone=wait.of_time_alone)
 
 
 def seconds_to_solve(resolved: ResolvedRecipe, rates: Rates, *, trained: int, validated: int) -> float:
@@ -104,19 +110,22 @@ def measured_rates(
     """
     with exclusive(resolved.device):
         work = work_of(resolved, spec, train)
-        few, each = _pilot(work, fastest=fastest)
-        sides = sorted({side for _, side in sides_of(resolved).parts})
-        count = _images_for(effort * STEP_SECONDS, each, most=len(work.batch.pixels))
-        steps, fixed = [(1.0, each)], 0.0
-        if images is not None and each * images < SHORT_TRAINING:
-            effort = SHORT_EFFORT
-        elif count > LEAST_IMAGES:  # where a few images take as long as this, they have been timed
+        pilot = _pilot(work, fastest=fastest)
+        sides, seconds = sorted({side for _, side in sides_of(resolved).parts}), effort * STEP_SECONDS
+        count = _images_for(seconds, pilot.each, most=len(work.batch.pixels))
+        if images is not None and pilot.each * images < SHORT_TRAINING:
+            effort, sides, seconds = SHORT_EFFORT, [1.0], 0.0
+            allowed = int(SHORT_SHARE * images / (LEAST_STEPS + 1))
+            # A step of hardly more images than the first says nothing of what each image costs.
+            count = min(count, allowed) if not pilot.is_whole and allowed >= 2 * LEAST_IMAGES else 0
+        steps, fixed = [(1.0, pilot.each)], 0.0
+        if count > LEAST_IMAGES:  # where a few images take as long as this, they have been timed
             part = work.part(count)
             timed = {
-                side: _timed_step(_at_side(part, side), seconds=effort * STEP_SECONDS, fastest=fastest)
+                side: _timed_step(_at_side(part, side), seconds=seconds, fastest=fastest)
                 for side in (sides if len(sides) < 3 else (sides[0], sides[-1]))
             }
-            fixed = fixed_part(LEAST_IMAGES, few, count, timed[1.0])
+            fixed = fixed_part(LEAST_IMAGES, pilot.few, count, timed[1.0])
             steps = [(side, max(0.0, step - fixed) / count) for side, step in timed.items()]
         prepared = _seconds_to_prepare(resolved, spec, train) / max(1, len(work.batch.pixels))
         validate = _forward_seconds(resolved, spec, work.network, train, in_mode=True, effort=effort)
@@ -159,14 +168,28 @@ def fixed_part(few_images: int, few: float, images: int, step: float) -> float:
     return round(min(max(0.0, few - few_images * each), MOST_FIXED * step), 9)
 
 
-def _pilot(work: Work, *, fastest: bool) -> tuple[float, float]:
-    """Return the seconds of a step of a few images, and those of a larger one for each of its images."""
+@dataclass(frozen=True, kw_only=True)
+class _Pilot:
+    """The first steps that are timed.
+
+    Args:
+        few: seconds of a step of a few images.
+        each: seconds of a step for each of its images: of the whole batch where that takes no time, else of the few.
+        is_whole: whether it is that of the whole batch.
+    """
+
+    few: float
+    each: float
+    is_whole: bool
+
+
+def _pilot(work: Work, *, fastest: bool) -> _Pilot:
     few, batch = _timed_step(work.part(LEAST_IMAGES), seconds=0.0, fastest=fastest), len(work.batch.pixels)
     each = few / min(LEAST_IMAGES, batch)
     if batch <= LEAST_IMAGES or (LEAST_STEPS + 1) * each * batch > PILOT_SECONDS:
-        return few, each
+        return _Pilot(few=few, each=each, is_whole=batch <= LEAST_IMAGES)
     # In a step of few images, what each step costs whatever its size is a large part.
-    return few, _timed_step(work, seconds=0.0, fastest=fastest) / batch
+    return _Pilot(few=few, each=_timed_step(work, seconds=0.0, fastest=fastest) / batch, is_whole=True)
 
 
 def sides_of(resolved: ResolvedRecipe) -> Sides:

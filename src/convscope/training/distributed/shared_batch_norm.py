@@ -101,7 +101,7 @@ def without_share(network: nn.Module) -> Iterator[bool]:
 
 @contextmanager
 def unshared(network: nn.Module) -> Iterator[None]:
-    """Let every process normalize over its own batch inside, without a word to the others."""
+    """Let every process normalize over its own batch inside, without an exchange."""
     shared = [(module, module.group) for module in network.modules() if isinstance(module, SharedBatchNorm)]
     try:
         for module, _ in shared:

@@ -30,16 +30,17 @@ def shared_costs(group: ProcessGroup, own: Costs, sides: Sides, *, architecture:
         return own
     learned = sum(one.numel() for one in architecture.on_meta().parameters() if one.requires_grad)
     shown = sorted({side for _, side in sides.parts})
-    parts = [own.before, own.epoch_end, own.finish, own.report]
+    parts = [own.before, own.epoch_end, own.finish, own.report, own.of_time_alone]
     values = [*parts, _exchange(group, learned, device), *map(own.step, shown)]
     slowest = group.gather_each(torch.tensor(values, dtype=torch.float64)).amax(0).tolist()
-    before, epoch_end, finish, report, exchanged, *steps = slowest
+    before, epoch_end, finish, report, of_time_alone, exchanged, *steps = slowest
     return Costs(
         before=before,
         steps=tuple((side, step + exchanged) for side, step in zip(shown, steps, strict=True)),
         epoch_end=epoch_end,
         finish=finish,
         report=report,
+        of_time_alone=of_time_alone,
     )
 
 

@@ -34,7 +34,7 @@ EXPECTED_PROGRESS = 0.0005
 
 
 class LiveRun:
-    """What a training does between its steps for whoever looks at it; in the process that writes.
+    """What a training shows between its steps, and how it pauses and stops there; in the process that writes.
 
     Args:
         files: of its run directory.

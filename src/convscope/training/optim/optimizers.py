@@ -28,6 +28,8 @@ SCALE_FREE_RATE = (1000, 0.24)
 MOMENTUM = {"sgd": 0.9, "adamw": 0.9, "muon": 0.6}
 # The second moment of Adam (Kingma and Ba 2015, algorithm 1).
 SECOND_MOMENT = 0.999
+# No group has a higher rate: an optimizer multiplies and divides it in float32, which ends at 3e38.
+HIGHEST_RATE = 1e30
 # Against divergence, this part of the learning rate is proposed, or of the default one where that is lower.
 GENTLER = 1 / 5
 
@@ -121,7 +123,7 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: Callable[[float], float]) -
     the group's parameters are frozen, which saves computing their gradients.
     """
     for group in optimizer.param_groups:
-        group["lr"] = rate(group[UNTIL]) * group[RATE_FACTOR]
+        group["lr"] = min(rate(group[UNTIL]) * group[RATE_FACTOR], HIGHEST_RATE)
         if group[UNTIL] < 1 and group["lr"] == 0:
             for parameter in group["params"]:
                 parameter.requires_grad_(False)

@@ -59,7 +59,7 @@ def filter_sheet(weights: Tensor, largest: float) -> Pixels:
     """
     values = _filters(weights)
     tiles = np.rint((values / largest + 1) * 127.5).astype(np.uint8)
-    scale = max(1, FILTER_SIDE // tiles.shape[1])
+    scale = max(1, FILTER_SIDE // max(tiles.shape[1:3]))
     tiles = tiles.repeat(scale, axis=1).repeat(scale, axis=2)
     return sheet(list(tiles), columns=min(FILTERS_ACROSS, len(tiles)))
 

@@ -165,7 +165,8 @@ def _headline(report: TrainingReport) -> Iterator[Fact]:
         yield Fact("Training time", seconds(rows[-1].seconds), rows[-1].seconds)
         if report.time.whole is not None:
             yield Fact("Whole command", seconds(report.time.whole), report.time.whole)
-        speed = sum(row.images_per_second for row in rows) / len(rows)
+        steps_taken = [row for row in rows if row.epoch] or rows  # a solved head has none
+        speed = sum(row.images_per_second for row in steps_taken) / len(steps_taken)
         yield Fact("Speed", f"{speed:,.0f} images/s", speed)
     yield Fact("Parameters", exact(report.weights), report.weights)
 
@@ -266,15 +267,16 @@ def _settings(report: TrainingReport) -> Section:
 
 def _files(report: TrainingReport) -> Section:
     columns, spec = [Column("file"), Column("what it holds")], report.spec
+    kept, trained = report.best_epoch is not None, bool(report.rows)
     rows = [
-        ("weights.safetensors", f"the best weights, of epoch {report.best_epoch}"),
+        *([("weights.safetensors", f"the best weights, of epoch {report.best_epoch}")] if kept else []),
         (
             "model.json",
             "the architecture, the classes and how images are prepared: with the weights, all that predict needs",
         ),
         ("recipe.toml", f"every setting: {call_text('train', recipe='recipe.toml')} repeats the run"),
-        ("checkpoint/", f"the state that {call_text('train', resume=report.run)} goes on from"),
-        ("metrics.csv", "a row an epoch"),
+        *([("checkpoint/", f"the state that {call_text('train', resume=report.run)} goes on from")] if trained else []),
+        *([("metrics.csv", "a row an epoch")] if trained else []),
         ("log.txt", "every message, with the time"),
         ("events.jsonl", "the same as JSON, an event a line"),
         ("status.json", "the state of the run: its epoch, and how it ended"),

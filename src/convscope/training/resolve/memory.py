@@ -33,7 +33,7 @@ from convscope.training.optim.optimizers import default_learning_rate
 from convscope.training.resolve.budget import learning_rate, require_batch
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
 
-# Of the memory that is free now, so much is taken to be ours: kernels and the allocator need room of their own.
+# Of the memory that is free now, a training takes at most this share: kernels and the allocator need room of their own.
 USABLE = 0.85
 # No network of the catalogue keeps more bytes than this for each byte of its input (in float32), and numbers for
 # each weight: where so much fits, nothing needs to be worked out.

@@ -284,10 +284,13 @@ class ResolvedRecipe(Documented):
         return replace(changed, choices=(choice, *choices))
 
     def introduction(self, *, processes: int) -> Iterator[Notice]:
-        """Yield the network, what became of what was asked for, and what was chosen."""
+        """Yield the network, with a loss other than softmax; what became of what was asked for; what was chosen."""
         together = f"{processes} processes, each " if processes > 1 else ""
         weights = f"{without_folders(self.model)}, {self.parameters:,} weights"
-        yield Notice(topic="network", message=f"{weights}, {together}on {self.device}, {self.mode}")
+        # One that follows from the labels is named with its reason, among the choices.
+        named = self.loss == "softmax" or any(choice.setting == "loss" for choice in self.choices)
+        loss = "" if named else f"{self.loss} loss, "
+        yield Notice(topic="network", message=f"{weights}, {loss}{together}on {self.device}, {self.mode}")
         yield from self.notices
         yield from (Notice(topic="auto", message=line) for line in choice_lines(self.choices))
 

@@ -19,7 +19,7 @@ from itertools import pairwise
 SIDE, IMAGES, CLASSES, CHANNELS = 1.0, 0.25, 0.25, 3.0
 # A set further away than this, about two doublings of the side, is not used; so a grey one is not used for colour.
 FARTHEST = 2.0
-# Before the first point and after the last one the line has BEFORE and AFTER of its slope, for DOUBLINGS doublings.
+# Before the first point the line has BEFORE of its slope, and after the last one AFTER of it, for DOUBLINGS doublings.
 BEFORE, AFTER, DOUBLINGS = 1.0, 0.5, 2.0
 # No error is expected to be smaller.
 LEAST_ERROR = 1e-3

@@ -57,6 +57,8 @@ class Costs:
         epoch_end: between two epochs: the validation, and the checkpoint.
         finish: after the last epoch: the best weights, the test with its views, the calibration, the report.
         report: of these, what is the same whatever the views: the weights and the report.
+        of_time_alone: how many times as long everything takes without the other work that was on the machine when it
+            was measured, at most 1.
 
     >>> costs = Costs(before=3.0, steps=((0.5, 0.25), (1.0, 1.0)), epoch_end=1.0, finish=2.0)
     >>> costs.step(1.0), costs.step(0.5), costs.step(0.75)
@@ -70,6 +72,7 @@ class Costs:
     epoch_end: float
     finish: float
     report: float = 0.0
+    of_time_alone: float = 1.0
 
     def __post_init__(self) -> None:
         assert self.steps and self.steps[-1][0] == 1.0 and list(self.steps) == sorted(self.steps)
@@ -93,7 +96,7 @@ class Costs:
         """Return about what images of this share of the pixels cost: convolutions take as much less.
 
         >>> Costs(steps=((1.0, 1.0),), epoch_end=0.4, finish=2.0).of_pixels(0.25)
-        Costs(before=0.0, steps=((1.0, 0.25),), epoch_end=0.1, finish=0.5, report=0.0)
+        Costs(before=0.0, steps=((1.0, 0.25),), epoch_end=0.1, finish=0.5, report=0.0, of_time_alone=1.0)
         """
         return replace(self.times(share), epoch_end=self.epoch_end * share, finish=self.finish * share)
 

@@ -17,6 +17,8 @@ from convscope.training.timing.step_plan import StepPlan
 LONG_SECONDS = 3600.0
 # A part below this share of the time is not named by itself.
 LEAST_NAMED = 0.02
+# Why a training may take less than its forecast.
+FLAT, BUSY = "validation is flat", "other work on this machine ends"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +50,12 @@ class Forecast(ShortRepr):
         finish: of the test with its views, the calibration and the report.
         process_bytes: the most memory that the process takes.
         step_bytes: memory of a step.
-        cache_bytes: of the disk: decoded images that were not there before.
+        cache_bytes: of the disk: the decoded images in the cache, new or from before.
         run_bytes: of the disk: weights and checkpoints.
         trainings: how many the command has; the seconds are of them all.
         at_once: how many of these run at the same time; memory is of them all.
-        earliest: seconds in all where validation is flat and the training ends as early as it may; None where it ends
-            with its plan.
+        earliest: seconds in all where it ends as early as it may; None where it takes its plan in any case.
+        earliest_where: what lets it end then: a validation that is flat or does not improve, other work that ends.
         faster: choices that take less, where it takes long.
     """
 
@@ -69,6 +71,7 @@ class Forecast(ShortRepr):
     trainings: int = 1
     at_once: int = 1
     earliest: float | None = None
+    earliest_where: tuple[str, ...] = ()
     faster: tuple[FasterChoice, ...] = ()
 
     def headline(self) -> str:
@@ -82,13 +85,19 @@ class Forecast(ShortRepr):
 
     @property
     def range_text(self) -> str:
-        """The seconds in all, from the earliest end where it may end early.
+        """The seconds in all, from the earliest end on where there is one.
 
         >>> replace(Forecast(begun=20, steps=80, epoch_ends=1, finish=2), earliest=64.0).range_text
         '1 min 04 s to 1 min 43 s'
         """
-        most = whole_tenths(self.seconds)
-        return most if self.earliest is None else f"{whole_tenths(self.earliest)} to {most}"
+        least, most = self._least, whole_tenths(self.seconds)
+        return f"{least} to {most}" if least else most
+
+    @property
+    def _least(self) -> str:
+        """The time of the earliest end; empty where it is shown as that of all, or there is none."""
+        least = "" if self.earliest is None else whole_tenths(self.earliest)
+        return "" if least == whole_tenths(self.seconds) else least
 
     @property
     def is_long(self) -> bool:
@@ -102,7 +111,7 @@ class Forecast(ShortRepr):
         >>> found = Forecast(begun=20, steps=250, epoch_ends=1, finish=19, run_bytes=57_000_000)
         >>> found.text
         'about 4 min 50 s: so far 20.0 s, steps 4 min 10 s, test and report 19.0 s; disk 57.00 MB'
-        >>> replace(found, earliest=190.0).text[:71]
+        >>> replace(found, earliest=190.0, earliest_where=(FLAT,)).text[:71]
         'about 4 min 50 s, or less where validation is flat, 3 min 10 s at least'
         >>> found.of_several([1.0, 1.0, 1.0], at_once=2).text[:65]
         'about 9 min 20 s for 3 trainings, 2 at once: so far 20.0 s, steps'
@@ -117,11 +126,8 @@ class Forecast(ShortRepr):
         named = [f"{name} {whole_tenths(took)}" for name, took in parts.items() if took >= LEAST_NAMED * self.seconds]
         of = f" for {plural(self.trainings, 'training')}" if self.trainings > 1 else ""
         together = f", {self.at_once} at once" if self.at_once > 1 else ""
-        early = (
-            f", or less where validation is flat, {whole_tenths(self.earliest)} at least"
-            if self.earliest is not None
-            else ""
-        )
+        where = " and ".join(self.earliest_where)
+        early = f", or less where {where}, {self._least} at least" if self._least else ""
         said = [f"about {whole_tenths(self.seconds)}{of}{together}{early}: {', '.join(named)}"]
         if self.step_bytes is not None:
             of_step = f"{byte_size(self.step_bytes)} {'for steps at once' if self.at_once > 1 else 'a step'}"
@@ -140,6 +146,8 @@ class Forecast(ShortRepr):
 
     def of_several(self, lengths: Sequence[float], *, at_once: int = 1) -> Forecast:
         """Return the forecast of several trainings, each of a length as a multiple of this one's; begun is once.
+
+        The earliest end is that of all.
 
         >>> one = Forecast(begun=3, steps=10, epoch_ends=1, finish=1, run_bytes=5)
         >>> three = one.of_several([1.0, 0.5, 1.0], at_once=2)
@@ -161,8 +169,17 @@ class Forecast(ShortRepr):
             run_bytes=self.run_bytes * len(lengths),
             trainings=len(lengths),
             at_once=at_once,
-            earliest=None,
+            earliest=None if self.earliest is None else self.begun + times * (self.earliest - self.begun),
         )
+
+    def with_end(self, seconds: float, *, of_time_alone: float) -> Forecast:
+        """Return the forecast with so much more to do at its end, or of that so many times as long without other work.
+
+        >>> replace(Forecast(begun=3, steps=10, epoch_ends=1, finish=1), earliest=9.0).with_end(4, of_time_alone=0.5)
+        <Forecast 11.0 s to 19.0 s>
+        """
+        earliest = None if self.earliest is None else self.earliest + of_time_alone * seconds
+        return replace(self, finish=self.finish + seconds, earliest=earliest)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the forecast as JSON has it."""
@@ -180,6 +197,7 @@ class Forecast(ShortRepr):
             "trainings": self.trainings,
             "at_once": self.at_once,
             "earliest": None if self.earliest is None else round(self.earliest, 3),
+            "earliest_where": list(self.earliest_where),
         }
 
 
@@ -191,6 +209,7 @@ def forecast_of(
     begun: float,
     since: int = 0,
     ends_early: bool = False,
+    patience: int = 0,
     process_bytes: int | None = None,
     step_bytes: int | None = None,
     cache_bytes: int = 0,
@@ -198,7 +217,9 @@ def forecast_of(
 ) -> Forecast:
     """Return the forecast of what is left of a plan from step `since` on, which is that of an epoch.
 
-    `ends_early` says whether the training may end early where its validation is flat.
+    `ends_early` says whether the training may end early where its validation is flat; `patience`, after how many epochs
+    without a better validation it stops, if not 0. It may also take less where other work was on the machine while the
+    costs were measured, and ends.
 
     >>> costs = Costs(before=3.0, steps=((1.0, 0.5),), epoch_end=1.0, finish=2.0)
     >>> found = forecast_of(costs, StepPlan.of(10, epoch_steps=4), Sides(), begun=4.0)
@@ -207,6 +228,8 @@ def forecast_of(
     >>> left = forecast_of(costs, StepPlan.of(10, epoch_steps=4), Sides(), begun=4.0, since=8)
     >>> left.begun, left.features, left.steps, left.epoch_ends, left.finish
     (4.0, 0.0, 1.0, 1.0, 2.0)
+    >>> forecast_of(replace(costs, of_time_alone=0.5), StepPlan.of(10, epoch_steps=4), Sides(), begun=4.0).range_text
+    '10.5 s to 17.0 s'
     """
     found = Forecast(
         begun=begun,
@@ -219,7 +242,14 @@ def forecast_of(
         cache_bytes=cache_bytes,
         run_bytes=run_bytes,
     )
-    shorter = earliest_end(plan, since=since) if ends_early else None
-    if shorter is None:
-        return found
-    return replace(found, earliest=forecast_of(costs, shorter, sides, begun=begun, since=since).seconds)
+    ends = {found.seconds - begun: ""}
+    if ends_early and (shorter := earliest_end(plan, since=since)) is not None:
+        ends[costs.seconds(shorter, sides=sides, since=since)] = FLAT
+    # The first epoch is the best one, or, of a run that goes on, one before.
+    stopped = max(since // plan.epoch_steps, patience) + 1
+    if patience and stopped < plan.epochs:
+        rest = costs.seconds(plan, sides=sides, since=stopped * plan.epoch_steps) - costs.finish
+        ends[found.seconds - begun - rest] = f"validation does not improve for {plural(patience, 'epoch')}"
+    left, busy = min(ends), costs.of_time_alone < 1
+    where = tuple(filter(None, (ends[left], BUSY if busy else "")))
+    return replace(found, earliest=begun + costs.of_time_alone * left, earliest_where=where) if where else found

@@ -9,8 +9,9 @@ from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
 from convscope.training.timing.costs import Costs
 
-# The pictures and tables of a report, and the small files of a run.
-REPORT_SECONDS = 1.0
+# The pictures and tables of a report, what it shows of what was learned, and the small files of a run: at most, and of
+# a network that answers in no time. What was learned takes about as long as a view of LEARNED_IMAGES images.
+REPORT_SECONDS, QUICK_REPORT_SECONDS, LEARNED_IMAGES = 1.0, 0.4, 300
 # A checkpoint is written at the end of an epoch, but not again within these seconds: epochs of small sets are short.
 CHECKPOINT_EVERY_SECONDS = 10.0
 # Of an epoch after which none is written its tensors are copied in memory, in this share of the time at most.
@@ -70,7 +71,7 @@ class Rates:
 
     >>> rates = Rates(steps=((1.0, 0.002),), prepare=0.001, validate=0.001, view=0.002, written=0.5, fixed=0.1)
     >>> rates.costs(ImageCounts(trained=9_000, batch=100, validated=1_000, tested=500, views=2))
-    Costs(before=0.0, steps=((1.0, 0.4),), epoch_end=1.52, finish=3.5, report=1.5)
+    Costs(before=0.0, steps=((1.0, 0.4),), epoch_end=1.52, finish=3.5, report=1.5, of_time_alone=1.0)
 
     A checkpoint is not written after each of many short epochs:
 
@@ -106,6 +107,16 @@ class Rates:
         """
         return self.fixed + images * self.steps[-1][1]
 
+    @property
+    def report(self) -> float:
+        """Seconds in which the report is made, without its weights.
+
+        >>> rates = Rates(steps=((1.0, 0.01),), prepare=0.0, validate=0.001, view=0.001, written=0.0)
+        >>> round(rates.report, 3), rates.times(10).report
+        (0.7, 1.0)
+        """
+        return min(REPORT_SECONDS, QUICK_REPORT_SECONDS + LEARNED_IMAGES * self.view)
+
     def costs(self, images: ImageCounts, *, before: float = 0.0) -> Costs:
         """Return the costs of the parts of a training on these numbers of images."""
 
@@ -122,8 +133,8 @@ class Rates:
             before=before,
             steps=steps,
             epoch_end=round(validation + checkpoint, 9),
-            finish=self.view * images.views * images.tested + REPORT_SECONDS + self.written,
-            report=REPORT_SECONDS + self.written,
+            finish=self.view * images.views * images.tested + self.report + self.written,
+            report=self.report + self.written,
         )
 
     def to_dict(self) -> dict[str, Any]:
