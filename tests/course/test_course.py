@@ -27,6 +27,7 @@ from convscope.course.records.learned_kernel import CLOSE, learn_kernel
 from convscope.course.texts import texts_of
 from convscope.errors import ArgumentError
 from convscope.exercises.chapters.statements import STATEMENTS
+from convscope.exercises.exercise import exercise
 from convscope.exercises.registry import names
 
 STATIC = Path(convscope.studio.__file__).with_name("static") / "learn"
@@ -93,6 +94,29 @@ def test_a_slip_asks_for_nothing_that_no_chapter_says() -> None:
     assert asked == {*SAID, *SHOWN}
     entries = make_record("history", {})["challenge"]
     assert [one["title"] for one in entries if one["error"] == 11.7] == ["Clarifai"]
+
+
+# Terms of the field, which a learner can't guess: a chapter says them before an exercise asks with them.
+TERMS = (
+    "activation", "augmentation", "average pooling", "backpropagation", "batch", "bias", "causal", "chain rule",
+    "channel", "cross-correlation", "cross-entropy", "crop", "depth slice", "depthwise", "derivative", "dilation",
+    "dropout", "epoch", "equivarian", "feature map", "filter", "flatten", "flip", "fully connected", "gradient",
+    "impulse", "initialization", "invarian", "kernel", "learning rate", "logit", "loss", "MACs", "max pooling",
+    "momentum", "normalization", "overfit", "padding", "parameter", "receptive field", "ReLU", '"same"', "sigmoid",
+    "softmax", "stride", "tanh", "underfit", "weight decay", "window", "1×1",
+)  # fmt: skip
+
+
+def test_an_exercise_asks_with_terms_that_a_chapter_has_said() -> None:
+    said = ""
+    for chapter in chapters():
+        said += " ".join(_prose(chapter_record(chapter))).casefold()
+        for name in (*chapter.exercises, *chapter.slips):
+            for seed in range(4):
+                asked = exercise(name, seed=seed)
+                text = " ".join([asked.statement, asked.unit, *asked.shown, *asked.options.values()]).casefold()
+                unsaid = [term for term in TERMS if term.casefold() in text and term.casefold() not in said]
+                assert not unsaid, (chapter.number, name, seed, unsaid)
 
 
 def _modules(widget: str) -> dict[str, str]:
