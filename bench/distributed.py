@@ -4,7 +4,7 @@
 
 Both train the same network on the same images (noise, 32x32, in memory) in float32, without dropout. The losses are of
 each step, with batch normalization over the whole batch (--sync-batchnorm), where one process and two must agree. One
-process with one thread sums in another order too: its difference is what rounding alone grows to in so many steps. The
+process with one thread sums in another order too: its difference is what rounding alone grows to in these steps. The
 rate leaves the first quarter of the steps out; `exchange` is what a step spends on adding the gradients up, the wait
 for the other process included.
 """

@@ -39,7 +39,7 @@ WAYS: tuple[tuple[str, tuple[signal.Signals, ...], float, tuple[int, ...]], ...]
 )
 DISKS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14)
 CLOSED = ("2>&1 | head -1", ">&- 2>&- <&-", ">/dev/full", "2>/dev/full", "| head -1", ">&-", "2>&-")
-# A training has its output closed in all of these ways, each other command in the first so many.
+# A training has its output closed in all of these ways, each other command in the first CLOSED_OF_OTHERS.
 CLOSED_OF_OTHERS = 3
 COMMANDS = (
     f"train digits {SETTINGS} --runs RUNS",
@@ -143,7 +143,7 @@ def stopped(
     draw: random.Random,
     whole: Run,
 ) -> Tally:
-    """Stop runs at random moments and go on with them, until so many processes were stopped."""
+    """Stop runs at random moments and go on with them, until `kills` processes were stopped."""
     tally = Tally()
     folder.mkdir()
     began = time.monotonic()

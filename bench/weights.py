@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def written(megabytes: int) -> bytes:
-    """Return a weights file of about so many megabytes."""
+    """Return a weights file of about `megabytes` MB."""
     layers = max(1, round(megabytes * 1e6 / (4 * LAYER * LAYER)))
     tensors = {f"layer{number}.weight": torch.randn(LAYER, LAYER) for number in range(layers)}
     return sealed_bytes(tensors, note=json.dumps({"epoch": 1, "accuracy": 0.5, "loss": 1.0}))
@@ -75,7 +75,7 @@ def whole(path: Path) -> list[torch.Tensor]:
 
 
 def damaged(path: Path, count: int) -> int:
-    """Return how many of so many damaged files are read all the same."""
+    """Return how many of `count` damaged files are read all the same."""
     good = written(4)
     draw = np.random.default_rng(0)
     accepted = 0

@@ -264,6 +264,15 @@ def responses_to_edges(n: Numbers) -> list[int]:
     return [int(F.conv2d(one, kernel).max()) for one in (image, image.mT)]
 
 
+def responses_to_spots(n: Numbers) -> list[int]:
+    detector = torch.full((1, 1, 3, 3), -1.0)
+    detector[..., 1, 1] = 8
+    spot = torch.zeros(1, 1, 7, 7)
+    spot[..., 3, 3] = n["bright"]
+    larger = F.interpolate(spot, scale_factor=3)
+    return [int(F.max_pool2d(F.conv2d(one, detector).relu(), 2).max()) for one in (spot, larger)]
+
+
 def shift_in_cells(n: Numbers) -> int | str:
     found = shift(n)
     return n["d"] // n["s"] if found == "exact" else "no whole number"
@@ -332,4 +341,5 @@ STATED: Mapping[str, Callable[[Numbers], Any]] = {
     "pooling-doubles": lambda n: support([str(n["F"])] * n["L"] + ["p"]),
     "invariance-baked-in": lambda n: shift_in_cells({**n, "s": 1}),
     "pooling-shift-1": shift_in_cells,
+    "scale-invariance": responses_to_spots,
 }

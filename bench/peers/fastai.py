@@ -24,7 +24,7 @@ from pathlib import Path
 from peers.common import Clock, declare_torchvision, not_here, options, side_of, write_result
 
 SIDE = 64  # of a small recipe's images at least
-TRIAL = (15, 60)  # steps of the two parts of a trial, where an epoch has so many
+TRIAL = (15, 60)  # steps of the two parts of a trial, or those of an epoch where it has fewer
 
 try:
     declare_torchvision()

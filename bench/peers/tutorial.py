@@ -20,8 +20,8 @@ from peers.common import Clock, options, write_result
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 PADDING = 4
-CURVE_EVERY = 60.0  # seconds between the points of the curve,
-CURVE_IMAGES = 1000  # each measured on so many test images
+CURVE_EVERY = 60.0  # seconds between the points of the curve
+CURVE_IMAGES = 1000  # test images that each point is measured on
 
 
 class Images(Dataset):

@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from PIL import Image
 
 import convscope.studio
 from commands import run_command
+from convscope.claims.sets import CLAIMS
 from convscope.course.chapter import Chapter
 from convscope.course.course import chapter_record, chapters, course_record
 from convscope.course.exercise_record import exercise_record
@@ -25,6 +26,8 @@ from convscope.course.records.images import KERNELS
 from convscope.course.records.learned_kernel import CLOSE, learn_kernel
 from convscope.course.texts import texts_of
 from convscope.errors import ArgumentError
+from convscope.exercises.chapters.statements import STATEMENTS
+from convscope.exercises.exercise import exercise
 from convscope.exercises.registry import names
 
 STATIC = Path(convscope.studio.__file__).with_name("static") / "learn"
@@ -58,6 +61,62 @@ def test_a_chapter_is_short_and_its_texts_are_filled(chapter: Chapter) -> None:
     assert set(asked) <= set(names()) and len(set(asked)) == len(asked)
     assert len({task["id"] for task in record["tasks"]}) == len(record["tasks"])
     assert record["own"]["commands"] and all(line.startswith("convscope ") for line in record["own"]["commands"])
+
+
+# What the chapters say of published networks: the slip that asks for it, its right value, and the words.
+SAID: Mapping[str, tuple[object, str]] = {
+    "modern-kernels": ([7, 7], "ResNet begins with 7×7, and each block of ConvNeXt has a depthwise 7×7"),
+    "densenet-block-that-spans": (2, "a field of 224 pixels, the whole image, is reached in the second"),
+    "densenet-blocks": (4, "DenseNet-121, which has four blocks of convolutions"),
+    "lenet-year": ("1990s", "LeNet-5, 1998"),
+    "alexnet-2012-filters": (96, "Its first layer has 96 filters of 11×11"),
+    "alexnet-halves": ([2, 4, 5], "the second, fourth and fifth convolution read only the maps on their own GPU"),
+    "error-26.2": (25.8, "the second entry 26.2 %, the best of 2011 25.8 %"),
+    "first-relu": (None, "ReLU, which earlier networks had too (Jarrett et al., 2009)"),
+}
+SHOWN = {"error-11.7", "product-of-neurons"}  # by the widget's entry of 2013; a product of numbers
+
+
+def test_a_slip_asks_for_nothing_that_no_chapter_says() -> None:
+    claims = {claim.id: claim for claim in CLAIMS}
+    said: list[str] = []
+    asked: set[str] = set()
+    for chapter in chapters():
+        said += _prose(chapter_record(chapter))
+        facts = {slip.removeprefix("slip-") for slip in chapter.slips} - set(STATEMENTS)
+        assert facts <= {*SAID, *SHOWN}, chapter.number
+        for name in facts & set(SAID):
+            value, words = SAID[name]
+            assert words in " ".join(said), (chapter.number, words)
+            compute = claims[name].compute
+            assert (compute and compute()) == value, name
+        asked |= facts
+    assert asked == {*SAID, *SHOWN}
+    entries = make_record("history", {})["challenge"]
+    assert [one["title"] for one in entries if one["error"] == 11.7] == ["Clarifai"]
+
+
+# Terms of the field, which a learner can't guess: a chapter says them before an exercise asks with them.
+TERMS = (
+    "activation", "augmentation", "average pooling", "backpropagation", "batch", "bias", "causal", "chain rule",
+    "channel", "cross-correlation", "cross-entropy", "crop", "depth slice", "depthwise", "derivative", "dilation",
+    "dropout", "epoch", "equivarian", "feature map", "filter", "flatten", "flip", "fully connected", "gradient",
+    "impulse", "initialization", "invarian", "kernel", "learning rate", "logit", "loss", "MACs", "max pooling",
+    "momentum", "normalization", "overfit", "padding", "parameter", "receptive field", "ReLU", '"same"', "sigmoid",
+    "softmax", "stride", "tanh", "underfit", "weight decay", "window", "1×1",
+)  # fmt: skip
+
+
+def test_an_exercise_asks_with_terms_that_a_chapter_has_said() -> None:
+    said = ""
+    for chapter in chapters():
+        said += " ".join(_prose(chapter_record(chapter))).casefold()
+        for name in (*chapter.exercises, *chapter.slips):
+            for seed in range(4):
+                asked = exercise(name, seed=seed)
+                text = " ".join([asked.statement, asked.unit, *asked.shown, *asked.options.values()]).casefold()
+                unsaid = [term for term in TERMS if term.casefold() in text and term.casefold() not in said]
+                assert not unsaid, (chapter.number, name, seed, unsaid)
 
 
 def _modules(widget: str) -> dict[str, str]:

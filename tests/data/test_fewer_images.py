@@ -1,4 +1,4 @@
-"""At most so many training images: each class keeps its share, groups stay whole, the seed of the split decides."""
+"""An upper limit of training images: each class keeps its share, groups stay whole, the seed of the split decides."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def test_a_variant_that_failed_does_not_press_the_others_together(
 
 
 class _StopsAfter(Silent):
-    """Presses Ctrl-C once so many trainings are done."""
+    """Presses Ctrl-C once `trainings` trainings are done."""
 
     def __init__(self, trainings: int) -> None:
         self._left = trainings

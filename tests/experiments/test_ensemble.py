@@ -144,7 +144,7 @@ def test_agreement_and_growth_by_hand(whole: EnsembleOutcome) -> None:
 
 
 class _StopsAfter(Silent):
-    """Presses Ctrl-C after so many epochs of all members together."""
+    """Presses Ctrl-C after `epochs` epochs of all members together."""
 
     def __init__(self, epochs: int) -> None:
         self._left = epochs

@@ -93,7 +93,7 @@ def edited(content: bytes, draw: np.random.Generator) -> bytearray:
 
 
 def accepted(run: Run, count: int) -> tuple[int, int]:
-    """Of so many damaged files: how many there were, and how many were read."""
+    """Damage the weights in up to `count` ways: how many files there were, and how many were read."""
     content = run.weights.read_bytes()
     tried = read = 0
     said: list[str] = []

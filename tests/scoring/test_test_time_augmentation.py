@@ -40,7 +40,7 @@ def images(count: int = 5) -> ImageSet:
 
 
 def shifted(pixels: torch.Tensor, by: int, down: int, right: int) -> torch.Tensor:
-    """Moved so many pixels down and right, the gap filled with the mirror image of the border."""
+    """Moved by `down` and `right` pixels, the gap filled with the mirror image of the border."""
     rows, columns = ((torch.arange(28) - step) for step in (down, right))
     reflect = [torch.where(index < 0, -index, torch.where(index > 27, 54 - index, index)) for index in (rows, columns)]
     assert max(abs(down), abs(right)) <= by

@@ -78,6 +78,11 @@ class Claim(ShortRepr):
         assert (self.stated is None) == (self.verdict == "answered"), f"{self.id}: only a question states nothing"
         assert self.compute is not None or self.verdict in ("wrong", "not decidable"), f"{self.id}: no proof"
 
+    @property
+    def of_history(self) -> bool:
+        """Whether it is about published networks: their years, layers, parameters and errors."""
+        return self.notes in ("history", "exercises") or self.by in ("the catalogue", "the timeline")
+
     def agrees(self, computed: ClaimValue) -> bool:
         """Return whether a computed value agrees with the notes."""
         if self.compare != "equal" and isinstance(self.stated, int | float) and isinstance(computed, int | float):

@@ -161,7 +161,7 @@ def _descriptor_redirected() -> Iterator[None]:
 
 
 def _out_of_the_way(descriptor: int) -> int:
-    """Return the file under a high number, where the system allows so many; the given number is closed then."""
+    """Return the descriptor moved to a high number and close the given one; the given one where the limit is lower."""
     import fcntl  # there is none where a process can't fork
 
     with suppress(OSError):

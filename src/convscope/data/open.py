@@ -99,7 +99,7 @@ class Probe:
         return self.listing.channels
 
     def with_fewer(self, most: int, *, test_fraction: float, seed: int) -> Probe:
-        """Return the source with at most so many training images; see `data.listing_part.with_fewer`."""
+        """Return the source with at most `most` training images; see `data.listing_part.with_fewer`."""
         return Probe(with_fewer(self.listing, most, test_fraction=test_fraction, seed=seed))
 
     def default_decoding(self) -> Decoding:

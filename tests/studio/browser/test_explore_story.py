@@ -68,7 +68,7 @@ def down_to_a_pixel(page: StudioPage) -> list[str]:
 
 
 def block_to_pixel(page: StudioPage, model: str, record: Inspection, *, every: int = 1) -> None:
-    """Look at the maps of a network: every so many layers the lit fields, and from the last one down to a pixel."""
+    """Look at the maps of a network: the lit fields of each `every`-th layer, and from the last down to a pixel."""
     page.explore(m=model, i="sample:0")
     assert page.page.locator(".map-tile:visible").count()
     maps = maps_of(page, model)

@@ -130,13 +130,25 @@ def test_projector_and_print(open_page: Open, studio: StudioCommand) -> None:
     page = shown.page
     page.locator(".strip svg .bracket").first.wait_for()
     shown.press("p")
-    assert page.evaluate("() => getComputedStyle(document.documentElement).fontSize") == "24px"
+    text = page.locator(".step[data-current=true] p").first
+    assert text.evaluate("text => getComputedStyle(text).fontSize") == "24px"
     assert not page.locator(".bar").is_visible() and page.locator(".step:visible").count() == 1
     shown.press(" ", "ArrowRight")
     page.locator('.step[data-step="3"]:visible').wait_for()
     assert shown.state["step"] == "3"
     assert violations(page) == []
     screenshot(page, "learn-projector")
+    # A text that is longer than the screen is scrolled before the next step is shown; the page itself never scrolls.
+    page.set_viewport_size({"width": 1280, "height": 300})
+    steps = page.locator(".steps")
+    page.wait_for_function("text => text.scrollHeight > text.clientHeight + 1", arg=steps.element_handle())
+    shown.press("ArrowDown")
+    assert shown.state["step"] == "3" and steps.evaluate("text => text.scrollTop") > 0
+    assert page.locator(".learn-room").evaluate("room => room.scrollHeight - room.clientHeight") == 0
+    shown.press("ArrowRight")
+    page.locator('.step[data-step="4"]:visible').wait_for()
+    assert steps.evaluate("text => text.scrollTop") == 0
+    page.set_viewport_size({"width": 1280, "height": 800})
     shown.press("Escape")
     assert page.locator(".bar").is_visible()
     page.emulate_media(media="print")

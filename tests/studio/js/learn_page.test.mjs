@@ -48,6 +48,24 @@ test("three in a row master an exercise, and it stays mastered", async () => {
   assert.equal((await opened(storage)).progressOf("3a").drawn, 0);
 });
 
+test("two tabs keep the progress of both", async () => {
+  const storage = storing();
+  const [one, other] = [await opened(storage), await opened(storage)];
+  one.note("3a", true);
+  other.note("4a", true);
+  one.note("3a", true);
+  const again = await opened(storage);
+  assert.deepEqual([again.progressOf("3a").drawn, again.progressOf("4a").drawn], [2, 1]);
+});
+
+test("progress that a full storage does not take is kept in the page", async () => {
+  const storage = storing();
+  const progress = await opened({ ...storage, setItem: () => { throw new DOMException("full", "QuotaExceededError"); } });
+  progress.note("3a", true);
+  progress.note("3a", true);
+  assert.equal(progress.progressOf("3a").streak, 2);
+});
+
 test("without storage, with a full one or with what others have stored, the page goes on", async () => {
   const denied = { getItem: () => { throw new DOMException("denied", "SecurityError"); }, setItem: () => { throw new DOMException("full", "QuotaExceededError"); } };
   for (const storage of [undefined, denied, storing({ "convscope-learn": "{" }), storing({ "convscope-learn": "[1]" }), storing({ "convscope-learn": '{"exercises":{"3a":null}}' }), storing({ "convscope-learn": '{"exercises":{"3a":{"streak":"x"}}}' })]) {

@@ -187,7 +187,7 @@ def test_measuring_takes_its_share_of_the_run(
 
 @pytest.mark.usefixtures("eager")
 def test_a_planned_run_holds_its_plan_and_goes_on_as_it_was(tmp_path: Path) -> None:
-    """What the plan took stands in recipe.toml in so many words, so that a resumed run takes the same."""
+    """The plan's values are written to recipe.toml, so that a resumed run takes the same."""
     run = train("digits", ASKED.changed({"epochs": 1}), runs_directory=tmp_path).run
     recipe = run.recipe()
     assert {name for name, value in recipe.to_dict().items() if value == "auto"} == {"value_range", "steps"}

@@ -83,7 +83,7 @@ class Clock:
 
 
 class Taker:
-    """Takes a view in so many seconds of a clock."""
+    """Takes a view in `cost` seconds of a clock."""
 
     def __init__(self, clock: Clock, cost: float) -> None:
         self.clock, self.cost, self.taken = clock, cost, list[float]()

@@ -123,7 +123,7 @@ class _Lines(Silent):
 
 
 def _full_from(batch: int, monkeypatch: pytest.MonkeyPatch, *, after: int, message: str) -> None:
-    """Let steps of so many images find no memory, once `after` of them have been taken."""
+    """Let steps of `batch` images find no memory, once `after` of them have been taken."""
     real, steps = step.differentiate, 0
 
     def differentiate(*given: Any, **settings: Any) -> Any:

@@ -41,7 +41,7 @@ def table() -> AccuracyTable:
 
 
 def options(left: float, *, by: AccuracyTable | None = None, views: float = 0.0) -> list[CandidatePlan]:
-    """Return what of each network fits into so many seconds; test-time views take so many of them."""
+    """Return what of each network fits into `left` seconds, of which test-time views take `views`."""
     found = []
     for name, step in STEPS.items():
         costs = {"one": Costs(steps=((1.0, step),), epoch_end=0.0, finish=1.0)}

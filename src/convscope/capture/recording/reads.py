@@ -61,7 +61,7 @@ VIEWED = _references_of_views()
 
 
 def kept_elsewhere(held: Sequence[object], references: Sequence[int]) -> list[int]:
-    """Return which objects of a list more refers to than the list and so many known references.
+    """Return which objects of a list have more references than the list's and those that are known.
 
     Args:
         held: the objects.

@@ -79,7 +79,7 @@ CLAIMS = (
     ),
     _claim(
         "horizontal-edges",
-        "strongest answer of the turned kernel to the turned image: horizontal edges are found likewise",
+        "strongest response of the rotated kernel to the rotated image: horizontal edges are found in the same way",
         None,
         lambda: arrays.whole(edge_map(np.rot90(BRIGHT_LEFT, -1), HORIZONTAL).max()),
         "convolve",
@@ -196,18 +196,18 @@ CLAIMS = (
         lambda: arrays.first_output_changed(10, 1),
         "true_convolve",
         "wrong",
-        "the flip gives each input the response of its age; that no output comes before its input follows from a "
-        "response that is 0 before time 0",
+        "by the flip each input is multiplied by the response for the time since it; an output comes before its input "
+        "unless the response is 0 before time 0",
         stated_as="10: the flip ensures causality",
     ),
     _claim(
         "rotation",
-        "the vertical kernel's strongest answers to an edge and to the edge turned by 90°",
+        "strongest responses of the vertical kernel to an edge and to the edge rotated by 90°",
         [30, 30],
         arrays.answers_to_a_turned_edge,
         "convolve",
         "wrong",
-        "shared weights bring equivariance to shifts and nothing for rotations: the turned edge needs another kernel",
+        "weight sharing gives equivariance to shifts, not to rotations: the rotated edge needs another kernel",
         stated_as="the same: invariant to shifts and rotations",
     ),
 )

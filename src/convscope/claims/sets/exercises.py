@@ -121,13 +121,13 @@ CLAIMS = (
     ),
     _claim(
         "crops-of-256",
-        "places of a 224 crop in 256x256, before flips",
+        "positions of a 224 crop in 256x256, without flips",
         2_048,
         lambda: places_of_a_crop(224, 256),
         "Window.output_size",
         "wrong",
-        "256 − 224 + 1 = 33 places on each axis: 33² = 1,089, and 2,178 with flips; 2,048 = 32² · 2 has the "
-        "flip in it already, and leaves out the last place on each axis",
+        "256 − 224 + 1 = 33 positions on each axis: 33² = 1,089, and 2,178 with flips; 2,048 = 32² · 2 includes the "
+        "flip, and leaves out the last position on each axis",
         see="convscope size 256 --kernel 224",
     ),
     _claim(
@@ -137,7 +137,7 @@ CLAIMS = (
         lambda: 2 * places_of_a_crop(224, 256),
         "Window.output_size",
         "wrong",
-        "twice as many views as places; the paper's factor of 2,048 has the flip in it already",
+        "twice as many views as positions; the paper's factor of 2,048 includes the flip",
         stated_as="2,048, times the flip",
     ),
     _claim(

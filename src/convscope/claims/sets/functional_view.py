@@ -59,7 +59,7 @@ CLAIMS = (
         lambda: conv_weights(3, 1, 5),
         "convolution_cost",
         "transcription noise",
-        "5² · 3 = 75: the filter meets 25 pixels in each of three channels, as the 76 with bias further on has it",
+        "5² · 3 = 75: the filter reads 25 pixels in each of three channels, as the 76 with bias further on has it",
     ),
     _claim(
         "five-filters",
@@ -85,7 +85,7 @@ CLAIMS = (
         lambda: size(32, 5, 1, 2),
         "Window.output_size",
         "transcription noise",
-        "the exponent stands where the division by the stride belongs: (32 + 4 − 5) / 1 + 1 = 32, as the notes go on",
+        "the exponent is in the place of the division by the stride: (32 + 4 − 5) / 1 + 1 = 32, as the notes go on",
         see="convscope size 32 --kernel 5 --padding 2",
     ),
     _claim(
@@ -196,16 +196,16 @@ CLAIMS = (
     _claim("pool-parameters", "parameters of a 5x5 pooling on 32x32x3", 0, lambda: _parameters("pooling"), "work_out"),
     _claim(
         "six-fields",
-        "different receptive fields of six filters at one place",
+        "different receptive fields of six filters at one position",
         6,
         lambda: arrays.fields_of_filters(6),
         "convolve_backward",
         "wrong",
-        "six neurons at a place, one field: each filter reads the same region, as the notes say below of five",
+        "six neurons at one position, one field: each filter reads the same region, as the notes say below of five",
     ),
     _claim(
         "five-neurons",
-        "different regions that five neurons at one place look at",
+        "different regions that five neurons at one position read",
         1,
         lambda: arrays.fields_of_filters(5),
         "convolve_backward",

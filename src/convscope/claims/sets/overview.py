@@ -87,7 +87,8 @@ CLAIMS = (
         lambda: arrays.windows_of(6, 3, 1, 0),
         "convolve_backward",
         "wrong",
-        "a corner is in 4 windows, the middle in 9; without padding it is 1 and 9: padding evens out, not wholly",
+        "a corner is in 4 windows, the middle in 9; without padding it is 1 and 9: padding reduces the difference and "
+        "does not remove it",
         stated_as="as many as on the middle: 9",
         see="convscope size 6 --kernel 3 --padding 1",
     ),
@@ -113,12 +114,12 @@ CLAIMS = (
     ),
     _claim(
         "scale-invariance",
-        "strongest pooled answers of a spot detector to a spot and to one three times as large",
+        "strongest pooled responses of a spot detector to a spot and to one three times as large",
         [80, 80],
         arrays.answers_to_a_larger_spot,
         "convolve, max_pool",
         "wrong",
-        "pooling evens out shifts within its window; a larger spot meets other weights",
+        "pooling reduces the effect of shifts within its window; a larger spot lies under other weights",
         stated_as="the same: some scale invariance",
     ),
     _claim(

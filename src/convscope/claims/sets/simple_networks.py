@@ -63,7 +63,7 @@ CLAIMS = (
         lambda: pooling_windows(2, 2)[0].output_size(4),
         "pooling_windows",
         "transcription noise",
-        "the + 1 stands inside the fraction: ⌊(n − f) / s⌋ + 1 is right, as the width's formula beside it has it",
+        "the + 1 is inside the fraction: ⌊(n − f) / s⌋ + 1 is right, as the width's formula beside it has it",
     ),
     _claim(
         "pool-channels",
@@ -125,7 +125,7 @@ CLAIMS = (
         lambda: conv_parameters(3, 6, 5),
         "convolution_cost",
         "wrong",
-        "6·(5·5·3 + 1) = 456: a filter on RGB is three layers deep; 156 is right for one input channel",
+        "6·(5·5·3 + 1) = 456: a filter on RGB is three channels deep; 156 is right for one input channel",
         see="convscope size 32 --kernel 5 --in-channels 3 --out-channels 6",
     ),
 )

@@ -28,6 +28,7 @@ def _numbers() -> Mapping[str, object]:
         "bright": int(edge_map(BRIGHT_LEFT, VERTICAL)[1, 1]),
         "dark": int(edge_map(DARK_LEFT, VERTICAL)[1, 1]),
         "after": max(0, int(edge_map(DARK_LEFT, VERTICAL)[1, 1])),
+        "turned": int(edge_map(BRIGHT_LEFT.T, VERTICAL).max()),
         "steps": STEPS,
         "images": IMAGES,
         "close": CLOSE,

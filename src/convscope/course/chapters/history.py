@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from math import exp
 
 from convscope.course.chapter import Chapter
+from convscope.course.records.layers import REAL_LAYERS
 from convscope.course.records.trained import trained_numbers
 from convscope.geometry.cost import linear_cost
 from convscope.nets import catalogue
@@ -29,6 +30,11 @@ def _numbers() -> Mapping[str, object]:
     sigmoid_at_5 = 1 / (1 + exp(-5))
     errors = {one.title: one for one in ENTRANTS}
     fc6 = linear_cost(256 * 6 * 6, 4096).parameters
+    first = REAL_LAYERS["alexnet"]
+
+    def quoted(entry: str) -> float:
+        return next(one.top5_error for one in errors["AlexNet"].others if entry in one.measured)
+
     return {
         "lenet": catalogue.find("lenet5").parameters,
         "alexnet": catalogue.find("alexnet-2012").parameters,
@@ -36,6 +42,8 @@ def _numbers() -> Mapping[str, object]:
         "vgg": catalogue.find("vgg16").parameters,
         "googlenet": catalogue.find("googlenet-2014").parameters,
         "alexnet_error": errors["AlexNet"].top5_error, "resnet_error": errors["ResNet"].top5_error,
+        "winning_error": quoted("winning entry"), "second_error": quoted("runner-up"),
+        "first_filters": first.filters, "first_kernel": first.kernel,
         "best_before": next(one.top5_error for one in ENTRANTS if one.year == 2011),
         "resnet_layers": errors["ResNet"].layers, "human": HUMAN_TOP5_ERROR,
         "slope": 0.25, "slopes": _SATURATED, "bound": power_of_ten(f"{0.25**_SATURATED:.1e}"),
@@ -66,8 +74,7 @@ CHAPTER = Chapter(
     ),
     slips=(
         "slip-first-relu", "slip-error-26.2", "slip-error-11.7", "slip-lenet-year", "slip-alexnet-2012-filters",
-        "slip-alexnet-halves", "slip-alexnet-reference", "slip-alexnet-section", "slip-densenet-blocks",
-        "slip-retina-filters", "slip-retina-authors", "slip-chexnet-14-diseases", "slip-product-of-neurons",
+        "slip-alexnet-halves", "slip-densenet-blocks", "slip-product-of-neurons",
     ),
     numbers=_numbers,
     own="norms",

@@ -48,5 +48,5 @@ CHAPTER = Chapter(
     exercises=("3a", "3b", "3c", "3d", "quiz-stride-padding", "quiz-odd-kernels"),
     numbers=_numbers,
     own="layers",
-    slips=("slip-stride-parameters", "slip-size-with-exponent", "slip-corners-equal", "slip-equivariance-stride-2"),
+    slips=("slip-stride-parameters", "slip-size-with-exponent", "slip-corners-equal"),
 )

@@ -56,8 +56,8 @@ CHAPTER = Chapter(
         "5a", "5b", "5c", "quiz-max-average", "quiz-pool-work",
     ),
     slips=(
-        "slip-pooling-shift-1", "slip-scale-invariance", "slip-pool-height-formula", "slip-pool-hyperparameters",
-        "slip-pool-summary-heading",
+        "slip-equivariance-stride-2", "slip-pooling-shift-1", "slip-scale-invariance", "slip-pool-height-formula",
+        "slip-pool-hyperparameters", "slip-pool-summary-heading",
     ),
     numbers=_numbers,
     own="shift",

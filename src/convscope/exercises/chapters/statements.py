@@ -13,6 +13,7 @@ from convscope.claims.claim import ClaimValue
 from convscope.claims.text import value_text
 from convscope.exercises.chapters.convolution import VERTICAL, map_of, transposed
 from convscope.exercises.chapters.fields import doubled, field, stack
+from convscope.exercises.chapters.pooling import pooled
 from convscope.exercises.chapters.sizes import uses
 from convscope.exercises.draw import Draw
 from convscope.exercises.stack import fields_of
@@ -24,6 +25,8 @@ from convscope.report.document import sentence
 
 StatedNumbers = Mapping[str, Any]
 StatedValue = Callable[[StatedNumbers], ClaimValue]
+
+_SPOT = ((-1, -1, -1), (-1, 8, -1), (-1, -1, -1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,17 @@ def _edge(draw: Draw) -> StatedNumbers:
     return {"dark": dark, "bright": dark + draw.whole(2, 10)}
 
 
+def _spots(n: StatedNumbers) -> list[object]:
+    """Return the strongest pooled responses of a spot detector to one bright pixel and to 3x3 of them."""
+
+    def response(reach: int) -> int:
+        lit = [abs(at - 4) <= reach for at in range(9)]
+        image = tuple(tuple(n["bright"] if row and column else 0 for column in lit) for row in lit)
+        return int(max(map(max, pooled(map_of(image, _SPOT), 2, 2, average=False))))
+
+    return [response(0), response(1)]
+
+
 def _rows(draw: Draw) -> StatedNumbers:
     """Return the first rows of an image, as numbers and as text."""
     rows = tuple(tuple(draw.whole(0, 9) for _ in range(6)) for _ in range(3))
@@ -158,7 +172,7 @@ _fundus = tuple(StatementRule(6, partial(_blocks, blocks), _names, _doubled) for
 
 # By the name of the claim. The numbers are F for the kernel, K for filters, C for input channels, H and n for sides.
 STATEMENTS: Mapping[str, StatementRule] = {
-    "equivariance-stride-2": StatementRule(3, _shift, _moves, lambda n: n["d"]),
+    "equivariance-stride-2": StatementRule(5, _shift, _moves, lambda n: n["d"]),
     "fc-growth": StatementRule(1, lambda draw: {"m": draw.one((3, 5, 6, 7, 8, 10))}, _growth, lambda n: 2 ** n["m"]),
     "first-window-column": StatementRule(
         2, _rows,
@@ -229,4 +243,7 @@ STATEMENTS: Mapping[str, StatementRule] = {
     ),
     "invariance-baked-in": StatementRule(2, lambda draw: {"d": draw.whole(2, 12)}, lambda n: n["d"], lambda n: 0),
     "pooling-shift-1": StatementRule(5, _shift, _moves, lambda n: n["d"]),
+    "scale-invariance": StatementRule(
+        5, lambda draw: {"bright": draw.whole(2, 12)}, _spots, lambda n: _spots(n)[:1] * 2
+    ),
 }  # fmt: skip

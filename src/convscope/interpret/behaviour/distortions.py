@@ -151,7 +151,7 @@ def brightness(images: Tensor, strengths: Tensor, directions: Tensor) -> Tensor:
 
 
 def crop(images: Tensor, strengths: Tensor, directions: Tensor) -> Tensor:
-    """Cut so many percent off each side's length, the centre kept, and enlarge to the old size, bilinearly."""
+    """Cut `strengths` percent off each side's length, keep the centre, and enlarge to the old size, bilinearly."""
     kept, zero = 1 - strengths / 100, torch.zeros_like(strengths)
     first, second = torch.stack([kept, zero, zero], dim=1), torch.stack([zero, kept, zero], dim=1)
     return _sampled(images, torch.stack([first, second], dim=1))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from convscope.interpret.inspection.unit import Unit, numbered
 
-_ITERATIONS = 3  # so many that are alike, one after another, are drawn as the first and one unit for the others
+_ITERATIONS = 3  # alike in a row, from which on they are drawn as the first and one unit for the others
 
 
 def without_iterations(units: Sequence[Unit]) -> list[Unit]:
@@ -37,7 +37,7 @@ def without_iterations(units: Sequence[Unit]) -> list[Unit]:
 
 
 def _again(one: Unit, other: Unit, period: int) -> bool:
-    """Return whether a unit is another one, so many places later."""
+    """Return whether a unit repeats another one, `period` places later."""
     alike = (one.family, one.labels, one.shape, one.module, one.group) == (
         other.family, other.labels, other.shape, other.module, other.group,
     )  # fmt: skip

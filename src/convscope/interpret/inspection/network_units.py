@@ -22,7 +22,7 @@ UNITS_LIMIT = 90
 _EDGES_LIMIT = 150
 
 _SHOWN_SKIPS = 3  # arcs over a folded block
-_ALIKE = 4  # so many units that differ in nothing but their weights, side by side, are drawn as one
+_ALIKE = 4  # units side by side that differ in nothing but their weights, from which on they are drawn as one
 
 _JOINS = {"add": "+", "sub": "−", "mul": "×", "concat": "cat", "stack": "cat", "maximum": "max"}
 _LINEAR = frozenset({"linear", "matmul", "attention", "bilinear"})

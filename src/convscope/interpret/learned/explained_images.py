@@ -33,7 +33,7 @@ class ExplainedImage(ShortRepr):
     Args:
         name: the image's.
         row: in the data set.
-        labels: the names of its true classes; several, or none, where an image may have so many.
+        labels: the names of its true classes: one, or in a multi-label data set any number.
         predicted: the class with the highest score, by number.
         probability: of that class.
         right: whether the prediction is right; of several labels an image, whether all of them are. None where the

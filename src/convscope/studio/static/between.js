@@ -88,7 +88,7 @@ export function createBetween() {
     }
   }
 
-  /** Put maps into the document, so many in a task: a network may have thousands. @param {string[]} values @param {number} from */
+  /** Put maps into the document, SLICE in a task: a network may have thousands. @param {string[]} values @param {number} from */
   function fill(values, from) {
     for (const name of values.slice(from, from + SLICE)) {
       const thumb = thumbs.get(name) ?? make(name, loaded.byValue.get(name));

@@ -44,7 +44,7 @@ export function joined(runs, x, name) {
   return [places, ...maps.map((map) => places.map((place) => map.get(place) ?? null))];
 }
 
-/** Return at most so many of the items, evenly spaced, the first and the last among them. @template T @param {T[]} items @param {number} most */
+/** Return at most `most` of the items, evenly spaced, the first and the last among them. @template T @param {T[]} items @param {number} most */
 export function thinned(items, most) {
   if (items.length <= most) return items;
   return Array.from({ length: most }, (_, i) => items[Math.round((i * (items.length - 1)) / (most - 1))]);

@@ -21,7 +21,7 @@ export function short(n) {
 }
 
 /**
- * Return a number in so many significant digits, without trailing zeros.
+ * Return a number in `digits` significant digits, without trailing zeros.
  * @param {number|null|undefined} x @param {number} [digits]
  */
 export function number(x, digits = 3) {

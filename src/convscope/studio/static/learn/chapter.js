@@ -122,7 +122,7 @@ export function createChapter({ chapter, course, room }) {
     return html`<article class="chapter" data-chapter=${chapter.number}>
       <header><p class="muted chapter-number">${filled(words.chapter, { number: chapter.number })}</p><h2>${chapter.title}</h2><p class="lead">${prose(chapter.summary)}</p></header>
       <div class="lesson">
-        <section class="steps" aria-label=${words.steps}><ol>${chapter.steps.map(stepView)}</ol>
+        <section class="steps" aria-label=${words.steps} tabindex=${document.documentElement.dataset.projector ? "0" : nothing}><ol>${chapter.steps.map(stepView)}</ol>
           <div class="step-foot"><span>${filled(words.step, { number: step, count: chapter.steps.length })}</span></div></section>
         <section class="widget" aria-label=${chapter.widget.texts.label ?? chapter.title}>${body}</section>
       </div>

@@ -28,7 +28,7 @@ export function createFieldPicture({ room, move }) {
     drawn.getContext("2d").putImageData(image, -found.margin, -found.margin);
     source = drawn;
     if (shown) update(shown);
-  });
+  }, () => {}); // without it the fields are shown on grey
 
   function go(row, column) {
     if (!shown) return;

@@ -41,7 +41,15 @@ export async function startCamera(seen) {
   video.muted = true;
   video.playsInline = true;
   video.srcObject = stream;
-  await video.play();
+  const end = () => {
+    for (const track of stream.getTracks()) track.stop();
+  };
+  try {
+    await video.play();
+  } catch (problem) {
+    end();
+    throw problem;
+  }
   let stopped = false;
   const look = () => {
     if (stopped) return;
@@ -51,6 +59,6 @@ export async function startCamera(seen) {
   look();
   return () => {
     stopped = true;
-    for (const track of stream.getTracks()) track.stop();
+    end();
   };
 }

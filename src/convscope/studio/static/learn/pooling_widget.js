@@ -40,7 +40,7 @@ export function create(room) {
       record = found;
       answered = key;
       room.changed();
-    });
+    }, () => { if (asked === key) asked = ""; });
   }
 
   function moved(dy, dx) {

@@ -27,7 +27,7 @@ export function createPredictions(room) {
       record = found;
       pixels = Uint8Array.from(atob(found.pixels), (character) => character.charCodeAt(0));
       room.changed();
-    });
+    }, () => { if (asked === mine) asked = ""; });
   }
 
   function moved(dy, dx) {

@@ -7,19 +7,25 @@ export const TRIES = 3;
 /** @typedef {{streak: number, drawn: number, right: number, mastered: string}} Known */
 
 /** @type {Map<string, Known>} */
-const known = new Map();
+let known = new Map();
 let stores = true;
 
-try {
-  const kept = JSON.parse(localStorage.getItem(KEY) ?? "{}");
-  for (const [name, one] of Object.entries(kept.exercises ?? {})) {
-    const { streak, drawn, right, mastered } = /** @type {any} */ (one);
-    if ([streak, drawn, right].every((count) => Number.isInteger(count) && count >= 0)) known.set(name, { streak, drawn, right, mastered: String(mastered ?? "") });
+/** Read what is kept: another tab may have written it since. */
+function read() {
+  try {
+    const kept = JSON.parse(localStorage.getItem(KEY) ?? "{}");
+    const found = new Map();
+    for (const [name, one] of Object.entries(kept.exercises ?? {})) {
+      const { streak, drawn, right, mastered } = /** @type {any} */ (one);
+      if ([streak, drawn, right].every((count) => Number.isInteger(count) && count >= 0)) found.set(name, { streak, drawn, right, mastered: String(mastered ?? "") });
+    }
+    known = found;
+  } catch (problem) {
+    // Storage is denied, or what it holds is not ours: go on without it.
+    stores = problem instanceof SyntaxError || problem instanceof TypeError;
   }
-} catch (problem) {
-  // Storage is denied, or what it holds is not ours: begin without it.
-  stores = problem instanceof SyntaxError || problem instanceof TypeError;
 }
+read();
 
 /** Return whether the browser keeps progress after the page is closed. */
 export const isStored = () => stores;
@@ -29,6 +35,7 @@ export const progressOf = (name) => known.get(name) ?? { streak: 0, drawn: 0, ri
 
 /** Note the end of a draw. @param {string} name @param {boolean} right within the tries that count @param {string} [now] */
 export function note(name, right, now = new Date().toISOString()) {
+  if (stores) read();
   const before = progressOf(name);
   const streak = right ? before.streak + 1 : 0;
   known.set(name, {

@@ -1,4 +1,4 @@
-/** Projector mode: one step at a time, large, with a ring around the pointer. Key p; space and the arrow keys go on. */
+/** Projector mode: one step at a time, large, with a ring around the pointer. Key p; space and the arrow keys go on, or scroll a long step. */
 import { made } from "convscope/elements";
 
 const TYPED = "input:not([type='range']), textarea, select, [contenteditable]";
@@ -19,14 +19,32 @@ export function createProjector({ here, step, changed }) {
     changed();
   }
 
+  const columns = () => [...document.querySelectorAll(".lesson > .steps, .lesson > .widget")];
+
+  /** Go to another step, from its beginning. @param {number} by */
+  function go(by) {
+    step(by);
+    for (const each of columns()) each.scrollTop = 0;
+  }
+
+  /** Scroll the text of a step, or go on where there is no more of it. @param {number} by */
+  function read(by) {
+    const [steps] = columns();
+    const left = by > 0 ? steps?.scrollHeight - steps?.clientHeight - steps?.scrollTop : steps?.scrollTop;
+    if (left > 1) steps.scrollTop += by * 0.8 * steps.clientHeight;
+    else go(by);
+  }
+
   function pressed(event) {
     if (!here() || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const { target, key } = event;
     if (key === "p" && !target.closest(TYPED)) set(!on);
     else if (on && key === "Escape") set(false);
-    else if (on && !target.closest(MOVED) && ["ArrowRight", "ArrowDown", "PageDown"].includes(key)) step(1);
-    else if (on && !target.closest(`${MOVED}, button, a, summary`) && key === " ") step(1);
-    else if (on && !target.closest(MOVED) && ["ArrowLeft", "ArrowUp", "PageUp"].includes(key)) step(-1);
+    else if (on && !target.closest(MOVED) && key === "ArrowRight") go(1);
+    else if (on && !target.closest(MOVED) && key === "ArrowLeft") go(-1);
+    else if (on && !target.closest(MOVED) && ["ArrowDown", "PageDown"].includes(key)) read(1);
+    else if (on && !target.closest(`${MOVED}, button, a, summary`) && key === " ") read(1);
+    else if (on && !target.closest(MOVED) && ["ArrowUp", "PageUp"].includes(key)) read(-1);
     else return;
     event.preventDefault();
   }

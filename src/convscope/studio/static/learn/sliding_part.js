@@ -30,7 +30,7 @@ export function createSliding(room, found) {
   /** @type {null|(() => void)} */
   let stopCamera = null;
   let problem = "";
-  let closed = false;
+  let asking = 0; // the number of the last start or stop of the camera
   /** @type {{key: any[], map: number[][], low: number, high: number}|null} */
   let kept = null;
 
@@ -101,19 +101,27 @@ export function createSliding(room, found) {
   }
 
   function endCamera() {
+    asking += 1;
     stopCamera?.();
     stopCamera = null;
   }
 
   async function camera() {
     problem = "";
-    const asked = image;
+    endCamera();
+    const mine = asking;
+    const seen = (grey) => {
+      if (mine !== asking) return;
+      images.camera = grey;
+      image = "camera";
+      changed();
+    };
     try {
-      const stop = await startCamera((grey) => { images.camera = grey; image = "camera"; changed(); });
-      if (closed || (image !== asked && image !== "camera")) stop();
-      else stopCamera = stop;
+      const stop = await startCamera(seen);
+      if (mine === asking) stopCamera = stop;
+      else stop(); // meanwhile another picture or another mode was chosen, or the button pressed again
     } catch (error) {
-      problem = filled(texts["no-camera"], { problem: error.message });
+      if (mine === asking) problem = filled(texts["no-camera"], { problem: error.message });
     }
     changed();
   }
@@ -258,10 +266,5 @@ export function createSliding(room, found) {
     endCamera();
   }
 
-  function close() {
-    closed = true;
-    pause();
-  }
-
-  return { view, set, task, close, pause };
+  return { view, set, task, close: pause, pause };
 }

@@ -45,7 +45,7 @@ export function create(room) {
       if (asked !== key) return;
       record = found;
       room.changed();
-    });
+    }, () => { if (asked === key) asked = ""; });
   }
 
   const position = () => state.step * PHASES.length + PHASES.indexOf(state.phase);

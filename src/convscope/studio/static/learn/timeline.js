@@ -42,6 +42,8 @@ export function createTimeline(room) {
 
   const x = (year) => LEFT + ((year - record.first) / (record.last - record.first)) * (width() - LEFT - RIGHT);
   const ofChallenge = (name) => record.challenge.find((each) => each.name === name);
+  /** The error is that of the challenge's entry, which may have another name than the network of the catalogue. */
+  const titleOf = (each) => (state.axis === "error" && ofChallenge(each.name)?.title) || each.title;
 
   /** Ends of the axis of parameters, as powers of ten. */
   const powers = () => {
@@ -63,11 +65,11 @@ export function createTimeline(room) {
     const circle = shapeElement("circle", { cx: x(each.year), cy: y, r: chosen ? 8 : 5, class: chosen ? "node chosen" : "node" }, svg);
     circle.addEventListener("click", () => { choose(each.name); byHand = true; room.changed(); });
     const title = shapeElement("title", {}, circle);
-    title.textContent = filled(texts.position, each);
+    title.textContent = filled(texts.position, { ...each, title: titleOf(each) });
     if (!chosen) return;
     const late = each.year > 2010;
     const label = shapeElement("text", { x: x(each.year) + (late ? 8 : 2), y: y - 18, class: `chart-name${late ? " end" : ""}` }, svg);
-    label.textContent = each.title;
+    label.textContent = titleOf(each);
   }
 
   function draw(chosen) {
@@ -91,7 +93,7 @@ export function createTimeline(room) {
     const shown = record.networks.filter((each) => Number.isFinite(place(each)));
     for (const each of shown.filter((one) => one !== chosen)) mark(each, place(each), false);
     if (shown.includes(chosen)) mark(chosen, place(chosen), true);
-    chart.setAttribute("aria-label", filled(texts["chart-label"], { ...record, ...chosen, axis: texts[state.axis] }));
+    chart.setAttribute("aria-label", filled(texts["chart-label"], { ...record, ...chosen, title: titleOf(chosen), axis: texts[state.axis] }));
   }
 
   function facts(each) {

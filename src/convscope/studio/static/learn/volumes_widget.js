@@ -109,10 +109,11 @@ export function create(room) {
     });
     if (!used) return html`<div class="slice unused"><figure><figcaption>${filled(texts.slice, { number: channel + 1 })}</figcaption>${input.element}</figure><p class="small muted">${texts.unread}</p></div>`;
     const weights = weightsOf(filter, channel);
-    shown.update({ rows: size, columns: size, text: (r, c) => numberText(weights[r][c]), label: filled(texts["filter-label"], { number: channel + 1, filter: filter + 1 }) });
+    const title = filled(texts["filter-label"], { number: read(filter).indexOf(channel) + 1, filter: filter + 1 });
+    shown.update({ rows: size, columns: size, text: (r, c) => numberText(weights[r][c]), label: title });
     const { sum } = windowSum(pixels, weights, row, column);
     return html`<div class="slice"><figure><figcaption>${filled(texts.slice, { number: channel + 1 })}</figcaption>${input.element}</figure>
-      <span class="sign" aria-hidden="true">·</span><figure><figcaption>${filled(texts["filter-label"], { number: channel + 1, filter: filter + 1 })}</figcaption>${shown.element}</figure>
+      <span class="sign" aria-hidden="true">·</span><figure><figcaption>${title}</figcaption>${shown.element}</figure>
       <span class="sign" aria-hidden="true">=</span><output>${numberText(sum)}</output></div>`;
   }
 
