@@ -521,6 +521,26 @@ def test_groups_by_a_part_of_the_names_of_class_folders(tmp_path: Path) -> None:
         probe(str(tmp_path), options=SourceOptions(group_by="{group}_*"))
 
 
+@pytest.mark.parametrize("pattern", ["*/{group}/*", "*/*/{group}_*"])
+def test_groups_by_path_are_the_same_however_the_folder_is_named(
+    pattern: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a/p.1/0", "a/p.2/1_3", "b/p.1/2", "b/p.2/3_3"):  # folders with a point, files without
+        folder = tmp_path / "set" / name.rpartition("/")[0]
+        folder.mkdir(parents=True, exist_ok=True)
+        made.image(int(name[6]), size=8).save(tmp_path / "set" / name, "PNG")
+    monkeypatch.chdir(tmp_path / "set")
+    found = []
+    for source in (".", str(tmp_path / "set"), "../set"):
+        try:
+            groups = probe(source, layout="classes", options=SourceOptions(group_by=pattern)).listing.groups
+            found.append(groups.names if groups else "")
+        except DataError as error:
+            found.append(str(error).partition("group_by")[2])
+    assert len(set(found)) == 1
+    assert found[0] == ("p.1", "p.2") if pattern == "*/{group}/*" else "does not fit 2 of 4 names" in found[0]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
