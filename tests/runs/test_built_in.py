@@ -91,3 +91,10 @@ def test_pictures_that_excite_channels_are_made_without_the_images_of_the_traini
     image = np.full((32, 32), 40, np.uint8)
     found = convscope.look("lenet5-digits", image, methods=(), checks=False, visualize="c1:0")
     assert found.visualization is not None and found.visualization.data.endswith("alone") and not found.left_out
+
+
+def test_they_are_measured_on_other_images_and_say_what_they_learned() -> None:
+    found = convscope.evaluate("lenet5-digits", "digits")
+    assert found.scores.accuracy_top1 > 0.98 and "trained on 1,438 images" in found.notes[0]
+    with pytest.raises(ConvscopeError, match="does not say what it was trained on: name images"):
+        convscope.evaluate("lenet5-digits")
