@@ -191,11 +191,17 @@ def _lasting(recipe: Recipe, found: Probe) -> Recipe:
     kept = found.source in BUILT_IN or is_in_memory(found.source)
     return recipe.changed(
         {
-            "data": found.source if kept else os.path.realpath(found.source),
+            "data": found.source if kept else _lasting_path(found.source),
             "weights": os.path.realpath(recipe.weights) if recipe.weights else "",
             "model": lasting_name(recipe.model),
         }
     )
+
+
+def _lasting_path(source: str) -> str:
+    """Return the absolute path of a source; a table or an archive that is a link has its images and name beside it."""
+    path = Path(source)
+    return os.path.realpath(path) if path.is_dir() else str(Path(os.path.realpath(path.parent), path.name))
 
 
 @dataclass(frozen=True, kw_only=True)
