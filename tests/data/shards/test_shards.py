@@ -16,6 +16,7 @@ from PIL import Image
 import data_makers as made
 from commands import run_command
 from convscope.data.open import open_dataset, probe
+from convscope.data.pixels import build
 from convscope.data.records import Dataset, Decoding
 from convscope.data.shard import shard
 from convscope.data.shards.shard_names import expand, split_of
@@ -343,6 +344,22 @@ def test_lists_of_classes_that_do_not_fit(tmp_path: Path, name: str, text: str, 
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=message):
         probe(str(tmp_path))
+
+
+def test_another_list_of_classes_takes_other_images_from_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "COMPARED_ROWS", 0)  # which would find it, but by chance alone
+    odd = [("emu.png", file_bytes(1)), ("emu.cls", b"emu"), ("fox.png", file_bytes(2)), ("fox.cls", b"fox")]
+    write_tar(tmp_path / "all-0.tar", [*pairs(2, first=5), *odd, *many(198)])
+    for name in ("emu", "fox"):
+        (tmp_path / "classes.txt").write_text(f"cat\ndog\n{name}\n")
+        found = open_dataset(
+            str(tmp_path), decoding=SMALL, validation_fraction=0, test_fraction=0, cache_directory=tmp_path / "cache"
+        )
+        (row,) = np.flatnonzero(found.splits["train"].labels == 2)
+        expected = np.asarray(Image.open(io.BytesIO(file_bytes(1 if name == "emu" else 2))))
+        assert len(found.splits["train"]) == 201 and np.array_equal(found.splits["train"].images[int(row)], expected)
 
 
 def test_a_label_that_is_no_class_is_listed(tmp_path: Path) -> None:

@@ -87,7 +87,9 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True, earl
     root = Path(shards[0].path).parent
     listed = stated_classes(root) or stated_classes(root.parent)
     classes, several = _classes(source, listed, found, to_learn=to_learn, earlier=earlier)
-    labelled = _labelled(found, classes, unlabelled, from_file=listed is not None)
+    strangers: list[Problem] = []
+    labelled = _labelled(found, classes, strangers, from_file=listed is not None)
+    unlabelled += strangers
     places, counts = labelled.places, labelled.counts
     problems = [*(problem for part in found.values() for problem in part.problems), *unlabelled]
     if not places:
@@ -119,8 +121,8 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True, earl
         labels=labels,
         names=[f"{shard}:{member.name}" for shard, member in places],
         read=ShardReader(places),
-        # Labels stand in the archives, so a change of the class list alone changes no pixel.
-        identity=identity_of(os.sep, files),
+        # Labels stand in the archives: a change of the class list alone changes no pixel, but which images are taken.
+        identity=identity_of(os.sep, files) + "".join(f"#{Path(stranger.path).absolute()}" for stranger in strangers),
         image_size=size,
         channels=channels,
         problems=tuple(problems),
@@ -158,9 +160,9 @@ class _Labelled:
 
 
 def _labelled(
-    found: dict[str, _SplitContent], classes: tuple[str, ...], unlabelled: list[Problem], *, from_file: bool
+    found: dict[str, _SplitContent], classes: tuple[str, ...], strangers: list[Problem], *, from_file: bool
 ) -> _Labelled:
-    """Return the images whose labels are classes; those of other labels are added to `unlabelled`."""
+    """Return the images whose labels are classes; those of other labels are added to `strangers`."""
     labelled = _Labelled([], [], [], {})
     numbers = {name: number for number, name in enumerate(classes)}
     for split, part in found.items():
@@ -171,7 +173,7 @@ def _labelled(
             if len(known) != len(meant):
                 stranger = sample.stated[meant.index(None)]
                 reason = f"its label {stranger!r} is none of the {len(classes)} classes"
-                unlabelled.append(Problem(_name(sample), reason + did_you_mean(str(stranger), classes).rstrip()))
+                strangers.append(Problem(_name(sample), reason + did_you_mean(str(stranger), classes).rstrip()))
                 continue
             labelled.places.append((sample.shard, sample.member))
             labelled.rows.append(known)
