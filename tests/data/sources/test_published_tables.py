@@ -483,6 +483,18 @@ def test_names_that_fit_two_endings_are_both_shown(tmp_path: Path) -> None:
     assert len(probe(table, options=SourceOptions(image_ending="png")).listing.names) == ROWS
 
 
+def test_a_file_of_exactly_the_name_goes_before_one_with_an_ending(tmp_path: Path) -> None:
+    for number in range(12):
+        made.image(number, size=8).save(tmp_path / str(number), "PNG")
+    made.image(99, size=8).save(tmp_path / "3.png")  # a preview, perhaps
+    (tmp_path / "4").unlink()
+    (tmp_path / "4").mkdir()
+    made.image(4, size=8).save(tmp_path / "4.png")
+    (tmp_path / "t.csv").write_text("id,label\n" + "".join(f"{number},{'ab'[number % 2]}\n" for number in range(12)))
+    names = [Path(name).name for name in probe(str(tmp_path / "t.csv")).listing.names]
+    assert names == ["0", "1", "2", "3", "4.png", *map(str, range(5, 12))]
+
+
 def test_groups_are_kept_in_one_split_and_equal_images_too(tmp_path: Path) -> None:
     rows = 80
     shape = Shape(png, "id,label,patient_id", lambda n: f"{n},b{n // 8 % 2},p{n // 4}", (), lambda n: 0)
