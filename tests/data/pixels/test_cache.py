@@ -233,11 +233,18 @@ def test_the_least_recently_used_entries_go_first(data: Path, store: Path, monke
 
 
 def test_what_a_killed_process_left_is_removed_after_a_day(data: Path, store: Path) -> None:
-    for name, age in ((".new-1-old", 2 * 24 * 3600), (".new-2-young", 60)):
+    two_days = 2 * 24 * 3600
+    for name, age, written in (
+        (".new-1-old", two_days, two_days),
+        (".new-2-young", 60, 60),
+        (".new-3-slow", two_days, 60),
+    ):
         (store / name).mkdir(parents=True)
+        (store / name / "pixels.bin").touch()
+        os.utime(store / name / "pixels.bin", (time.time() - written,) * 2)
         os.utime(store / name, (time.time() - age,) * 2)
     opened(data, store)
-    assert sorted(path.name for path in store.iterdir() if path.name.startswith(".")) == [".new-2-young"]
+    assert sorted(path.name for path in store.glob(".*")) == [".new-2-young", ".new-3-slow"]
 
 
 def test_a_full_disk_is_said_before_work_begins(data: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

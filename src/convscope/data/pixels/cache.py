@@ -250,11 +250,12 @@ class NewEntry:
 
 
 def _remove_leftovers(directory: Path) -> None:
-    """Remove temporary folders of killed processes that are at least a day old."""
+    """Remove temporary folders of killed processes, to which nothing was written for a day."""
     now = time.time()
     for path in directory.glob(".new-*"):
         try:
-            if now - path.stat().st_mtime > STALE_SECONDS:
+            # A folder's own time is that of its last new file: a process may decode into one for days.
+            if now - max(file.stat().st_mtime for file in (path, *path.iterdir())) > STALE_SECONDS:
                 shutil.rmtree(path, ignore_errors=True)
         except OSError:
             continue
