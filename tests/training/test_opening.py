@@ -35,3 +35,17 @@ def test_data_behind_a_link_is_found_again_from_another_folder(
     assert kept.data == str(lasting)
     monkeypatch.chdir(tmp_path)
     assert sum(open_dataset(probe(kept.data), cache_directory=tmp_path / "cache").counts.values()) == 12
+
+
+def test_a_folder_that_is_called_as_what_is_built_in_is_kept_as_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.fill(tmp_path / "digits", {str(number): 4 for number in range(10)})
+    monkeypatch.chdir(tmp_path)
+    recipe = Recipe(data="digits", model="lenet5", epochs=1, optimizer="sgd", autotune="rules", threads=1)
+    kept = settle(recipe, Opening(listener=Silent(), autotune=False)).resolved.recipe
+    assert kept.data == str(tmp_path / "digits")
+    assert (probe("digits").kind, probe("digits", of_run=True).kind) == ("folder", "digits")
+    monkeypatch.chdir("/")
+    kept = settle(recipe, Opening(listener=Silent(), autotune=False)).resolved.recipe
+    assert kept.data == "digits"

@@ -137,7 +137,9 @@ def open_images(
             f"the images of {run} are no longer at {recipe.data}: put them there again, or name some to "
             f"measure it on: {on_others} (on those that it was trained on, scores flatter)"
         )
-    found = given or probe(recipe.data, layout=recipe.layout, options=recipe.source_options, earlier=spec.classes)
+    found = given or probe(
+        recipe.data, layout=recipe.layout, options=recipe.source_options, earlier=spec.classes, of_run=True
+    )
     if own:
         found = found.with_fewer(recipe.train_images, test_fraction=recipe.test_fraction, seed=recipe.seed_of_split)
     dataset = open_dataset(

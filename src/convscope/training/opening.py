@@ -179,6 +179,7 @@ def _source(recipe: Recipe, opening: Opening) -> Probe:
         layout=recipe.layout,
         options=recipe.source_options,
         earlier=opening.earlier if resumed is None else resumed.classes,
+        of_run=resumed is not None or bool(opening.earlier),
     )
     if resumed is not None and found.classes != resumed.classes:
         raise RunError(f"{recipe.data} no longer has the classes that the run was trained on: start a new run")
@@ -188,7 +189,8 @@ def _source(recipe: Recipe, opening: Opening) -> Probe:
 
 def _lasting(recipe: Recipe, found: Probe) -> Recipe:
     """Return the recipe with its paths as they are found again from another folder."""
-    kept = found.source in BUILT_IN or is_in_memory(found.source)
+    # By its kind: a folder may be called as what is built in.
+    kept = found.kind in BUILT_IN or is_in_memory(found.source)
     return recipe.changed(
         {
             "data": found.source if kept else _lasting_path(found.source),
