@@ -49,8 +49,11 @@ def test_a_name_opens_the_trained_network(name: str) -> None:
 
 def test_a_folder_of_the_same_name_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run_of("lenet5-digits").path == find_built_in("lenet5-digits").path  # type: ignore[union-attr]
+    opened = run_of("lenet5-digits")
+    assert opened.path == find_built_in("lenet5-digits").path  # type: ignore[union-attr]
+    assert str(opened) == "lenet5-digits"
     Path("lenet5-digits").mkdir()
+    assert str(opened) == str(opened.path)
     with pytest.raises(ConvscopeError, match=r"no model\.json"):
         run_of("lenet5-digits")
 

@@ -78,6 +78,9 @@ class Run(RunFiles):
         return short_path(self, longest=100)
 
     def __str__(self) -> str:
+        built_in = built_in_of(self.path)
+        if built_in is not None and not os.path.lexists(built_in.name):
+            return built_in.name  # opens it as well, and shorter
         return from_here(self.opened_path)
 
     @property
