@@ -82,9 +82,9 @@ def with_fewer(listing: Listing, most: int, *, test_fraction: float, seed: int) 
 def _alone(listing: Listing, rows: Labels) -> Labels:
     """Return the rows that show a class of which none of the others does."""
     alone = listing.class_counts(rows) == 1
-    if listing.targets is None:
-        return rows[alone[listing.labels[rows]]]
-    return rows[(listing.targets[rows][:, alone] > 0).any(1)]
+    shown = alone[listing.labels[rows]] if listing.targets is None else (listing.targets[rows][:, alone] > 0).any(1)
+    found: Labels = rows[shown]
+    return found
 
 
 def _drawn(listing: Listing, rows: Labels, wanted: int, most: int, seed: int) -> Labels:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -204,7 +204,7 @@ def _index(shard: Shard, found: _SplitContent) -> None:
             found.others[f".{ending}"] += 1
     by_key: dict[str, dict[str, Member]] = {}
     for member in index.members:
-        if any(map(is_hidden, PurePosixPath(member.name).parts)):
+        if any(is_hidden(part) for part in member.name.split("/") if part not in ("", ".")):
             continue  # macOS's tar adds ._0001.jpg to 0001.jpg
         key, ending = split_name(member.name)
         parts = by_key.setdefault(key, {})
