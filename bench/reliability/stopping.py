@@ -59,7 +59,8 @@ def resumed(folder: Path, full: bool) -> Outcome:
         runs = folder / f"recipe-{number}"
         words = f"train {folder / 'data'} {SETTINGS} --epochs 3 --batch-size 10 --runs {runs} {options}".split()
         if (code := ended(forked(command([*words, "--name", "whole"]), folder / "whole.txt"))) != 0:
-            outcome.check(False, f"{name}: trained with exit {code}: {(folder / 'whole.txt').read_text()[-300:]}")
+            said = (folder / "whole.txt").read_text().splitlines()[-1:]
+            outcome.check(False, f"{name}: trained with exit {code}: {''.join(said)}")
             continue
         whole = (runs / "whole" / "weights.safetensors").read_bytes()
         for step in range(STEPS) if full else (3,):

@@ -28,7 +28,7 @@ def train(capsys: pytest.CaptureFixture[str], data: Path, *more: str) -> tuple[i
     return code, out + err
 
 
-def test_the_first_command_of_the_readme_reads_a_folder_with_junk_in_it(
+def test_the_first_commands_of_the_readme_read_a_folder_with_junk_in_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos = made.folders(
@@ -48,8 +48,10 @@ def test_the_first_command_of_the_readme_reads_a_folder_with_junk_in_it(
         archive.write(photos / "daisy" / "0.png")
     (photos / "papers" / "list.csv").write_text("x")
     monkeypatch.chdir(tmp_path)
-    command = shlex.split(re.findall(r"^\$ convscope (.+)$", README, re.MULTILINE)[0])
-    assert command == ["train", "photos", "--name", "flowers"]
+    look, command, *_ = map(shlex.split, re.findall(r"^\$ convscope (.+)$", README, re.MULTILINE))
+    assert (look, command) == (["check", "photos"], ["train", "photos", "--name", "flowers"])
+    code, out, _ = run_command(capsys, *look)
+    assert code == 0 and "not readable          0" in out
     code, _, err = run_command(capsys, *command, *QUICK.split())
     assert code == 0, err
     assert "classes: daisy, rose\n" in err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import click
@@ -83,3 +84,22 @@ def test_a_current_folder_that_is_gone_is_one_line(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Path, "cwd", gone)
     done = CliRunner().invoke(cli, ["models"], standalone_mode=False)
     assert str(done.exception).startswith("the current folder can't be used (No such file or directory): change to one")
+
+
+NAMED = "check {}; train {}; train {}.csv; train digits --recipe {}; train --resume {}; evaluate {}; predict {} 1.png"
+
+
+@pytest.mark.parametrize("typed", f"{NAMED}; inspect {{}}; ablate --resume {{}}; shard digits {{}}".split("; "))
+def test_a_name_that_no_file_can_have_is_one_line(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run_command(capsys, *typed.format("n" * 300).split())
+    assert code == 2 and not out and err.count("\n") == 1 and err.startswith("convscope"), err
+
+
+def test_a_folder_that_may_not_be_entered_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "closed/photos")
+
+    monkeypatch.setattr("convscope.experiments.check.check.survey", refused)
+    assert run_command(capsys, "check", "closed/photos") == (2, "", "convscope: closed/photos: permission denied\n")

@@ -169,6 +169,16 @@ def test_evaluate_says_when_a_held_out_image_was_trained_on(
     assert "· 9 of these images were trained on: the folder has changed" in out
 
 
+def test_evaluate_says_when_the_named_images_are_the_runs_own(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, photos = work / "runs" / "colours", work / "photos"
+    learned = (run / "split.csv").read_text().count(",train")
+    code, out, _ = run_command(capsys, "evaluate", run, photos, "--json")
+    (said,) = (note for note in json.loads(out)["notes"] if "trained on" in note)
+    assert code == 0 and said.startswith(
+        f"{learned} of these images were trained on, so scores flatter: convscope evaluate"
+    )
+
+
 def test_predict_names_images_and_lists_the_broken_ones(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, red = work / "runs" / "colours", work / "photos" / "red"
     code, out, err = run_command(capsys, "predict", run, red / "0.png", red / "torn.png", red / "none.png", "--json")

@@ -55,3 +55,28 @@ def test_groups_stay_whole() -> None:
     assert few.listing.groups is not None and few.counts["all"] <= 90
     numbers, counts = np.unique(few.listing.groups.numbers, return_counts=True)
     assert set(counts) == {5} and len(numbers) == few.counts["all"] // 5
+
+
+def test_groups_that_are_too_large_are_refused_at_once() -> None:
+    groups = [f"g{number // 100}" for number in range(300)]
+    whole = Probe(list_memory((PIXELS, np.arange(300) % 3, groups)))
+    with pytest.raises(
+        DataError, match=r"train_images 20: groups by .* are not parted, and the smallest has 100 images"
+    ):
+        whole.with_fewer(20, test_fraction=0.0, seed=0)
+    sizes = [0] * 150 + list(range(1, 151))  # a group of half the images, and one for each other
+    labels = [number % 2 for number in range(150)] + [number % 3 for number in range(150)]
+    whole = Probe(list_memory((PIXELS, labels, sizes)))
+    few = whole.with_fewer(60, test_fraction=0.0, seed=0)
+    assert few.counts["all"] <= 60 and few.listing.class_counts(few.listing.rows_of("all")).all()
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_the_only_image_of_a_class_stays(several: bool) -> None:
+    labels = np.repeat([0, 1, 2], [200, 99, 1])
+    rows = np.eye(3, dtype=np.uint8)[labels]
+    rows[:100, 1] = 1
+    whole = Probe(list_memory((PIXELS, rows if several else labels)))
+    few = whole.with_fewer(50, test_fraction=0.0, seed=0).listing
+    assert len(few.labels) <= 50 and few.class_counts(np.arange(len(few.labels)))[2] == 1
+    assert "images/299" in few.names

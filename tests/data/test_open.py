@@ -140,6 +140,19 @@ def test_a_class_of_links_alone(tmp_path: Path) -> None:
     assert sum(open_dataset(str(tmp_path / "data"), decoding=SMALL).counts.values()) == 6
 
 
+def test_links_of_two_classes_to_one_image_are_said(tmp_path: Path) -> None:
+    made.fill(tmp_path / "store", {"x": 6})
+    for number, names in enumerate(("a", "b", "a", "ba", "b", "a")):
+        for name in names:
+            (tmp_path / "data" / name).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "data" / name / f"{number}.png").symlink_to(tmp_path / "store" / "x" / f"{number:03d}.png")
+    dataset = open_dataset(str(tmp_path / "data"), decoding=SMALL)
+    assert sum(dataset.counts.values()) == 6
+    assert {label for name, (label, _) in everything(dataset).items() if name.endswith("3.png")} == {"a"}
+    said = f"not counted: 1 link to images that are counted in another class: {tmp_path}/data/b/3.png"
+    assert said in dataset.notes
+
+
 def test_the_same_picture_in_two_splits_is_a_leak(tmp_path: Path) -> None:
     seed = made.fill(tmp_path / "train", {"a": 4, "b": 4})
     seed = made.fill(tmp_path / "val", {"a": 2, "b": 2}, first_seed=seed)
@@ -197,6 +210,15 @@ def test_mnists_files(zipped: bool, tmp_path: Path) -> None:
             number = int(name.rpartition("#")[2])
             assert np.array_equal(dataset.splits[split].images[row][:, :, 0], images[number])
             assert dataset.splits[split].labels[row] == labels[number]
+
+
+def test_emnists_files_are_said_to_be_transposed(tmp_path: Path) -> None:
+    made.mnist_folder(tmp_path, zipped=False)
+    assert not probe(str(tmp_path)).listing.notes
+    for path in tmp_path.iterdir():
+        path.rename(tmp_path / f"emnist-digits-{path.name}")
+    found = probe(str(tmp_path))
+    assert found.counts == {"train": 60, "test": 20} and "hold each image transposed" in found.listing.notes[0]
 
 
 def test_mnist_scaled_for_a_net_of_32_pixels_in_colour(tmp_path: Path) -> None:

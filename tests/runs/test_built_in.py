@@ -49,8 +49,11 @@ def test_a_name_opens_the_trained_network(name: str) -> None:
 
 def test_a_folder_of_the_same_name_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run_of("lenet5-digits").path == find_built_in("lenet5-digits").path  # type: ignore[union-attr]
+    opened = run_of("lenet5-digits")
+    assert opened.path == find_built_in("lenet5-digits").path  # type: ignore[union-attr]
+    assert str(opened) == "lenet5-digits"
     Path("lenet5-digits").mkdir()
+    assert str(opened) == str(opened.path)
     with pytest.raises(ConvscopeError, match=r"no model\.json"):
         run_of("lenet5-digits")
 
@@ -91,3 +94,10 @@ def test_pictures_that_excite_channels_are_made_without_the_images_of_the_traini
     image = np.full((32, 32), 40, np.uint8)
     found = convscope.look("lenet5-digits", image, methods=(), checks=False, visualize="c1:0")
     assert found.visualization is not None and found.visualization.data.endswith("alone") and not found.left_out
+
+
+def test_they_are_measured_on_other_images_and_say_what_they_learned() -> None:
+    found = convscope.evaluate("lenet5-digits", "digits")
+    assert found.scores.accuracy_top1 > 0.98 and "trained on 1,438 images" in found.notes[0]
+    with pytest.raises(ConvscopeError, match="does not say what it was trained on: name images"):
+        convscope.evaluate("lenet5-digits")

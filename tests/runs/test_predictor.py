@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -110,6 +111,31 @@ def test_one_bad_item_harms_no_other_and_order_is_kept(predictor: Predictor, pho
         predictor(torn)
     with pytest.raises(DataError, match="several images, or none"):
         predictor(photos)
+
+
+def test_patterns_and_names_that_no_file_can_have_are_problems(
+    predictor: Predictor, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos / ".DS_Store").write_bytes(b"no image")
+    for given, named in ((photos / "*", 4), (photos / "**" / "*", 4), (photos / ".*", 0)):
+        assert len([found for found in predictor.predict(str(given)) if not found.problem]) == named
+    assert not any(found.problem for found in predictor.predict(str(photos / "*")))
+    for given, said in (
+        (photos / "a**.png", "is the whole of a folder's name"),
+        (photos / ("b" * 300) / "*.png", "file name too long|no file matches"),  # from Python 3.13 on the second
+        ("c" * 100_000, "file name too long"),
+        ("d\0e", "no file can have this name"),
+    ):
+        (found,) = predictor.predict(str(given))
+        assert re.search(said, found.problem), given
+
+
+def test_every_name_of_an_image_is_listed(predictor: Predictor, photos: Path, tmp_path: Path) -> None:
+    for name, target in (("a.png", photos / "0.png"), ("b.png", photos / "0.png"), ("c.png", tmp_path / "a.png")):
+        (tmp_path / name).symlink_to(target)
+    found = list(predictor.predict(tmp_path))
+    assert [Path(each.image).name for each in found] == ["a.png", "b.png", "c.png"]
+    assert len({each.confidence for each in found}) == 1
 
 
 def test_an_endless_iterator_is_read_a_batch_at_a_time(predictor: Predictor) -> None:

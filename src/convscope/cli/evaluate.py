@@ -56,7 +56,8 @@ def command(
     """Measure RUN on the held-out part of its own images, or on DATA.
 
     RUN is a run directory, or a checkpoint in one, RUN/checkpoint/step-N, for the weights of that epoch. DATA has a
-    folder for each class, or train/, val/ and test/ with such folders, or is a CSV file; classes go by their names.
+    folder for each class, or train/, val/ and test/ with such folders, or is a CSV file or shards; classes go by their
+    names.
     """
     from convscope.hardware.allocator import prepare_memory
 

@@ -67,6 +67,9 @@ EXIT_TERMINATED = 143
 LEAVE_A_RUN = (["demo"], ["train"], ["ablate"])
 # What the machine lacks, not the program: room on the disk, the right to write.
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+# What is wrong with the name of a file: no file can have it, or it lies in a folder that may not be entered.
+UNREACHABLE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM)
+LONGEST_NAME = 100  # the last characters of a name in a message
 
 
 class LazyGroup(click.Group):
@@ -228,6 +231,10 @@ def _exit_code(arguments: list[str] | None, process: CommandProcess) -> int:
         click.echo("convscope: interrupted", err=True)
         return EXIT_INTERRUPTED
     except OSError as error:
+        if error.errno in UNREACHABLE and error.filename is not None:
+            name, reason = str(error.filename)[-LONGEST_NAME:], str(error.strerror).lower()
+            click.echo(f"convscope: {printable(name)}: {reason}", err=True)
+            return EXIT_USER_ERROR
         if error.errno not in UNWRITABLE:
             raise
         name = printable(str(error.filename or "the output"))

@@ -57,7 +57,7 @@ def _names_below(listing: Listing) -> list[str]:
     """Return the rows' paths below the source, with slashes."""
     source = Path(listing.source)
     folder = str(source if source.is_dir() else source.parent)
-    start = "" if folder == "." else f"{folder}{os.sep}"
+    start = f"{folder}{os.sep}"
     if listing.archives is not None:
         return [name.rpartition(":")[2] for name in listing.names]
     below = (name[len(start) :] if name.startswith(start) else name for name in listing.names)

@@ -49,9 +49,9 @@ class NamePattern:
 
     def group_of(self, path: str) -> str | None:
         """Return the group of a file by its path below the source; None if its name does not fit."""
-        name = path if "/" in self.text else path.rpartition("/")[2]
-        stem, dot, _ = name.rpartition(".")
-        name = stem if dot and stem and not stem.endswith("/") else name
+        folder, slash, base = path.rpartition("/")
+        base = base.rpartition(".")[0] or base
+        name = f"{folder}{slash}{base}" if "/" in self.text else base
         place, found = 0, None
         for number, piece in enumerate(self.pieces):
             if piece in (MARK, "*"):

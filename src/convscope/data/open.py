@@ -115,6 +115,7 @@ def probe(
     options: SourceOptions = AS_FOUND,
     to_learn: bool = True,
     earlier: tuple[str, ...] = (),
+    of_run: bool = False,
 ) -> Probe:
     """Return the kind, classes, counts, typical size and channels of a source, without decoding it.
 
@@ -122,8 +123,9 @@ def probe(
     folder that holds one, a pattern of shards like train-{000..099}.tar, or the name `digits`. `layout` says what the
     folders of a folder of images are, as `Layout.parse` reads it, `options` what a table's columns are, and which
     images no split parts. Where nothing is to be learned from it, one class
-    alone will do. `earlier` are the classes of a run, in whose order they are listed where they are the same. Raises
-    DataError with what was found, what is needed and what to do.
+    alone will do. `earlier` are the classes of a run, in whose order they are listed where they are the same. A folder
+    goes before what is built in, but not where the source is as a run keeps it (`of_run`): there `digits` is no folder.
+    Raises DataError with what was found, what is needed and what to do.
 
     >>> found = probe("digits")
     >>> found.counts, found.image_size, found.channels
@@ -132,7 +134,10 @@ def probe(
     if is_in_memory(source):
         raise DataError("the images were in memory, and no copy of them is kept: give them again, as data, from Python")
     laid_out = Layout.parse(layout)
-    listing = _listed(source, laid_out, options, to_learn=to_learn, earlier=earlier)
+    if of_run and source in BUILT_IN:
+        listing = list_digits()
+    else:
+        listing = _listed(source, laid_out, options, to_learn=to_learn, earlier=earlier)
     if listing.kind != TABLE:
         options.require_no_table(source)
     return Probe(grouped(listing, options))

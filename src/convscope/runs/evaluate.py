@@ -16,9 +16,8 @@ from convscope.data.open import probe_given
 from convscope.data.records import Dataset
 from convscope.data.source_options import SourceOptions
 from convscope.errors import RunError
-from convscope.files.regular import FILE_LIMIT, refused_as, write_text
-from convscope.files.text import path_in_text, read_text
-from convscope.report.csv_table import read_csv
+from convscope.files.regular import refused_as, write_text
+from convscope.recipe.recipe import Recipe
 from convscope.report.document import Callout, Document, Fact, Facts, dated_footer
 from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
@@ -26,15 +25,23 @@ from convscope.report.progress import Progress, ProgressOption, progress_of
 from convscope.report.short_repr import short_path
 from convscope.report.svg import Drawing
 from convscope.report.units import percent, plural
-from convscope.report.usage import settings_text
+from convscope.report.usage import call_text, settings_text
+from convscope.runs.built_in import built_in_of
 from convscope.runs.checkpoint import epoch_of
 from convscope.runs.measured_csv import measured_csv
 from convscope.runs.model_spec import ModelSpec, with_threshold
 from convscope.runs.predictor import Predictor, predictor_of
 from convscope.runs.run_directory import Run
-from convscope.runs.run_images import SPLITS, choose_split, labelled_by_run, open_images, open_split
+from convscope.runs.run_images import (
+    SPLITS,
+    OpenedSplit,
+    choose_split,
+    count_learned,
+    labelled_by_run,
+    open_images,
+    open_split,
+)
 from convscope.runs.run_like import RunLike
-from convscope.runs.run_names import short_name
 from convscope.scoring.defect_rule import DefectRule, require_enough, require_good_class
 from convscope.scoring.measured import AnyScores, cautions, measure, one_measure
 from convscope.scoring.test_time_augmentation import ONE
@@ -219,7 +226,7 @@ def evaluate(
         data=dataset.source,
         scores=scores,
         skipped=len(dataset.problems),
-        notes=(*_checkpoint_notes(opened, spec), *_notes(dataset, spec, taken.name, own_run=opened if own else None)),
+        notes=(*_checkpoint_notes(opened, spec), *_notes(opened, recipe, spec, taken)),
         one_view=None if spec.tta == ONE else one_measure(both[:, 0], images),
         cautions=cautions(scores, class_weights=recipe.class_weights),
     )
@@ -237,15 +244,18 @@ def _checkpoint_notes(run: Run, spec: ModelSpec) -> Iterator[str]:
         yield f"fitted to the run's best weights, not to these: its {' and its '.join(fitted)}"
 
 
-def _notes(dataset: Dataset, spec: ModelSpec, split: str, *, own_run: Run | None) -> Iterator[str]:
-    """Yield remarks on the images that were measured; `own_run` is the run that was trained on their source."""
+def _notes(run: Run, recipe: Recipe, spec: ModelSpec, taken: OpenedSplit) -> Iterator[str]:
+    """Yield remarks on the images that were measured, and the origin of a network that comes with convscope."""
+    if (built_in := built_in_of(run.path)) is not None:
+        yield built_in.note
     # Classes without images are named of what is measured, by `cautions`.
     lacking = tuple(f"{each} has no images of " for each in SPLITS)
-    yield from (note for note in dataset.notes if not note.startswith(lacking))
-    if own_run is None:
+    yield from (note for note in taken.dataset.notes if not note.startswith(lacking))
+    if taken.own or (recipe.data and os.path.realpath(taken.dataset.source) == os.path.realpath(recipe.data)):
+        yield from _trained_on(run, taken)
+    if not taken.own:
         return
-    yield from _split_has_moved(own_run, dataset, split)
-    if split == "val" and spec.defect_rule is not None and spec.defect_rule.miss_rate is not None:
+    if taken.name == "val" and spec.defect_rule is not None and spec.defect_rule.miss_rate is not None:
         yield "the defect threshold was chosen on these images: of new ones more defects may be missed"
 
 
@@ -286,14 +296,14 @@ def _with_miss_rate(
     return with_threshold(spec, miss_rate, scores[:, 1], val)
 
 
-def _split_has_moved(run: Run, dataset: Dataset, split: str) -> list[str]:
-    """Return a warning if held-out images were trained on, because the folder has changed since."""
-    if not os.path.lexists(run.split_path):
-        return []
-    with refused_as(RunError, run.split_path):
-        rows = read_csv(read_text(run.split_path, limit=FILE_LIMIT))
-    learned = {path_in_text(row.get("image", "")) for row in rows if row.get("split") == "train"}
-    seen = sum(short_name(name, dataset) in learned for name in dataset.splits[split].names)
-    if not seen or split == "train":
-        return []
-    return [f"{seen} of these images were trained on: the folder has changed since, and so has its split"]
+def _trained_on(run: Run, taken: OpenedSplit) -> Iterator[str]:
+    """Yield a warning if the run was trained on images that are measured, but for its own split train.
+
+    They are among those held out because the folder has changed since, or were named as other data.
+    """
+    seen = 0 if taken.own and taken.name == "train" else count_learned(run, taken)
+    if seen and taken.own:
+        yield f"{seen} of these images were trained on: the folder has changed since, and so has its split"
+    elif seen:
+        held_back = call_text("evaluate", run)
+        yield f"{seen} of these images were trained on, so scores flatter: {held_back} measures those held back"

@@ -16,7 +16,8 @@ from typing import Any
 from convscope.data.image_item import ImageItem, image_item, is_digit, is_pillow, unusable
 from convscope.data.pixels.numbers import is_numbers
 from convscope.data.shards.shard_names import find_shards, names_shards
-from convscope.data.sources.walk import Walk
+from convscope.data.sources.walk import Walk, is_hidden
+from convscope.files.regular import explain_os_error
 from convscope.report.usage import Placeholder, call_text
 
 
@@ -53,21 +54,19 @@ def _items_of(given: Any, number: int) -> Iterator[ImageItem]:
 
 def _files(text: str) -> Iterator[ImageItem]:
     """Return every file that a path, a folder or a pattern names; a folder's in the order of their names."""
-    if Path(text).is_dir():
+    if os.path.isdir(text):  # noqa: PTH112 - of what can be no name, such as an image as text, a Path raises
         walk = Walk()
         found = walk.collect(text)
         walk.follow_links()
         yield from (unusable(problem.path, problem.reason) for problem in walk.problems)
-        if not found and find_shards(text):
-            yield _of_shards(text)
-        elif not found and not walk.problems:
-            yield unusable(text, "there are no images below this folder")
-        yield from map(image_item, sorted(file.path for file in found))
+        if not found and not walk.problems:
+            yield _of_shards(text) if find_shards(text) else unusable(text, "there are no images below this folder")
+        # Of links to one image each name is listed, though it is one image of a data set.
+        yield from map(image_item, sorted([*(file.path for file in found), *walk.linked_again]))
     elif names_shards(text):
         yield _of_shards(text)
     elif glob.has_magic(text) and not os.path.lexists(text):
-        matched = _matches(text)
-        yield from map(image_item, matched) if matched else [unusable(text, "no file matches this pattern")]
+        yield from _matching(text)
     else:
         yield image_item(text)
 
@@ -81,7 +80,16 @@ def _of_shards(text: str) -> ImageItem:
     )
 
 
-def _matches(pattern: str) -> list[str]:
-    """Return the files that a glob pattern names, in the order of their names."""
-    anchor = Path(pattern).anchor
-    return sorted(str(path) for path in Path(anchor).glob(pattern.removeprefix(anchor)) if not path.is_dir())
+def _matching(pattern: str) -> Iterator[ImageItem]:
+    """Return the files that a glob pattern names, in the order of their names; hidden ones where it names such."""
+    anchor, hidden = Path(pattern).anchor, is_hidden(Path(pattern).name)
+    if any("**" in part and part != "**" for part in Path(pattern).parts):
+        yield unusable(pattern, "no pattern: ** is the whole of a folder's name, as in 'photos/**/*.jpg'")
+        return
+    try:
+        paths = [path for path in Path(anchor).glob(pattern[len(anchor) :].lstrip("/")) if not path.is_dir()]
+    except OSError as error:  # a folder's name that is too long
+        yield unusable(pattern, explain_os_error(error))
+        return
+    names = sorted(str(path) for path in paths if hidden or not is_hidden(path.name))
+    yield from map(image_item, names) if names else [unusable(pattern, "no file matches this pattern")]

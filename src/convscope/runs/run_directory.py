@@ -28,6 +28,7 @@ from convscope.report.printable import from_here, printable
 from convscope.report.short_repr import short_path
 from convscope.report.units import plural
 from convscope.report.usage import are_options, call_text, setting_name, settings_text
+from convscope.runs.built_in import built_in_of
 from convscope.runs.events import Event, Status, read_event, read_status, this_host
 from convscope.runs.kept_code import require_as_kept
 from convscope.runs.layer_norms import NormSample, norms_at
@@ -77,6 +78,9 @@ class Run(RunFiles):
         return short_path(self, longest=100)
 
     def __str__(self) -> str:
+        built_in = built_in_of(self.path)
+        if built_in is not None and not os.path.lexists(built_in.name):
+            return built_in.name  # opens it as well, and shorter
         return from_here(self.opened_path)
 
     @property
@@ -134,8 +138,12 @@ class Run(RunFiles):
         return status is not None and status.state == "diverged"
 
     def recipe(self) -> Recipe:
-        """Return the settings; raises RunError, also where the file is cut off: half of one would parse as well."""
-        return read_recipe(self.recipe_path, whole=True)
+        """Return the settings, without data for a network that comes with convscope, which has no file of them.
+
+        Raises:
+            RunError: the file can't be used, or is cut off: half of one would parse as well.
+        """
+        return Recipe() if built_in_of(self.path) is not None else read_recipe(self.recipe_path, whole=True)
 
     def spec(self) -> ModelSpec:
         """Return the architecture, classes and preprocessing, and where own code is, if this handle says so.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +16,15 @@ from convscope.data.records import Dataset, ImageSet
 from convscope.data.shards.shard_names import names_shards
 from convscope.data.streamed import Streamed
 from convscope.errors import DataError, RunError, did_you_mean
+from convscope.files.regular import FILE_LIMIT, refused_as
+from convscope.files.text import path_in_text, read_text
 from convscope.recipe.recipe import Recipe
+from convscope.report.csv_table import read_csv
 from convscope.report.progress import Progress, no_progress
 from convscope.report.usage import Placeholder, call_text, settings_text
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import Run
+from convscope.runs.run_names import short_name
 
 # The splits in the order in which one is taken: images that the run did not learn from come first.
 SPLITS = ("test", "val", "train")
@@ -132,7 +137,9 @@ def open_images(
             f"the images of {run} are no longer at {recipe.data}: put them there again, or name some to "
             f"measure it on: {on_others} (on those that it was trained on, scores flatter)"
         )
-    found = given or probe(recipe.data, layout=recipe.layout, options=recipe.source_options, earlier=spec.classes)
+    found = given or probe(
+        recipe.data, layout=recipe.layout, options=recipe.source_options, earlier=spec.classes, of_run=True
+    )
     if own:
         found = found.with_fewer(recipe.train_images, test_fraction=recipe.test_fraction, seed=recipe.seed_of_split)
     dataset = open_dataset(
@@ -227,3 +234,17 @@ def labelled_by_run(images: ImageSet, dataset: Dataset, spec: ModelSpec) -> Imag
     targets = np.zeros((len(images), len(classes)), np.uint8)
     targets[:, places] = images.targets
     return replace(images, targets=targets)
+
+
+def count_learned(run: Run, taken: OpenedSplit) -> int:
+    """Return how many images of a split the run was trained on, by its split.csv; 0 where it has none.
+
+    Raises:
+        RunError: the file can't be read.
+    """
+    if not os.path.lexists(run.split_path):
+        return 0
+    with refused_as(RunError, run.split_path):
+        rows = read_csv(read_text(run.split_path, limit=FILE_LIMIT))
+    learned = {path_in_text(row.get("image", "")) for row in rows if row.get("split") == "train"}
+    return sum(short_name(name, taken.dataset) in learned for name in taken.images.names)

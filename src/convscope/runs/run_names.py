@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path, PurePath
 
 from convscope.data.listing import is_in_memory
 from convscope.data.records import Dataset
+from convscope.data.shards.shards import KIND as SHARDS
 from convscope.data.sources.table import KIND, is_table
 from convscope.errors import RunError
 from convscope.nets.own_code import without_folders
 from convscope.report.usage import setting_name
 from convscope.runs.run_directory import Run
+
+# The signs of a pattern of archives.
+_PATTERN = re.compile(r"[*?\[{]")
 
 
 def require_name(name: str | None) -> None:
@@ -53,5 +57,12 @@ def run_name(data: str, model: str) -> str:
 
 def short_name(name: str, dataset: Dataset) -> str:
     """Return an image's name below its source or its table's folder, the same however the source is named."""
-    folder = str(PurePath(dataset.source).parent) if dataset.kind == KIND else dataset.source
-    return name.removeprefix(folder).lstrip("/")
+    folder, path = dataset.source, PurePath(dataset.source)
+    if dataset.kind == KIND:
+        folder = str(path.parent)
+    elif dataset.kind == SHARDS and _PATTERN.search(folder):
+        # The folder in which all archives of the pattern lie; they are named as it is typed, "./" included.
+        folder = str(PurePath(*takewhile(lambda part: not _PATTERN.search(part), path.parts)))
+        name = str(PurePath(name))
+    # A name below the current folder begins with "./", or with no folder at all.
+    return name.removeprefix("./" if folder == "." else folder).lstrip("/")

@@ -179,6 +179,7 @@ def _source(recipe: Recipe, opening: Opening) -> Probe:
         layout=recipe.layout,
         options=recipe.source_options,
         earlier=opening.earlier if resumed is None else resumed.classes,
+        of_run=resumed is not None or bool(opening.earlier),
     )
     if resumed is not None and found.classes != resumed.classes:
         raise RunError(f"{recipe.data} no longer has the classes that the run was trained on: start a new run")
@@ -188,14 +189,21 @@ def _source(recipe: Recipe, opening: Opening) -> Probe:
 
 def _lasting(recipe: Recipe, found: Probe) -> Recipe:
     """Return the recipe with its paths as they are found again from another folder."""
-    kept = found.source in BUILT_IN or is_in_memory(found.source)
+    # By its kind: a folder may be called as what is built in.
+    kept = found.kind in BUILT_IN or is_in_memory(found.source)
     return recipe.changed(
         {
-            "data": found.source if kept else os.path.realpath(found.source),
+            "data": found.source if kept else _lasting_path(found.source),
             "weights": os.path.realpath(recipe.weights) if recipe.weights else "",
             "model": lasting_name(recipe.model),
         }
     )
+
+
+def _lasting_path(source: str) -> str:
+    """Return the absolute path of a source; a table or an archive that is a link has its images and name beside it."""
+    path = Path(source)
+    return os.path.realpath(path) if path.is_dir() else str(Path(os.path.realpath(path.parent), path.name))
 
 
 @dataclass(frozen=True, kw_only=True)

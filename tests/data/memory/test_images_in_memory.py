@@ -319,3 +319,35 @@ def test_images_in_memory_are_written_as_shards(tmp_path: Path) -> None:
     assert found.classes == ("a", "b") and found.counts == {"train": 3, "test": 1}
     row = found.listing.rows_of("test")[0]
     assert np.array_equal(found.listing.read(int(row), Decoding(size=(9, 7))).pixels, COLOUR[1])
+
+
+def test_a_palette_and_what_is_beside_the_pixels_are_content() -> None:
+    def pictures(colours: list[int], **info: object) -> list[tuple[Image.Image, int]]:
+        made = []
+        for label in (0, 1):
+            picture = Image.new("P", (8, 8), label)
+            picture.putpalette(colours)
+            picture.info.update(info)
+            made.append((picture, label))
+        return made
+
+    sources = {
+        list_memory(given).source
+        for given in (
+            pictures([9, 9, 9, 0, 0, 0]),
+            pictures([8, 8, 8, 0, 0, 0]),
+            pictures([9] * 3 + [0] * 3, transparency=1),
+        )
+    }
+    assert len(sources) == 3
+
+
+def test_shards_of_images_in_memory_are_upright_and_leave_out_what_no_png_holds(tmp_path: Path) -> None:
+    turned = Image.fromarray(COLOUR[0])
+    turned.getexif()[0x0112] = 6
+    given = [(turned, "a"), (COLOUR[1], "b"), (Image.new("I", (9, 9), 70_000), "a")]
+    made = shard(given, tmp_path / "shards")
+    assert made.splits[0].images == 2 and "no PNG file holds" in made.problems[0].reason
+    listing = probe(str(tmp_path / "shards")).listing
+    shown = {listing.labels[row]: listing.read(row, Decoding(size=(7, 9))).pixels for row in range(2)}
+    assert np.array_equal(shown[0], np.rot90(COLOUR[0], -1))

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import data_makers as made
-from convscope.data.open import open_dataset
-from convscope.data.pixels import build
+from convscope.data.open import open_dataset, probe
+from convscope.data.pixels import build, cache
 from convscope.data.pixels.cache_budget import CacheFullError, cache_directory, cache_limit, require_room
 from convscope.data.records import Dataset, Decoding
 from convscope.errors import DataError
@@ -200,6 +200,25 @@ def test_several_processes_at_once(data: Path, store: Path) -> None:
     assert len(list(store.iterdir())) == 1
 
 
+def test_an_entry_that_another_process_removes_at_once_is_used(
+    data: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = pixels(opened(data, store.with_name("other")))
+    monkeypatch.setattr(cache, "keep_below_limit", lambda directory, key, limit: cache.remove_entry(directory / key))
+    assert pixels(opened(data, store)) == expected and not list(store.iterdir())
+
+
+def test_folders_in_other_roles_keep_their_entries(tmp_path: Path, store: Path) -> None:
+    made.fill(tmp_path / "data" / "fold1", {"a": 3, "b": 3})
+    made.fill(tmp_path / "data" / "fold2", {"a": 3, "b": 3}, first_seed=9)
+    folds = [
+        probe(str(tmp_path / "data"), layout=f"train={first},test={second}")
+        for first, second in (("fold1", "fold2"), ("fold2", "fold1"))
+    ]
+    hits = [open_dataset(fold, cache_directory=store).cache_hit for fold in (*folds, *folds)]
+    assert hits == [False, False, True, True]
+
+
 def test_the_least_recently_used_entries_go_first(data: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for age, size in ((300, 16), (200, 17), (100, 18)):
         entry = opened(data, store, size=size).cache_path
@@ -214,11 +233,18 @@ def test_the_least_recently_used_entries_go_first(data: Path, store: Path, monke
 
 
 def test_what_a_killed_process_left_is_removed_after_a_day(data: Path, store: Path) -> None:
-    for name, age in ((".new-1-old", 2 * 24 * 3600), (".new-2-young", 60)):
+    two_days = 2 * 24 * 3600
+    for name, age, written in (
+        (".new-1-old", two_days, two_days),
+        (".new-2-young", 60, 60),
+        (".new-3-slow", two_days, 60),
+    ):
         (store / name).mkdir(parents=True)
+        (store / name / "pixels.bin").touch()
+        os.utime(store / name / "pixels.bin", (time.time() - written,) * 2)
         os.utime(store / name, (time.time() - age,) * 2)
     opened(data, store)
-    assert sorted(path.name for path in store.iterdir() if path.name.startswith(".")) == [".new-2-young"]
+    assert sorted(path.name for path in store.glob(".*")) == [".new-2-young", ".new-3-slow"]
 
 
 def test_a_full_disk_is_said_before_work_begins(data: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,6 +311,9 @@ def test_where_the_cache_lies(no_settings: pytest.MonkeyPatch) -> None:
     assert cache_directory() == Path("/big/cache/convscope")
     no_settings.setenv("CONVSCOPE_CACHE", "/mine")
     assert cache_directory() == Path("/mine")
+    no_settings.setenv("CONVSCOPE_CACHE", "~no such user/mine")
+    with pytest.raises(DataError, match=r"there is no home folder .*: set CONVSCOPE_CACHE to a folder"):
+        cache_directory()
 
 
 def test_the_limit(no_settings: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 import data_makers as made
 from commands import run_command
 from convscope.data.open import open_dataset, probe
+from convscope.data.pixels import build
 from convscope.data.records import Dataset, Decoding
 from convscope.data.shard import shard
 from convscope.data.shards.shard_names import expand, split_of
@@ -141,6 +142,19 @@ def test_made_again_they_are_the_same_and_nothing_is_overwritten(tmp_path: Path)
     assert not list(tmp_path.glob(".new-*"))
 
 
+def test_images_without_an_ending_are_found_again(tmp_path: Path) -> None:
+    for number, name in enumerate(("a/1", "a/2.dat", "a/3.PNG", "b/1", "b/2", "b/3.x.y")):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(file_bytes(number))
+    files = "".join(f"{path.relative_to(tmp_path)},{path.parent.name}\n" for path in sorted(tmp_path.glob("in/*/*")))
+    (tmp_path / "labels.csv").write_text(f"image,label\n{files}")
+    made = shard(tmp_path / "labels.csv", tmp_path / "shards")
+    assert made.splits[0].images == 6 and not made.problems
+    found = probe(str(tmp_path / "shards"))
+    assert found.counts == {"all": 6} and found.listing.notes[:1] == ("1 shard",)
+    assert all(name.endswith(".png") for name in found.listing.names)
+
+
 def test_what_can_not_be_read_is_left_out_and_listed(tmp_path: Path) -> None:
     made.fill(tmp_path / "photos", {"a": 3, "b": 3})
     (tmp_path / "photos" / "a" / "torn.png").write_bytes(file_bytes(9)[:200])
@@ -205,6 +219,8 @@ def test_patterns_and_names() -> None:
     assert [split_of(name) for name in ("Validation_1.tar", "restrain.tar", "x-test-0.tar")] == ["val", "all", "test"]
     with pytest.raises(DataError, match=r"names more than 100,000 shards"):
         expand("{0..99999999999}.tar")
+    with pytest.raises(DataError, match=r"the numbers of \{12..03\} go down: write \{03..12\}"):
+        expand("train-{12..03}.tar")
 
 
 def test_members_that_are_no_sample_are_listed_with_the_reason(tmp_path: Path) -> None:
@@ -330,6 +346,22 @@ def test_lists_of_classes_that_do_not_fit(tmp_path: Path, name: str, text: str, 
         probe(str(tmp_path))
 
 
+def test_another_list_of_classes_takes_other_images_from_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "COMPARED_ROWS", 0)  # which would find it, but by chance alone
+    odd = [("emu.png", file_bytes(1)), ("emu.cls", b"emu"), ("fox.png", file_bytes(2)), ("fox.cls", b"fox")]
+    write_tar(tmp_path / "all-0.tar", [*pairs(2, first=5), *odd, *many(198)])
+    for name in ("emu", "fox"):
+        (tmp_path / "classes.txt").write_text(f"cat\ndog\n{name}\n")
+        found = open_dataset(
+            str(tmp_path), decoding=SMALL, validation_fraction=0, test_fraction=0, cache_directory=tmp_path / "cache"
+        )
+        (row,) = np.flatnonzero(found.splits["train"].labels == 2)
+        expected = np.asarray(Image.open(io.BytesIO(file_bytes(1 if name == "emu" else 2))))
+        assert len(found.splits["train"]) == 201 and np.array_equal(found.splits["train"].images[int(row)], expected)
+
+
 def test_a_label_that_is_no_class_is_listed(tmp_path: Path) -> None:
     write_tar(tmp_path / "train-0.tar", [*pairs(6), *many(100), ("0100.png", file_bytes(100)), ("0100.cls", b"7")])
     (tmp_path / "classes.json").write_text('{"0": "cat", "1": "dog"}')
@@ -383,6 +415,27 @@ def test_of_what_comes_twice_only_images_are_kept_out(tmp_path: Path) -> None:
     listing = probe(str(tmp_path)).listing
     assert [Path(problem.path).suffix for problem in listing.problems] == [".png"] * 3
     assert "3 members beside images came a second time: the first counts" in listing.notes
+
+
+def test_the_keys_of_each_archive_may_begin_anew(tmp_path: Path) -> None:
+    for shard_number in range(3):
+        named = [(f"{n:04d}.{end}", content) for n in range(4) for end, content in (
+            ("png", file_bytes(4 * shard_number + n)), ("cls", b"cat" if n % 2 else b"dog"))]  # fmt: skip
+        write_tar(tmp_path / f"train-{shard_number}.tar", named)
+    write_tar(tmp_path / "train-copy.tar", pairs(4))
+    listing = probe(str(tmp_path)).listing
+    assert listing.parts == {"train": 12}
+    assert [problem.path.partition("/train-")[2] for problem in listing.problems] == [
+        f"copy.tar:{number:04d}.png" for number in range(4)
+    ]
+
+
+def test_hidden_members_are_passed_over(tmp_path: Path) -> None:
+    fork = b"\0\5\x16\7" + bytes(100)
+    twins = [(f"{folder}._{name}", fork) for folder in ("", "./") for name, _ in pairs(4)]
+    write_tar(tmp_path / "train-0.tar", [*twins, ("__MACOSX/0001.png", fork), *pairs(4)])
+    listing = probe(str(tmp_path)).listing
+    assert listing.parts == {"train": 4} and not listing.problems and listing.notes == ("1 shard",)
 
 
 def test_an_archive_beside_class_folders_is_not_read(tmp_path: Path) -> None:

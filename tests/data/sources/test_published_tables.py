@@ -483,6 +483,18 @@ def test_names_that_fit_two_endings_are_both_shown(tmp_path: Path) -> None:
     assert len(probe(table, options=SourceOptions(image_ending="png")).listing.names) == ROWS
 
 
+def test_a_file_of_exactly_the_name_goes_before_one_with_an_ending(tmp_path: Path) -> None:
+    for number in range(12):
+        made.image(number, size=8).save(tmp_path / str(number), "PNG")
+    made.image(99, size=8).save(tmp_path / "3.png")  # a preview, perhaps
+    (tmp_path / "4").unlink()
+    (tmp_path / "4").mkdir()
+    made.image(4, size=8).save(tmp_path / "4.png")
+    (tmp_path / "t.csv").write_text("id,label\n" + "".join(f"{number},{'ab'[number % 2]}\n" for number in range(12)))
+    names = [Path(name).name for name in probe(str(tmp_path / "t.csv")).listing.names]
+    assert names == ["0", "1", "2", "3", "4.png", *map(str, range(5, 12))]
+
+
 def test_groups_are_kept_in_one_split_and_equal_images_too(tmp_path: Path) -> None:
     rows = 80
     shape = Shape(png, "id,label,patient_id", lambda n: f"{n},b{n // 8 % 2},p{n // 4}", (), lambda n: 0)
@@ -519,6 +531,26 @@ def test_groups_by_a_part_of_the_names_of_class_folders(tmp_path: Path) -> None:
     made.image(99, size=8).save(tmp_path / "a" / "overview.png")
     with pytest.raises(DataError, match=r"group_by {group}_\* does not fit 1 of 41 names; the first is overview.png"):
         probe(str(tmp_path), options=SourceOptions(group_by="{group}_*"))
+
+
+@pytest.mark.parametrize("pattern", ["*/{group}/*", "*/*/{group}_*"])
+def test_groups_by_path_are_the_same_however_the_folder_is_named(
+    pattern: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a/p.1/0", "a/p.2/1_3", "b/p.1/2", "b/p.2/3_3"):  # folders with a point, files without
+        folder = tmp_path / "set" / name.rpartition("/")[0]
+        folder.mkdir(parents=True, exist_ok=True)
+        made.image(int(name[6]), size=8).save(tmp_path / "set" / name, "PNG")
+    monkeypatch.chdir(tmp_path / "set")
+    found = []
+    for source in (".", str(tmp_path / "set"), "../set"):
+        try:
+            groups = probe(source, layout="classes", options=SourceOptions(group_by=pattern)).listing.groups
+            found.append(groups.names if groups else "")
+        except DataError as error:
+            found.append(str(error).partition("group_by")[2])
+    assert len(set(found)) == 1
+    assert found[0] == ("p.1", "p.2") if pattern == "*/{group}/*" else "does not fit 2 of 4 names" in found[0]
 
 
 @pytest.mark.parametrize(

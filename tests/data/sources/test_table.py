@@ -12,6 +12,7 @@ import pytest
 import data_makers as made
 from convscope.data.open import open_dataset, probe
 from convscope.data.records import SEVERAL, Dataset
+from convscope.data.source_options import SourceOptions
 from convscope.errors import DataError
 
 
@@ -88,6 +89,7 @@ PROGRAMS = {
     "semicolons": rows(SINGLE).replace(",", ";"),
     "sep": "sep=;\r\n" + rows(SINGLE, end="\r\n").replace(",", ";"),
     "tabs": rows(SINGLE).replace(",", "\t"),
+    "sep and tabs": "sep=\t\r\n" + rows(SINGLE, end="\r\n").replace(",", "\t"),
     "case": rows(SINGLE).replace("image,label", "File Name,LABEL"),
     "backslashes": rows(SINGLE).replace("images/", "images\\"),
     "empty rows": rows(SINGLE) + "\n,\n\n",
@@ -128,6 +130,12 @@ def test_a_column_of_splits(tmp_path: Path) -> None:
     data = open_dataset(str(table(tmp_path, text)), cache_directory=tmp_path / "cache")
     assert (data.counts, data.made_splits) == ({"train": 6, "val": 2, "test": 4}, ())
     assert data.test is not None and data.test.labels.tolist() == [0, 1, 0, 1]
+
+
+def test_a_column_that_is_named_for_labels_holds_no_splits(tmp_path: Path) -> None:
+    path = table(tmp_path, rows(["city,train", "ship,train", "city,test", "ship,test"] * 3, head="image,set,fold"))
+    found = probe(str(path), options=SourceOptions(label_column="set"))
+    assert found.classes == ("city", "ship") and found.counts == {"train": 6, "test": 6}
 
 
 def test_validation_is_cut_out_of_train_so_that_rare_classes_reach_it(tmp_path: Path) -> None:
@@ -221,7 +229,7 @@ BAD = [
     (rows(["0,0", "0,0"], head="image,a,b"), "no image has a label"),
     (rows(["Cat", "cat", "dog"]), "differ in case or accents only"),
     (rows(["cat", "dog,really"]), "row 3 has 3 cells, and the header 2: a comma inside a cell needs quotes"),
-    (rows(["cat", "dog"]) + "images/02.png\n", "row 4 has 1 cells, and the header 2"),
+    (rows(["cat", "dog"]) + "images/02.png\n", "row 4 has 1 cell, and the header 2: give each column a cell"),
     (rows(["cat", '"dog']), "row 3 can't be read: unexpected end of data"),
     (rows(["cat", "dog"]) + ",cat\n", "row 4 names no image"),
     (rows(["cat", "dog"]) + "images/00.png,dog\n", "rows 2 and 4 give one image different labels or splits"),

@@ -14,7 +14,7 @@ import numpy as np
 
 from convscope.data.image_item import as_pillow, fit_pixels, is_pillow
 from convscope.data.listing import DecodedImage, content_digest
-from convscope.data.pixels.decode import decode_pillow, orientation
+from convscope.data.pixels.decode import decode_pillow, orientation, turned
 from convscope.data.pixels.numbers import as_pixels, is_numbers, numbers_of
 from convscope.data.records import Decoding, Pixels
 from convscope.data.sources.measure import GREY_MODES
@@ -30,6 +30,7 @@ Held: TypeAlias = "Pixels | Image.Image"
 
 
 _MODES_OF_PNG = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
+_WITH_ALPHA = {"La": "LA", "RGBa": "RGBA", "PA": "RGBA"}
 
 
 class Seen(NamedTuple):
@@ -66,7 +67,11 @@ def content_of(image: Held) -> bytes:
     """Return an image's shape and content as bytes."""
     if isinstance(image, np.ndarray):
         return f"{image.shape}".encode() + image.tobytes()
-    return f"{image.mode} {image.size}".encode() + image.tobytes()
+    content = f"{image.mode} {image.size}".encode() + image.tobytes()
+    # Two images of equal pixels differ by their colours, what of them is transparent, and how they are turned.
+    palette = bytes(image.getpalette() or ()) if image.mode in ("P", "PA") else b""
+    beside = (image.info.get("transparency"), orientation(image))
+    return content + palette + (b"" if beside == (None, 1) else repr(beside).encode())
 
 
 def look_at(images: Iterable[Held], digest: hashlib._Hash) -> list[Seen]:
@@ -90,6 +95,22 @@ def typical_of_seen(seen: Sequence[Seen]) -> tuple[tuple[int, int], int]:
         round(statistics.median(sizes)) for sizes in zip(*((s.height, s.width) for s in seen), strict=True)
     )
     return (height, width), 1 if all(one.grey for one in seen) else 3
+
+
+def _for_png(image: Image.Image) -> Image.Image:
+    """Return a PIL image upright, since the PNG writer leaves the orientation out, in a mode that a PNG file has.
+
+    Raises:
+        UnreadableError: its numbers are of more bits than a PNG file holds.
+    """
+    upright = turned(image, orientation(image))
+    if upright.mode in _MODES_OF_PNG:
+        return upright
+    if upright.mode[0] in "IF":
+        raise UnreadableError(
+            f"its pixels are of the kind {upright.mode}, which no PNG file holds: give it as an array"
+        )
+    return upright.convert(_WITH_ALPHA.get(upright.mode, "RGB"))
 
 
 class HeldReader:
@@ -121,13 +142,9 @@ class HeldReader:
         return self._seen[row].digest
 
     def original(self, row: int) -> tuple[bytes, str]:
-        """Return one image as a PNG file, which is lossless, and its suffix."""
+        """Return one image as a PNG file, which is lossless, and its suffix; raises UnreadableError where none is."""
         image, content = self._image(row), io.BytesIO()
-        if isinstance(image, np.ndarray):
-            whole = as_pillow(image)
-        else:
-            whole = image if image.mode in _MODES_OF_PNG else image.convert("RGB")
-        whole.save(content, "PNG")
+        (as_pillow(image) if isinstance(image, np.ndarray) else _for_png(image)).save(content, "PNG")
         return content.getvalue(), "png"
 
     def _image(self, row: int) -> Held:

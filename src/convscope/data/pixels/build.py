@@ -103,7 +103,9 @@ def decode_rows(listing: Listing, decoding: Decoding, *, directory: Path, progre
         with NewEntry(directory, key, shape) as new:
             outcome = _decode_all(listing, decoding, new.write, progress)
             outcome.same = _equal_rows(new.pixels(), new.checksums, outcome.bad)
-            entry = new.keep(outcome, source=listing.source + listing.which, decoding=decoding)
+            # Another layout reads the folders in another order: those of cross-validation take turns.
+            part = f"{listing.which}#{listing.layout}"
+            entry = new.keep(outcome, source=listing.source, part=part, decoding=decoding)
     return Decoded(
         entry.pixels,
         entry.outcome,

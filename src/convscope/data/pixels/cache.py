@@ -198,11 +198,15 @@ class NewEntry:
         assert pixels is not None
         return pixels
 
-    def keep(self, outcome: DecodeOutcome, *, source: str, decoding: Decoding) -> CacheEntry:
-        """Finish the entry, rename it to its final name, and return it open."""
+    def keep(self, outcome: DecodeOutcome, *, source: str, part: str, decoding: Decoding) -> CacheEntry:
+        """Finish the entry, rename it to its final name, and return it open.
+
+        Entries of the same part of the source, and the same decoding, are removed: their images have changed since.
+        Another process may remove it at once, to keep the cache below its limit: then it is held until it is closed.
+        """
         described: dict[str, Any] = {
             "format": FORMAT,
-            "source": os.path.realpath(source),
+            "source": os.path.realpath(source) + part,
             "decoding": decoding.to_dict(),
             "shape": list(self.shape),
             "checksum": zlib.crc32(self.checksums.data),
@@ -215,6 +219,7 @@ class NewEntry:
             self.checksums.tofile(self.path / "checksums.bin")
             self.digests.tofile(self.path / "digests.bin")
             (self.path / "entry.json").write_text(json.dumps(described), encoding="utf-8")
+            pixels = self.pixels()
             try:
                 self.path.rename(final)
             except OSError:
@@ -226,9 +231,7 @@ class NewEntry:
         _remove_superseded(self.directory, self.key, described)
         keep_below_limit(self.directory, self.key, cache_limit())
         entry = open_entry(self.directory, self.key, self.shape, check=False)
-        if entry is None:
-            raise DataError(f"the cache entry {final} was damaged as soon as it was written: check that disk")
-        return entry
+        return entry or CacheEntry(final, pixels, outcome, self.digests)
 
     def __exit__(self, *exception: object) -> None:
         self._discard()
@@ -247,11 +250,12 @@ class NewEntry:
 
 
 def _remove_leftovers(directory: Path) -> None:
-    """Remove temporary folders of killed processes that are at least a day old."""
+    """Remove temporary folders of killed processes, to which nothing was written for a day."""
     now = time.time()
     for path in directory.glob(".new-*"):
         try:
-            if now - path.stat().st_mtime > STALE_SECONDS:
+            # A folder's own time is that of its last new file: a process may decode into one for days.
+            if now - max(file.stat().st_mtime for file in (path, *path.iterdir())) > STALE_SECONDS:
                 shutil.rmtree(path, ignore_errors=True)
         except OSError:
             continue

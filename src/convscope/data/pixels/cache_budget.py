@@ -22,8 +22,18 @@ class CacheFullError(DataError):
 
 
 def cache_directory() -> Path:
-    """Return the directory of decoded images: CONVSCOPE_CACHE, or `convscope` in the user's cache folder."""
-    chosen = os.environ.get("CONVSCOPE_CACHE")
+    """Return the directory of decoded images: CONVSCOPE_CACHE, or `convscope` in the user's cache folder.
+
+    Raises:
+        DataError: neither the environment nor the system says where the user's home folder is.
+    """
+    try:
+        return _cache_directory(os.environ.get("CONVSCOPE_CACHE", ""))
+    except RuntimeError:  # as pathlib has it
+        raise DataError("there is no home folder to keep decoded images in: set CONVSCOPE_CACHE to a folder") from None
+
+
+def _cache_directory(chosen: str) -> Path:
     if chosen:
         return Path(chosen).expanduser()
     if sys.platform == "darwin":

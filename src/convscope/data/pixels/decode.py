@@ -111,7 +111,7 @@ def _decode(data: bytes, header: Header, decoding: Decoding) -> tuple[Pixels, st
         return pixels, remark
     image = from_array(pixels)
     del pixels  # as large as the image
-    return fit(_turn(image, upright), decoding, Reduced.of((header.width, header.height), upright, factor)), remark
+    return fit(turned(image, upright), decoding, Reduced.of((header.width, header.height), upright, factor)), remark
 
 
 def _jpeg_orientation(data: bytes) -> int:
@@ -143,13 +143,13 @@ def _decode_with_pillow(data: bytes, header: Header, decoding: Decoding, factor:
         flat, remark = flatten(image, decoding, depth=header.depth, white=header.white)
     remark = remark or (FIRST_FRAME if several else None)
     reduced = Reduced.of((header.width, header.height), upright, factor)
-    return fit(_turn(flat, upright), decoding, reduced), remark
+    return fit(turned(flat, upright), decoding, reduced), remark
 
 
 def decode_pillow(image: Pillow.Image, decoding: Decoding) -> tuple[Pixels, str | None]:
     """Return an opened image as uint8 (H, W, C), upright, and a remark or None; raises UnreadableError."""
     flat, remark = flatten(image, decoding)
-    return fit(_turn(flat, orientation(image)), decoding), remark
+    return fit(turned(flat, orientation(image)), decoding), remark
 
 
 def _load(data: bytes, header: Header, pixel_limit: int, factor: int) -> tuple[Pillow.Image, bool]:
@@ -237,7 +237,7 @@ def orientation(image: Pillow.Image) -> int:
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
-def _turn(image: Pillow.Image, orientation: int) -> Pillow.Image:
+def turned(image: Pillow.Image, orientation: int) -> Pillow.Image:
     """Turn the image upright (EXIF 2.3, 4.6.4: where the first row and column of the file are in the scene)."""
     from PIL import Image
 

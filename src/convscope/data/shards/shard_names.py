@@ -65,7 +65,7 @@ def find_shards(source: str) -> list[Shard]:
 
 
 def expand(pattern: str) -> list[str]:
-    """Expand the braces of a pattern; raises DataError for more than 100,000 results.
+    """Expand the braces of a pattern; raises DataError for more than 100,000 results, and for numbers that go down.
 
     >>> expand("{train,val}-{08..10}.tar")[:4]
     ['train-08.tar', 'train-09.tar', 'train-10.tar', 'val-08.tar']
@@ -79,6 +79,8 @@ def expand(pattern: str) -> list[str]:
             continue
         if found := _RANGE.fullmatch(piece):
             first, last = int(found[1]), int(found[2])
+            if first > last:
+                raise DataError(f"{pattern}: the numbers of {{{piece}}} go down: write {{{found[2]}..{found[1]}}}")
             if last - first >= MOST_SHARDS:
                 raise DataError(f"{pattern} names more than {MOST_SHARDS:,} shards")
             options.append([str(number).zfill(len(found[1])) for number in range(first, last + 1)])

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,10 +20,9 @@ import numpy as np
 from convscope.data.layout import SPLITS
 from convscope.data.listing import MISSING_SHARE, WHOLE, ImageGroups, ListedFile, Listing, class_order, identity_of
 from convscope.data.records import SEVERAL, Problem
+from convscope.data.shards.missing_shards import note_what_is_missing
 from convscope.data.shards.shard_labels import (
-    CARD,
     GROUP,
-    LARGEST_CARD,
     SEVERAL_LABELS,
     group_of,
     label_of,
@@ -32,17 +30,14 @@ from convscope.data.shards.shard_labels import (
     split_name,
     stated_classes,
 )
-from convscope.data.shards.shard_names import ENDING, Shard, names_shards
+from convscope.data.shards.shard_names import Shard
 from convscope.data.shards.tar_index import Member, ShardReader, index_tar, read_member
 from convscope.data.sources.arrays import found_file
 from convscope.data.sources.measure import ending_of, typical_of
-from convscope.data.sources.walk import IMAGE_ENDINGS
+from convscope.data.sources.walk import IMAGE_ENDINGS, is_hidden
 from convscope.errors import DataError, did_you_mean
-from convscope.files.checked import read_json
-from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
-from convscope.report.units import percent, plural
-from convscope.report.usage import call_text
+from convscope.report.units import plural
 
 KIND = "shards"
 
@@ -59,14 +54,17 @@ class _ShardSample:
 
 @dataclass
 class _SplitContent:
-    """The content of the archives of one split; `images` counts all images, including the `unlabelled` ones."""
+    """The content of the archives of one split; `images` counts all images, including the `unlabelled` ones.
+
+    `by_key` has the first sample of each key and size in bytes: each archive may count its keys from 0.
+    """
 
     images: int = 0
     samples: list[_ShardSample] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     unlabelled: list[Problem] = field(default_factory=list)
     repeated: int = 0
-    keys: set[str] = field(default_factory=set)
+    by_key: dict[tuple[str, int], _ShardSample] = field(default_factory=dict)
     others: Counter[str] = field(default_factory=Counter)
 
 
@@ -89,7 +87,9 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True, earl
     root = Path(shards[0].path).parent
     listed = stated_classes(root) or stated_classes(root.parent)
     classes, several = _classes(source, listed, found, to_learn=to_learn, earlier=earlier)
-    labelled = _labelled(found, classes, unlabelled, from_file=listed is not None)
+    strangers: list[Problem] = []
+    labelled = _labelled(found, classes, strangers, from_file=listed is not None)
+    unlabelled += strangers
     places, counts = labelled.places, labelled.counts
     problems = [*(problem for part in found.values() for problem in part.problems), *unlabelled]
     if not places:
@@ -121,8 +121,8 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True, earl
         labels=labels,
         names=[f"{shard}:{member.name}" for shard, member in places],
         read=ShardReader(places),
-        # Labels stand in the archives, so a change of the class list alone changes no pixel.
-        identity=identity_of(os.sep, files),
+        # Labels stand in the archives: a change of the class list alone changes no pixel, but which images are taken.
+        identity=identity_of(os.sep, files) + "".join(f"#{Path(stranger.path).absolute()}" for stranger in strangers),
         image_size=size,
         channels=channels,
         problems=tuple(problems),
@@ -160,9 +160,9 @@ class _Labelled:
 
 
 def _labelled(
-    found: dict[str, _SplitContent], classes: tuple[str, ...], unlabelled: list[Problem], *, from_file: bool
+    found: dict[str, _SplitContent], classes: tuple[str, ...], strangers: list[Problem], *, from_file: bool
 ) -> _Labelled:
-    """Return the images whose labels are classes; those of other labels are added to `unlabelled`."""
+    """Return the images whose labels are classes; those of other labels are added to `strangers`."""
     labelled = _Labelled([], [], [], {})
     numbers = {name: number for number, name in enumerate(classes)}
     for split, part in found.items():
@@ -173,7 +173,7 @@ def _labelled(
             if len(known) != len(meant):
                 stranger = sample.stated[meant.index(None)]
                 reason = f"its label {stranger!r} is none of the {len(classes)} classes"
-                unlabelled.append(Problem(_name(sample), reason + did_you_mean(str(stranger), classes).rstrip()))
+                strangers.append(Problem(_name(sample), reason + did_you_mean(str(stranger), classes).rstrip()))
                 continue
             labelled.places.append((sample.shard, sample.member))
             labelled.rows.append(known)
@@ -204,6 +204,8 @@ def _index(shard: Shard, found: _SplitContent) -> None:
             found.others[f".{ending}"] += 1
     by_key: dict[str, dict[str, Member]] = {}
     for member in index.members:
+        if any(is_hidden(part) for part in member.name.split("/") if part not in ("", ".")):
+            continue  # macOS's tar adds ._0001.jpg to 0001.jpg
         key, ending = split_name(member.name)
         parts = by_key.setdefault(key, {})
         if ending in parts and not _is_image(ending):
@@ -222,16 +224,24 @@ def _index(shard: Shard, found: _SplitContent) -> None:
         shown = _shown(shard.path, first)
         if len(images) > 1:
             found.problems.append(Problem(shown, f"its key has {len(images)} images ({', '.join(images)}), not one"))
-        elif key in found.keys:
-            found.problems.append(Problem(shown, "its key is there already, in this split: the first counts"))
+        elif (other := found.by_key.get((key, first.size))) and _are_equal(shard.path, first, other):
+            found.problems.append(Problem(shown, "its key and its bytes are there already, in this split"))
         else:
             try:
                 stated, group = label_of(shard.path, parts), group_of(shard.path, parts)
             except UnreadableError as reason:
                 found.unlabelled.append(Problem(shown, str(reason)))
                 continue
-            found.keys.add(key)
             found.samples.append(_ShardSample(shard.path, first, stated, group))
+            found.by_key.setdefault((key, first.size), found.samples[-1])
+
+
+def _are_equal(shard: str, member: Member, other: _ShardSample) -> bool:
+    """Return whether a member has the bytes of another image."""
+    try:
+        return read_member(shard, member) == read_member(other.shard, other.member)
+    except UnreadableError:  # above the limit of a file
+        return False
 
 
 def _is_image(ending: str) -> bool:
@@ -293,40 +303,3 @@ def _shown(shard: str, member: Member) -> str:
 
 def _name(sample: _ShardSample) -> str:
     return _shown(sample.shard, sample.member)
-
-
-def note_what_is_missing(source: str, shards: list[Shard], images: Mapping[str, int]) -> Iterator[str]:
-    """Return notes on shards and images missing from a folder, by its dataset.json.
-
-    Archives named by a pattern or one by one are not checked, nor is a folder without that file. Raises DataError if
-    more than 1 % of the images are missing.
-    """
-    written = {} if names_shards(source) else _written(Path(source) / CARD)
-    missing = sum(max(0, count - images.get(split, 0)) for split, (_, count) in written.items())
-    if not missing:
-        return
-    there, whole = sum(images.values()), sum(count for _, count in written.values())
-    line = (
-        f"{CARD} counts {plural(whole, 'image')} in {plural(sum(number for number, _ in written.values()), 'shard')}; "
-        f"here are {plural(there, 'image')} in {plural(len(shards), 'shard')}"
-    )
-    if missing > MISSING_SHARE * whole:
-        pattern = call_text("train", str(Path(source) / f"*{ENDING}"))
-        raise DataError(
-            f"{source}: {line}: {percent(missing / whole)} are missing; copy the folder again, or name the "
-            f"shards, to take what there is: {pattern}"
-        )
-    yield f"{line}: {missing:,} are missing"
-
-
-def _written(spec: Path) -> dict[str, tuple[int, int]]:
-    """Return the shards and images of each split from dataset.json; empty if there is none, or another program's."""
-    try:
-        splits = read_json(spec, limit=LARGEST_CARD).object("splits")
-        return {split: _counts(splits.object(split)) for split in splits.values}
-    except UnreadableError:
-        return {}
-
-
-def _counts(fields: Fields) -> tuple[int, int]:
-    return fields.integer("shards", at_least=0), fields.integer("images", at_least=0)

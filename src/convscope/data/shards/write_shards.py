@@ -23,11 +23,12 @@ import numpy as np
 from convscope.api.warning_filters import warnings_ignored
 from convscope.data.listing import Listing
 from convscope.data.pixels.decode import decode_bytes
-from convscope.data.pixels.sniff import advised
+from convscope.data.pixels.sniff import advised, format_of
 from convscope.data.records import MEGAPIXELS, Decoding, Problem
 from convscope.data.shards.shard_labels import CARD, GROUP
 from convscope.data.shards.shard_names import ENDING
 from convscope.data.shards.tar_index import BLOCK
+from convscope.data.sources.walk import IMAGE_ENDINGS
 from convscope.data.value_range import AUTO
 from convscope.errors import DataError
 from convscope.files.regular import UnreadableError
@@ -175,7 +176,8 @@ def _contents(
             decode_bytes(content, decoding)
         except UnreadableError as reason:
             return advised(str(reason))
-        return content, ending
+        # By its ending an image is known among the members: a file without one, or with another, gets its format's.
+        return content, ending if ending in IMAGE_ENDINGS else format_of(content).lower()
 
     with warnings_ignored(), ThreadPoolExecutor(os.cpu_count() or 1, "convscope-shard") as pool:
         for start in range(0, len(rows), AHEAD):
@@ -202,7 +204,7 @@ class _Writer:
 
     def add(self, listing: Listing, row: int, content: bytes, ending: str) -> None:
         """Add one image with its label, and its group if it has one."""
-        parts = [(ending or "img", content), _label(listing, row)]
+        parts = [(ending, content), _label(listing, row)]
         if listing.groups is not None:
             parts.append((GROUP, str(int(listing.groups.numbers[row])).encode()))
         size = sum(BLOCK + -(-len(part) // BLOCK) * BLOCK for _, part in parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,12 +59,12 @@ def find_columns(
         again = next((place for place, name in reversed(list(enumerate(names))) if counts[name] > 1), None)
         if again is not None:
             raise DataError(f"{sheet.path} has two columns {sheet.header[again]!r}: keep one")
-    split = _split_column(sheet, names, image)
     group = _stated(sheet, "group_column", options.group_column)[0] if options.group_column else None
+    said = _stated(sheet, "label_column", options.label_column) if options.label_column else ()
+    split = _split_column(sheet, names, {image, group, *said})
     taken = {image, split, group}
     others = [place for place, name in enumerate(names) if name and place not in taken]
-    if options.label_column:
-        said = _stated(sheet, "label_column", options.label_column)
+    if said:
         hot = len(said) > 1 and all(is_hot(sheet, place) for place in said)
         if len(said) > 1:
             refuse_uncertain(sheet, said)
@@ -189,12 +189,11 @@ def _one_reading(sheet: Sheet, fitting: dict[int, ImageFinder]) -> tuple[int, Im
     return first, finder
 
 
-def _split_column(sheet: Sheet, names: list[str], image: int) -> int | None:
-    for name in SPLIT:
-        if name in names:
-            return names.index(name)
-    there = range(len(names)) if not sheet.has_header else [names.index(name) for name in ALSO_SPLIT if name in names]
-    for place in there:
-        if place != image and all(cell.casefold() in SPLIT_NAMES for cell in sheet.column(place)):
+def _split_column(sheet: Sheet, names: list[str], taken: Collection[int | None]) -> int | None:
+    """Return the place of the column of splits, none of those that are taken for something else."""
+    places = [names.index(name) for name in (*SPLIT, *ALSO_SPLIT) if name in names]
+    for place in places if sheet.has_header else range(len(names)):
+        is_named = sheet.has_header and names[place] in SPLIT
+        if place not in taken and (is_named or all(cell.casefold() in SPLIT_NAMES for cell in sheet.column(place))):
             return place
     return None

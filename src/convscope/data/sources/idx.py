@@ -23,6 +23,9 @@ _NAME = re.compile(r"(?P<set>.*-)?(?P<split>train|t10k|test)-(?P<what>images|lab
 _UBYTE = 0x08
 # A byte of deflate grows to 1,032 at the most (zlib's technical notes).
 _DEFLATE_RATIO = 1032
+TRANSPOSED = (
+    "EMNIST's files hold each image transposed, and are read as they are: transpose other images, to predict them"
+)
 # The names and labels of all of them must fit into memory.
 MOST_IMAGES = 20_000_000
 
@@ -95,6 +98,7 @@ def list_idx(source: str, found: dict[tuple[str, str], Path], *, to_learn: bool 
         identity=identity_of(source, (found_file(path) for path in found.values())),
         image_size=(height, width),
         channels=1,
+        notes=(TRANSPOSED,) if any(path.name.startswith("emnist") for path in found.values()) else (),
     )
 
 

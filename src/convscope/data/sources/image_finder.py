@@ -71,9 +71,12 @@ class ImageFinder:
 
     def _in(self, folder: str, cell: str) -> tuple[str, os.stat_result | OSError]:
         path = joined(folder, cell + self.ending)
-        if not self.ending and not has_image_ending(cell) and (alike := self._alike(path)):
-            path = path[: path.rfind(os.sep) + 1] + alike
         found = _status(path)
+        # A file of exactly this name goes first; a folder of this name may hold what belongs to the image.
+        bare = not self.ending and not has_image_ending(cell)
+        if bare and (isinstance(found, OSError) or stat.S_ISDIR(found.st_mode)) and (alike := self._alike(path)):
+            path = path[: path.rfind(os.sep) + 1] + alike
+            found = _status(path)
         if isinstance(found, OSError) and "\\" in cell:
             # Backslashes separate folders if no file has that name.
             return self._in(folder, cell.replace("\\", "/"))

@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 
+from convscope.data.class_names import look_alikes
 from convscope.data.listing import class_order
 from convscope.data.source_options import NO_SEPARATOR, SEPARATORS, SourceOptions
 from convscope.data.sources.columns import SheetColumns
@@ -187,15 +188,11 @@ def _class_name(text: str) -> str:
 
 
 def _check_names(sheet: Sheet, classes: list[str]) -> None:
-    folded: dict[str, str] = {}
-    for name in classes:
-        key = unicodedata.normalize("NFC", name.casefold())
-        if key in folded:
-            raise DataError(
-                f"{sheet.path} has two classes whose names differ in case or accents only, "
-                f"{folded[key]!r} and {name!r}: write both alike, or rename one"
-            )
-        folded[key] = name
+    for first, second in look_alikes(classes):
+        raise DataError(
+            f"{sheet.path} has two classes whose names differ in case or accents only, "
+            f"{first!r} and {second!r}: write both alike, or rename one"
+        )
 
 
 def _check_enough(sheet: Sheet, classes: list[str], shown: list[frozenset[str]], *, several: bool) -> None:

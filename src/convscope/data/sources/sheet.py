@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from convscope.errors import DataError
 from convscope.files.regular import FILE_LIMIT, refused_as
 from convscope.files.text import read_text
+from convscope.report.units import plural
 
 # Excel writes semicolons where the comma is the decimal sign.
 DELIMITERS = (",", ";", "\t")
@@ -67,8 +68,8 @@ def read_sheet(path: str) -> Sheet:
         text = read_text(path, limit=FILE_LIMIT)
     first, _, after = text.partition("\n")
     # Excel's own line above the header.
-    if first.strip().casefold() in {f"sep={sign}" for sign in DELIMITERS}:
-        delimiter, text, start = first.strip()[4:], after, 2
+    if first.strip(" \r").casefold() in {f"sep={sign}" for sign in DELIMITERS}:
+        delimiter, text, start = first.strip(" \r")[4:], after, 2
     else:
         delimiter, start = _delimiter(text), 1
     found = _parsed(text, delimiter, path, start)
@@ -114,9 +115,10 @@ def _parsed(text: str, delimiter: str, path: str, start: int) -> list[SheetRow]:
 def _fitted(row: SheetRow, columns: int, path: str) -> SheetRow:
     """Remove the empty cells that some programs add at the end of a row."""
     if len(row.cells) < columns or any(row.cells[columns:]):
+        lacks = "give each column a cell, which may be empty"
+        do = lacks if len(row.cells) < columns else "a comma inside a cell needs quotes around the cell"
         raise DataError(
-            f"{path}: row {row.number} has {len(row.cells)} cells, and the header {columns}: "
-            "a comma inside a cell needs quotes around the cell"
+            f"{path}: row {row.number} has {plural(len(row.cells), 'cell')}, and the header {columns}: {do}"
         )
     return row if len(row.cells) == columns else SheetRow(row.number, row.cells[:columns])
 

@@ -33,12 +33,15 @@ class Walk:
     problems: list[Problem] = field(default_factory=list)
     # Files that are no images by their endings, counted by ending.
     passed_over: Counter[str] = field(default_factory=Counter)
-    linked_twice: int = 0
+    # Links to files of the same class, and of another one, that are counted already.
+    linked_again: list[str] = field(default_factory=list)
+    linked_elsewhere: list[str] = field(default_factory=list)
     # Folders that links may not lead to, for the class folders lie in them; and the links that do.
     around: frozenset[tuple[int, int]] = frozenset()
     circles: list[str] = field(default_factory=list)
     _folders: set[tuple[int, int]] = field(default_factory=set)
-    _files: set[tuple[int, int]] = field(default_factory=set)
+    # The files of which class each file is among, by its identity.
+    _files: dict[tuple[int, int], list[ListedFile]] = field(default_factory=dict)
     _links: list[tuple[str, list[ListedFile]]] = field(default_factory=list)
 
     def collect(self, *folders: str) -> list[ListedFile]:
@@ -49,25 +52,33 @@ class Walk:
         return found
 
     def follow_links(self) -> None:
-        """Add the targets of symbolic links that have not been counted yet."""
+        """Add the targets of symbolic links that have not been counted yet.
+
+        In the order of their paths: which of two links to one file counts is the same on any machine.
+        """
         while self._links:
-            path, found = self._links.pop()
-            try:
-                status = Path(path).stat()
-            except OSError as error:
-                reason = "a link to nothing" if isinstance(error, FileNotFoundError) else explain_os_error(error)
-                self.problems.append(Problem(path, reason))
-                continue
-            key = (status.st_dev, status.st_ino)
-            if stat.S_ISDIR(status.st_mode):
-                if key in self.around:
-                    self.circles.append(path)
-                elif key not in self._folders:
-                    self._descend(path, found)
-            elif key in self._files:
-                self.linked_twice += 1
-            else:
-                self._add(path, status, found)
+            links, self._links = sorted(self._links, key=lambda link: link[0]), []
+            for path, found in links:
+                self._follow(path, found)
+
+    def _follow(self, path: str, found: list[ListedFile]) -> None:
+        try:
+            status = Path(path).stat()
+        except OSError as error:
+            reason = "a link to nothing" if isinstance(error, FileNotFoundError) else explain_os_error(error)
+            self.problems.append(Problem(path, reason))
+            return
+        key = (status.st_dev, status.st_ino)
+        if stat.S_ISDIR(status.st_mode):
+            if key in self.around:
+                self.circles.append(path)
+            elif key not in self._folders:
+                self._descend(path, found)
+        elif key not in self._files:
+            self._add(path, status, found)
+        else:
+            again = self.linked_again if self._files[key] is found else self.linked_elsewhere
+            again.append(path)
 
     def _descend(self, folder: str, found: list[ListedFile]) -> None:
         pending = [folder]
@@ -115,7 +126,7 @@ class Walk:
         if not stat.S_ISREG(status.st_mode):
             self.problems.append(Problem(path, f"not a regular file but {kind_of_file(status.st_mode)}"))
             return
-        self._files.add((status.st_dev, status.st_ino))
+        self._files[status.st_dev, status.st_ino] = found
         found.append(ListedFile(path, status.st_size, status.st_mtime_ns))
 
 
