@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from convscope.api.annotations import Positive
 from convscope.api.public import public
@@ -17,9 +17,6 @@ from convscope.report import units
 from convscope.report.document import Block, Document, Fact, Facts, Paragraph
 from convscope.report.documented import Documented
 from convscope.report.table import Column, Table
-
-if TYPE_CHECKING:
-    pass
 
 FEW = 6  # this many positions are listed one by one
 
