@@ -21,10 +21,13 @@ def _roll(s: OperatorSettings) -> Array:
 
 
 def _norm(s: OperatorSettings) -> Array:
-    axes = s["dim"]
-    powered = np.abs(s["self"]) ** s["ord"]
-    total = powered.sum(axis=tuple(axes) if axes else None, keepdims=s["keepdim"])
-    return np.asarray(total ** (1 / s["ord"]))
+    sizes, order = np.abs(s["self"]), s["ord"]
+    how = {"axis": tuple(s["dim"]) if s["dim"] else None, "keepdims": s["keepdim"]}
+    if order in (np.inf, -np.inf):
+        return np.asarray(sizes.max(**how) if order > 0 else sizes.min(**how))
+    if order == 0:
+        return np.asarray((sizes != 0).sum(**how), dtype=np.float64)
+    return np.asarray((sizes**order).sum(**how) ** (1 / order))
 
 
 def _padded_by(mode: Literal["reflect", "edge"]) -> NumpyOperator:
@@ -171,7 +174,7 @@ def _same(s: OperatorSettings) -> Array:
 ARRAY_OPERATORS: Mapping[str, NumpyOperator] = {
     "add": _binary(np.add),
     "sub": _binary(np.subtract),
-    "rsub": _binary(lambda a, b: b - a),
+    "rsub": lambda s: np.asarray(s["other"] - s.get("alpha", 1) * s["self"]),
     "mul": _binary(np.multiply),
     "maximum": _binary(np.maximum),
     "minimum": _binary(np.minimum),
