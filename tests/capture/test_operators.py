@@ -305,6 +305,15 @@ def test_a_number_drawn_by_a_computed_parameter_depends_on_it(case):
             if case == "by both" else depends == np.eye(6, dtype=bool)).all()  # fmt: skip
 
 
+def test_a_normalization_by_computed_statistics_depends_on_them():
+    model = Function(lambda x: F.batch_norm(x[:1], x[1, :, 0], x[1, :, 1]))
+    graph = capture(model, TensorSpec((2, 3, 2), "float32"))
+    depends = recorded(graph, graph.outputs[0], graph.inputs[0]).reshape(3, 2, 2, 3, 2)
+    own = np.eye(3, dtype=bool)
+    assert (depends[:, :, 1] == own[:, None, :, None]).all()
+    assert (depends[:, :, 0] == own[:, None, :, None] & np.eye(2, dtype=bool)[None, :, None]).all()
+
+
 def test_a_number_drawn_by_constants_depends_on_nothing():
     graph = capture(Function(lambda x: x.new_empty(2, 3).normal_(0, 1) + x.new_empty(2, 3).bernoulli_(0.5)), (2, 3))
     assert not recorded(graph, graph.outputs[0], graph.inputs[0]).any()
