@@ -218,6 +218,8 @@ EXACT = {
     "unsqueezed": (Function(lambda x: (y := x * 1, y.unsqueeze_(1).mul_(2))[0]), (2, 3)),
     "reshaped in place, then written": (Function(lambda x: (y := x * 1, y[0], y.t_().add_(y * 1))[1] * 2), (3, 3)),
     "view of before, written": (Function(lambda x: (y := x * 1, v := y[0], y.t_(), v.add_(v * 1))[0] * 2), (3, 3)),
+    "detached and reshaped, then written": (
+        Function(lambda x: (y := x * 1, z := y.detach(), z.unsqueeze_(0), y[0].add_(y[1] * 1))[0] * 2), (3, 3)),
     "view of a view of before": (Function(lambda x: (y := (x * 1)[:], y[0], y.t_().add_(y * 1))[1] * 2), (3, 3)),
 }  # fmt: skip
 

@@ -393,8 +393,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         # `tracked` stays what it is to the views made of it before: the tensor in its old shape, under a detached
         # stand-in. The user's object keeps its identity, so it is tracked anew, as a view of the old state: what is
         # written through either reaches the other as between any two views.
-        reshaped = tracked.tensor
-        tracked.tensor = reshaped.detach()
+        # A tensor that was detached is another object with the same record, and is reshaped alone.
+        detached = source is not tracked.tensor and self._backend.stand_in(source, tracked.signature) is source
+        reshaped = source if detached else tracked.tensor
+        if not detached:
+            tracked.tensor = reshaped.detach()
         self._backend.execute(func, operator, _tensors_of({**settings, first: reshaped}))
         if source is not reshaped:
             func(*given.values())  # the forward pass may read the new shape of its own tensor
