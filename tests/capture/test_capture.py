@@ -9,6 +9,8 @@ from convscope.capture.capture import capture
 from convscope.capture.recording.recorder import Recorder
 from convscope.errors import CaptureError
 from convscope.geometry.relation import ReachStatus
+from convscope.graph.reach_walk import walk_back
+from dependence import Function
 
 
 class TwoBranches(nn.Module):
@@ -183,3 +185,19 @@ def test_a_real_run_frees_maps_that_were_read_through_views(monkeypatch):
     assert capture(Resized(), (4, 8, 8)).error is None
     assert len(held) > 10
     assert max(held) <= 3
+
+
+@pytest.mark.long  # imports torch's compiler
+@pytest.mark.filterwarnings("ignore")
+def test_functions_that_an_operator_calls_are_recorded():
+    from torch.nn.attention.flex_attention import flex_attention
+
+    def near(score, batch, head, query, key):
+        return score - (query - key).abs()
+
+    graph = capture(Function(lambda q, k: flex_attention(q, k, k * 2, score_mod=near)), [(2, 4, 3), (2, 5, 3)])
+    assert graph.error is None and not graph.uncounted
+    assert graph.macs == 2 * 4 * 5 * (3 + 3)
+    field = walk_back(graph, graph.outputs[0], (0, 1, 2, 0))
+    assert field.of(graph.inputs[0])[0].any(axis=-1).tolist() == [[False] * 4, [False, False, True, False]]
+    assert field.of(graph.inputs[1])[0].any(axis=-1).tolist() == [[False] * 5, [True] * 5]

@@ -169,3 +169,44 @@ def test_a_run_on_numbers_holds_no_more_than_the_network_does():
     assert alive[-1] <= 12
     # What was written through a view is still found after a release.
     assert graph.nodes[-1].op == "add" and any(node.op == "slice_scatter" for node in graph.nodes)
+
+
+class KeepsItsWeightsShort(nn.Conv2d):
+    """Gives its weight other memory, as networks with a largest norm do, and asks for numbers."""
+
+    def forward(self, x):
+        self.weight.data.mul_(2)
+        self.weight.data = torch.renorm(self.weight.data, 2, 0, 0.1)
+        return super().forward(x if x.sum().item() > -1e9 else -x)
+
+
+def test_weights_that_a_forward_gives_other_memory_are_given_back():
+    model = KeepsItsWeightsShort(1, 2, 3)
+    weight, before = model.weight, model.weight.detach().clone()
+    pointer = weight.data_ptr()
+    graph = capture(model, (1, 8, 8))
+    assert graph.error is None and graph.nodes[-1].op == "convolution"
+    assert model.weight is weight and weight.data_ptr() == pointer and torch.equal(weight, before)
+
+
+class WritesIntoParts(nn.Module):
+    """Counts in a part of a buffer, keeps what it sees in a plain list, and asks for numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("counts", torch.zeros(3))
+        self.scale = nn.Parameter(torch.ones(3))
+        self.kept = [torch.zeros(2, 3)]
+
+    def forward(self, x):
+        self.counts[1] += 1
+        self.scale.data[:2].mul_(2)
+        self.kept[0][0].copy_(x[0])
+        return x * self.scale if x.sum().item() > -1e9 else x
+
+
+def test_what_a_real_run_writes_into_parts_is_given_back():
+    model = WritesIntoParts()
+    graph = capture(model, (3,))
+    assert graph.error is None and graph.notes
+    assert not model.counts.any() and not model.kept[0].any() and (model.scale == 1).all()

@@ -175,6 +175,7 @@ EXACT = {
     "variance": (Function(lambda x: x.var((1, 2), keepdim=True)), (2, 3, 4)),
     "std mean": (Function(lambda x: torch.std_mean(x, 1)), (2, 3, 4)),
     "norm": (Function(lambda x: F.normalize(x, dim=1)), (2, 3, 4)),
+    "largest length": (Function(lambda x: torch.renorm(x, 2, 1, 0.1)), (2, 3, 2)),
     "logsumexp": (Function(lambda x: x.logsumexp(1)), (2, 3, 4)),
     "cumsum": (Function(lambda x: x.cumsum(1)), (2, 4)),
     "prod": (Function(lambda x: x.prod(1)), (2, 4)),
@@ -217,6 +218,8 @@ EXACT = {
     "unsqueezed": (Function(lambda x: (y := x * 1, y.unsqueeze_(1).mul_(2))[0]), (2, 3)),
     "reshaped in place, then written": (Function(lambda x: (y := x * 1, y[0], y.t_().add_(y * 1))[1] * 2), (3, 3)),
     "view of before, written": (Function(lambda x: (y := x * 1, v := y[0], y.t_(), v.add_(v * 1))[0] * 2), (3, 3)),
+    "detached and reshaped, then written": (
+        Function(lambda x: (y := x * 1, z := y.detach(), z.unsqueeze_(0), y[0].add_(y[1] * 1))[0] * 2), (3, 3)),
     "view of a view of before": (Function(lambda x: (y := (x * 1)[:], y[0], y.t_().add_(y * 1))[1] * 2), (3, 3)),
 }  # fmt: skip
 
@@ -285,3 +288,70 @@ def test_paths_contain_the_jacobian(case):
 
 def test_torch_warnings_are_kept_for_real_runs():
     assert capture(nn.Conv2d(2, 2, 4, padding="same"), (2, 6, 5)).error is None
+
+
+DRAWN = {
+    "by a mean": lambda x: torch.normal(x, 1.0),
+    "by a deviation": lambda x: torch.normal(2.0, x),
+    "by both": lambda x: torch.normal(x[0], x),
+    "ones": lambda x: torch.bernoulli(x),
+    "ones, in place": lambda x: torch.zeros(2, 3).bernoulli_(x),
+}
+
+
+@pytest.mark.parametrize("case", DRAWN)
+def test_a_number_drawn_by_a_computed_parameter_depends_on_it(case):
+    graph = capture(Function(DRAWN[case]), TensorSpec((2, 3), "float32"))
+    depends = recorded(graph, graph.outputs[0], graph.inputs[0])
+    assert (depends == (np.tile(np.eye(3), (2, 2)) * [1, 1, 1, 0, 0, 0] > 0) | np.eye(6, dtype=bool)
+            if case == "by both" else depends == np.eye(6, dtype=bool)).all()  # fmt: skip
+
+
+def test_a_normalization_by_computed_statistics_depends_on_them():
+    model = Function(lambda x: F.batch_norm(x[:1], x[1, :, 0], x[1, :, 1]))
+    graph = capture(model, TensorSpec((2, 3, 2), "float32"))
+    depends = recorded(graph, graph.outputs[0], graph.inputs[0]).reshape(3, 2, 2, 3, 2)
+    own = np.eye(3, dtype=bool)
+    assert (depends[:, :, 1] == own[:, None, :, None]).all()
+    assert (depends[:, :, 0] == own[:, None, :, None] & np.eye(2, dtype=bool)[None, :, None]).all()
+
+
+def test_a_number_drawn_by_constants_depends_on_nothing():
+    graph = capture(Function(lambda x: x.new_empty(2, 3).normal_(0, 1) + x.new_empty(2, 3).bernoulli_(0.5)), (2, 3))
+    assert not recorded(graph, graph.outputs[0], graph.inputs[0]).any()
+
+
+TAKING = {
+    "sum": (lambda x, **out: torch.add(x, x.flip(1), **out), (2, 3)),
+    "product": (lambda x, **out: torch.mm(x, torch.ones(3, 4), **out), (2, 4)),
+    "concatenation": (lambda x, **out: torch.cat((x, x[:, :1] * 2), 1, **out), (2, 4)),
+}
+
+
+@pytest.mark.parametrize("size", ["its own", "none"])
+@pytest.mark.parametrize("case", TAKING)
+def test_a_tensor_that_takes_a_result_is_not_read(case, size):
+    function, shape = TAKING[case]
+    taking = Function(lambda x, y: function(x, out=(y if size == "its own" else torch.empty(0))) * 1)
+    graph, plain = capture(taking, [TensorSpec((2, 3), "float32"), TensorSpec(shape, "float32")]), capture(
+        Function(function), TensorSpec((2, 3), "float32"))  # fmt: skip
+    assert graph.error is None and graph.shape(graph.outputs[0]) == shape
+    assert not recorded(graph, graph.outputs[0], graph.inputs[1]).any()
+    expected = recorded(plain, plain.outputs[0], plain.inputs[0])
+    np.testing.assert_array_equal(recorded(graph, graph.outputs[0], graph.inputs[0]), expected)
+
+
+ELSEWHERE_IN_MEMORY = {
+    "transposed": lambda x: x.t().as_strided((3, 2), (2, 1)),
+    "every second column": lambda x: x[:, ::2].as_strided((2,), (1,)),
+    "from the start of another": lambda x: x[1:].as_strided((3,), (1,), 0),
+    "repeated": lambda x: x[:1].expand(2, 3).as_strided((4,), (1,)),
+    "written where it is repeated": lambda x: (y := torch.zeros(1, 3), y.expand(2, 3)[0].copy_(x[0]))[0] * 1,
+}
+
+
+@pytest.mark.parametrize("case", ELSEWHERE_IN_MEMORY)
+def test_what_shapes_do_not_say_of_memory_is_unknown(case):
+    graph = capture(Function(ELSEWHERE_IN_MEMORY[case]), TensorSpec((2, 3), "float32"))
+    assert graph.error is None
+    assert [node.op for node in graph.nodes if node.paths is None][:1] in (["as_strided"], ["as_strided_scatter"])

@@ -8,8 +8,10 @@ import torch
 from torch import nn
 
 from convscope.capture.capture import capture, training_memory
+from convscope.capture.inputs import SampleSpec
 from convscope.errors import CaptureError
 from convscope.graph.memory import forward_memory, saved_bytes
+from convscope.graph.records import TensorSpec
 from convscope.interpret.inspection.record import inspect
 from convscope.nets.build import build
 
@@ -132,3 +134,25 @@ def test_a_network_that_changes_with_the_batch_has_no_law():
         training_memory(ByBatch(), (3,))
     with pytest.raises(CaptureError, match="which failed: Linear: addmm"):
         training_memory(nn.Linear(3, 4), (5,))
+
+
+class TimeFirst(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(4))
+
+    def forward(self, x):
+        return (x * self.scale).sum(0)
+
+
+@pytest.mark.parametrize(
+    "given", [torch.zeros(2, 3, 8, 8), TensorSpec((2, 3, 8, 8), "float32")], ids=["tensor", "spec"]
+)
+def test_inputs_with_a_batch_of_their_own_say_nothing_of_others(given):
+    with pytest.raises(CaptureError, match="give the shape of one sample, without a batch"):
+        training_memory(nn.Conv2d(3, 4, 3), given)
+
+
+def test_the_batch_may_be_any_axis_of_any_input():
+    steps = SampleSpec((5, 4), batch_axis=1)
+    assert training_memory(TimeFirst(), [steps]).at(7).saved == 5 * 7 * 4 * 4

@@ -75,6 +75,10 @@ ODD = {
     "empty": (lambda x: F.relu(x) + 1, TensorSpec((0, 3), "float32")),
     "does not broadcast": (lambda x: x + x[:, :2], TensorSpec((2, 3), "float32")),
     "does not multiply": (lambda x: x @ x, TensorSpec((2, 3), "float32")),
+    "no such axis": (lambda x: torch.cat([x, x], 2), TensorSpec((2, 3), "float32")),
+    "no such axis of a softmax": (lambda x: x.softmax(-3), TensorSpec((2, 3), "float32")),
+    "concat of numbers": (lambda x: torch.cat([x.sum(), x.mean()]), TensorSpec((2, 3), "float32")),
+    "no bounds": (lambda x: x.clamp(), TensorSpec((2, 3), "float32")),
     "does not concatenate": (lambda x: torch.cat([x, x[:, :2]]), TensorSpec((2, 3), "float32")),
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """One layer worked out equals what torch does with it."""
 
+import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -76,3 +77,9 @@ def test_the_lecture_s_hundred_filters_beside_a_hundred_units():
     assert small.cost.parameters == large.cost.parameters == 2_800
     assert small.units_cost.parameters == 307_300
     assert large.units_cost.parameters == 15_052_900
+
+
+@pytest.mark.parametrize("kind", ["convolution", "transposed convolution", "pooling"])
+def test_a_stride_of_0_is_refused(kind):
+    with pytest.raises(GeometryError, match="stride must be at least 1, got 0"):
+        work_out((32, 32), 3, kind=kind, stride=0)

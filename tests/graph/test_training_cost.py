@@ -54,3 +54,23 @@ def test_groups_divide_every_gradient() -> None:
     first, second = 3 * 8 * 16**2, 8 * 9 * 14**2
     cost = training_macs(capture(layers, (3, 16, 16), batch_size=2, mode="train"))
     assert (cost.forward, cost.inputs, cost.weights) == (first + second, second, first + second)
+
+
+class Squared(nn.Module):
+    """Both factors of a product are one value, and what is added to another product has axes of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.added = nn.Linear(6, 6, bias=False), nn.Parameter(torch.zeros(2, 6, 6))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        return torch.baddbmm(self.added, torch.bmm(x, x), x)
+
+
+def test_a_value_times_itself_has_two_gradients_and_what_is_added_none() -> None:
+    network = Squared()
+    cost = training_macs(capture(network, (2, 6, 6), batch_size=None, mode="train"))
+    with FlopCounterMode(display=False) as torchs:
+        network(torch.zeros(2, 6, 6)).sum().backward()
+    assert cost.flops * 2 == torchs.get_total_flops()

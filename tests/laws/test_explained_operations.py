@@ -32,6 +32,7 @@ ELEMENTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "divided": lambda x: torch.div(x, 0.3, rounding_mode="floor") + torch.div(x, 0.3, rounding_mode="trunc") + x % 0.7,
     "sums of products": lambda x: torch.addcmul(x, x, x.flip(1), value=2) + torch.addcdiv(x, x, x.exp()),
     "between": lambda x: torch.lerp(x, x.flip(1), 0.3) + x.nan_to_num() + x.clamp(min=x.flip(2)),
+    "taken from": lambda x: torch.rsub(x, x.flip(1), alpha=2),
     "compared": lambda x: (x > 0) * x + (x <= x.flip(1)).float() + torch.logical_and(x > 0, x.flip(1) < 1) * 2.0,
 }
 ROWS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -84,6 +85,9 @@ UNKNOWN: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "anti-aliased": lambda x: F.interpolate(x, size=(3, 3), mode="bilinear", antialias=True),
     "distances": lambda x: torch.cdist(x, x.flip(2)),
     "running products": lambda x: x.cumprod(2) * 2,
+    "largest size": lambda x: torch.linalg.vector_norm(x, float("inf"), dim=1),
+    "smallest size": lambda x: torch.linalg.vector_norm(x, float("-inf"), dim=(1, 2), keepdim=True),
+    "sizes that are not 0": lambda x: torch.linalg.vector_norm(x.relu(), 0, dim=1),
     "drawn windows": lambda x: F.fractional_max_pool2d(x, 2, output_size=2),
     "places": lambda x: x.argmax(1).float() + x.topk(2, 1)[1][:, 0],
     "bicubic grid": lambda x: F.grid_sample(x, x[:, :2].permute(0, 2, 3, 1), mode="bicubic", align_corners=False),

@@ -313,6 +313,25 @@ def test_local_response_norm(channels: int, size: int, k: float) -> None:
     )
 
 
+def test_a_large_channel_changes_its_neighbours_alone() -> None:
+    x = np.ones((1, 8, 2, 2), dtype=np.float32)
+    for large in (1e5, np.nan):
+        x[0, 1] = large
+        theirs = F.local_response_norm(torch.from_numpy(x), 3, alpha=1.0)
+        np.testing.assert_allclose(normalization.local_response_norm(x, 3, alpha=1.0), theirs.numpy(), rtol=1e-6)
+
+
+def test_means_of_whole_numbers_are_not_rounded() -> None:
+    for x in (np.arange(12).reshape(1, 2, 6), np.full((1, 2, 6), 200, np.uint8)):
+        real = torch.from_numpy(x).double()
+        for ours, theirs in (
+            (pooling.average_pool(x, 4), F.avg_pool1d(real, 4)),
+            (pooling.adaptive_average_pool(x, 4), F.adaptive_avg_pool1d(real, 4)),
+            (activation.gelu(x), F.gelu(real)),
+        ):
+            np.testing.assert_allclose(ours, theirs.numpy())
+
+
 def test_linear_and_the_ways_in_which_arrays_meet() -> None:
     require_equal(
         linear.linear,

@@ -292,7 +292,7 @@ class _ForwardRun:
                 self.misfit = is_misfit(problem, recorder.failure)
                 error = explain(problem, recorder.failure, calls) + self._hint()
             finally:
-                recorder.saved_buffers.restore()
+                recorder.saved.restore()
         return self._graph(recorder, calls, given, outputs, error, notes)
 
     def _hint(self) -> str:

@@ -25,8 +25,9 @@ def left_as_found(model: nn.Module, mode: CaptureMode) -> Iterator[None]:
     """Put the model into `mode` and give everything back afterwards.
 
     Restored: every module's attributes, among them training flags, hooks, parameters, buffers and whatever a forward
-    caches; every parameter's `requires_grad` and gradient; random states, as `exclusive(None)` does; the folder,
-    the environment and signal handlers.
+    caches; every parameter's `requires_grad` and gradient; the memory of parameters and buffers, where a forward gives
+    them another by `weight.data = ...`; random states, as `exclusive(None)` does; the folder, the environment and
+    signal handlers.
     """
     with ExitStack() as surroundings:
         for surrounding in (
@@ -41,6 +42,7 @@ def left_as_found(model: nn.Module, mode: CaptureMode) -> Iterator[None]:
         remembered = [(module, *remember(module)) for module in model.modules()]
         held = (p for module, _, _ in remembered for p in module._parameters.values() if p is not None)
         wanted = [(parameter, parameter.requires_grad, parameter.grad) for parameter in held]
+        memories = _memories_of([module for module, _, _ in remembered])
         try:
             if mode != "as is":
                 # A network that was exported in one mode refuses to change it, and runs as it is.
@@ -50,11 +52,33 @@ def left_as_found(model: nn.Module, mode: CaptureMode) -> Iterator[None]:
         finally:
             for module, attributes, contents in remembered:
                 put_back(module.__dict__, attributes, contents)
+            for tensor, memory in memories:
+                if not _is_same_memory(tensor, memory):
+                    tensor.data = memory
             for parameter, flag, gradient in wanted:
                 if parameter.requires_grad != flag:
                     parameter.requires_grad_(flag)
                 if parameter.grad is not gradient:
                     parameter.grad = gradient
+
+
+def _memories_of(modules: list[nn.Module]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Return the plain parameters and buffers of modules, each with another tensor of the same memory."""
+    held = (t for module in modules for tensors in (module._parameters, module._buffers) for t in tensors.values())
+    plain = {
+        id(t): t
+        for t in held
+        if t is not None and type(t) in (torch.Tensor, nn.Parameter) and t.layout is torch.strided
+    }
+    return [(tensor, tensor.data) for tensor in plain.values()]
+
+
+def _is_same_memory(tensor: torch.Tensor, memory: torch.Tensor) -> bool:
+    if tensor.untyped_storage()._cdata != memory.untyped_storage()._cdata:
+        return False
+    return (tensor.shape, tensor.stride(), tensor.storage_offset()) == (
+        memory.shape, memory.stride(), memory.storage_offset(),
+    )  # fmt: skip
 
 
 @contextmanager

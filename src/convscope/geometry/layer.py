@@ -144,7 +144,8 @@ def work_out(
         )
         axes = tuple(_read_axis(n, w) for n, w in zip(input_sizes, pools, strict=True))
     else:
-        steps = windows(dimensions, kernel_size, stride=stride or 1, padding=padding, dilation=dilation)
+        every = 1 if stride is None else stride
+        steps = windows(dimensions, kernel_size, stride=every, padding=padding, dilation=dilation)
         if kind == "convolution":
             axes = tuple(_read_axis(n, w) for n, w in zip(input_sizes, steps, strict=True))
         else:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from convscope.graph.axes import batch_of
 from convscope.graph.diagnose.finding import DesignWarning
 from convscope.graph.network_field import NetworkField
-from convscope.graph.records import Graph
+from convscope.graph.records import Graph, Node, Ref
 from convscope.graph.summary import Layer
 from convscope.graph.vocabulary import CONVOLUTIONS
 from convscope.report.short_repr import ShortRepr
@@ -167,9 +167,7 @@ def training_macs(graph: Graph) -> TrainingMacs:
     for node in graph.nodes:
         forward += node.macs or 0
         if node.macs:
-            # A product has two factors; a bias has one axis and is added.
-            factors = [v for v in dict.fromkeys(node.inputs) if len(graph.shape(v)) > 1][:2]
-            for value in factors:
+            for value in _factors(graph, node):
                 if needs[value] and from_image[value]:
                     inputs += node.macs
                 elif needs[value]:
@@ -179,3 +177,11 @@ def training_macs(graph: Graph) -> TrainingMacs:
             from_image[value] = any(from_image[v] for v in node.inputs)
     batch = batch_of(graph)
     return TrainingMacs(forward // batch, inputs // batch, weights // batch, len(graph.uncounted))
+
+
+def _factors(graph: Graph, node: Node) -> list[int]:
+    """Return the two factors of a product, which may be one value; what is added to it is none."""
+    names = next((pair for pair in (("mat1", "mat2"), ("batch1", "batch2")) if pair[0] in node.arguments), ())
+    named = [argument.value for name in names if isinstance(argument := node.arguments[name], Ref)]
+    # Elsewhere a bias, which has one axis, comes after both.
+    return named or [value for value in node.inputs if len(graph.shape(value)) > 1][:2]

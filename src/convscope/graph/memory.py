@@ -90,16 +90,17 @@ class TrainingMemory(Pictured):
         large: the same on a larger one.
 
     Raises:
-        CaptureError: the two ran different operations, or one of them failed.
+        CaptureError: the two ran different operations, or on batches of one size, or one of them failed.
     """
 
     def __init__(self, small: Graph, large: Graph) -> None:
         for graph in (small, large):
             if graph.error is not None:
                 raise CaptureError(f"training memory needs a forward pass in training, which failed: {graph.error}")
+        first, second = self._batches = _batches(small, large)
         if [n.target for n in small.nodes] != [n.target for n in large.nodes]:
             raise CaptureError(
-                f"{small.name} runs different operations on {_batch(small)} and {_batch(large)} samples: "
+                f"{small.name} runs different operations on {first} and {second} samples: "
                 "its training memory is not a matter of batch size alone"
             )
         self._small, self._large = small, large
@@ -108,7 +109,8 @@ class TrainingMemory(Pictured):
     def at(self, batch_size: Positive, *, optimizer: OptimizerKind = "sgd") -> TrainingBytes:
         """Return the bytes of one training step on this many samples."""
         small, large = self._figures(self._small), self._figures(self._large)
-        share = (batch_size - _batch(self._small)) / (_batch(self._large) - _batch(self._small))
+        first, second = self._batches
+        share = (batch_size - first) / (second - first)
         saved, moments = (a + (b - a) * share for a, b in zip(small, large, strict=True))
         parameters = [p for p in self._small.parameters if not p.buffer]
         trainable = sum(p.spec.bytes for p in parameters if p.trainable)
@@ -216,7 +218,7 @@ class TrainingMemory(Pictured):
     def saved_per_sample(self) -> dict[int, int]:
         """Return the bytes that each node of `graph` makes autograd keep for every sample more."""
         small, large = saved_bytes(self._small), saved_bytes(self._large)
-        more = _batch(self._large) - _batch(self._small)
+        more = self._batches[1] - self._batches[0]
         return {node: (kept - small.get(node, 0)) // more for node, kept in large.items()}
 
     @public
@@ -247,9 +249,16 @@ class TrainingMemory(Pictured):
         return np.asarray(saved), np.concatenate([forward, backward])
 
 
-def _batch(graph: Graph) -> int:
-    shape = graph.shape(graph.inputs[0]) if graph.inputs else ()
-    return shape[0] if shape else 1
+def _batches(small: Graph, large: Graph) -> tuple[int, int]:
+    """Return the batch sizes of two captures: the sizes of the first axis of an input that differs between them."""
+    for one, other in zip(small.inputs, large.inputs, strict=True):
+        for first, second in zip(small.shape(one), large.shape(other), strict=True):
+            if first != second:
+                return first, second
+    raise CaptureError(
+        f"{small.name} ran on inputs with a batch of their own: give the shape of one sample, without a batch, for "
+        "training memory by batch size"
+    )
 
 
 def _storages(graph: Graph) -> dict[int, Value]:

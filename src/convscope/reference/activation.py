@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from convscope.arrays import Array
+from convscope.arrays import Array, floating_dtype
 from convscope.errors import GeometryError
 
 
@@ -182,7 +182,7 @@ def _normal_cdf(x: Array) -> Array:
     # NumPy has no error function: Python's is exact to the last digit, one number at a time. The complement keeps
     # the digits of the far left tail.
     cdf = np.frompyfunc(lambda value: 0.5 * math.erfc(-value / math.sqrt(2)), 1, 1)
-    return np.asarray(cdf(x), dtype=x.dtype)
+    return np.asarray(cdf(x), dtype=floating_dtype(x))
 
 
 def _gelu_inner(x: Array) -> Array:

@@ -173,10 +173,12 @@ def _neighbour_sum(x: Array, size: int, *, mirrored: bool = False) -> Array:
     before, after = size // 2, (size - 1) // 2
     if mirrored:
         before, after = after, before
-    sums = np.zeros((x.shape[0], x.shape[1] + 1, *x.shape[2:]), dtype=x.dtype)
-    np.cumsum(x, axis=1, out=sums[:, 1:])
-    channels = np.arange(x.shape[1])
-    return sums[:, np.minimum(channels + after + 1, x.shape[1])] - sums[:, np.maximum(channels - before, 0)]
+    # Neighbour by neighbour: differences of one running sum would carry a large channel's rounding, or its NaN, on.
+    sums, channels = np.zeros_like(x), x.shape[1]
+    for shift in range(-min(before, channels), min(after, channels) + 1):
+        first, stop = max(0, -shift), max(0, min(channels, channels - shift))
+        sums[:, first:stop] += x[:, first + shift : stop + shift]
+    return sums
 
 
 def _per_channel(values: Array, x: Array) -> Array:

@@ -13,7 +13,7 @@ from math import prod
 
 import numpy as np
 
-from convscope.arrays import Array
+from convscope.arrays import Array, floating_dtype
 from convscope.errors import GeometryError
 from convscope.geometry.convolution import per_axis
 from convscope.geometry.pooling import adaptive_ranges, pooling_windows
@@ -109,7 +109,7 @@ def average_pool(
     """
     windows, outputs = _pooling(x, kernel_size, stride, padding, 1, ceil_mode)
     padded = padded_channels_last(x, windows)
-    total = np.zeros((x.shape[0], *outputs, x.shape[1]), dtype=x.dtype)
+    total = np.zeros((x.shape[0], *outputs, x.shape[1]), dtype=floating_dtype(x))
     for taken in tap_slices(windows, outputs):
         total += padded[(slice(None), *taken)]
     counts = _divisors(windows, x.shape[2:], outputs, count_include_pad, divisor)
@@ -161,7 +161,7 @@ def adaptive_average_pool(x: Array, output_size: PerAxis) -> Array:
     array([[[1., 3.]]])
     """
     outputs = per_axis("output_size", output_size, x.ndim - 2)
-    result = np.empty((*x.shape[:2], *outputs), dtype=x.dtype)
+    result = np.empty((*x.shape[:2], *outputs), dtype=floating_dtype(x))
     for place, window in _adaptive_windows(x.shape[2:], outputs):
         result[place] = x[window].mean(axis=tuple(range(2, x.ndim)))
     return result

@@ -12,7 +12,9 @@ import torch
 
 from convscope.nets.onnx.model import read_model
 from convscope.nets.onnx.network import OnnxNetwork
+from convscope.nets.onnx.operators import BY_DOMAIN
 from convscope.nets.onnx.plan import plan_of
+from convscope.nets.onnx.step import OnnxStep
 from onnx_files import made
 
 onnx = pytest.importorskip("onnx")
@@ -37,6 +39,11 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
                                 {"mode": "cubic", "exclude_outside": 1, "cubic_coeff_a": -0.5}),
     "slice from the back": ("Slice", {"b": np.array([4, -1]), "e": np.array([-99, 0]), "a": np.array([2, 3]),
                                       "t": np.array([-2, -1])}, {}),
+    "maximum, windows in the padding": ("MaxPool", {}, {"kernel_shape": [3, 3], "strides": [3, 3], "ceil_mode": 1,
+                                                        "pads": [0, 0, 2, 2]}),
+    "mean, windows in the padding": ("AveragePool", {}, {"kernel_shape": [3, 3], "strides": [3, 3], "ceil_mode": 1,
+                                                         "pads": [0, 0, 2, 2]}),
+    "variance 1": ("MeanVarianceNormalization", {}, {"axes": [1, 2, 3]}),
     "edge": ("Pad", {"p": np.array([0, 0, 1, 0, 0, 0, 0, 2])}, {"mode": "edge"}),
     "reflect, channels too": ("Pad", {"p": np.array([0, 1, 0, 2, 0, 0, 0, 1])}, {"mode": "reflect"}),
     "depth to space": ("SpaceToDepth", {}, {"blocksize": 1}),
@@ -62,6 +69,27 @@ def test_node_gives_what_onnx_gives(name: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(found.astype(float), wanted.astype(float), rtol=1e-4, atol=1e-5)
 
 
+def test_a_scale_gives_the_size_that_onnxruntime_and_torch_give(tmp_path: Path) -> None:
+    tensors = {"r": np.zeros(0, np.float32), "s": np.array([1, 1, 1.4, 2], np.float32)}
+    node = onnx.helper.make_node("Resize", ["x", *tensors], ["y"])
+    path = made(tmp_path / "m.onnx", [node], {"x": (1, 2, 5, 6)}, ["y"], tensors)
+    x = torch.ones(1, 2, 5, 6)
+    assert read_model(path).network(x).shape == torch.nn.functional.interpolate(x, scale_factor=(1.4, 2)).shape
+
+
+def test_zeros_are_quantized_to_zeros() -> None:
+    step = OnnxStep("DynamicQuantizeLinear", "", 11, ("x",), ("y", "scale", "zero"), {})
+    y, scale, zero = BY_DOMAIN[""]["DynamicQuantizeLinear"](step, [torch.zeros(2, 3)])
+    assert not y.any() and zero == 0 and scale > 0 and scale.isfinite()
+
+
+def test_an_index_beyond_the_classes_is_none_of_them() -> None:
+    step = OnnxStep("OneHot", "", 11, ("x", "d", "v"), ("y",), {})
+    index, values = torch.tensor([0, -1, 3, -4]), np.array([0.0, 5.0], np.float32)
+    found = BY_DOMAIN[""]["OneHot"](step, [index, np.array(3), values])
+    assert found.tolist() == [[5, 0, 0], [0, 0, 5], [0, 0, 0], [0, 0, 0]]
+
+
 @pytest.mark.long  # some 1,700 cases
 def test_cases_of_onnx_backends() -> None:
     """Every case is equal, or says that it is not known; unsigned arithmetic of 16 bits and more is not torch's."""
@@ -80,7 +108,10 @@ def test_cases_of_onnx_backends() -> None:
             continue
         try:
             network = OnnxNetwork(plan_of(case.model, path=Path("m.onnx"), newest=99))
-            made = network(*(torch.from_numpy(np.array(value)) for value in inputs))
+            given = map(torch.from_numpy, map(np.array, inputs))
+            # What the file takes with its channels last is given with its channels first.
+            made = network(*(x.movedim(-1, 1) if name in network.channels_last else x
+                             for name, x in zip(network.plan.inputs, given, strict=True)))  # fmt: skip
         except Exception as problem:
             if not any(w in f"{problem}" for w in ("not known", "followed", "no input", "is a ", "elements of type",
                                                    "not implemented")):  # fmt: skip

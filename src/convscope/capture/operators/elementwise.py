@@ -77,6 +77,16 @@ def _filled(call: Call) -> OperatorRule:
     return OperatorRule(call.op, ())
 
 
+def _drawn_with(name: str) -> Rule:
+    """Return the rule of a tensor overwritten by a draw: each number is drawn by the parameter at its own place."""
+
+    def rule(call: Call) -> OperatorRule:
+        parameter = call.operand(name)
+        return OperatorRule(call.op, (Flow(parameter.slot, 0, broadcast(parameter, call.outputs[0])),))
+
+    return rule
+
+
 def _glu(call: Call) -> OperatorRule:
     """Gated linear unit: the first half of an axis, times the sigmoid of the second."""
     axis = call.axis()
@@ -96,6 +106,9 @@ RULES: Mapping[str, Rule] = {
     "copy": _copied,
     "glu": _glu,
     "native_dropout": _dropout,
-    # Multiplication by a mask that does not depend on the probabilities' values.
-    "bernoulli.p": _filled,
+    # Draws whose parameters are tensors: each number depends on its own.
+    **dict.fromkeys(
+        ("bernoulli.default", "normal.Tensor_float", "normal.float_Tensor", "normal.Tensor_Tensor"), pointwise
+    ),
+    "bernoulli.Tensor": _drawn_with("p"),
 }

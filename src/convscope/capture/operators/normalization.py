@@ -36,12 +36,12 @@ def _batch_norm(call: Call) -> OperatorRule:
     x = call.first
     training = call.arguments.get("training")
     if training is None:
-        training = call.arguments.get("train", "no_training" not in call.op)
+        training = call.arguments.get("train", not call.op.endswith(("_no_training", "_no_update")))
     axes = [axis for axis in range(x.rank) if axis != 1] if training else []
     flows = [Flow(x.slot, 0, _mix_whole(x.shape, axes))]
     if training:
         flows += _statistics(x, call)
-    for name in ("weight", "bias"):
+    for name in ("weight", "bias") if training else ("weight", "bias", "running_mean", "running_var"):
         flows += _per_channel(call.arguments.get(name), call.outputs[0])
     return OperatorRule("batch_norm", tuple(flows))
 

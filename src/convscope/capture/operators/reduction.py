@@ -64,6 +64,12 @@ def _running(call: Call) -> OperatorRule:
     return OperatorRule(call.op, flows)
 
 
+def _renormalized(call: Call) -> OperatorRule:
+    """Describe `renorm`: each part along the axis is scaled by its own length, which reads all other axes."""
+    shape, axis = call.first.shape, call.axis()
+    return OperatorRule(call.op, (Flow(0, 0, tuple(Mix(a, size) for a, size in enumerate(shape) if a != axis)),))
+
+
 def _drawn(call: Call) -> OperatorRule:
     """Describe samples of a distribution over the last axis."""
     last = call.first.rank - 1
@@ -91,7 +97,8 @@ RULES: Mapping[str, Rule] = {
     ),
     "max": _extreme,
     "min": _extreme,
-    **dict.fromkeys(("sort", "topk", "argsort", "renorm"), _along),
+    **dict.fromkeys(("sort", "topk", "argsort"), _along),
+    "renorm": _renormalized,
     **dict.fromkeys(("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp"), _running),
     "multinomial": _drawn,
     "linalg_cross": _cross,

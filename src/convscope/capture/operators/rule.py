@@ -66,6 +66,7 @@ class Call:
         outputs: shapes of the tensors made, in order.
         pointwise: torch itself tags the operator as elementwise.
         values: the numbers in a tensor, when they are known before the network runs.
+        in_order: whether the first tensor's elements lie in order from the start of its memory.
     """
 
     op: str
@@ -75,6 +76,7 @@ class Call:
     outputs: tuple[tuple[int, ...], ...]
     pointwise: bool = False
     values: Callable[[Operand], npt.NDArray[np.generic] | None] = field(default=lambda _: None)
+    in_order: bool = True
 
     def operand(self, name: str) -> Operand:
         """Return the tensor argument of this name."""

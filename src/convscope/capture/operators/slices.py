@@ -163,7 +163,9 @@ def _diagonal_scatter(call: Call) -> OperatorRule:
 
 
 def _strided_places(call: Call, shape: tuple[int, ...], source: tuple[int, ...]) -> Positions | None:
-    """Element numbers that a strided view of a tensor reads, when the tensor lies in order in its own memory."""
+    """Return the element numbers that a strided view of a tensor reads; None where the shapes do not say them."""
+    if not call.in_order:
+        return None
     grid = np.full((1,) * len(shape), call.arguments["storage_offset"] or 0)
     for axis, (size, stride) in enumerate(zip(shape, call.arguments["stride"], strict=True)):
         grid = grid + (np.arange(size) * stride).reshape([-1 if a == axis else 1 for a in range(len(shape))])
@@ -181,7 +183,7 @@ def _as_strided(call: Call) -> OperatorRule:
 def _as_strided_scatter(call: Call) -> OperatorRule:
     base, part = call.operand("self"), call.operand("src")
     places = _strided_places(call, part.shape, base.shape)
-    if places is None:
+    if places is None or np.unique(places).size < places.size:  # of two numbers written to one place, which one stays
         return OperatorRule("as_strided_scatter", flows=None)
     total = prod(base.shape)
     kept, written = _written_over(places, total, prod(part.shape))

@@ -10,7 +10,7 @@ Source: PyTorch's functionalization, whose `*_scatter` operators are the inverse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -246,27 +246,40 @@ def write_back(base: Tracked, part: Tracked) -> Inverse:
     return inverse(base, part, settings, output)
 
 
-# --- the model's own tensors in a real run ---
+# --- tensors from outside in a real run ---
 
 
-class SavedBuffers:
-    """Copies of the model's own tensors, from before they were written."""
+class SavedTensors:
+    """Copies of the tensors that a forward pass did not make, from before they were written.
 
-    def __init__(self, own: Container[int]) -> None:
-        self._own = own
-        self._saved: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+    Args:
+        outside: ids of the model's parameters and buffers; others are added when they are first seen.
+    """
+
+    def __init__(self, outside: Iterable[int]) -> None:
+        self._outside = set(outside)
+        # By id, which is the tensor's as long as it is held: the tensor, another of the same memory, its numbers.
+        self._saved: dict[int, tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
+
+    def add(self, tensor: torch.Tensor) -> None:
+        """Add a tensor that was there before, such as a cache in a plain list."""
+        self._outside.add(id(tensor))
 
     def save(self, operator: Operator, settings: dict[str, Any]) -> None:
-        """Copy what an operation will write, if it is the model's; called before it runs."""
+        """Copy what an operation will write, whole, if it is from outside; called before it runs."""
         # Batch normalisation writes its running statistics, which its schema does not declare.
         hidden = ("running_mean", "running_var") if "batch_norm" in operator.base else ()
         for tracked in flat([settings.get(name) for name in operator.written or hidden]):
-            if isinstance(tracked, Tracked) and id(tracked.tensor) in self._own:
-                self._saved.setdefault(id(tracked.tensor), (tracked.tensor, tracked.tensor.detach().clone()))
+            if not isinstance(tracked, Tracked):
+                continue
+            written = tracked.chain[0].tensor
+            if id(written) in self._outside and id(written) not in self._saved:
+                memory = written.detach()
+                self._saved[id(written)] = written, memory, memory.clone()
 
     def restore(self) -> None:
         """Restore every tensor's numbers."""
         with torch.no_grad():
-            for tensor, saved in self._saved.values():
-                tensor.copy_(saved)
+            for _, memory, numbers in self._saved.values():
+                memory.copy_(numbers)
         self._saved.clear()

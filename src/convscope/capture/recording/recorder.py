@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch._C import DispatchKey
+from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from convscope.arrays import Array
-from convscope.capture.recording.aliasing import SavedBuffers, Tracked, catch_up, record_write, signature_of
+from convscope.capture.recording.aliasing import SavedTensors, Tracked, catch_up, record_write, signature_of
 from convscope.capture.recording.backends import Backend
 from convscope.capture.recording.graph_builder import GraphBuilder, by_reference
 from convscope.capture.recording.module_calls import ModuleCall
@@ -23,12 +25,14 @@ from convscope.capture.recording.numbers import NeedsNumbersError, as_array, con
 from convscope.capture.recording.reads import VIEWED, kept_elsewhere
 from convscope.capture.recording.schema import Operator, describe, flat, is_composite
 from convscope.capture.recording.shortcuts import results_of
-from convscope.capture.recording.templates import READS_NUMBERS, Template, cached, keep, template_of
+from convscope.capture.recording.templates import NOT_CACHED, Template, cached, keep, template_of
 from convscope.capture.saved import Kept
 from convscope.graph.records import ValueKind
 
 # Bytes that a real run makes between two looks for tensors that nothing can read again.
 _RELEASED_AFTER = 2**27
+# Operators that call functions, and refuse to while their operations are recorded.
+_UNRECORDED = frozenset({"cond", "scan"})
 # Constants up to this many elements are kept with the graph, so that it can be computed again.
 _KEPT_CONSTANT = 1_000_000
 
@@ -51,6 +55,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         backend: where operations run.
     """
 
+    # Torch asks: operators that call functions come here too, as `flex_attention`, `scan` and `cond`.
+    supports_higher_order_operators = True
+
     def __init__(self, named: Mapping[int, tuple[ValueKind, str]], backend: Backend) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's class has no types
         self.builder = GraphBuilder()
@@ -59,7 +66,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         self.failure: Failure | None = None
         self.constants: dict[int, Array] = {}
         self.touched: set[int] = set()
-        self.saved_buffers = SavedBuffers(named)
+        self.saved = SavedTensors(named)
         # Values whose numbers Python took; parameters that the model does not list, with where and in what they ran.
         self.read: set[int] = set()
         self.strays: dict[int, tuple[str, str, torch.Tensor]] = {}
@@ -140,8 +147,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Record one operation and give back its result."""
-        if torch.is_inference_mode_enabled() and is_composite(func):
-            # Elsewhere autograd has taken such operators apart before they come here; inference skips autograd.
+        if isinstance(func, HigherOrderOperator):
+            return self._call_functions(func, args, kwargs or {})
+        if is_composite(func):
+            # Elsewhere autograd has taken such operators apart before they come here; inference skips autograd, and so
+            # do the functions that an operator calls.
             with self:
                 return func.decompose(*args, **(kwargs or {}))
         operator = describe(func)
@@ -173,6 +183,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
                 shapes = tuple(t.signature.shape for t in operands)
                 self.failure = Failure(problem, operator, _shapes_for_tensors(settings), shapes)
             raise
+
+    def _call_functions(self, func: HigherOrderOperator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Record what the functions do that an operator calls, as `flex_attention` calls one for its scores."""
+        kernel = func.py_kernels.get(DispatchKey.CompositeExplicitAutograd)
+        if kernel is None or str(func) in _UNRECORDED:
+            raise NotImplementedError(f"what torch's {func} calls can't be followed")
+        with self:
+            return kernel(*args, **kwargs)
 
     def _bind(self, argument: Any, key: list[Any], operands: list[Tracked]) -> Any:
         """Return an argument with tensors as what is known of them; its share of the cache's key; its tensors."""
@@ -207,10 +225,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
             result = self._run_on_numbers(func, operator, settings)
             template = None
         else:
-            template = cached(key) if self._backend.cacheable and operator.base not in READS_NUMBERS else None
-            if template is None or operator.effect == "view":
+            template = cached(key) if self._backend.cacheable and operator.base not in NOT_CACHED else None
+            # A tensor that takes a result is resized to it, and a view has a place in memory.
+            if template is None or operator.effect == "view" or operator.outs:
                 if self._backend.real:
-                    self.saved_buffers.save(operator, settings)
+                    self.saved.save(operator, settings)
                 result = self._fresh(func, operator, settings)
             else:
                 result = template.stand_ins() if operator.effect == "fresh" else None
@@ -219,7 +238,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
             return result
         if template is None:
             template = template_of(operator, settings, operands, result, self.builder.numbers)
-            if self._backend.cacheable and operator.base not in READS_NUMBERS and not operator.needs_values:
+            if self._backend.cacheable and operator.base not in NOT_CACHED and not operator.needs_values:
                 keep(key, template)
         if operator.effect == "write":
             return self._record_write(func, operator, settings, operands, template, given)
@@ -277,6 +296,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
     ) -> Any:
         """Record a call that changes its arguments, which get new values; its results are the arguments themselves."""
         targets: list[Tracked] = flat([settings[name] for name in operator.written])
+        if operator.outs and len(template.made) == len(targets):
+            for tracked, signature in zip(targets, template.made, strict=True):
+                tracked.signature = signature
         memories, signatures = [t.memory for t in targets], [t.signature for t in targets]
         values = self.builder.add_node(func, settings, operands, template, memories, self.place, signatures)
         for tracked, value in zip(targets, values, strict=True):
@@ -291,6 +313,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
 
     def _first_seen(self, tensor: torch.Tensor) -> Tracked:
         kind, name = self._named.get(id(tensor), ("constant", "constant"))
+        self.saved.add(tensor)
         tracked = self._adopt(tensor, self._backend.stand_in(tensor, signature_of(tensor)), kind, name)
         if id(tensor) in self._named:
             self.touched.add(id(tensor))
@@ -370,8 +393,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         # `tracked` stays what it is to the views made of it before: the tensor in its old shape, under a detached
         # stand-in. The user's object keeps its identity, so it is tracked anew, as a view of the old state: what is
         # written through either reaches the other as between any two views.
-        reshaped = tracked.tensor
-        tracked.tensor = reshaped.detach()
+        # A tensor that was detached is another object with the same record, and is reshaped alone.
+        detached = source is not tracked.tensor and self._backend.stand_in(source, tracked.signature) is source
+        reshaped = source if detached else tracked.tensor
+        if not detached:
+            tracked.tensor = reshaped.detach()
         self._backend.execute(func, operator, _tensors_of({**settings, first: reshaped}))
         if source is not reshaped:
             func(*given.values())  # the forward pass may read the new shape of its own tensor

@@ -31,6 +31,7 @@ class Operator:
         defaults: by name, of the arguments that have one.
         effect: what the call does to memory.
         written: the arguments it changes.
+        outs: those of them that take the result, and are not read: "out".
         returned: for each return value the argument that it is, or None.
         same: the result is the argument itself.
         pointwise: torch tags it as elementwise.
@@ -47,6 +48,7 @@ class Operator:
     defaults: dict[str, Any]
     effect: Effect
     written: tuple[str, ...]
+    outs: tuple[str, ...]
     returned: tuple[str | None, ...]
     same: bool
     pointwise: bool
@@ -85,6 +87,7 @@ def describe(function: OpOverload) -> Operator:
         defaults={a.name: a.default_value for a in arguments if a.has_default_value()},
         effect="write" if written else "view" if view else "fresh",
         written=written,
+        outs=tuple(a.name for a in arguments if a.is_out and a.name in written),
         returned=tuple(returned),
         same=name in _SAME_TENSOR and namespace == "aten",
         pointwise="pointwise" in tags,
@@ -97,6 +100,8 @@ def describe(function: OpOverload) -> Operator:
 @lru_cache(maxsize=4096)
 def is_composite(function: OpOverload) -> bool:
     """Return whether an operator is written in terms of others, for every device: `conv2d` of `convolution`."""
+    if function.namespace == "prim":  # TorchScript's own, which the dispatcher does not list
+        return False
     name = function.name()  # type: ignore[no-untyped-call]  # torch's function has no types
     return torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd")
 

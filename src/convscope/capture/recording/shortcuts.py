@@ -118,6 +118,19 @@ def _alike(settings: Mapping[str, Any]) -> tuple[Signature, ...] | None:
     return (x.signature,)
 
 
+def _softmax(settings: Mapping[str, Any]) -> tuple[Signature, ...] | None:
+    return _alike(settings) if _has_axis(settings["self"], settings["dim"]) else None
+
+
+def _clamp(settings: Mapping[str, Any]) -> tuple[Signature, ...] | None:
+    return None if settings["min"] is None and settings["max"] is None else _alike(settings)
+
+
+def _has_axis(x: Tracked, axis: int) -> bool:
+    rank = len(x.signature.shape)
+    return -rank <= axis < rank
+
+
 def _arithmetic(settings: Mapping[str, Any]) -> tuple[Signature, ...] | None:
     x, other = settings["self"], settings["other"]
     if not isinstance(other, Tracked):
@@ -170,6 +183,8 @@ def _concat(settings: Mapping[str, Any]) -> tuple[Signature, ...] | None:
     if not parts or not _plain(*parts):
         return None
     shapes = [part.signature.shape for part in parts]
+    if not _has_axis(parts[0], settings["dim"]):
+        return None
     axis = settings["dim"] % len(shapes[0])
     if any(s[:axis] + s[axis + 1 :] != shapes[0][:axis] + shapes[0][axis + 1 :] for s in shapes):
         return None
@@ -187,7 +202,7 @@ def _adaptive(settings: Mapping[str, Any]) -> tuple[Signature, ...] | None:
 
 _ACTIVATIONS = (
     "relu", "sigmoid", "tanh", "silu", "gelu", "hardswish", "hardsigmoid", "hardtanh", "leaky_relu", "elu", "softplus",
-    "mish", "exp", "sqrt", "rsqrt", "neg", "abs", "clamp",
+    "mish", "exp", "sqrt", "rsqrt", "neg", "abs",
 )  # fmt: skip
 _OPERATIONS = ("add.Tensor", "sub.Tensor", "mul.Tensor", "div.Tensor")
 
@@ -203,9 +218,10 @@ _SHORTCUTS: Mapping[str, ResultShortcut] = {
     "aten.mm.default": _product,
     "aten.mean.dim": _mean,
     "aten.cat.default": _concat,
-    "aten._softmax.default": _alike,
+    "aten._softmax.default": _softmax,
     **{f"aten.{name}.default": _alike for name in _ACTIVATIONS},
     **{f"aten.{name}_.default": _alike for name in _ACTIVATIONS},
+    **dict.fromkeys(("aten.clamp.default", "aten.clamp_.default"), _clamp),
     **{f"aten.{name}": _arithmetic for name in _OPERATIONS},
     **{f"aten.{name.replace('.', '_.')}": _in_place(_arithmetic) for name in _OPERATIONS},
 }

@@ -14,10 +14,10 @@ from convscope.capture.recording.aliasing import Signature, Tracked, signature_o
 from convscope.capture.recording.numbers import Numbers
 from convscope.capture.recording.schema import Operator, flat, plain
 
-# Calls whose rule depends on the numbers in an index tensor, so that shapes do not identify them.
-READS_NUMBERS = frozenset(
+# Calls that shapes do not identify: their rule depends on the numbers in an index tensor, or on where a tensor lies.
+NOT_CACHED = frozenset(
     {"index", "_unsafe_index", "index_select", "gather", "take_along_dim", "index_put", "_index_put_impl", "scatter",
-     "index_copy", "index_add"}
+     "index_copy", "index_add", "as_strided", "as_strided_scatter"}
 )  # fmt: skip
 
 _LIMIT = 20_000
@@ -89,17 +89,30 @@ def template_of(
     slots = iter(range(len(operands)))
     seen = {name: _with_operands(value, slots) for name, value in settings.items()}
     holders = tuple(name for name, value in seen.items() if _holds_operand(value))
+    outs = {operand.slot for name in operator.outs for operand in flat((seen[name],))}  # overwritten, and not read
+    read = [(i, t.signature) for i, t in enumerate(operands) if i not in outs]
     call = Call(
         op=operator.base,
         overload=operator.overload,
         arguments=seen,
-        operands=tuple(Operand(i, t.signature.shape, t.signature.spec.dtype) for i, t in enumerate(operands)),
+        operands=tuple(Operand(i, signature.shape, signature.spec.dtype) for i, signature in read),
         outputs=tuple(s.shape for s in made),
         pointwise=operator.pointwise,
         values=lambda operand: numbers.array(operands[operand.slot].value),
+        in_order=not operands or _lies_in_order(operands[0].tensor, settings),
     )
     resolved = {name: value if name in holders else plain(value) for name, value in seen.items()}
     return Template(results, made, rule_for(call), resolved, holders)
+
+
+def _lies_in_order(tensor: torch.Tensor, settings: dict[str, Any]) -> bool:
+    """Return whether a tensor's elements lie in order from where a call counts its memory: of `as_strided`, its start.
+
+    Without an offset that is where the tensor itself begins.
+    """
+    if tensor.layout is not torch.strided or not tensor.is_contiguous():
+        return False
+    return settings.get("storage_offset") is None or tensor.storage_offset() == 0
 
 
 def _with_operands(setting: Any, slots: Iterator[int]) -> Any:

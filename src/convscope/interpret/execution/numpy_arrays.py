@@ -20,6 +20,16 @@ def _roll(s: OperatorSettings) -> Array:
     return np.asarray(np.roll(s["self"], shifts, axis=axes or None))
 
 
+def _norm(s: OperatorSettings) -> Array:
+    sizes, order = np.abs(s["self"]), s["ord"]
+    how = {"axis": tuple(s["dim"]) if s["dim"] else None, "keepdims": s["keepdim"]}
+    if order in (np.inf, -np.inf):
+        return np.asarray(sizes.max(**how) if order > 0 else sizes.min(**how))
+    if order == 0:
+        return np.asarray((sizes != 0).sum(**how), dtype=np.float64)
+    return np.asarray((sizes**order).sum(**how) ** (1 / order))
+
+
 def _padded_by(mode: Literal["reflect", "edge"]) -> NumpyOperator:
     def rule(s: OperatorSettings) -> Array:
         x, pairs = s["self"], s["padding"]
@@ -56,10 +66,6 @@ def _reduced(function: Callable[..., Any]) -> Callable[[OperatorSettings], Array
         return np.expand_dims(found, axes) if s.get("keepdim") and x.ndim else found
 
     return rule
-
-
-def _norm(s: OperatorSettings) -> Array:
-    return _reduced(partial(np.linalg.norm, ord=s["ord"]))(s)
 
 
 def correction_of(s: OperatorSettings) -> float:

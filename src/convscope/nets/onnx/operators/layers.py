@@ -90,7 +90,7 @@ def _local_response(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
 def _mean_variance(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, axes = tensor(inputs[0]), tuple(node.get("axes") or (0, 2, 3))
     centred = x - x.mean(axes, keepdim=True)
-    return centred / torch.sqrt((centred * centred).mean(axes, keepdim=True) + 1e-9)
+    return centred / (torch.sqrt((centred * centred).mean(axes, keepdim=True)) + 1e-9)
 
 
 def _lp_normalization(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:

@@ -82,7 +82,7 @@ def _integer_product(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
 def _dynamic(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x = tensor(inputs[0])
     low, high = torch.clamp(x.amin(), max=0.0), torch.clamp(x.amax(), min=0.0)
-    scale = (high - low) / 255
+    scale = torch.where(high == low, torch.ones_like(high), high - low) / 255  # of zeros alone: any but 0
     zero = torch.clamp(torch.round(-low / scale), 0, 255)
     return [torch.clamp(torch.round(x / scale) + zero, 0, 255).to(torch.uint8), scale, zero.to(torch.uint8)]
 

@@ -85,7 +85,8 @@ def _scales_and_sizes(node: OnnxStep, inputs: OnnxInputs, x: torch.Tensor) -> tu
         return scales, sizes
     factors = [float(f) for f in (node.get("scales") or array(given).ravel())]
     for axis, factor in zip(axes, factors, strict=True):
-        scales[axis], sizes[axis] = factor, int(np.floor(x.shape[axis] * factor))
+        # The product is rounded to float32, as onnxruntime does: 5 positions times 1.4, which is a little less, are 7.
+        scales[axis], sizes[axis] = factor, int(np.floor(np.float32(x.shape[axis]) * np.float32(factor)))
     return scales, sizes
 
 

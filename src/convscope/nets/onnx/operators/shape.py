@@ -223,7 +223,7 @@ def _scatter_nd(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
 def _one_hot(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     index, depth, axis = tensor(inputs[0]).long(), integers(inputs[1])[0], node.get("axis", -1)
     off, on = array(inputs[2])
-    places = torch.remainder(index, depth).unsqueeze(axis)
+    places = torch.where(index < 0, index + depth, index).unsqueeze(axis)  # outside of -depth to depth - 1: all off
     axis %= places.ndim
     steps = torch.arange(depth).reshape(depth, *(1,) * (places.ndim - 1 - axis))
     return torch.where(places == steps, on.item(), off.item()).to(torch.from_numpy(array(inputs[2])).dtype)

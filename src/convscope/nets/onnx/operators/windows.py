@@ -10,6 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from convscope.arrays import Array
+from convscope.geometry.convolution import output_sizes
+from convscope.geometry.window import Window
 from convscope.nets.onnx.step import OnnxInputs, OnnxResult, OnnxStep, UntranslatedError, at, spatial, tensor
 
 _CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -39,6 +41,26 @@ def _padding(
 
 def _window(node: OnnxStep, axes: int) -> tuple[list[int], list[int]]:
     return list(node.get("strides") or [1] * axes), list(node.get("dilations") or [1] * axes)
+
+
+def _sizes(
+    node: OnnxStep, sizes: Sequence[int], kernel: Sequence[int], padding: Sequence[tuple[int, int]]
+) -> tuple[int, ...]:
+    """Return the sizes of a pooling's output: no window of it begins in the padding after the input."""
+    steps = zip(kernel, *_window(node, len(sizes)), padding, strict=True)
+    windows = [
+        Window(kernel_size=k, stride=s, dilation=d, padding_before=before, padding_after=after,
+               ceil_mode=bool(node.get("ceil_mode", 0)))
+        for k, s, d, (before, after) in steps
+    ]  # fmt: skip
+    return output_sizes(sizes, windows)
+
+
+def _cut(pooled: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
+    """Return a pooled map without the windows that begin in padding, which torch took for a part of the map."""
+    for axis, size in enumerate(sizes, start=2):
+        pooled = pooled if pooled.shape[axis] == size else pooled.narrow(axis, 0, size)
+    return pooled
 
 
 def _require_axes(axes: int) -> None:
@@ -112,14 +134,17 @@ def _max_pool(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     places = len(node.outputs) > 1 and bool(node.outputs[1])
     stride, dilation = _window(node, axes)
     padding = _padding(node, spatial(x), kernel, stride, dilation)
+    sizes = None
     if any(before != after or before > k // 2 for (before, after), k in zip(padding, kernel, strict=True)):
         if places:
             raise UntranslatedError("it also gives indices, with padding that torch's pooling does not have")
+        sizes = _sizes(node, spatial(x), kernel, padding)
         least = -float("inf") if x.is_floating_point() else torch.iinfo(x.dtype).min
         x, padding = around(x, padding, least), [(0, 0)] * axes
     ceil, ends = bool(node.get("ceil_mode", 0)), [before for before, _ in padding]
     if not places:
-        return _MAX[axes](x, kernel, stride, ends, dilation, ceil)
+        made = _MAX[axes](x, kernel, stride, ends, dilation, ceil)
+        return made if sizes is None else _cut(made, sizes)
     if node.get("storage_order", 0):
         raise UntranslatedError("it also gives indices, by columns")
     made, index = _MAX[axes](x, kernel, stride, ends, dilation, ceil, return_indices=True)
@@ -141,6 +166,7 @@ def _average_pool(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     if all(before == after and before <= k // 2 for (before, after), k in zip(padding, kernel, strict=True)):
         return _AVERAGE[axes](x, kernel, stride, [before for before, _ in padding], ceil, include)
     pooled = _AVERAGE[axes](around(x, padding), kernel, stride, 0, ceil, True)
+    pooled = _cut(pooled, _sizes(node, spatial(x), kernel, padding))
     if include:
         return pooled
     shares = [_counted(size, pair, k, s, made) for size, pair, k, s, made in
