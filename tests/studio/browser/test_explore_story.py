@@ -102,6 +102,22 @@ def test_what_a_pixel_reaches(page: StudioPage) -> None:
     assert page.lit == [16, 16, 17, 17]
 
 
+def test_escape_ends_a_box_that_is_being_drawn(page: StudioPage) -> None:
+    page.explore(m="given", i="sample:0", l="stem", x="blur:1.5")
+    page.page.get_by_role("button", name="Occlude", exact=True).click()
+    box = page.page.locator("#stage").bounding_box()
+    assert box is not None
+    page.page.mouse.move(box["x"] + 20, box["y"] + 20)
+    page.page.mouse.down()
+    page.page.mouse.move(box["x"] + 60, box["y"] + 60)
+    page.press("Escape")
+    page.page.mouse.up()
+    page.rest()
+    assert page.state["x"] == "blur:1.5"
+    page.page.mouse.move(box["x"] + 40, box["y"] + 40)
+    assert page.page.locator(".handle").get_attribute("visibility") == "hidden"
+
+
 @pytest.mark.long
 def test_any_kernel_of_a_layer_is_replaced(page: StudioPage) -> None:
     page.explore(m="lenet5", i="sample:8", l="c5", c=119)  # it reads 16 channels

@@ -16,7 +16,6 @@ import { TEXT } from "convscope/strings";
 import { createTree } from "convscope/tree";
 import { short } from "convscope/units";
 
-/** @param {HTMLElement} container */
 export function mountExplore(container) {
   const [tree, drawing, stage, between, maps, cell, compare] = [createTree(), createDrawing(), createStage(), createBetween(), createMaps(), createCell(), createCompare()];
   let litFor = null;

@@ -41,7 +41,7 @@ export const TEXT = {
   open: "Open",
   use: "Use",
   clear: "Clear",
-  noRoom: "This room is not installed.",
+  noRoom: "This room can't be loaded: reload the page.",
   stages: { starting: "The server is up", "importing torch": "Importing torch", ready: "Ready" },
   startingLabel: "What is being started",
   failed: "The compute process did not start: see the terminal.",
@@ -181,6 +181,7 @@ export const TEXT = {
   forAndAgainst: "against · for the class",
   checks: "Checks",
   checking: "Checking the map",
+  progress: (what, done, total) => `${what}: ${whole(done)} of ${whole(total)}`,
   passed: "Passed",
 
   // Maps
