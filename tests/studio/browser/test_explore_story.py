@@ -118,6 +118,19 @@ def test_escape_ends_a_box_that_is_being_drawn(page: StudioPage) -> None:
     assert page.page.locator(".handle").get_attribute("visibility") == "hidden"
 
 
+def test_the_choices_follow_the_link(page: StudioPage) -> None:
+    page.explore(m="given", i="sample:0", l="stem")
+    order, colours = (page.page.locator(".tools select").nth(number) for number in range(2))
+    colours.select_option("magma")
+    order.select_option("energy")
+    page.rest()
+    assert (page.state["map"], page.state["order"]) == ("magma", "energy")
+    page.explore(m="given", i="sample:0", l="stem", map="grey", order="index")
+    assert (colours.input_value(), order.input_value()) == ("grey", "index")
+    page.explore(m="given", i="sample:0", l="stem", map="magma", order="energy")
+    assert (colours.input_value(), order.input_value()) == ("magma", "energy")
+
+
 @pytest.mark.long
 def test_any_kernel_of_a_layer_is_replaced(page: StudioPage) -> None:
     page.explore(m="lenet5", i="sample:8", l="c5", c=119)  # it reads 16 channels

@@ -101,11 +101,11 @@ export function attributionPanel() {
     <div class="inside">
       <div class="row">
         <label class="field"><span>${TEXT.method}</span><select @change=${(e) => go({ attribution: e.target.value })}>
-          <option value="" ?selected=${!at.attribution}>${TEXT.none}</option>
-          ${METHODS.map((method) => html`<option value=${method} ?selected=${method === at.attribution}>${TEXT.methods[method]}</option>`)}</select></label>
+          <option value="" .selected=${!at.attribution}>${TEXT.none}</option>
+          ${METHODS.map((method) => html`<option value=${method} .selected=${method === at.attribution}>${TEXT.methods[method]}</option>`)}</select></label>
         <label class="field"><span>${TEXT.classLabel}</span>${classes && classes.length <= 1000 ? html`<select @change=${(e) => go({ target: e.target.value === "" ? null : Number(e.target.value) })}>
-            <option value="" ?selected=${at.target === null}>${predicted ? TEXT.predicted(predicted.name ?? name(predicted.class)) : TEXT.thePredicted}</option>
-            ${classes.map((label, number) => html`<option value=${number} ?selected=${at.target === number}>${label}</option>`)}</select>`
+            <option value="" .selected=${at.target === null}>${predicted ? TEXT.predicted(predicted.name ?? name(predicted.class)) : TEXT.thePredicted}</option>
+            ${classes.map((label, number) => html`<option value=${number} .selected=${at.target === number}>${label}</option>`)}</select>`
           : html`<input type="number" min="0" step="1" placeholder=${predicted ? String(predicted.class) : ""} .value=${at.target === null ? "" : String(at.target)} @change=${(e) => go({ target: e.target.value === "" ? null : Math.max(0, Math.round(Number(e.target.value))) })}>`}</label>
         ${at.attribution ? html`<label class="field"><input type="checkbox" .checked=${view.overlay} @change=${(e) => { view.overlay = e.target.checked; changed(); }}><span>${TEXT.overlay}</span></label>
           <label class="field"><span>${TEXT.opacity}</span><input type="range" min="0.1" max="1" step="0.05" .value=${String(view.opacity)} @input=${(e) => { view.opacity = Number(e.target.value); changed(); }}></label>` : nothing}

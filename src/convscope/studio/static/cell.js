@@ -169,7 +169,7 @@ export function createCell() {
       <button class="icon primary" @click=${() => (playing ? playback.pause() : playback.play())} aria-label=${playing ? TEXT.pause : TEXT.play}>${playing ? icons.pause : icons.play}</button>
       ${stepButton(TEXT.stepOn, icons.next, index + 1)}${stepButton(TEXT.toEnd, icons.last, steps.length - 1)}
       <input type="range" min="0" max=${Math.max(0, steps.length - 1)} step="1" .value=${String(index)} aria-label=${TEXT.scrubber} aria-valuetext=${says} @input=${(e) => stepTo(Number(e.target.value))}>
-      <label class="field"><span>${TEXT.speed}</span><select @change=${(e) => { playback.speed = Number(e.target.value); }}>${SPEEDS.map((speed) => html`<option value=${speed} ?selected=${speed === playback.speed}>${number(speed)}×</option>`)}</select></label>
+      <label class="field"><span>${TEXT.speed}</span><select @change=${(e) => { playback.speed = Number(e.target.value); }}>${SPEEDS.map((speed) => html`<option value=${speed} .selected=${speed === playback.speed}>${number(speed)}×</option>`)}</select></label>
       <span class="says"><span class="number muted">${index + 1} / ${steps.length}</span> <b>${says}</b></span>`, foot);
   }
 

@@ -14,8 +14,8 @@ export function made(tag, className = "", text = "") {
   return element;
 }
 
-/** Return whether a key is pressed with one that makes it a command of the browser. */
-export const isCommand = (event) => event.ctrlKey || event.metaKey || event.altKey;
+/** Return whether a key is pressed with one that makes it a command of the browser; AltGr writes signs, as [ is on many keyboards. */
+export const isCommand = (event) => event.metaKey || ((event.ctrlKey || event.altKey) && !event.getModifierState("AltGraph"));
 
 /** Return a new element of a drawing, in a parent where one is given. */
 export function shapeElement(name, attributes, parent) {

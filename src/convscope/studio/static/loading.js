@@ -80,7 +80,8 @@ function failed(name, problem) {
 /** Say that something failed or was stopped, and let the reader ask once more. */
 export function sayFailed({ message, kind }, ask) {
   const retry = { label: TEXT.retry, act: () => { say(""); api.again().catch(() => {}).then(ask); } };
-  if (kind === "stopped") say(TEXT.stopped, "note", retry);
+  if (loaded.session?.offline) say(message);
+  else if (kind === "stopped") say(TEXT.stopped, "note", retry);
   else say(message, "error", retry);
 }
 

@@ -15,8 +15,8 @@ export function mapTools() {
   const maps = atlas?.kind !== "vector";
   return html`<div class="tools">
     <label class="field"><span class="hidden-text">${TEXT.order}</span>
-      <select @change=${(e) => go({ order: e.target.value, page: 0 })} .value=${at.order}>
-        ${ORDERS.map((order) => html`<option value=${order} ?selected=${order === at.order}>${TEXT.orders[order]}</option>`)}
+      <select @change=${(e) => go({ order: e.target.value, page: 0 })}>
+        ${ORDERS.map((order) => html`<option value=${order} .selected=${order === at.order}>${TEXT.orders[order]}</option>`)}
       </select></label>
     ${maps ? html`
       <div class="segments" role="group" aria-label=${TEXT.scaleLabel}>
@@ -24,7 +24,7 @@ export function mapTools() {
       </div>
       <label class="field"><span class="hidden-text">${TEXT.colours}</span>
         <select @change=${(e) => go({ colours: e.target.value }, { replace: true })}>
-          ${COLOURS.map((name) => html`<option value=${name} ?selected=${name === at.colours}>${TEXT.colourNames[name]}</option>`)}
+          ${COLOURS.map((name) => html`<option value=${name} .selected=${name === at.colours}>${TEXT.colourNames[name]}</option>`)}
         </select></label>` : nothing}
   </div>`;
 }
