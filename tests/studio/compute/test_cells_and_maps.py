@@ -65,6 +65,13 @@ def test_levels_of_the_largest_and_the_smallest_numbers() -> None:
         assert (low[0], high[0]) == (maps.min(), maps.max())
 
 
+def test_what_gives_no_scores_is_said_in_words() -> None:
+    one = nn.Sequential(nn.Conv2d(3, 4, 24), nn.Flatten(), nn.Linear(4, 1))
+    for network, given in ((nn.Conv2d(3, 4, 3), "4×22×22"), (one, "one number")):
+        prediction = run_on(opened(network)).prediction()
+        assert prediction["note"] == f"the network gives {given}, and no scores of classes"
+
+
 def sums_run_to_the_number(pages: list[dict[str, Any]]) -> None:
     """Assert that each term's running sum is that of all terms before it, and that each page's steps end the sum."""
     total, number = 0.0, pages[0]["number"]
