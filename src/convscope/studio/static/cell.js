@@ -4,11 +4,12 @@ import * as api from "convscope/api";
 import { scaleOf } from "convscope/atlas";
 import { isCommand, made } from "convscope/elements";
 import * as icons from "convscope/icons";
+import { madeAgain, sayFailed } from "convscope/loading";
 import { formulaElement } from "convscope/mathml";
 import { Playback, SPEEDS, stepsOf } from "convscope/playback";
 import { createSource } from "convscope/source";
 import { listedTerms, readable, termText, valueName, windowTerms } from "convscope/terms";
-import { go, link, loaded, pending, sayProblem, view } from "convscope/store";
+import { go, link, loaded, pending, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { number, real } from "convscope/units";
 
@@ -102,7 +103,7 @@ export function createCell() {
       playback.reset(steps.length, steps.length - 1);
       drawStep(playback.index);
     } catch (problem) {
-      sayProblem(problem);
+      if (of === cell && problem.kind !== "stopped" && !madeAgain(problem)) sayFailed(problem, takeMore);
     } finally {
       paging = false;
     }

@@ -128,7 +128,7 @@ export function createFocus() {
       </dl>
       ${largest.length ? html`<div><span class="muted small">${TEXT.largest}</span><div class="largest">${largest.map(([y, x, found]) => html`<button class="number" @click=${() => selectCell(at.value, at.channel ?? 0, [y, x])} title=${TEXT.cellAt(at.channel ?? 0, y, x)}>${number(found, 3)} <span class="muted">${y}, ${x}</span></button>`)}</div></div>` : ""}
       <div class="row">
-        <button ?disabled=${Boolean(loaded.session?.offline)} @click=${() => switchChannel(at, off)} aria-pressed=${String(off)} title=${TEXT.channelOffHelp}>${off ? TEXT.channelOn : TEXT.channelOff}</button>
+        <button ?disabled=${loaded.session?.offline || loaded.byValue.get(at.value)?.kind === "input"} @click=${() => switchChannel(at, off)} aria-pressed=${String(off)} title=${TEXT.channelOffHelp}>${off ? TEXT.channelOn : TEXT.channelOff}</button>
       </div>`, readout);
   }
 

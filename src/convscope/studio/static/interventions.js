@@ -2,7 +2,8 @@
 import { html, nothing } from "lit-html";
 import * as icons from "convscope/icons";
 import * as api from "convscope/api";
-import { changed, go, link, loaded, say, sayProblem, show, view } from "convscope/store";
+import { madeAgain, sayFailed } from "convscope/loading";
+import { changed, go, link, loaded, say, show, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { number, range } from "convscope/units";
 
@@ -102,7 +103,7 @@ async function openKernel(unit, out, into) {
     view.kernel = { ...(await api.kernel(loaded.run.run, unit.name, out, into)), model, value: unit.value };
     changed();
   } catch (problem) {
-    sayProblem(problem);
+    if (problem.kind !== "stopped" && !madeAgain(problem)) sayFailed(problem, () => openKernel(unit, out, into));
   }
 }
 

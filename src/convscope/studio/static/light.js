@@ -5,6 +5,7 @@
  * without a request, from tables that were loaded before. Where the pointer rests, the exact mask follows.
  */
 import * as api from "convscope/api";
+import { sayFailed } from "convscope/loading";
 import { floats } from "convscope/packet";
 import { backward, forward, loadBackward, loadForward, onTables } from "convscope/reach";
 import { link, loaded, pending } from "convscope/store";
@@ -103,8 +104,10 @@ async function rest(next) {
     const packet = await api.field(loaded.run.run, next.value, next.c, [next.y, next.x]);
     masks.set(key, maskOf(packet));
     if (masks.size > 200) masks.delete((masks.keys().next().value));
-  } catch {
-    return; // stopped, or of no pixel: the hull stays
+  } catch (problem) {
+    // The hull stays where it was stopped, or is of no pixel.
+    if (problem.kind === "deadline") sayFailed(problem, relight);
+    return;
   }
   if (shown && equal(shown, next)) for (const surface of surfaces) surface.mask?.(masks.get(key) ?? null, next);
 }

@@ -3,6 +3,7 @@ import { html, nothing } from "lit-html";
 import * as api from "convscope/api";
 import { made } from "convscope/elements";
 import * as icons from "convscope/icons";
+import { sayFailed } from "convscope/loading";
 import { formatState } from "convscope/state";
 import { changed, link, loaded, pending, say, sayProblem, show, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
@@ -60,8 +61,7 @@ async function exportPage() {
     setTimeout(() => URL.revokeObjectURL(anchor.href), 10_000);
     say(TEXT.exported(name, blob.size));
   } catch (problem) {
-    if (problem.kind === "stopped") say(TEXT.stopped);
-    else sayProblem(problem);
+    sayFailed(problem, exportPage);
   }
   pending.delete("export");
   changed();

@@ -6,8 +6,8 @@ import { isCommand, made, setAll, shapeElement } from "convscope/elements";
 import { cellAt, movedCell } from "convscope/focus";
 import { boxOfCell, light, register, watch } from "convscope/light";
 import { interventionText } from "convscope/state";
-import { ready } from "convscope/loading";
-import { go, link, loaded, sayProblem, show, view } from "convscope/store";
+import { ready, sayFailed } from "convscope/loading";
+import { changed, go, link, loaded, show, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { number, percent, range } from "convscope/units";
 
@@ -32,7 +32,7 @@ export function imageInto(element, model, image, interventions, part = "icon") {
     (address) => { if (element.dataset.of === key) element.src = address; },
     (problem) => {
       if (element.dataset.of === key) element.dataset.failed = problem.kind === "stopped" ? "stopped" : run;
-      if (part === "") sayProblem(problem);
+      if (part === "" && problem.kind !== "stopped") sayFailed(problem, () => { element.dataset.failed = "again"; changed(); });
     },
   );
   return element;
