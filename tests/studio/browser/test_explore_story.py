@@ -102,6 +102,19 @@ def test_what_a_pixel_reaches(page: StudioPage) -> None:
     assert page.lit == [16, 16, 17, 17]
 
 
+def test_a_row_of_a_scrolled_tree_takes_the_first_click(page: StudioPage) -> None:
+    page.page.set_viewport_size({"width": 1280, "height": 320})
+    page.explore(m="given", i="sample:0", l="stem")
+    page.tree.evaluate("tree => { tree.scrollTop = tree.scrollHeight; }")
+    page.page.wait_for_timeout(100)
+    assert page.tree.evaluate("tree => tree.scrollTop") > 0
+    box = page.row("last").bounding_box()
+    assert box is not None
+    page.page.mouse.click(box["x"] + 60, box["y"] + box["height"] / 2)
+    page.rest()
+    assert page.state["l"] == "last"
+
+
 def test_escape_ends_a_box_that_is_being_drawn(page: StudioPage) -> None:
     page.explore(m="given", i="sample:0", l="stem", x="blur:1.5")
     page.page.get_by_role("button", name="Occlude", exact=True).click()

@@ -26,7 +26,6 @@ rooms.train.className = "train-room";
 rooms.learn.className = "learn-room";
 /** @type {{update: () => void}|null} */
 let explore = null;
-/** Loaded when they are opened. */
 const LATER = {
   train: () => import("convscope/train").then(({ mountTrain }) => mountTrain(rooms.train, context)),
   learn: () => import("convscope/learn/room").then(({ mountLearn }) => mountLearn(rooms.learn)),
@@ -34,7 +33,6 @@ const LATER = {
 const opened = {};
 let lastRun = "";
 
-/** What the Train room is given. */
 const context = {
   api, link, subscribe,
   train: (patch) => go({ run: "", new: false, compare: [], ...patch }),

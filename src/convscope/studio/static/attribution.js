@@ -8,8 +8,6 @@ import { floats } from "convscope/packet";
 import { changed, go, link, loaded, pending, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 
-export const METHODS = ["grad-cam", "hires-cam", "gradient", "integrated-gradients", "occlusion", "guided-backprop", "gradient-times-input"];
-
 let asked = "";
 /** Ends the attribution that is under way. */
 let endCurrent = () => {};
@@ -102,7 +100,7 @@ export function attributionPanel() {
       <div class="row">
         <label class="field"><span>${TEXT.method}</span><select @change=${(e) => go({ attribution: e.target.value })}>
           <option value="" .selected=${!at.attribution}>${TEXT.none}</option>
-          ${METHODS.map((method) => html`<option value=${method} .selected=${method === at.attribution}>${TEXT.methods[method]}</option>`)}</select></label>
+          ${Object.entries(TEXT.methods).map(([method, says]) => html`<option value=${method} .selected=${method === at.attribution}>${says}</option>`)}</select></label>
         <label class="field"><span>${TEXT.classLabel}</span>${classes && classes.length <= 1000 ? html`<select @change=${(e) => go({ target: e.target.value === "" ? null : Number(e.target.value) })}>
             <option value="" .selected=${at.target === null}>${predicted ? TEXT.predicted(predicted.name ?? name(predicted.class)) : TEXT.thePredicted}</option>
             ${classes.map((label, number) => html`<option value=${number} .selected=${at.target === number}>${label}</option>`)}</select>`

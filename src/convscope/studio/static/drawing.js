@@ -76,7 +76,8 @@ export function createDrawing() {
     root.style.maxWidth = `${drawing.box[2] * LARGEST}rem`;
     below = shapeElement("g", { role: "presentation" }, root);
     above = shapeElement("g", { role: "presentation" }, root);
-    root.addEventListener("keydown", (event) => onKey(event));
+    root.addEventListener("focus", () => { if (root.matches(":focus-visible")) moveTo(cursor); });
+    root.addEventListener("keydown", onKey);
   }
 
   /** Return how many px a unit of the drawing takes, and where the drawing begins. */

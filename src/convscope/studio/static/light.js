@@ -121,7 +121,6 @@ export function maskOf(packet) {
   return { header, box, height, width, uses: floats(packet, 0, count), weights: floats(packet, 4 * count, count) };
 }
 
-/** Forget exact masks, as after another run. */
 export function forgetMasks() {
   masks.clear();
 }

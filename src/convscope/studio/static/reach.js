@@ -15,7 +15,6 @@ import { link, loaded, pending } from "convscope/store";
 const known = new Map();
 /** @type {Map<string, Promise<Tables>>} */
 const asked = new Map();
-/** @type {Set<() => void>} */
 const listeners = new Set();
 const KEPT = 400; // values
 

@@ -36,7 +36,6 @@ export const pending = new Map();
 let state = { ...DEFAULTS };
 /** Each room as it was last. @type {Object<string, State>} */
 const rooms = {};
-/** @type {Set<() => void>} */
 const listeners = new Set();
 
 /** Return what the link says, of its room's fields. */

@@ -1,7 +1,9 @@
 /** Every text of the shell and of Explore, in one table; functions where a number or a name stands in it. */
-import { number, plural, whole } from "convscope/units";
+import { number, plural, range, whole } from "convscope/units";
 
 const mib = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+
+const boxText = ([y0, x0, y1, x1]) => `rows ${range(y0, y1 - 1)}, columns ${range(x0, x1 - 1)}`;
 
 export const TEXT = {
   // The shell
@@ -151,8 +153,8 @@ export const TEXT = {
   shiftedBy: (dy, dx) => `shifted by ${number(dy)}, ${number(dx)}`,
   rotatedBy: (degrees) => `rotated by ${degrees}°`,
   blurredBy: (sigma) => `blurred, σ ${sigma}`,
-  croppedTo: (box) => `cropped to rows ${box[0]}–${box[2] - 1}, columns ${box[1]}–${box[3] - 1}`,
-  occluded: (box) => `occluded rows ${box[0]}–${box[2] - 1}, columns ${box[1]}–${box[3] - 1}`,
+  croppedTo: (box) => `cropped to ${boxText(box)}`,
+  occluded: (box) => `occluded ${boxText(box)}`,
   offText: (value, channel) => `${value}: channel ${channel} off`,
   kernelText: (module, out, into) => `${module}: kernel ${into} → ${out} replaced`,
   channelOff: "Switch the channel off",

@@ -122,7 +122,8 @@ export function createTree() {
     show({});
   }
 
-  element.addEventListener("focus", () => list.show(cursor));
+  // A click keeps its row where it is.
+  element.addEventListener("focus", () => { if (element.matches(":focus-visible")) moveTo(cursor); });
   element.addEventListener("keydown", (event) => {
     const unit = rows[cursor];
     if (!unit || isCommand(event)) return;
