@@ -19,8 +19,10 @@ export function modelBody(takes) {
   })}</div>${models.length ? nothing : html`<p class="empty">${TEXT.noModel(view.query)}</p>`}`;
 }
 
-/** Saved epochs of runs, by name; null while they are asked for. @type {Map<string, any[]|null>} */
+/** Saved epochs of runs, by name. @type {Map<string, any[]>} */
 const saved = new Map();
+/** The model whose run's epochs were asked for last: a run that trains saves more. */
+let savedOf = "";
 
 /** Return the name of the run that is shown; "" of another model. */
 const runName = () => /^run:(.+?)(@(best|step-\d+))?$/s.exec(link().model)?.[1] ?? "";
@@ -29,8 +31,9 @@ const runName = () => /^run:(.+?)(@(best|step-\d+))?$/s.exec(link().model)?.[1] 
 function savedEpochs() {
   const name = runName();
   if (!name || loaded.session?.offline) return [];
-  if (!saved.has(name)) {
-    saved.set(name, null);
+  const { model } = link();
+  if (model !== savedOf) {
+    savedOf = model;
     api.request(`/api/runs/${encodeURIComponent(name)}`).then(
       (run) => {
         saved.set(name, (run.saved ?? []).sort((a, b) => (a.epoch ?? Infinity) - (b.epoch ?? Infinity)));
