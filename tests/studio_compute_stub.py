@@ -33,7 +33,8 @@ def told(session: None, ask: Ask) -> Packet:
         while True:
             ask.check()
             time.sleep(0.01)
-    return Packet({"asked": ask.values, "operation": ask.operation, "body": len(ask.body)})
+    run = {"run": f"a run of {what}"} if ask.operation == "run" else {}
+    return Packet({"asked": ask.values, "operation": ask.operation, "body": len(ask.body), **run})
 
 
 def image(session: None, ask: Ask) -> Packet:
@@ -51,6 +52,12 @@ def maps(session: None, ask: Ask) -> Packet:
 
 
 def attribution(session: None, ask: Ask) -> Packet:
+    if ask.values["method"] == "gradient":
+        time.sleep(3600)
+    if ask.values["method"] == "integrated-gradients":
+        while True:
+            ask.check()
+            time.sleep(0.01)
     for number in range(3):
         ask.tell(Packet({"part": number}, bytes(4)))
         time.sleep(0.02)

@@ -113,6 +113,36 @@ def test_a_model_that_hung_costs_the_deadline_once_until_it_is_to_be_tried_again
     story(tmp_path, tell, deadline=0.5)
 
 
+def test_an_attribution_that_hung_is_not_tried_again_of_the_same_model(tmp_path: Path) -> None:
+    """Runs are made anew by another process: it is the model that counts, and the method."""
+
+    async def tell(page, compute) -> None:
+        await until(page, "ready")
+
+        async def attribute(model: str, method: str) -> tuple[int, dict[str, str]]:
+            asked = {"model": model, "image": "sample:0", "interventions": []}
+            run = (await page.post("/api/run", json=asked)).json()["run"]
+            path, done = f"/api/run/{run}/attribution", False
+            begun = await page.post(path, json={"method": method})
+            if begun.status_code != 200:
+                return begun.status_code, begun.json()
+            while not done:
+                header = Packet.decoded((await page.get(f"{path}/{begun.json()['id']}?after=9")).content).header
+                done = header["done"]
+            return 200, header["error"] or {}
+
+        _, first = await attribute("lenet5", "gradient")
+        assert first["kind"] == "deadline" and first["error"].startswith("no step ended in 0.5 s")
+        status, again = await attribute("lenet5", "gradient")
+        assert status == 504 and again["error"].startswith("not tried again: no step ended in 0.5 s")
+        assert await attribute("lenet5", "grad-cam") == (200, {})  # another method, another model: those are asked
+        assert (await attribute("resnet101", "grad-cam"))[0] == 200
+        assert (await page.post("/api/again", json={})).json() == {"expired": 1}
+        assert (await attribute("lenet5", "gradient"))[1]["error"].startswith("no step ended")
+
+    story(tmp_path, tell, deadline=0.5)
+
+
 def test_signs_of_life_keep_long_work_going(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def tell(page, compute) -> None:
         await until(page, "ready")
@@ -179,6 +209,30 @@ def test_a_request_that_is_taken_back_stops_its_question(tmp_path: Path) -> None
         with anyio.move_on_after(0.3):
             await page.get("/api/graph/vgg16")
         assert (await page.get("/api/graph/lenet5")).status_code == 200
+
+    story(tmp_path, tell)
+
+
+def test_an_attribution_ends_with_the_page_that_waits_for_it(tmp_path: Path) -> None:
+    async def tell(page, compute) -> None:
+        await until(page, "ready")
+        begun = await page.post("/api/run/1/attribution", json={"method": "integrated-gradients"})
+        path = f"/api/run/1/attribution/{begun.json()['id']}"
+        with anyio.move_on_after(0.3):
+            await page.get(path)
+        assert Packet.decoded((await page.get(path)).content).header["error"]["kind"] == "stopped"
+        assert (await page.get("/api/graph/lenet5")).status_code == 200  # the slow lane is free
+
+    story(tmp_path, tell)
+
+
+def test_a_process_that_the_system_refuses_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def tell(page, compute) -> None:
+        await until(page, "ready")
+        monkeypatch.setattr(compute, "_command", [str(tmp_path / "missing")])
+        assert (await page.get("/api/graph/vgg11")).status_code == 500  # which ends the process
+        assert "can't be started: No such file" in (await until(page, "failed"))["text"]
+        assert (await page.get("/api/graph/lenet5")).json()["kind"] == "internal"
 
     story(tmp_path, tell)
 

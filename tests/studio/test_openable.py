@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from convscope.errors import ConvscopeError
 from convscope.studio.images import SAMPLES, Uploads, image_source, list_images
-from convscope.studio.models import Openable, list_models, model_source, require_openable
+from convscope.studio.models import Openable, list_models, model_source, require_openable, run_folders
 from convscope.studio.protocol import StudioError
 
 
@@ -22,6 +23,20 @@ def make_run(folder: Path, name: str, *steps: str) -> None:
     (run / "model.json").write_text("{}")
     for step in steps:
         (run / "checkpoint" / step).mkdir(parents=True)
+
+
+def test_a_run_that_is_closed_to_this_user_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("open", "closed", "other"):
+        make_run(tmp_path, name)
+    is_file = Path.is_file
+
+    def refused(path: Path) -> bool:
+        if path.parent.name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    assert set(run_folders(tmp_path / "runs")) == {"open", "other"}
 
 
 def test_every_key_of_the_list_is_found(tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ import pytest
 pytest.importorskip("starlette")
 httpx = pytest.importorskip("httpx")
 
+from convscope.errors import ConvscopeError  # noqa: E402
 from convscope.studio.images import Uploads  # noqa: E402
 from convscope.studio.protocol import BODY_LIMIT, QUESTION_LIMIT, StudioError  # noqa: E402
+from convscope.studio.server.launch import listen  # noqa: E402
 from convscope.studio.server.safety import allowed_hosts  # noqa: E402
 from studio_server import ORIGIN, PORT, TOKEN, answer  # noqa: E402
 
@@ -105,6 +107,19 @@ def test_the_token_becomes_a_cookie_and_leaves_the_address(tmp_path: Path) -> No
     assert "HttpOnly" in cookie and "samesite=strict" in cookie.lower() and "domain" not in cookie.lower()
     assert moved.headers["referrer-policy"] == "no-referrer"
     assert moved.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("other", ['theme={"dark": true}', "a flag", "path=/; expires=never", "=;;", '"open'])
+def test_cookies_of_other_servers_do_not_hide_ours(tmp_path: Path, other: str) -> None:
+    # A browser sends the cookies of every server of this machine to all of its ports.
+    sent = {"cookie": f"{other}; convscope_studio={TOKEN}"}
+    assert answer(tmp_path, "GET", "/api/session", headers=sent, cookies={}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 70, "no such host"])
+def test_a_host_that_is_no_address_is_refused_in_words(host: str) -> None:
+    with pytest.raises(ConvscopeError, match="is no address: give one of this machine"):
+        listen(host, PORT)
 
 
 @pytest.mark.parametrize("cookies", [{}, {"convscope_studio": ""}, {"convscope_studio": TOKEN[:-1]}, {"other": TOKEN}])

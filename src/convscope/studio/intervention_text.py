@@ -54,6 +54,20 @@ def interventions_text(changes: Iterable[Intervention]) -> str:
     return ";".join(map(_intervention_text, changes))
 
 
+def for_other_network(changes: Iterable[Intervention]) -> list[Intervention]:
+    """Return the changes that a second network beside the first gets too.
+
+    A kernel is of one network: where one is replaced, no network is changed but the first.
+
+    >>> for_other_network([{"op": "blur", "sigma": 1.5}, {"op": "kernel", "module": "conv1"}])
+    [{'op': 'blur', 'sigma': 1.5}]
+    """
+    kept = list(changes)
+    if any(change["op"] == "kernel" for change in kept):
+        kept = [change for change in kept if change["op"] not in ("kernel", "channel_off")]
+    return kept
+
+
 def parse_interventions(text: str) -> tuple[tuple[Intervention, ...], tuple[str, ...]]:
     """Return the interventions of a link's `x`, decoded, and a note where they can't be read, or are too many."""
     notes: list[str] = []

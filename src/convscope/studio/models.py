@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -182,13 +183,11 @@ def model_source(key: str, openable: Openable) -> ModelSource:
 def run_folders(root: Path) -> list[str]:
     """Return the names of the run directories in a folder, the newest first; links are not followed out of it."""
     found = []
-    try:
-        with os.scandir(root) as entries:
-            for entry in entries:
+    with suppress(OSError), os.scandir(root) as entries:
+        for entry in entries:
+            with suppress(OSError):  # it is closed to this user, or was removed meanwhile
                 if entry.is_dir(follow_symlinks=False) and (Path(entry.path) / "model.json").is_file():
                     found.append((-entry.stat(follow_symlinks=False).st_mtime, entry.name))
-    except OSError:
-        return []
     return [name for _, name in sorted(found)[:MOST_RUNS]]
 
 

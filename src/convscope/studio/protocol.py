@@ -73,7 +73,7 @@ never wait for a forward pass, an attribution or a model that is being opened. T
     cell         {run, value, c, at: [y, x], page}
     kernel       {run, module, out, in}
     attribution  {run, method, class: int | null, layer: str | null, checks}; tells each part when it is ready
-    export       {state}: the fragment of the page's link
+    export       {state, model}: the fragment of the page's link, and the model that it names
 """
 
 SLOW_ORDERS = frozenset({"contribution", "gradient"})
@@ -99,6 +99,10 @@ NEWEST_WINS: dict[str, tuple[str, ...]] = {
 }
 """Operations of which one tab has one at a time: a newer question of the same tab stops an older one in which these
 values are the same. Two networks side by side so have one each."""
+
+
+SAME_WORK: dict[str, tuple[str, ...]] = {"attribution": ("method",), "maps": ("order",)}
+"""Values that tell one piece of work from another of the same operation and model, where one passed the deadline."""
 
 
 class StudioError(ConvscopeError):

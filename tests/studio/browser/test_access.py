@@ -181,7 +181,17 @@ def test_the_keyboard_alone(page: StudioPage) -> None:
     before = page.state.get("l")
     page.press("End", "Enter")
     page.rest()
-    assert page.state["l"] != before
+    assert (last := page.state["l"]) != before
+    page.press("ArrowLeft", "Enter")  # to the block that it is in, if it is in one
+    page.rest()
+    assert page.state["l"] == last
+    # The drawing: its cursor is seen.
+    tab_to(page, ".drawing svg")
+    page.press("ArrowLeft")
+    at_cursor, other = (
+        f'.drawing .node[aria-selected="false"]{one} .box' for one in (".at-cursor", ":not(.at-cursor)")
+    )
+    assert not page.page.evaluate(ALIKE, [at_cursor, other])
     # Search: to the first convolution.
     page.press("/")
     page.page.keyboard.type("stem")

@@ -102,6 +102,48 @@ def test_what_a_pixel_reaches(page: StudioPage) -> None:
     assert page.lit == [16, 16, 17, 17]
 
 
+def test_a_row_of_a_scrolled_tree_takes_the_first_click(page: StudioPage) -> None:
+    page.page.set_viewport_size({"width": 1280, "height": 320})
+    page.explore(m="given", i="sample:0", l="stem")
+    page.tree.evaluate("tree => { tree.scrollTop = tree.scrollHeight; }")
+    page.page.wait_for_timeout(100)
+    assert page.tree.evaluate("tree => tree.scrollTop") > 0
+    box = page.row("last").bounding_box()
+    assert box is not None
+    page.page.mouse.click(box["x"] + 60, box["y"] + box["height"] / 2)
+    page.rest()
+    assert page.state["l"] == "last"
+
+
+def test_escape_ends_a_box_that_is_being_drawn(page: StudioPage) -> None:
+    page.explore(m="given", i="sample:0", l="stem", x="blur:1.5")
+    page.page.get_by_role("button", name="Occlude", exact=True).click()
+    box = page.page.locator("#stage").bounding_box()
+    assert box is not None
+    page.page.mouse.move(box["x"] + 20, box["y"] + 20)
+    page.page.mouse.down()
+    page.page.mouse.move(box["x"] + 60, box["y"] + 60)
+    page.press("Escape")
+    page.page.mouse.up()
+    page.rest()
+    assert page.state["x"] == "blur:1.5"
+    page.page.mouse.move(box["x"] + 40, box["y"] + 40)
+    assert page.page.locator(".handle").get_attribute("visibility") == "hidden"
+
+
+def test_the_choices_follow_the_link(page: StudioPage) -> None:
+    page.explore(m="given", i="sample:0", l="stem")
+    order, colours = (page.page.locator(".tools select").nth(number) for number in range(2))
+    colours.select_option("magma")
+    order.select_option("energy")
+    page.rest()
+    assert (page.state["map"], page.state["order"]) == ("magma", "energy")
+    page.explore(m="given", i="sample:0", l="stem", map="grey", order="index")
+    assert (colours.input_value(), order.input_value()) == ("grey", "index")
+    page.explore(m="given", i="sample:0", l="stem", map="magma", order="energy")
+    assert (colours.input_value(), order.input_value()) == ("magma", "energy")
+
+
 @pytest.mark.long
 def test_any_kernel_of_a_layer_is_replaced(page: StudioPage) -> None:
     page.explore(m="lenet5", i="sample:8", l="c5", c=119)  # it reads 16 channels

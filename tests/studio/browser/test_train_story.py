@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,6 +96,14 @@ def test_a_training_from_its_form_to_its_report(start: Start, open_page: Open) -
     page.locator("[data-saved]").first.click()
     shown.page.wait_for_function("() => location.hash.startsWith('#/explore')")
     assert shown.state["m"] == f"run:{HOSTILE[0]}@best"
+    # What is saved meanwhile is among the epochs once another one is chosen.
+    slider = page.locator(".epochs input")
+    most = int(slider.get_attribute("max") or 0)
+    newest = max((studio.folder / "runs" / HOSTILE[0] / "checkpoint").glob("step-*"))
+    shutil.copytree(newest, newest.with_name("step-999999"))
+    slider.press("Home")
+    slider.press("End")
+    page.wait_for_function("most => Number(document.querySelector('.epochs input')?.max) > most", arg=most)
 
 
 @pytest.mark.long

@@ -14,7 +14,7 @@ from convscope.interpret.explanation.given import NetworkInput
 from convscope.studio.compute.cell import FIRST_GROUPS, cell_packet
 from convscope.studio.compute.field import field_packet, position_of
 from convscope.studio.compute.image_run import ImageRun
-from convscope.studio.compute.maps import maps_packet, values_packet
+from convscope.studio.compute.maps import as_levels, maps_packet, values_packet
 from convscope.studio.compute.opened_model import OpenedModel, map_shape
 from convscope.studio.protocol import Packet, StudioError
 from explored_networks import NETWORKS, ResidualNet, opened
@@ -54,6 +54,22 @@ def test_maps_numbers_and_arithmetic_are_of_one_run(name: str) -> None:
         assert cell["number"] == exact[y, x]
         assert cell["check"]["difference"] == pytest.approx(0, abs=1e-4)
         assert cell["formula"]["mathml"].startswith("<math") and cell["formula"]["text"]
+
+
+def test_levels_of_the_largest_and_the_smallest_numbers() -> None:
+    # Between float32's ends the difference is infinite; of its least numbers 255 over the difference is.
+    for scale in (3e38, 1e-40, 1e-44, 1.0):
+        maps = torch.tensor([[[-scale, 0.0, scale]]])
+        levels, low, high = as_levels(maps)
+        assert levels[0, 0, [0, 2]].tolist() == [0, 255] and levels[0, 0, 1] in (127, 128)
+        assert (low[0], high[0]) == (maps.min(), maps.max())
+
+
+def test_what_gives_no_scores_is_said_in_words() -> None:
+    one = nn.Sequential(nn.Conv2d(3, 4, 24), nn.Flatten(), nn.Linear(4, 1))
+    for network, given in ((nn.Conv2d(3, 4, 3), "4×22×22"), (one, "one number")):
+        prediction = run_on(opened(network)).prediction()
+        assert prediction["note"] == f"the network gives {given}, and no scores of classes"
 
 
 def sums_run_to_the_number(pages: list[dict[str, Any]]) -> None:

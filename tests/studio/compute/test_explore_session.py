@@ -55,6 +55,17 @@ def explored(session: ExploreSession, model: str, image: str = "sample:0") -> di
     return dict(graph)
 
 
+def test_runs_of_another_process_have_other_names(tmp_path: Path) -> None:
+    """A page that asks for a run of a process that has ended is told so, and is not given another run's numbers."""
+    asked = {"model": "lenet5", "image": "sample:8", "interventions": []}
+    first, second = (open_session(Openable(runs=tmp_path)) for _ in range(2))
+    run = header(first, "run", **asked)["run"]
+    assert header(first, "run", **asked)["run"] == run
+    assert header(second, "run", **asked)["run"] != run
+    with pytest.raises(StudioError, match="here no more"):
+        ask(second, "maps", run=run, value="c1")
+
+
 def test_there_is_a_handler_for_each_operation() -> None:
     assert set(HANDLERS) == set(OPERATIONS)
 

@@ -6,6 +6,7 @@ import ast
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -17,8 +18,9 @@ from convscope.studio.models import Openable
 from convscope.studio.state import PageState, format_state, parse_state
 
 HOSTILE = "a'b\"; rm -rf ~ #\n<img onerror>"
-GIVEN = Openable(runs=Path("/home/me/runs"), given=HOSTILE, image="my photo.jpg", input_text="3x64x64", trust_code=True)
-PLAIN = Openable(runs=Path("/home/me/runs"))
+RUNS = Path("runs").absolute()  # where the command line names none
+GIVEN = Openable(runs=RUNS, given=HOSTILE, image="my photo.jpg", input_text="3x64x64", trust_code=True)
+PLAIN = Openable(runs=RUNS)
 STATES = (
     PageState(model="resnet18", image="sample:3", value="layer1.0:relu#2", channel=3, at=(4, 5)),
     PageState(model="given", image="given", value=HOSTILE, channel=3, at=(4, 5), attribution="gradcam", target=7),
@@ -62,7 +64,7 @@ def test_the_commands_are_typed_as_they_are(state: PageState, openable: Openable
 def test_the_python_is_python_with_the_state_in_it(state: PageState, openable: Openable) -> None:
     tree = ast.parse(as_python(state, openable))
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-    assert "/home/me/runs" not in texts
+    assert str(RUNS) not in texts
     if state.room == "explore" and state.model:
         assert state.model in texts
         assert not state.value or state.value in texts
@@ -75,6 +77,25 @@ def test_a_changed_state_has_no_command_that_leaves_the_change_out() -> None:
     )
     lines = as_command(state, Openable(runs=Path("runs"), given="lenet5", image="a")).split("\n")
     assert [shlex.split(line)[1] for line in lines] == ["studio", "field"]
+
+
+def test_runs_elsewhere_are_named_whatever_their_folder_is_called() -> None:
+    state = PageState(model="run:a@b@step-40", image="run:a@b/1", value="c1", channel=0, at=(0, 0))
+    elsewhere = Openable(runs=Path("/data/runs"))
+    assert 'Studio(runs="/data/runs")' in as_python(state, elsewhere)
+    studio, field = (shlex.split(line) for line in as_command(state, elsewhere).split("\n"))
+    assert studio[studio.index("--runs") + 1] == "/data/runs"
+    assert field[2] == "/data/runs/a@b/checkpoint/step-40"
+    assert shlex.split(as_command(state, PLAIN).split("\n")[1])[2] == "runs/a@b/checkpoint/step-40"
+
+
+def test_a_second_network_has_the_changes_that_the_page_makes_of_it() -> None:
+    script = as_python(STATES[3], PLAIN)
+    assert 'studio.run("run:a b", "run:a b/7", changes)' in script
+    assert "other_changes = [\n    {'op': 'shift', 'dy': 3, 'dx': -2},\n]" in script
+    assert 'studio.run("resnet50", "run:a b/7", other_changes)' in script
+    kernel = replace(STATES[3], interventions=STATES[3].interventions[1:])
+    assert 'other = studio.run("resnet50", "run:a b/7")' in as_python(kernel, PLAIN)
 
 
 def test_an_upload_is_named_by_its_file() -> None:

@@ -51,9 +51,11 @@ SHAPES = {"conv1": [8, 8, 8], "relu1": [8, 8, 8], "conv2": [4, 6, 6], "fc": [10]
 class Asked:
     """Answers as the compute process gives them, of a network that is not there; `asked` lists what was asked."""
 
-    def __init__(self, *, noise: int = 0, missing: tuple[str, ...] = (), wait: float = 0.0) -> None:
+    def __init__(
+        self, *, noise: int = 0, missing: tuple[str, ...] = (), wait: float = 0.0, takes: tuple[int, ...] = (3, 32, 32)
+    ) -> None:
         self.asked: list[tuple[str, dict[str, Any]]] = []
-        self.noise, self.missing, self.wait = noise, missing, wait
+        self.noise, self.missing, self.wait, self.takes = noise, missing, wait, takes
 
     def __call__(self, ask: Ask) -> Packet:
         operation, values = ask.operation, ask.values
@@ -66,7 +68,7 @@ class Asked:
         match operation:
             case "graph":
                 units = [{"id": name, "value": name, "shape": shape} for name, shape in SHAPES.items()]
-                return Packet({"key": values["model"], "title": "A <net>", "input": [3, 32, 32], "units": units})
+                return Packet({"key": values["model"], "title": "A <net>", "input": list(self.takes), "units": units})
             case "image_png":
                 return Packet({}, b"\x89PNG", "image/png")
             case "run":
@@ -148,7 +150,17 @@ def test_the_time_is_kept() -> None:
 def test_what_can_not_be_answered_is_said_and_the_rest_carried() -> None:
     kept = carried(Asked(missing=("field", "reach")))
     assert "field of conv2: no field here" in kept.missing
+    assert "image of sample:3: no image_png here" in carried(Asked(missing=("image_png",))).missing
     assert ("maps", "r1", "conv1", "energy", 0) in kept.archive
+
+
+@pytest.mark.parametrize(
+    ("takes", "model"), [((1, 8, 8), "net"), ((4, 8, 8), None), ((3, 64), None), ((3, 4, 8, 8), None)]
+)
+def test_the_picture_is_the_one_that_the_page_shows(takes: tuple[int, ...], model: str | None) -> None:
+    asked = Asked(takes=takes)
+    assert ("image_png", "sample:3", "net") in carried(asked).archive
+    assert [values["model"] for operation, values in asked.asked if operation == "image_png"] == [model]
 
 
 def test_a_second_network_and_an_attribution_are_carried() -> None:
@@ -209,6 +221,13 @@ def test_a_module_that_imports_by_a_path_is_refused() -> None:
         parts_of({**files, "app.js": b'import { ask } from "./api.js";'})
     with pytest.raises(StudioError, match="missing"):
         parts_of({name: text for name, text in files.items() if name != "api.js"})
+    # The page's own import map names a folder.
+    whole = re.sub(
+        rb'"convscope/app": .*?, "lib"', b'"convscope/": "/static/", "lib"', files["index.html"], flags=re.DOTALL
+    )
+    assert parts_of({**files, "index.html": whole}).modules == parts().modules
+    with pytest.raises(StudioError, match="missing"):
+        parts_of({name: text for name, text in files.items() if name != "api.js"} | {"index.html": whole})
 
 
 @pytest.mark.parametrize("link", ["#/train?v=1&run=a", "#/explore?v=1&m=net", ""])

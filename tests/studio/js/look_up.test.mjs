@@ -3,7 +3,8 @@ import { test } from "node:test";
 import "./bare_names.mjs";
 
 const { boxes, channelsOf, ends, tablesOf } = await import("convscope/reach");
-const { stepsOf, stepTime } = await import("convscope/playback");
+const { Playback, stepsOf, stepTime } = await import("convscope/playback");
+const { oncePerTask } = await import("convscope/store");
 const { real } = await import("convscope/units");
 const { parseState } = await import("convscope/state");
 
@@ -35,8 +36,7 @@ test("what two tables say of an axis is intersected, and is a hull", () => {
 test("tables are good for the channels that they name", () => {
   assert.deepEqual(channelsOf({ channels_agree: true }), [0, Infinity]);
   assert.deepEqual(channelsOf({ channels: [16, 31] }), [16, 31]);
-  assert.deepEqual(channelsOf({ channels_agree: false, channel: null }), [0, -1]);
-  assert.deepEqual(channelsOf({ channels_agree: false, channel: 3 }), [3, 3]);
+  assert.deepEqual(channelsOf({ channels: [0, 63], direction: "forward" }), [0, Infinity]);
 });
 
 test("the steps of a worked number are its terms and what follows them, with the server's sums", () => {
@@ -54,6 +54,29 @@ test("texts are numbers that JSON has not", () => {
 
 test("many steps play in half a minute at most", () => {
   assert.ok(stepTime(5, 1) === 620 && 10_000 * stepTime(10_000, 1) <= 30_000 && stepTime(5, 2) === 310);
+});
+
+test("a number that is taken while another plays begins at rest", () => {
+  globalThis.requestAnimationFrame = () => 1;
+  globalThis.cancelAnimationFrame = () => {};
+  const drawn = [];
+  const playback = new Playback((...how) => drawn.push(how));
+  playback.reset(9, 3);
+  playback.play();
+  playback.reset(4, 3);
+  assert.deepEqual([playback.index, playback.playing, drawn], [3, false, [[3, true]]]);
+});
+
+test("work for all changes of one task is done once, after them", async () => {
+  let [count, done] = [0, 0];
+  const soon = oncePerTask(() => { done = count; });
+  for (count = 1; count < 3; count += 1) soon();
+  assert.equal(done, 0);
+  await null;
+  assert.equal(done, 3);
+  soon();
+  await null;
+  assert.equal(done, 3);
 });
 
 test("a link's names are data", () => {

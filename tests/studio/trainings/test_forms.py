@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as drawn
 from hypothesis import strategies as st
 
 from convscope.errors import ConvscopeError
@@ -43,6 +44,7 @@ def test_defaults_and_choices_are_values_that_a_recipe_takes() -> None:
 VALUES = st.text(max_size=20) | st.integers() | st.booleans()
 
 
+@drawn(suppress_health_check=[HealthCheck.too_slow])  # on a machine that does other work
 @given(st.dictionaries(st.sampled_from([*FIELDS, "data", "x"]), VALUES, max_size=3))
 def test_any_form_is_a_recipe_or_refused_in_one_line(values: dict[str, Any]) -> None:
     said, recipe = "", None

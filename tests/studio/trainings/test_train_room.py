@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +48,31 @@ def wait_until(found: Callable[[], Any], seconds: float = 60) -> Any:
 def state(room: TrainRoom, name: str) -> str:
     found: str = room.record(name)["state"]
     return found
+
+
+def test_two_tabs_that_begin_at_once_have_one_list_of_trainings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tempfile.mkdtemp
+
+    def slow(**how: Any) -> str:
+        time.sleep(0.05)
+        return made(**how)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", slow)
+    room = TrainRoom(tmp_path / "runs")
+    with ThreadPoolExecutor(4) as tabs:
+        assert len({id(found) for found in tabs.map(lambda _: room.launches, range(4))}) == 1
+    room.close()
+
+
+def test_a_disk_that_refuses_the_temporary_folder_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(**_: Any) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refused)
+    with pytest.raises(StudioError, match="no temporary folder can be made: No space left on device"):
+        TrainRoom(tmp_path / "runs").recipe_file("digits", {}, "tab")
 
 
 def test_a_form_becomes_a_run_that_is_paused_goes_on_and_has_a_report(room: TrainRoom) -> None:

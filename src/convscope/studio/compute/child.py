@@ -17,7 +17,11 @@ from convscope.studio.protocol import read_frame, write_frame
 
 
 class ComputeChild:
-    """One compute process with a thread that reads from it and one that writes to it."""
+    """One compute process with a thread that reads from it and one that writes to it.
+
+    Raises:
+        OSError: no process can be started.
+    """
 
     def __init__(
         self,
@@ -28,18 +32,23 @@ class ComputeChild:
         on_frame: Callable[[ComputeChild, dict[str, Any], bytes], None],
         on_end: Callable[[ComputeChild, int], None],
     ) -> None:
-        questions, to_child = os.pipe()
-        from_child, answers = os.pipe()
+        ends: list[int] = []
         try:
+            ends += os.pipe()
+            ends += os.pipe()
+            questions, to_child, from_child, answers = ends
             self._process = subprocess.Popen(
                 [*command, str(questions), str(answers)],
                 pass_fds=(questions, answers),
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is the server's
             )
-        finally:
-            os.close(questions)
-            os.close(answers)
+        except OSError:
+            for end in ends:
+                os.close(end)
+            raise
+        os.close(questions)
+        os.close(answers)
         self._loop, self._on_frame, self._on_end = loop, on_frame, on_end
         self._frames: SimpleQueue[tuple[Mapping[str, Any], bytes] | None] = SimpleQueue()
         self.send(openable.to_dict())

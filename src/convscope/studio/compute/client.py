@@ -2,8 +2,8 @@
 
 A question waits in its lane until the one before it is answered. Of some operations (NEWEST_WINS) a tab has one at a
 time. A question that shows no sign of life for `Openable.deadline` seconds, or goes on after it was stopped, ends the
-process: all that it was asked is answered with an error, and it is started again. What passed the
-deadline is not asked of the same model a second time, until `ask_again`.
+process: all that it was asked is answered with an error, and it is started again. What passed the deadline is not asked
+of the same model a second time, until `ask_again`; whether a question is about a model or about a run of it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from convscope.studio.compute.child import ComputeChild
 from convscope.studio.models import Openable
 from convscope.studio.protocol import (
     NEWEST_WINS,
+    SAME_WORK,
     AskLane,
     StoppedWorkError,
     StudioError,
@@ -37,6 +38,7 @@ STOP_GRACE = 3.0  # seconds that stopped work has to end before the process is e
 MOST_WAITING = 256  # questions in a lane
 MOST_OF_TAB = 64
 MOST_PARTS_BYTES = 256 * 2**20  # of one question
+MOST_RUNS_KNOWN = 64  # whose models are known, the newest
 QUICK_ENDS = 3  # of processes that were never ready, after which none is started
 
 
@@ -59,6 +61,7 @@ class Question:
     values: Mapping[str, Any]
     body: bytes
     answer: asyncio.Future[Answer]
+    model: str = ""  # that it is about, or that its run is of; "" for none
     parts: list[Answer] = field(default_factory=list)
     told: asyncio.Event = field(default_factory=asyncio.Event)
     alive: float = 0.0
@@ -77,9 +80,14 @@ class Question:
             return False
         return all(self.values.get(name) == newer.values.get(name) for name in same)
 
-    def is_of(self, model: str, operation: str) -> bool:
-        """Return whether this asks a model for an operation; without its graph a model gives nothing else either."""
-        return self.values.get("model") == model and operation in ("graph", self.operation)
+    @property
+    def work(self) -> str:
+        """What it asks of its model: the operation, and what else tells one piece of work from another."""
+        return " ".join((self.operation, *(str(self.values.get(name)) for name in SAME_WORK.get(self.operation, ()))))
+
+    def is_of(self, model: str, work: str) -> bool:
+        """Return whether this asks a model for some work; without its graph a model gives nothing else either."""
+        return self.model == model and work in ("graph", self.work)
 
     def fail(self, error: StudioError) -> None:
         """Answer with an error, unless it is answered."""
@@ -101,20 +109,24 @@ class ComputeClient:
         self._child: ComputeChild | None = None
         self._watch: asyncio.Task[None] | None = None
         self._unready_ends = 0
-        self._expired: dict[tuple[str, str], str] = {}  # why, by the model and the operation that passed the deadline
+        self._expired: dict[tuple[str, str], str] = {}  # why, by the model and the work that passed the deadline
+        self._run_models: dict[str, str] = {}  # the model of each run that this process has made
         self.stage: ComputeStage = "starting"
         self.text = ""  # what there is to say of the stage
 
     def start(self) -> None:
         """Start the process; returns at once."""
-        self.stage, self.text = "starting", self.text
-        self._child = ComputeChild(
-            self._command,
-            self._openable,
-            asyncio.get_running_loop(),
-            on_frame=self._received,
-            on_end=self._ended,
-        )
+        self.stage = "starting"
+        try:
+            self._child = ComputeChild(
+                self._command,
+                self._openable,
+                asyncio.get_running_loop(),
+                on_frame=self._received,
+                on_end=self._ended,
+            )
+        except OSError as error:
+            self._give_up(f"the compute process can't be started: {error.strerror or error}")
         if self._watch is None:
             self._watch = asyncio.create_task(self._watched())
 
@@ -150,7 +162,7 @@ class ComputeClient:
         if self.stage == "failed":
             raise StudioError(self.text, "internal")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        question = Question(next(self._numbers), tab, operation, values, body, answer)
+        question = Question(next(self._numbers), tab, operation, values, body, answer, self._model_of(values))
         if (expired := self._expiry(question)) is not None:
             raise expired
         waiting = self._waiting[question.lane]
@@ -189,9 +201,13 @@ class ComputeClient:
         self._expired.clear()
         return count
 
+    def _model_of(self, values: Mapping[str, Any]) -> str:
+        """Return the model that a question is about, or that its run is of; "" where it is about none."""
+        return str(values.get("model") or self._run_models.get(str(values.get("run")), ""))
+
     def _expiry(self, question: Question) -> StudioError | None:
         """Return the error of a question that passed the deadline before; None of any other."""
-        found = (why for (model, operation), why in self._expired.items() if question.is_of(model, operation))
+        found = (why for (model, work), why in self._expired.items() if question.is_of(model, work))
         return next((StudioError(f"not tried again: {why}", "deadline") for why in found), None)
 
     def _expire(self, late: Question, now: float) -> str:
@@ -205,14 +221,14 @@ class ComputeClient:
             "longer deadline than the studio was started with"
         )
         late.fail(StudioError(why, "deadline"))
-        model = late.values.get("model")
-        if not isinstance(model, str):
+        model = late.model
+        if not model:
             return why
         for question in filter(None, self._running.values()):
-            if question.values.get("model") == model and now > question.alive + deadline / 2:
+            if question.model == model and now > question.alive + deadline / 2:
                 question.fail(StudioError(why, "deadline"))
-                self._expired[model, question.operation] = why
-        expired = [operation for known, operation in self._expired if known == model]
+                self._expired[model, question.work] = why
+        expired = [work for known, work in self._expired if known == model]
         for waiting in self._waiting.values():
             for other in [other for other in waiting if any(other.is_of(model, each) for each in expired)]:
                 waiting.remove(other)
@@ -262,6 +278,10 @@ class ComputeClient:
             question.told.set()
             return
         self._running[lane] = None
+        if "run" in envelope:
+            self._run_models[envelope["run"]] = question.model
+            if len(self._run_models) > MOST_RUNS_KNOWN:
+                del self._run_models[next(iter(self._run_models))]
         if "error" in envelope:
             question.fail(StudioError(envelope["error"], envelope["kind"]))
         elif not question.answer.done():
@@ -277,18 +297,23 @@ class ComputeClient:
     def _restart(self, why: str) -> None:
         """Answer what the process was asked with an error, and start it again; what waits is kept."""
         was_ready = self.stage == "ready"
+        self._run_models.clear()
         for lane, question in self._running.items():
             self._running[lane] = None
             if question is not None:
                 question.fail(StudioError(why, "internal"))
         self._unready_ends = 0 if was_ready else self._unready_ends + 1
         if self._unready_ends >= QUICK_ENDS:
-            self._child = None
-            self.stage, self.text = "failed", f"{why}; it was started {QUICK_ENDS} times: see the terminal"
-            self._fail_all(StudioError(self.text, "internal"))
+            self._give_up(f"{why}; it was started {QUICK_ENDS} times: see the terminal")
             return
         self.text = f"{why}; it was started again"
         self.start()
+
+    def _give_up(self, why: str) -> None:
+        """Answer every question with an error from now on."""
+        self._child = None
+        self.stage, self.text = "failed", why
+        self._fail_all(StudioError(why, "internal"))
 
     async def _watched(self) -> None:
         """End the process where a question goes on too long."""

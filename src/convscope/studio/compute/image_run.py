@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -181,7 +182,7 @@ class ImageRun:
         """Return what the network says of the image, as the page shows it."""
         scores = self.scores
         if scores is None or scores.size < 2:
-            shapes = " and ".join("×".join(map(str, self.opened.graph.shape(v)[1:])) for v in self.opened.graph.outputs)
+            shapes = " and ".join(_size_text(self.opened.graph.shape(v)[1:]) for v in self.opened.graph.outputs)
             return {"kind": "none", "top": [], "note": f"the network gives {shapes}, and no scores of classes"}
         if not np.isfinite(scores).all():
             return {"kind": "none", "top": [], "note": "the network's scores are not finite"}
@@ -199,6 +200,10 @@ class ImageRun:
 
     def _class(self, number: int, probability: float) -> dict[str, Any]:
         return {"class": number, "name": self.subject.class_name(number), "probability": probability}
+
+
+def _size_text(sizes: Sequence[int]) -> str:
+    return "one number" if prod(sizes) == 1 else "×".join(map(str, sizes))
 
 
 def finite_range(numbers: torch.Tensor) -> tuple[float, float]:

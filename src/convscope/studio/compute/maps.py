@@ -22,6 +22,7 @@ ORDERS = ("index", "energy", "contribution", "gradient")
 LARGEST_PAGE = 512  # channels
 LARGEST_BYTES = 2**22  # of a page, which of large maps has fewer channels than asked for
 LEVELS = 255
+SMALLEST_SPAN = 1e-36  # of numbers whose levels float32 can tell apart: 255 over it is no infinity
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +148,9 @@ def as_levels(maps: torch.Tensor) -> tuple[Array, Floats, Floats]:
         low, high = torch.where(low.isfinite(), low, 0.0), torch.where(high.isfinite(), high, 0.0)
         flat = torch.where(flat.isnan(), low[:, None], flat.maximum(low[:, None]).minimum(high[:, None]))
     span = high - low
-    # Halves: of the largest numbers the difference is infinite.
+    if bool((span.isinf() | (span > 0) & (span < SMALLEST_SPAN)).any()):
+        flat, low, high = flat.double(), low.double(), high.double()
+        span = high - low
     factor = torch.where(span > 0, LEVELS / span, 0.0)
     levels = flat.sub(low[:, None]).mul_(factor[:, None]).add_(0.5).to(torch.uint8)
     return levels.reshape(maps.shape).numpy(), low.double().numpy(), high.double().numpy()

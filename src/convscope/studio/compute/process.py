@@ -2,8 +2,9 @@
 
 `python -P -m convscope.studio.compute.process FROM TO` reads frames from one descriptor and writes them to another. The
 first holds what may be opened (`Openable`). Then come questions, {id, operation, values} with an upload as the payload,
-and {stop: [id, ...]}. What is sent back: {stage}; {id, part: true | false, type} with an encoded packet as the payload;
-{id, error, kind}; and {id, alive} while a question is worked on, at most once a second.
+and {stop: [id, ...]}. What is sent back: {stage}; {id, part: true | false, type} with an encoded packet as the payload,
+and with the `name` of a file or the number of a `run`; {id, error, kind}; and {id, alive} while a question is worked
+on, at most once a second.
 
 The operations are in `convscope.studio.compute.handlers`:
 
@@ -122,8 +123,9 @@ class Answerer:
         try:
             check()
             packet = handler(session, Ask(operation, values, body, check, tell))
-            file = {"name": str(packet.header["name"])} if packet.is_file and "name" in packet.header else {}
-            self._send({"id": number, "part": False, "type": packet.type, **file}, packet.encoded())
+            made = "name" if packet.is_file else "run" if operation == "run" else ""
+            named = {made: str(packet.header[made])} if made in packet.header else {}
+            self._send({"id": number, "part": False, "type": packet.type, **named}, packet.encoded())
         except StudioError as error:
             self._send({"id": number, "error": str(error), "kind": error.kind})
         except (ConvscopeError, UnreadableError) as error:

@@ -6,8 +6,8 @@ a lock that is held for look-ups alone; a model is opened outside of it.
 
 from __future__ import annotations
 
-import hashlib
 import json
+import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,6 +72,8 @@ class ExploreSession:
         self.images = GivenImages(openable)
         self._lock = threading.RLock()
         self._count = 0
+        # A page that asks for a run of the process before this one is told that it is gone.
+        self._process_name = secrets.token_hex(4)
 
     # --- models ---
 
@@ -160,7 +162,7 @@ class ExploreSession:
         replays = changed_network(opened, interventions)
         with self._lock:
             self._count += 1
-            number = f"r{self._count}-{hashlib.sha256(repr(key).encode()).hexdigest()[:8]}"
+            number = f"r{self._count}-{self._process_name}"
         made = ImageRun(
             number, opened, image, title, given, replays, tuple(dict(one) for one in interventions), given.notes
         )

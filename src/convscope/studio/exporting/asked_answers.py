@@ -102,7 +102,8 @@ class AskedAnswers:
         except StoppedWorkError:
             raise
         except ConvscopeError as error:
-            said = f"{operation} of {values.get('value') or values.get('method')}: {error}"
+            of = next(str(values[name]) for name in ("value", "method", "image") if values.get(name))
+            said = f"{operation.replace('_png', '')} of {of}: {error}"
             if len(self.carried.missing) < MISSING_SAID and said not in self.carried.missing:
                 self.carried.missing.append(said)
             return None

@@ -29,6 +29,7 @@ from convscope.studio.exporting.value_places import (
     nearest_cells,
 )
 from convscope.studio.exporting.worked_cells import CellPlace, largest_operands, neighbours
+from convscope.studio.intervention_text import for_other_network
 from convscope.studio.protocol import Ask, StoppedWorkError
 from convscope.studio.state import PageState
 
@@ -78,7 +79,9 @@ class Carrying(AskedAnswers):
         """Carry a model's graph, the image as it is given to it, and the run; return the graph and the run's name."""
         state = self.state
         graph = self._kept(("graph", model), "graph", {"model": model}).header
-        named = {"image": state.image, "model": model, "interventions": changes}
+        # The page shows what a network of pictures is given; beside any other, the image as it is.
+        is_picture = len(graph.get("input", ())) == 3 and graph["input"][0] in (1, 3)
+        named = {"image": state.image, "model": model if is_picture else None, "interventions": changes}
         picture: AnswerKey = ("image_png", state.image, model)
         self._tried(picture, "image_png", named)
         self._pictures.append({"image": state.image, "model": model})
@@ -130,9 +133,7 @@ class Carrying(AskedAnswers):
 
     def _beside(self, model: str, units: Sequence[Mapping[str, Any]]) -> None:
         """Carry what is shown of the second model: its graph, its run, the maps of the value beside the first's."""
-        changes = list(self.state.interventions)
-        if any(change["op"] == "kernel" for change in changes):  # the page makes no such change of a second network
-            changes = [change for change in changes if change["op"] not in ("kernel", "channel_off")]
+        changes = for_other_network(self.state.interventions)
         self.carried.archive.begin()
         try:
             graph, run = self._opened(model, changes)

@@ -5,14 +5,19 @@ Neither holds a path of this machine that the command line did not name: models 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from convscope.report.printable import shell_quote
 from convscope.studio.images import UPLOAD_PREFIX
-from convscope.studio.models import GIVEN, RUN_PREFIX, Openable
+from convscope.studio.intervention_text import Intervention, for_other_network
+from convscope.studio.models import BEST, GIVEN, RUN_PREFIX, Openable
 from convscope.studio.state import PageState, format_state
 
 DEFAULT_RUNS = "runs"
+_CHECKPOINT = re.compile(r"@(step-[0-9]+)\Z")  # a run's own name may hold an @
 
 
 def as_python(state: PageState, openable: Openable) -> str:
@@ -35,8 +40,7 @@ def as_python(state: PageState, openable: Openable) -> str:
     if state.image.startswith(UPLOAD_PREFIX):
         lines.append('image = studio.add_image("FILE")  # the file that was uploaded')
         image = "image"
-    if state.interventions:
-        lines += ["changes = [", *(f"    {change!r}," for change in state.interventions), "]"]
+    lines += _changes("changes", state.interventions)
     changes = ", changes" if state.interventions else ""
     lines.append(f"run = studio.run({_text(state.model)}, {image}{changes})")
     lines.append("print(run.prediction)")
@@ -47,9 +51,18 @@ def as_python(state: PageState, openable: Openable) -> str:
         else:
             lines.append(f"print(run.number({_text(state.value)}, channel={channel}, at={state.at!r}))")
     if state.other:
+        others = for_other_network(state.interventions)
+        if others != list(state.interventions):
+            lines += _changes("other_changes", others)
+            changes = ", other_changes" if others else ""
         lines.append(f"other = studio.run({_text(state.other)}, {image}{changes})")
         lines.append("print(other.prediction)")
     return "\n".join(lines)
+
+
+def _changes(name: str, changes: Sequence[Intervention]) -> list[str]:
+    """Return the lines that give changes a name; none where there are none."""
+    return [f"{name} = [", *(f"    {change!r}," for change in changes), "]"] if changes else []
 
 
 def as_command(state: PageState, openable: Openable) -> str:
@@ -100,13 +113,13 @@ def _command_model(key: str, openable: Openable) -> str:
         return openable.given
     if not key.startswith(RUN_PREFIX):
         return key
-    name, _, checkpoint = key.removeprefix(RUN_PREFIX).partition("@")
     folder = openable.runs if _has_own_runs(openable) else DEFAULT_RUNS
-    return f"{folder}/{name}" + (f"/checkpoint/{checkpoint}" if checkpoint.startswith("step-") else "")
+    path = f"{folder}/{key.removeprefix(RUN_PREFIX)}".removesuffix(f"@{BEST}")
+    return _CHECKPOINT.sub(r"/checkpoint/\1", path)
 
 
 def _has_own_runs(openable: Openable) -> bool:
-    return openable.runs.name != DEFAULT_RUNS
+    return openable.runs.absolute() != Path(DEFAULT_RUNS).absolute()
 
 
 def _options(openable: Openable) -> list[str]:

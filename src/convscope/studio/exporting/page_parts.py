@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -23,6 +23,7 @@ from convscope.studio.protocol import StudioError
 OF_TRAIN = frozenset({"train.css", "vendor/uplot.css"})  # styles of a room that is not in an offline page
 COURSE_ENTRY = "convscope/learn/static_page"
 COURSE_SHEETS = ("base.css", "train.css", "learn/learn.css", "learn/course.css")  # Train's frames charts in Learn too
+OWN = "convscope/"  # begins the names of our modules
 TRANSPORT = "convscope/transport"  # the module that asks the server; `offline.js` replaces it
 _IMPORTED = re.compile(r"""(?:\bfrom|\bimport)\s*["']([^"'\n]+)["']""")
 # By a path are only the types in comments.
@@ -123,7 +124,7 @@ def parts_of(
     found_map, found_entry = _MAP.search(markup), _ENTRY.search(markup)
     if found_map is None or found_entry is None:
         raise StudioError("index.html has no import map or no module: install convscope again", "internal")
-    names = {name: _file_name(address) for name, address in parse_json(found_map[1])["imports"].items()}
+    names = _modules(parse_json(found_map[1])["imports"], files)
     entry = entry or next((name for name, file in names.items() if file == _file_name(found_entry[1])), "")
     if entry not in names:
         raise StudioError(f"the import map does not name {found_entry[1]}: install convscope again", "internal")
@@ -134,11 +135,12 @@ def parts_of(
         name = wanted.pop()
         if name in modules:
             continue
-        modules[name] = _text(files, "offline.js" if name == TRANSPORT else names[name])
+        file = "offline.js" if name == TRANSPORT else names.get(name, f"{name.removeprefix(OWN)}.js")
+        modules[name] = _text(files, file)
         for imported in [*_IMPORTED.findall(modules[name]), *(_LATER.findall(modules[name]) if later else ())]:
             if imported.startswith("."):
-                raise StudioError(f"{names[name]} imports {imported} by a path: import it by its name", "internal")
-            if imported in names:
+                raise StudioError(f"{name} imports {imported} by a path: import it by its name", "internal")
+            if imported in names or imported.startswith(OWN):
                 wanted.append(imported)
     return PageParts(markup=markup, styles=styles, modules=modules, entry=entry)
 
@@ -162,6 +164,23 @@ def _static_files() -> dict[str, bytes]:
         for place in folder.iterdir()
         if place.is_file()
     }
+
+
+def _modules(imports: Mapping[str, str], files: Iterable[str]) -> dict[str, str]:
+    """Return the file of each module by the name that others import it by; a name that ends in "/" is a folder's.
+
+    >>> _modules({"lit": "/static/vendor/lit.js", "convscope/": "/static/"}, ["base.css", "learn/room.js"])
+    {'lit': 'vendor/lit.js', 'convscope/learn/room': 'learn/room.js'}
+    """
+    found: dict[str, str] = {}
+    for name, address in imports.items():
+        place = _file_name(address)
+        if name.endswith("/"):
+            below = (file.removeprefix(place) for file in files if file.startswith(place) and file.endswith(".js"))
+            found |= {name + file.removesuffix(".js"): place + file for file in below}
+        else:
+            found[name] = place
+    return found
 
 
 def _sheets_of(markup: str) -> list[str]:

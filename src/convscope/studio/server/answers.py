@@ -6,7 +6,7 @@ import asyncio
 import re
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -28,6 +28,7 @@ TAB_HEADER = "x-convscope-tab"
 EVENT_TYPE = "text/event-stream"
 KEEP_ALIVE_SECONDS = 15.0
 Endpoint = Callable[[Request], Awaitable[Response]]
+Awaited = TypeVar("Awaited")
 _TAB = re.compile(r"[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,8})?")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")  # in the name of a file that a header holds
 _WHOLE = re.compile(r"-?[0-9]{1,9}")
@@ -116,7 +117,7 @@ def query_choice(request: Request, name: str, known: tuple[str, ...]) -> str:
     return text
 
 
-async def while_connected(request: Request, work: Awaitable[Answer]) -> Answer:
+async def while_connected(request: Request, work: Awaitable[Awaited]) -> Awaited:
     """Return what the work returns; it is cancelled where the page goes away, or takes its request back."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_left(request))

@@ -177,16 +177,21 @@ class ExploreRoutes:
         return packet_response(Packet({"id": str(question.number)}))
 
     async def attribution(self, request: Request) -> Response:
-        """Return the parts of an attribution from number `after` on, as soon as there is one, or it has ended."""
+        """Return the parts of an attribution from number `after` on, as soon as there is one, or it has ended.
+
+        Where the page goes away meanwhile, the attribution is stopped.
+        """
         question = self._attribution(request)
         after = _at_least(query_whole(request, "after", 0), 0, "after")
         if len(question.parts) <= after and not question.answer.done():
             question.told.clear()
-            done = asyncio.ensure_future(asyncio.wait({question.answer}))
-            told = asyncio.ensure_future(question.told.wait())
-            await asyncio.wait({done, told}, timeout=LONG_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            done.cancel()
-            told.cancel()
+            try:
+                await while_connected(request, asyncio.wait_for(question.told.wait(), LONG_POLL_SECONDS))
+            except TimeoutError:
+                pass  # it is asked again
+            except (StudioError, asyncio.CancelledError):
+                self._compute.stop_question(question)
+                raise
         parts = question.parts[after:]
         error = None
         if question.answer.done():
@@ -215,7 +220,8 @@ class ExploreRoutes:
         """Return one state as an HTML file that needs no server."""
         state, _ = parse_state((await json_fields(request)).text("state"))
         image = self._image(state.image) if state.image else ""
-        response = await self._ask(request, "export", {"state": format_state(state)}, self._uploads.content(image))
+        values = {"state": format_state(state), "model": state.model}
+        response = await self._ask(request, "export", values, self._uploads.content(image))
         response.headers["content-security-policy"] = "sandbox"
         return response
 

@@ -105,14 +105,14 @@ def listen(host: str, port: int) -> socket.socket:
     """
     last = min(port + TRIED_PORTS, 65_536) if port else 1
     for number in range(port, last):
-        if number and _is_answered(host, number):
-            continue
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(
                 host or None, number, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
         except (socket.gaierror, UnicodeError):
             raise ConvscopeError(f"{host!r} is no address: give one of this machine, as 127.0.0.1") from None
+        if number and _is_answered(host, number):
+            continue
         listening = socket.socket(family, kind, protocol)
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

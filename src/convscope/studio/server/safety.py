@@ -11,10 +11,10 @@ import hmac
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -134,7 +134,8 @@ class Safety:
                 response = RedirectResponse("/", status_code=303)
                 response.set_cookie(self._rules.cookie, token, httponly=True, samesite="strict", path="/")
                 return response
-        if _same(_cookie(headers, self._rules.cookie), token):
+        # Other servers of this machine set cookies of any form, which a browser sends here too.
+        if _same(cookie_parser(headers.get("cookie", "")).get(self._rules.cookie, ""), token):
             return None
         why = "open the link that convscope studio printed in the terminal: it holds the token that this page needs"
         if scope["path"].startswith("/api/"):
@@ -176,14 +177,6 @@ def _limited(receive: Receive, limit: int) -> Receive:
 def _has_fitting_type(path: str, content_type: str) -> bool:
     kind = content_type.partition(";")[0].strip().lower()
     return kind.startswith("image/") if path == UPLOAD_PATH else kind == JSON_TYPE
-
-
-def _cookie(headers: Headers, name: str) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(name)
-    except CookieError:
-        return ""
-    return "" if found is None else found.value
 
 
 def _same(given: str, token: str) -> bool:

@@ -33,8 +33,12 @@ class StaticFile:
 
 
 def static_files() -> dict[str, StaticFile]:
-    """Return the page's files by their path below `static`, as "vendor/uPlot.js"."""
-    return dict(_below(resources.files("convscope.studio").joinpath("static"), ""))
+    """Return the page's files by their path below `static`, as "vendor/uplot.js"; a module by its name, "atlas", too.
+
+    The import map of the page says where the folder is, and modules import each other without a suffix.
+    """
+    found = dict(_below(resources.files("convscope.studio").joinpath("static"), ""))
+    return {**{name.removesuffix(".js"): file for name, file in found.items() if name.endswith(".js")}, **found}
 
 
 def inline_script_hashes(page: bytes) -> tuple[str, ...]:

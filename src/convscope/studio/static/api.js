@@ -7,7 +7,7 @@ import { decode } from "convscope/packet";
 import { listen, send } from "convscope/transport";
 
 /** What the server, or the way to it, answered instead. */
-export class ApiError extends Error {
+class ApiError extends Error {
   constructor(message, kind) {
     super(message);
     this.kind = kind;
@@ -18,7 +18,7 @@ export class ApiError extends Error {
 const running = new Map();
 
 /**
- * @param {string} path @param {any} [init] as `send` takes it @param {string} [only] a kind of which one question runs at a time
+ * @param {any} [init] as `send` takes it @param {string} [only] a kind of which one question runs at a time
  */
 async function ask(path, init = {}, only = "") {
   const controller = new AbortController();
@@ -56,14 +56,14 @@ export const session = () => json("/api/session", "session");
 /** Listen to any stream of events; for the Train room. */
 export const events = listen;
 
-/** Blocks, shapes, costs, fields, warnings, drawing. @param {string} model @param {string} [part] of the page */
+/** Blocks, shapes, costs, fields, warnings, drawing. @param {string} [part] of the page */
 export async function graph(model, part = "") {
   const found = await json(`/api/graph/${encoded(model)}`, `graph${part}`, { part });
   await new Promise((done) => { setTimeout(done); }); // a large graph was parsed: drawing it is a task of its own
   return found;
 }
 
-/** Send an image file. @param {Blob} blob @param {string} title */
+/** Send an image file. */
 export const uploadImage = (blob, title) =>
   json(`/api/image?${query({ title })}`, "image", { method: "POST", headers: { "content-type": blob.type.startsWith("image/") ? blob.type : "image/png" }, body: blob });
 
@@ -72,7 +72,7 @@ const pictures = new Map();
 
 /**
  * Return the address of an image as a network is given it; the same picture is fetched once.
- * @param {string} image @param {string} [model] @param {string} [changes] as a link's `x` @param {string} [part] of the page
+ * @param {string} [changes] as a link's `x` @param {string} [part] of the page
  */
 export function picture(image, model, changes, part = "") {
   const path = `/api/image/${encoded(image)}?${query({ model: model || null, x: changes || null })}`;
@@ -92,33 +92,31 @@ export function picture(image, model, changes, part = "") {
 /** Run a network on an image. @param {{model: string, image: string, interventions: any[]}} asked @param {string} [part] of the page */
 export const run = (asked, part = "") => json("/api/run", `run${part}`, posted(asked, part));
 
-/** A page of feature maps, uint8. @param {string} runId @param {string} value @param {{order?: string, page?: number, size?: number}} how */
+/** A page of feature maps, uint8. @param {{order?: string, page?: number, size?: number}} how */
 export const maps = (runId, value, how) => packet(`/api/run/${encoded(runId)}/maps/${encoded(value)}?${query(how)}`);
 
-/** Exact numbers of one channel. @param {string} runId @param {string} value @param {number} channel @param {number[]} [box] */
-export const values = (runId, value, channel, box) =>
-  packet(`/api/run/${encoded(runId)}/values/${encoded(value)}?${query({ channel, box: box ? box.join(",") : null })}`);
+/** Exact numbers of one channel. */
+export const values = (runId, value, channel) => packet(`/api/run/${encoded(runId)}/values/${encoded(value)}?${query({ channel })}`);
 
-/** Tables of receptive fields. @param {string} model @param {string} value @param {{channel?: number|null, direction?: string}} how */
+/** Tables of receptive fields. @param {{channel?: number|null, direction?: string}} how */
 export const reach = (model, value, how = {}) => packet(`/api/reach/${encoded(model)}/${encoded(value)}?${query(how)}`);
 
-/** The exact pixels of one cell. @param {string} runId @param {string} value @param {number[]} at */
+/** The exact pixels of one cell. */
 export const field = (runId, value, c, at) => packet(`/api/run/${encoded(runId)}/field/${encoded(value)}?${query({ c, at: at.join(",") })}`, "field");
 
-/** One number, worked out. @param {string} runId @param {string} value @param {number[]} at @param {number} [page] */
+/** One number, worked out. */
 export const cell = (runId, value, c, at, page = 0) =>
   json(`/api/run/${encoded(runId)}/cell/${encoded(value)}?${query({ c, at: at.join(","), page })}`, `cell${page}`, { part: page ? `p${page}` : "" });
 
-/** One kernel of a convolution. @param {string} runId @param {string} module @param {number} out @param {number} into */
+/** One kernel of a convolution. */
 export const kernel = (runId, module, out, into) => json(`/api/run/${encoded(runId)}/kernel/${encoded(module)}?${query({ out, in: into })}`, "kernel");
 
-/** Begin an attribution; its id comes back. @param {string} runId @param {Object<string, any>} asked */
+/** Begin an attribution; its id comes back. */
 export const attribute = (runId, asked) => json(`/api/run/${encoded(runId)}/attribution`, "attribution", posted(asked));
 
-/** The parts of an attribution from number `after` on, as soon as there is one. @param {string} runId @param {string} id @param {number} after */
+/** The parts of an attribution from number `after` on, as soon as there is one. */
 export const attributionParts = (runId, id, after) => packet(`/api/run/${encoded(runId)}/attribution/${encoded(id)}?${query({ after })}`);
 
-/** End an attribution. @param {string} runId @param {string} id */
 export const endAttribution = (runId, id) => ask(`/api/run/${encoded(runId)}/attribution/${encoded(id)}`, { method: "DELETE" });
 
 /** Stop what is being computed for this tab. */
@@ -137,8 +135,7 @@ export async function exportPage(state) {
   return { blob: await response.blob(), name };
 }
 
-/** Ask anything else of the server; for the Train room. @param {string} path @param {any} [body] posted where given */
+/** Ask anything else of the server; for the Train room. @param {any} [body] posted where given */
 export const request = (path, body) => json(path, "", body === undefined ? undefined : posted(body));
 
-/** Ask for a packet; for the Train room. @param {string} path */
 export const requestPacket = (path) => packet(path);

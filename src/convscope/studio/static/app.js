@@ -10,7 +10,7 @@ import { forgetMasks } from "convscope/light";
 import { forgetAll, load, ready } from "convscope/loading";
 import { shareMenu } from "convscope/share";
 import { formatState } from "convscope/state";
-import { changed, followLink, go, keptTheme, link, loaded, nextTheme, pending, roomState, say, show, subscribe, theme, view } from "convscope/store";
+import { changed, followLink, go, keptTheme, link, loaded, nextTheme, pending, roomState, say, sayProblem, show, subscribe, theme, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { imageInto } from "convscope/stage";
 
@@ -26,7 +26,6 @@ rooms.train.className = "train-room";
 rooms.learn.className = "learn-room";
 /** @type {{update: () => void}|null} */
 let explore = null;
-/** Loaded when they are opened. */
 const LATER = {
   train: () => import("convscope/train").then(({ mountTrain }) => mountTrain(rooms.train, context)),
   learn: () => import("convscope/learn/room").then(({ mountLearn }) => mountLearn(rooms.learn)),
@@ -34,9 +33,8 @@ const LATER = {
 const opened = {};
 let lastRun = "";
 
-/** What the Train room is given. */
 const context = {
-  api, link, say, show, subscribe, html, render, nothing,
+  api, link, subscribe,
   train: (patch) => go({ run: "", new: false, compare: [], ...patch }),
   /** Show a saved epoch of a run in Explore. @param {string} model a model key, as run:NAME@step-N */
   explore: (model) => go({ room: "explore", model, value: "", channel: null, at: null, page: 0, interventions: [] }),
@@ -85,9 +83,8 @@ function status() {
   </footer>`;
 }
 
-function stopWork() {
-  api.stop().then(() => say(TEXT.stopped), (problem) => say(problem.message, "error"));
-}
+/** Stop what is computed for this tab: each question says that it was stopped. */
+const stopWork = () => api.stop().catch(sayProblem);
 
 /** What is shown until the compute process answers. */
 function starting() {
@@ -124,7 +121,8 @@ async function askSession() {
     const found = await api.session();
     loaded.session = found;
     if (view.said?.away) say("");
-    if (found.text && found.text !== before?.text) say(found.text, found.ready ? "note" : "error");
+    // What offers to ask again stays.
+    if (found.text && found.text !== before?.text && !view.said?.action) say(found.text, found.ready ? "note" : "error");
     if (before && !before.ready && found.ready) forgetAll();
   } catch (problem) {
     const { message, kind } = problem;

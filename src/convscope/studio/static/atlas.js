@@ -15,10 +15,7 @@ export const COLOURS = ["", "cividis", "viridis", "magma", "grey", "diverging"];
 /** @type {Map<string, Uint32Array>} */
 const tables = new Map();
 
-/**
- * Return 256 colours as pixels of an ImageData's Uint32Array (little endian: ABGR).
- * @param {string} name
- */
+/** Return 256 colours as pixels of an ImageData's Uint32Array (little endian: ABGR). */
 export function colourTable(name) {
   const known = tables.get(name);
   if (known) return known;
@@ -40,7 +37,7 @@ export function colourTable(name) {
 
 /**
  * Return the colours and their ends for numbers between two ends: from 0 where none is negative, else around 0.
- * @param {number} lo @param {number} hi @param {string} colours as chosen, "" for the fitting ones
+ * @param {string} colours as chosen, "" for the fitting ones
  */
 export function scaleOf(lo, hi, colours) {
   const name = colours || (lo < 0 ? "diverging" : "cividis");
@@ -53,28 +50,26 @@ export function scaleOf(lo, hi, colours) {
 
 /**
  * Return the colour of each byte of a channel whose bytes run from `lo` to `hi`.
- * @param {number} lo @param {number} hi @param {Scale} scale
+ * @param {Scale} scale
  */
-export function channelTable(lo, hi, { name, low, high }) {
-  const colours = colourTable(name);
-  const table = new Uint32Array(256);
-  const spread = high - low;
-  const constant = name === "diverging" ? 0.5 : 0;
-  for (let i = 0; i < 256; i += 1) {
-    const value = lo + ((hi - lo) * i) / 255;
-    const share = spread > 0 ? (value - low) / spread : constant;
-    table[i] = colours[Math.max(0, Math.min(255, Math.round(share * 255)))];
-  }
-  return table;
+export function channelTable(lo, hi, scale) {
+  const colours = colourTable(scale.name);
+  return Uint32Array.from({ length: 256 }, (_, i) => colours[step(shareOf(lo + ((hi - lo) * i) / 255, scale))]);
 }
+
+/** Return where a number is on a scale, from 0 to 1; beyond them where it is. @param {Scale} scale */
+const shareOf = (value, { name, low, high }) => (high > low ? (value - low) / (high - low) : name === "diverging" ? 0.5 : 0);
+
+/** Return the number of the colour of a share. */
+const step = (share) => Math.max(0, Math.min(255, Math.round(share * 255)));
 
 /**
  * Return the colour of a number on a scale, as a CSS colour.
- * @param {number} value @param {Scale} scale
+ * @param {Scale} scale
  */
-export function cssColour(value, { name, low, high }) {
-  const share = high > low ? (value - low) / (high - low) : name === "diverging" ? 0.5 : 0;
-  const pixel = colourTable(name)[Math.max(0, Math.min(255, Math.round((Number.isFinite(share) ? share : 0) * 255)))];
+export function cssColour(value, scale) {
+  const share = shareOf(value, scale);
+  const pixel = colourTable(scale.name)[step(Number.isFinite(share) ? share : 0)];
   return `rgb(${pixel & 255} ${(pixel >> 8) & 255} ${(pixel >> 16) & 255})`;
 }
 
@@ -90,61 +85,61 @@ export function inkOn(css) {
 
 /**
  * Paint bytes on a canvas of as many pixels as cells.
- * @param {HTMLCanvasElement} canvas @param {Uint8Array} bytes @param {Uint32Array} table
+ * @param {Uint8Array} bytes @param {Uint32Array} table
  */
 export function paintBytes(canvas, bytes, height, width, table) {
+  painted(canvas, height, width, (pixels) => {
+    for (let i = 0; i < pixels.length; i += 1) pixels[i] = table[bytes[i]];
+  });
+}
+
+/** Give a canvas its size, and the pixels that are filled in. @param {(pixels: Uint32Array) => void} fill */
+function painted(canvas, height, width, fill) {
   if (canvas.width !== width) canvas.width = width;
   if (canvas.height !== height) canvas.height = height;
   const context = canvas.getContext("2d");
   if (!context || !width || !height) return;
   const picture = context.createImageData(width, height);
-  const pixels = new Uint32Array(picture.data.buffer);
-  for (let i = 0; i < pixels.length; i += 1) pixels[i] = table[bytes[i]];
+  fill(new Uint32Array(picture.data.buffer));
   context.putImageData(picture, 0, 0);
 }
 
 /**
  * Paint exact numbers on a canvas of as many pixels as cells; what is no number stays clear.
- * @param {HTMLCanvasElement} canvas @param {Float32Array} numbers @param {Scale} scale
+ * @param {Float32Array} numbers @param {Scale} scale
  * @param {(share: number) => number} [opacity] of a number's share of the scale
  */
-export function paintNumbers(canvas, numbers, height, width, { name, low, high }, opacity) {
-  if (canvas.width !== width) canvas.width = width;
-  if (canvas.height !== height) canvas.height = height;
-  const context = canvas.getContext("2d");
-  if (!context || !width || !height) return;
-  const colours = colourTable(name);
-  const picture = context.createImageData(width, height);
-  const pixels = new Uint32Array(picture.data.buffer);
-  for (let i = 0; i < pixels.length; i += 1) {
-    const share = high > low ? (numbers[i] - low) / (high - low) : name === "diverging" ? 0.5 : 0;
-    if (Number.isNaN(share)) continue;
-    const pixel = colours[Math.max(0, Math.min(255, Math.round(share * 255)))];
-    const alpha = opacity ? Math.round(255 * opacity(Math.max(0, Math.min(1, share)))) : 255;
-    pixels[i] = ((pixel & 0xffffff) | (alpha << 24)) >>> 0;
-  }
-  context.putImageData(picture, 0, 0);
+export function paintNumbers(canvas, numbers, height, width, scale, opacity) {
+  const colours = colourTable(scale.name);
+  painted(canvas, height, width, (pixels) => {
+    for (let i = 0; i < pixels.length; i += 1) {
+      const share = shareOf(numbers[i], scale);
+      if (Number.isNaN(share)) continue;
+      const alpha = opacity ? Math.round(255 * opacity(Math.max(0, Math.min(1, share)))) : 255;
+      pixels[i] = ((colours[step(share)] & 0xffffff) | (alpha << 24)) >>> 0;
+    }
+  });
 }
 
-/** Paint a strip of a colour map, from its first to its last colour. @param {HTMLCanvasElement} canvas @param {string} name */
+/** Return the least and the largest of numbers. @param {Iterable<number>} numbers */
+export function endsOf(numbers) {
+  let lo = Infinity, hi = -Infinity;
+  for (const x of numbers) {
+    if (x < lo) lo = x;
+    if (x > hi) hi = x;
+  }
+  return [lo, hi];
+}
+
+/** Paint a strip of a colour map, from its first to its last colour. */
 export function paintStrip(canvas, name) {
   paintBytes(canvas, Uint8Array.from({ length: 256 }, (_, i) => i), 1, 256, colourTable(name));
 }
 
 /**
- * A page of feature maps as the server sends it.
- * @typedef {object} Atlas
- * @property {string} value
- * @property {number[]} shape (C, H, W) of the whole value
- * @property {number[]} channels those of this page
- * @property {Float64Array|number[]} lo least number of each
- * @property {Float64Array|number[]} hi largest number of each
- * @property {{lo: number, hi: number}} layer
- * @property {{lo: number, hi: number}} network
- * @property {number} page
- * @property {number} pages
- * @property {string} kind map | vector
- * @property {Uint8Array} bytes
+ * A page of feature maps as the server sends it: `shape` (C, H, W) is the whole value's; `lo` and `hi` are each channel's ends.
+ * @typedef {{value: string, shape: number[], channels: number[], lo: number[], hi: number[], layer: {lo: number, hi: number}, network: {lo: number, hi: number},
+ *   page: number, pages: number, kind: "map"|"vector", bytes: Uint8Array}} Atlas
  */
 
 /** Return the atlas of a packet. @param {import("./packet.js").Packet} packet */
@@ -153,9 +148,15 @@ export function atlasOf({ header, bytes }) {
   return { ...header, lo: numbers(header.lo), hi: numbers(header.hi), bytes };
 }
 
+/** Return the rows and columns of an atlas's maps; one of each of none. @param {Atlas|null} atlas */
+export function mapSize(atlas) {
+  const [, height = 1, width = 1] = atlas?.shape ?? [];
+  return { height, width };
+}
+
 /**
  * Return the scale of one map of an atlas.
- * @param {Atlas} atlas @param {number} index in the page @param {string} of map | layer | network @param {string} colours
+ * @param {Atlas} atlas @param {number} index in the page @param {string} of map | layer | network
  */
 export function mapScale(atlas, index, of, colours) {
   const signed = atlas.layer.lo < 0;
@@ -165,14 +166,14 @@ export function mapScale(atlas, index, of, colours) {
 }
 
 /** Return the bytes of one map of an atlas. @param {Atlas} atlas */
-export function mapBytes(atlas, index) {
-  const [, height = 1, width = 1] = atlas.shape;
+function mapBytes(atlas, index) {
+  const { height, width } = mapSize(atlas);
   return atlas.bytes.subarray(index * height * width, (index + 1) * height * width);
 }
 
-/** Paint one map of an atlas. @param {HTMLCanvasElement} canvas @param {Atlas} atlas @param {string} of @param {string} colours */
+/** Paint one map of an atlas. @param {Atlas} atlas */
 export function paintMap(canvas, atlas, index, of, colours) {
-  const [, height = 1, width = 1] = atlas.shape;
+  const { height, width } = mapSize(atlas);
   const table = channelTable(atlas.lo[index], atlas.hi[index], mapScale(atlas, index, of, colours));
   paintBytes(canvas, mapBytes(atlas, index), height, width, table);
 }

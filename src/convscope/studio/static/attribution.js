@@ -3,55 +3,67 @@ import { html, nothing } from "lit-html";
 import * as api from "convscope/api";
 import { scaleOf } from "convscope/atlas";
 import { legend } from "convscope/focus";
+import { madeAgain, sayFailed } from "convscope/loading";
 import { floats } from "convscope/packet";
-import { changed, go, link, loaded, pending, say, view } from "convscope/store";
+import { changed, go, link, loaded, pending, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 
-export const METHODS = ["grad-cam", "hires-cam", "gradient", "integrated-gradients", "occlusion", "guided-backprop", "gradient-times-input"];
-
 let asked = "";
-/** @type {{run: string, id: string}|null} */
-let current = null;
+/** Ends the attribution that is under way. */
+let endCurrent = () => {};
+/** What failed, by what was asked of which model: asked again where the reader says so, as each may end the process. @type {Map<string, any>} */
+const broken = new Map();
 
 /** Ask for the attribution that the link names. */
-export function loadAttribution() {
+function loadAttribution() {
   const at = link();
   const run = pending.has("run") ? null : loaded.run?.run;
-  const key = at.attribution && run ? `${run}\n${at.attribution}\n${at.target}\n${view.checks ?? true}` : "";
+  const key = at.attribution && run ? `${run}\n${at.attribution}\n${at.target}` : "";
   if (key === asked) return;
   asked = key;
-  if (current) api.endAttribution(current.run, current.id).catch(() => {});
-  current = null;
+  endCurrent();
+  endCurrent = () => {};
   loaded.attribution = null;
   pending.delete("attribution");
   if (key) follow(key, run, at);
 }
 
 async function follow(key, run, at) {
+  const wish = JSON.stringify([at.model, at.image, at.interventions, at.attribution, at.target]);
   pending.set("attribution", TEXT.loading.attribution);
-  loaded.attribution = { lines: [], progress: "" };
+  loaded.attribution = { progress: "" };
   try {
-    const layer = ["grad-cam", "hires-cam"].includes(at.attribution) && view.camLayer ? view.camLayer : null;
-    const { id } = await api.attribute(run, { method: at.attribution, class: at.target, layer, checks: view.checks ?? true });
-    current = { run, id };
-    let after = 0;
-    for (let done = false; !done && asked === key;) {
+    if (broken.has(wish)) throw broken.get(wish);
+    const { id } = await api.attribute(run, { method: at.attribution, class: at.target, layer: null, checks: true });
+    const end = () => { api.endAttribution(run, id).catch(() => {}); };
+    if (asked !== key) {
+      end();
+      return;
+    }
+    endCurrent = end;
+    for (let after = 0, done = false; !done;) {
       const packet = await api.attributionParts(run, id, after);
       if (asked !== key) return;
-      for (const part of packet.header.parts ?? []) took(part, packet);
-      after = packet.header.next ?? after + (packet.header.parts ?? []).length;
-      done = packet.header.done !== false;
-      if (packet.header.error) throw Object.assign(new Error(packet.header.error.error), packet.header.error);
+      const { parts, next, error } = packet.header;
+      for (const part of parts) took(part, packet);
+      ({ done } = packet.header);
+      after = next;
+      if (error) throw Object.assign(new Error(error.error), error);
       changed();
     }
   } catch (problem) {
-    const { message, kind } = problem;
-    if (asked === key && kind !== "stopped") say(message, "error");
+    if (asked !== key || madeAgain(problem)) return;
+    if (["deadline", "internal"].includes(problem.kind)) broken.set(wish, problem);
+    sayFailed(problem, () => {
+      broken.delete(wish);
+      asked = "";
+      changed();
+    });
   } finally {
     if (asked === key) {
       pending.delete("attribution");
-      if (loaded.attribution) loaded.attribution = { ...loaded.attribution, done: true };
-      current = null;
+      loaded.attribution = { ...loaded.attribution, done: true };
+      endCurrent = () => {};
       changed();
     }
   }
@@ -66,9 +78,9 @@ function took(part, packet) {
   if (part.part === "map") {
     const [height, width] = part.shape;
     const numbers = floats(packet, part.bytes[0], height * width);
-    loaded.attribution = { ...found, map: { numbers, lo: Number(part.scale?.lo ?? part.lo), hi: Number(part.scale?.hi ?? part.hi), header: part } };
+    loaded.attribution = { ...found, map: { numbers, lo: Number(part.scale.lo), hi: Number(part.scale.hi), header: part } };
   } else if (part.part === "checks") loaded.attribution = { ...found, checks: part };
-  else if (part.part === "progress") loaded.attribution = { ...found, progress: part.text ?? "" };
+  else if (part.part === "progress") loaded.attribution = { ...found, progress: TEXT.progress(part.what, part.done, part.total) };
 }
 
 export function attributionPanel() {
@@ -87,11 +99,11 @@ export function attributionPanel() {
     <div class="inside">
       <div class="row">
         <label class="field"><span>${TEXT.method}</span><select @change=${(e) => go({ attribution: e.target.value })}>
-          <option value="" ?selected=${!at.attribution}>${TEXT.none}</option>
-          ${METHODS.map((method) => html`<option value=${method} ?selected=${method === at.attribution}>${TEXT.methods[method]}</option>`)}</select></label>
+          <option value="" .selected=${!at.attribution}>${TEXT.none}</option>
+          ${Object.entries(TEXT.methods).map(([method, says]) => html`<option value=${method} .selected=${method === at.attribution}>${says}</option>`)}</select></label>
         <label class="field"><span>${TEXT.classLabel}</span>${classes && classes.length <= 1000 ? html`<select @change=${(e) => go({ target: e.target.value === "" ? null : Number(e.target.value) })}>
-            <option value="" ?selected=${at.target === null}>${predicted ? TEXT.predicted(predicted.name ?? name(predicted.class)) : TEXT.thePredicted}</option>
-            ${classes.map((label, number) => html`<option value=${number} ?selected=${at.target === number}>${label}</option>`)}</select>`
+            <option value="" .selected=${at.target === null}>${predicted ? TEXT.predicted(predicted.name ?? name(predicted.class)) : TEXT.thePredicted}</option>
+            ${classes.map((label, number) => html`<option value=${number} .selected=${at.target === number}>${label}</option>`)}</select>`
           : html`<input type="number" min="0" step="1" placeholder=${predicted ? String(predicted.class) : ""} .value=${at.target === null ? "" : String(at.target)} @change=${(e) => go({ target: e.target.value === "" ? null : Math.max(0, Math.round(Number(e.target.value))) })}>`}</label>
         ${at.attribution ? html`<label class="field"><input type="checkbox" .checked=${view.overlay} @change=${(e) => { view.overlay = e.target.checked; changed(); }}><span>${TEXT.overlay}</span></label>
           <label class="field"><span>${TEXT.opacity}</span><input type="range" min="0.1" max="1" step="0.05" .value=${String(view.opacity)} @input=${(e) => { view.opacity = Number(e.target.value); changed(); }}></label>` : nothing}
@@ -99,7 +111,7 @@ export function attributionPanel() {
       ${map ? html`<p>${map.header.headline ?? ""}</p>${end > 0 ? legend(map.lo < 0 ? scaleOf(-end, end, "diverging") : scaleOf(0, end, "magma"), map.lo < 0 ? TEXT.forAndAgainst : TEXT.importance) : nothing}
         ${(map.header.notes ?? []).map((note) => html`<p class="muted small">${note}</p>`)}` : nothing}
       ${found?.checks ? html`<div><h3>${TEXT.checks}: ${found.checks.verdict}</h3><ul class="checks">
-        ${found.checks.lines.map((line) => html`<li><span class=${line.warning ? "fail" : "pass"} aria-label=${line.warning ? TEXT.warning : TEXT.passed}>${line.warning ? "!" : "✓"}</span><span>${line.text ?? line}</span></li>`)}</ul></div>`
+        ${found.checks.lines.map((line) => html`<li><span class=${line.warning ? "fail" : "pass"} aria-label=${line.warning ? TEXT.warning : TEXT.passed}>${line.warning ? "!" : "✓"}</span><span>${line.text}</span></li>`)}</ul></div>`
         : at.attribution && found && !found.done ? html`<p class="muted small row"><span class="spinner"></span>${found.progress || (map ? TEXT.checking : TEXT.loading.attribution)}</p>` : nothing}
     </div></details>`;
 }

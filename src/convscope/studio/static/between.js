@@ -2,7 +2,7 @@
 import { channelTable, mapScale, paintBytes, paintMap } from "convscope/atlas";
 import { made } from "convscope/elements";
 import { cellAt, selectCell } from "convscope/focus";
-import { frame, light, register } from "convscope/light";
+import { boxOfCell, frame, light, register } from "convscope/light";
 import { atlas } from "convscope/loading";
 import { onTables, targets } from "convscope/reach";
 import { changed, link, loaded, pending } from "convscope/store";
@@ -40,9 +40,7 @@ export function createBetween() {
     const canvas = made("canvas");
     const mark = made("span", "mark dim");
     picture.append(canvas, mark);
-    const name = made("span", "name");
-    name.textContent = unit.name || unit.label;
-    button.append(picture, name);
+    button.append(picture, made("span", "name", unit.name || unit.label));
     const [, height = 1, width = 1] = unit.shape ?? [];
     if (unit.shape?.length === 3) picture.style.aspectRatio = `${Math.max(0.4, Math.min(2.5, width / height))}`;
     const thumb = { value, unit, button, canvas, channel: 0, seen: false, asked: "", height, width, end: () => {}, mark: () => {} };
@@ -61,7 +59,7 @@ export function createBetween() {
         // Those out of sight are marked when they are seen: a network may have a thousand.
         thumb.mark = () => {
           const own = now?.kind === "cell" && now.value === value;
-          frame(mark, own ? { y0: now.y, y1: now.y, x0: now.x, x1: now.x, hull: false } : box, height, width);
+          frame(mark, own ? boxOfCell(now) : box, height, width);
         };
         if (thumb.seen) thumb.mark();
       },
@@ -84,11 +82,11 @@ export function createBetween() {
       else paintMap(thumb.canvas, found, 0, "map", link().colours);
       thumb.button.setAttribute("aria-label", TEXT.thumb(thumb.unit.name || thumb.unit.label, thumb.channel));
     } catch {
-      thumb.asked = ""; // it stays empty; the pane of maps says why where it is opened
+      if (thumb.asked === asked) thumb.asked = ""; // it stays empty; the pane of maps says why where it is opened
     }
   }
 
-  /** Put maps into the document, SLICE in a task: a network may have thousands. @param {string[]} values @param {number} from */
+  /** Put maps into the document, SLICE in a task: a network may have thousands. */
   function fill(values, from) {
     for (const name of values.slice(from, from + SLICE)) {
       const thumb = thumbs.get(name) ?? make(name, loaded.byValue.get(name));
@@ -136,7 +134,7 @@ export function createBetween() {
   };
 }
 
-/** Paint a vector's numbers as a square of cells. @param {HTMLCanvasElement} canvas @param {import("./atlas.js").Atlas} found */
+/** Paint a vector's numbers as a square of cells. @param {import("./atlas.js").Atlas} found */
 function paintVector(canvas, found) {
   const count = found.channels.length;
   const side = Math.ceil(Math.sqrt(count));

@@ -2,13 +2,14 @@
 import { html, nothing, render } from "lit-html";
 import * as api from "convscope/api";
 import { scaleOf } from "convscope/atlas";
-import { made } from "convscope/elements";
+import { isCommand, made } from "convscope/elements";
 import * as icons from "convscope/icons";
+import { madeAgain, sayFailed } from "convscope/loading";
 import { formulaElement } from "convscope/mathml";
 import { Playback, SPEEDS, stepsOf } from "convscope/playback";
 import { createSource } from "convscope/source";
 import { listedTerms, readable, termText, valueName, windowTerms } from "convscope/terms";
-import { go, link, loaded, pending, say, view } from "convscope/store";
+import { go, link, loaded, pending, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { number, real } from "convscope/units";
 
@@ -17,14 +18,13 @@ export function createCell() {
   const source = createSource();
   const groupsElement = made("div", "groups");
   groupsElement.tabIndex = -1;
-  const head = made("div");
+  const head = made("div", "number-head");
   const sums = made("div", "sums");
   const foot = made("div", "number-foot");
   const body = made("div", "number-body");
   source.element.tabIndex = sums.tabIndex = 0; // they scroll
   body.append(source.element, groupsElement, sums);
   element.append(head, body, foot);
-  head.className = "number-head";
 
   let cell = null;
   /** @type {import("./terms.js").Group[]} */
@@ -40,7 +40,6 @@ export function createCell() {
     if (!playing) go({ step: index >= steps.length - 1 ? null : index }, { replace: true });
   });
 
-  /** Take another worked number. */
   function take(found) {
     cell = found;
     more = [];
@@ -68,9 +67,7 @@ export function createCell() {
     groups.forEach((group, g) => {
       const section = made("section");
       const title = made("div", "group-title");
-      const name = made("b");
-      name.textContent = group.channel !== null && groups.length > 1 && cell.kind === "products" && group.columns > 1 ? `${valueName(group.value)}, ${group.title}` : group.title || valueName(group.value);
-      title.append(name);
+      title.append(made("b", "", group.channel !== null && groups.length > 1 && cell.kind === "products" && group.columns > 1 ? `${valueName(group.value)}, ${group.title}` : group.title || valueName(group.value)));
       if (cell.adds && groups.length > 1) title.append(TEXT.addsUp(number(group.sum, 4)));
       const weighted = group.terms.some((term) => term.weight !== null);
       const drawn = group.columns > 1 ? windowTerms(group, cell.adds, scales, cellSide(group, weighted), weighted) : listedTerms(group, productLow, productHigh);
@@ -78,20 +75,15 @@ export function createCell() {
       section.append(title, drawn.element);
       groupsElement.append(section);
     });
-    if (!groups.length) {
-      const empty = made("p", "empty");
-      empty.textContent = cell.kind === "input" ? TEXT.pixelIs : cell.formula?.text ?? "";
-      groupsElement.append(empty);
-    }
+    if (!groups.length) groupsElement.append(made("p", "empty", cell.kind === "input" ? TEXT.pixelIs : cell.formula?.text));
     if (cell.pages > 1 + more.length) {
-      const button = made("button");
-      button.textContent = TEXT.moreTerms((cell.group_count ?? 0) - groups.length);
+      const button = made("button", "", TEXT.moreTerms((cell.group_count ?? 0) - groups.length));
       button.addEventListener("click", takeMore);
       groupsElement.append(button);
     }
   }
 
-  /** Return how large the cells of a window's grids can be, in rem. @param {import("./terms.js").Group} group @param {boolean} weighted */
+  /** Return how large the cells of a window's grids can be, in rem. @param {import("./terms.js").Group} group */
   function cellSide(group, weighted) {
     const count = weighted ? 3 : 1;
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
@@ -111,8 +103,7 @@ export function createCell() {
       playback.reset(steps.length, steps.length - 1);
       drawStep(playback.index);
     } catch (problem) {
-      const { message, kind } = problem;
-      if (kind !== "stopped") say(message, "error");
+      if (of === cell && problem.kind !== "stopped" && !madeAgain(problem)) sayFailed(problem, takeMore);
     } finally {
       paging = false;
     }
@@ -179,12 +170,12 @@ export function createCell() {
       <button class="icon primary" @click=${() => (playing ? playback.pause() : playback.play())} aria-label=${playing ? TEXT.pause : TEXT.play}>${playing ? icons.pause : icons.play}</button>
       ${stepButton(TEXT.stepOn, icons.next, index + 1)}${stepButton(TEXT.toEnd, icons.last, steps.length - 1)}
       <input type="range" min="0" max=${Math.max(0, steps.length - 1)} step="1" .value=${String(index)} aria-label=${TEXT.scrubber} aria-valuetext=${says} @input=${(e) => stepTo(Number(e.target.value))}>
-      <label class="field"><span>${TEXT.speed}</span><select @change=${(e) => { playback.speed = Number(e.target.value); }}>${SPEEDS.map((speed) => html`<option value=${speed} ?selected=${speed === playback.speed}>${number(speed)}×</option>`)}</select></label>
+      <label class="field"><span>${TEXT.speed}</span><select @change=${(e) => { playback.speed = Number(e.target.value); }}>${SPEEDS.map((speed) => html`<option value=${speed} .selected=${speed === playback.speed}>${number(speed)}×</option>`)}</select></label>
       <span class="says"><span class="number muted">${index + 1} / ${steps.length}</span> <b>${says}</b></span>`, foot);
   }
 
   element.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select")) return;
+    if (isCommand(event) || event.target.closest("input, select")) return;
     const focusable = [...groupsElement.querySelectorAll("button:not(:disabled)")];
     const at = focusable.indexOf(document.activeElement);
     const group = groups.find((one) => one.columns > 1);

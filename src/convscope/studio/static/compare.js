@@ -1,16 +1,15 @@
 /** Two networks, or two epochs of one run, side by side: the same channel, cell and colours in both. */
 import { html, nothing, render } from "lit-html";
-import { mapScale } from "convscope/atlas";
+import { mapScale, mapSize } from "convscope/atlas";
 import { made } from "convscope/elements";
 import { cellAt, legend, selectCell } from "convscope/focus";
-import { frame, light, register } from "convscope/light";
+import { boxOfCell, frame, light, register } from "convscope/light";
 import { otherValue } from "convscope/loading";
 import { emptyTile, paintTile } from "convscope/maps";
 import { go, link, loaded, pending } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { percent, shape } from "convscope/units";
 
-/** One side's maps. */
 function createSide() {
   const element = made("div", "map-grid");
   element.setAttribute("role", "group");
@@ -26,9 +25,9 @@ function createSide() {
     picture.addEventListener("pointermove", (event) => {
       const [y, x] = cellAt(event, picture, size.height, size.width);
       light(first ? { kind: "cell", value: link().value, c: tile.channel, y, x } : null);
-      shared(y / size.height, x / size.width, tile.channel);
+      shared(y / size.height, x / size.width);
     });
-    picture.addEventListener("pointerleave", () => { light(null); shared(null, null, null); });
+    picture.addEventListener("pointerleave", () => { light(null); shared(null, null); });
     button.addEventListener("click", (event) => {
       if (!first) go({ channel: tile.channel });
       else if (event.detail > 0) selectCell(link().value, tile.channel, cellAt(event, picture, size.height, size.width));
@@ -37,25 +36,22 @@ function createSide() {
     tiles.push(tile);
     return tile;
   }
-  let shared = (_y, _x, _c) => {};
+  let shared = (_y, _x) => {};
 
   return {
     element,
     onShared(receive) { shared = receive; },
     /** Mark a place of every map. @param {number|null} y @param {number|null} x share of the height and the width */
     mark(y, x) {
-      for (const { mark } of tiles) {
-        const at = y === null || x === null ? null : { y: Math.floor(y * size.height), x: Math.floor(x * size.width) };
-        frame(mark, at && { y0: at.y, y1: at.y, x0: at.x, x1: at.x, hull: false }, size.height, size.width);
-      }
+      const box = y === null || x === null ? null : boxOfCell({ y: Math.floor(y * size.height), x: Math.floor(x * size.width) });
+      for (const { mark } of tiles) frame(mark, box, size.height, size.width);
     },
     update(atlas, isFirst) {
       first = isFirst;
       const at = link();
       element.hidden = !atlas;
       if (!atlas) return;
-      const [, height = 1, width = 1] = atlas.shape;
-      size = { height, width };
+      size = mapSize(atlas);
       while (tiles.length < atlas.channels.length) make();
       tiles.forEach((tile, index) => {
         tile.button.hidden = index >= atlas.channels.length;
@@ -76,8 +72,9 @@ export function createCompare() {
   register({
     get value() { return link().value; },
     light(_, now) {
-      const [, height = 1, width = 1] = loaded.atlas?.shape ?? [];
+      const { height, width } = mapSize(loaded.atlas);
       if (now?.kind === "cell" && now.value === link().value) both((now.y + 0.5) / height, (now.x + 0.5) / width);
+      else both(null, null);
     },
   });
 

@@ -34,7 +34,7 @@ canvas.addEventListener("pointerdown", (event) => {
   stroke(from);
 });
 canvas.addEventListener("pointermove", (event) => { if (from) stroke(place(event)); });
-canvas.addEventListener("pointerup", () => { from = null; });
+canvas.addEventListener("lostpointercapture", () => { from = null; });
 
 function stroke(to) {
   const context = canvas.getContext("2d");
@@ -60,28 +60,26 @@ video.muted = true;
 video.playsInline = true;
 video.className = "camera";
 video.setAttribute("aria-label", TEXT.camera);
-let stream = null;
-let asked = false;
+/** What was asked for and is not given back yet. @type {Promise<MediaStream>|null} */
+let asked = null;
 
-/** Give the camera back. */
+/** Give the camera back, even where it is given later. */
 export function endCamera() {
-  stream?.getTracks().forEach((track) => track.stop());
-  stream = null;
-  asked = false;
+  asked?.then((stream) => stream.getTracks().forEach((track) => track.stop()), () => {});
+  asked = null;
   video.srcObject = null;
 }
 
 export function cameraBody() {
   if (!asked) {
-    asked = true;
-    const devices = navigator.mediaDevices;
-    (devices?.getUserMedia ? devices.getUserMedia({ video: { width: 640, height: 480 } }) : Promise.reject(new Error())).then(
-      (given) => {
-        stream = given;
-        video.srcObject = given;
-        return video.play();
-      },
-    ).catch(() => {
+    const mine = asked = navigator.mediaDevices?.getUserMedia({ video: { width: 640, height: 480 } }) ?? Promise.reject(new Error());
+    mine.then((stream) => {
+      if (asked !== mine) return undefined;
+      video.srcObject = stream;
+      return video.play();
+    }).catch(() => {
+      if (asked !== mine) return; // the dialog was closed meanwhile
+      endCamera();
       show({ dialog: "image" });
       say(TEXT.noCamera, "error");
     });

@@ -1,5 +1,5 @@
 /** The network as the server laid it out: boxes as high as their maps, connections, skips as arcs. */
-import { made, shapeElement } from "convscope/elements";
+import { made, setAll, shapeElement } from "convscope/elements";
 import { watch } from "convscope/light";
 import { link, loaded } from "convscope/store";
 import { TEXT } from "convscope/strings";
@@ -31,7 +31,7 @@ export function rounded(points, most = 6) {
 
 const NOTHING = { nodes: [], edges: [], box: [0, 0, 1, 1] };
 
-/** Return whether a box lies within another, at least in part; both are left, top, right, bottom. @param {number[]} box @param {number[]} view */
+/** Return whether a box lies within another, at least in part; both are left, top, right, bottom. */
 const within = (box, view) => box[0] <= view[2] && box[2] >= view[0] && box[1] <= view[3] && box[3] >= view[1];
 
 /** Return the box of points. @param {number[][]} points */
@@ -76,7 +76,8 @@ export function createDrawing() {
     root.style.maxWidth = `${drawing.box[2] * LARGEST}rem`;
     below = shapeElement("g", { role: "presentation" }, root);
     above = shapeElement("g", { role: "presentation" }, root);
-    root.addEventListener("keydown", (event) => onKey(event));
+    root.addEventListener("focus", () => { if (root.matches(":focus-visible")) moveTo(cursor); });
+    root.addEventListener("keydown", onKey);
   }
 
   /** Return how many px a unit of the drawing takes, and where the drawing begins. */
@@ -98,7 +99,7 @@ export function createDrawing() {
     renew(shown, drawing.nodes.filter(({ x, y, w, h }) => within([x, y, x + w, y + h], view)), drawNode, ({ group }) => group);
   }
 
-  /** Bring a map of elements to what is wanted. @param {Map<any, any>} known @param {any[]} wanted @param {(one: any) => any} make @param {(made: any) => Element} elementOf */
+  /** Bring a map of elements to what is wanted. */
   function renew(known, wanted, make, elementOf) {
     const kept = new Set(wanted);
     for (const [one, drawn] of known) {
@@ -150,7 +151,6 @@ export function createDrawing() {
     if (node.count > 1) shapeElement("rect", { class: "box", x: x + 3, y: y - 3, width: w, height: h, rx: 2 }, group);
     shapeElement("rect", { class: "box", x, y, width: w, height: h, rx: 2 }, group);
     const band = unit.shape?.length === 3 && unit.shape[1] > 0 ? shapeElement("rect", { class: "band", x: x + 1.5, y, width: Math.max(1, w - 3), height: 1, rx: 1 }, group) : null;
-    // A target that is easy to hit.
     shapeElement("rect", { x: x - 4, y: y - 4, width: w + 8, height: h + 8, fill: "transparent" }, group);
     if (unit.warnings?.length) shapeElement("circle", { class: "flag", cx: x + w, cy: y, r: 3.4 }, group);
     node.labels.forEach((label, i) => {
@@ -191,8 +191,7 @@ export function createDrawing() {
     const height = unit.shape[1];
     const top = Math.max(0, box.y0) / height;
     const bottom = Math.min(height, box.y1 + 1) / height;
-    band.setAttribute("y", String(node.y + top * node.h));
-    band.setAttribute("height", String(Math.max(1.5, (bottom - top) * node.h)));
+    setAll(band, { y: node.y + top * node.h, height: Math.max(1.5, (bottom - top) * node.h) });
   }
 
   watch((_, boxes) => {

@@ -16,7 +16,6 @@ import { TEXT } from "convscope/strings";
 import { createTree } from "convscope/tree";
 import { short } from "convscope/units";
 
-/** @param {HTMLElement} container */
 export function mountExplore(container) {
   const [tree, drawing, stage, between, maps, cell, compare] = [createTree(), createDrawing(), createStage(), createBetween(), createMaps(), createCell(), createCompare()];
   let litFor = null;
@@ -37,7 +36,6 @@ export function mountExplore(container) {
     </section>`;
   }
 
-  /** What the colours of the drawing mean. */
   function families() {
     const found = loaded.graph?.drawing?.families ?? [];
     return html`<span class="families">${Object.entries(TEXT.families).map(([family, says]) => (found.includes(family) ? html`<span data-family=${family}><i class="dot"></i>${says}</span>` : nothing))}<span><i class="dot lit-dot"></i>${TEXT.litRows}</span></span>`;

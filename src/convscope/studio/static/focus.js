@@ -1,16 +1,13 @@
 /** The selected map, large: a cursor by pointer or keys, exact numbers in its cells, and a readout beside it. */
 import { html, render } from "lit-html";
-import { cssColour, inkOn, mapScale, paintMap, paintStrip } from "convscope/atlas";
-import { made } from "convscope/elements";
-import { frame, light, lit, register, watch } from "convscope/light";
+import { cssColour, endsOf, inkOn, mapScale, mapSize, paintMap, paintStrip } from "convscope/atlas";
+import { isCommand, made } from "convscope/elements";
+import { boxOfCell, frame, light, lit, register, watch } from "convscope/light";
 import { go, link, loaded, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
-import { number, range } from "convscope/units";
+import { number } from "convscope/units";
 
-/**
- * Return the cell under the pointer.
- * @param {MouseEvent} event @param {Element} element
- */
+/** Return the cell under the pointer. */
 export function cellAt(event, element, height, width) {
   const box = element.getBoundingClientRect();
   const y = Math.floor(((event.clientY - box.top) / box.height) * height);
@@ -20,7 +17,6 @@ export function cellAt(event, element, height, width) {
 
 /**
  * Light the field of the cell under the pointer, and select it with a click.
- * @param {HTMLElement} element
  * @param {() => {value: string, channel: number, height: number, width: number}|null} of
  */
 export function pointable(element, of) {
@@ -38,14 +34,14 @@ export function pointable(element, of) {
   });
 }
 
-/** Work out a cell: the link names it from now on. @param {string} value @param {number} channel @param {[number, number]} at */
+/** Work out a cell: the link names it from now on. */
 export function selectCell(value, channel, at) {
   const now = link();
   view.trail = [];
   go({ value, channel, at, step: null, page: value === now.value ? now.page : 0 });
 }
 
-/** Return a map's cell after a key, or null where the key moves nothing. @param {[number, number]} at */
+/** Return a map's cell after a key, or null where the key moves nothing. */
 export function movedCell(event, [y, x], height, width) {
   const by = event.shiftKey ? 8 : 1;
   const moves = ({
@@ -77,10 +73,7 @@ export function createFocus() {
   /** @type {[number, number, number][]} */
   let largest = [];
 
-  const shapeOf = () => {
-    const [, height = 1, width = 1] = loaded.atlas?.shape ?? [];
-    return { height, width };
-  };
+  const shapeOf = () => mapSize(loaded.atlas);
   const current = () => {
     const at = link();
     if (!loaded.atlas || at.channel === null || loaded.atlas.value !== at.value) return null;
@@ -96,7 +89,7 @@ export function createFocus() {
   map.addEventListener("blur", () => light(null));
   map.addEventListener("keydown", (event) => {
     const of = current();
-    if (!of || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!of || isCommand(event)) return;
     const to = movedCell(event, cursor, of.height, of.width);
     if (to) {
       cursor = to;
@@ -112,14 +105,13 @@ export function createFocus() {
       const { height, width } = shapeOf();
       frame(mark, now?.kind === "pixel" ? box : null, height, width);
       const own = now?.kind === "cell" && now.value === link().value;
-      frame(cursorMark, own ? { value: now.value, y0: now.y, y1: now.y, x0: now.x, x1: now.x, hull: false, status: "" } : null, height, width);
+      frame(cursorMark, own ? boxOfCell(now) : null, height, width);
       read(now);
     },
   });
   watch((now) => { if (now?.kind === "cell" && now.value === link().value) cursor = [now.y, now.x]; });
   new ResizeObserver(() => drawNumbers(true)).observe(map);
 
-  /** Write what is under the cursor. */
   function read(now) {
     const at = link();
     const own = now?.kind === "cell" && now.value === at.value && loaded.atlas?.value === at.value;
@@ -136,7 +128,7 @@ export function createFocus() {
       </dl>
       ${largest.length ? html`<div><span class="muted small">${TEXT.largest}</span><div class="largest">${largest.map(([y, x, found]) => html`<button class="number" @click=${() => selectCell(at.value, at.channel ?? 0, [y, x])} title=${TEXT.cellAt(at.channel ?? 0, y, x)}>${number(found, 3)} <span class="muted">${y}, ${x}</span></button>`)}</div></div>` : ""}
       <div class="row">
-        <button ?disabled=${Boolean(loaded.session?.offline)} @click=${() => switchChannel(at, off)} aria-pressed=${String(off)} title=${TEXT.channelOffHelp}>${off ? TEXT.channelOn : TEXT.channelOff}</button>
+        <button ?disabled=${loaded.session?.offline || loaded.byValue.get(at.value)?.kind === "input"} @click=${() => switchChannel(at, off)} aria-pressed=${String(off)} title=${TEXT.channelOffHelp}>${off ? TEXT.channelOn : TEXT.channelOff}</button>
       </div>`, readout);
   }
 
@@ -147,11 +139,11 @@ export function createFocus() {
 
   /** Find the five cells of the largest absolute value of the channel. */
   function findLargest() {
-    const found = loaded.numbers;
+    const found = exactNumbers();
     if (found === largestOf) return;
     largestOf = found;
     largest = [];
-    if (!found || found.value !== link().value) return;
+    if (!found) return;
     const { width } = shapeOf();
     /** @type {number[]} */
     const best = [];
@@ -165,9 +157,9 @@ export function createFocus() {
     largest = best.map((i) => [Math.floor(i / width), i % width, found.numbers[i]]);
   }
 
-  /** Draw exact numbers in the cells where they fit. @param {boolean} [again] */
+  /** Draw exact numbers in the cells where they fit. */
   function drawNumbers(again = false) {
-    const found = loaded.numbers;
+    const found = exactNumbers();
     const { height, width } = shapeOf();
     const wide = map.clientWidth;
     const key = `${wide}|${link().colours}|${link().scale}`;
@@ -175,7 +167,7 @@ export function createFocus() {
     drawnNumbers = found;
     drawnKey = key;
     const side = wide / width;
-    const fits = found && side >= 27 && found.value === link().value;
+    const fits = found && side >= 27;
     const ratio = devicePixelRatio || 1;
     numbers.width = fits ? Math.round(wide * ratio) : 1;
     numbers.height = fits ? Math.round(side * height * ratio) : 1;
@@ -209,7 +201,7 @@ export function createFocus() {
       map.setAttribute("aria-label", TEXT.mapLabel(at.channel ?? 0, at.value, height, width));
       map.style.aspectRatio = `${width} / ${height}`;
       if (index >= 0) paintMap(canvas, atlas, index, at.scale, at.colours);
-      else if (loaded.numbers && loaded.numbers.channel === at.channel && loaded.numbers.value === at.value) paintExact();
+      else if (exactNumbers()) paintExact();
       drawNumbers();
       findLargest();
       read(lit());
@@ -220,28 +212,33 @@ export function createFocus() {
   function paintExact() {
     const { numbers: all } = loaded.numbers;
     const { height, width } = shapeOf();
-    let lo = Infinity, hi = -Infinity;
-    for (const x of all) { if (x < lo) lo = x; if (x > hi) hi = x; }
+    const [lo, hi] = endsOf(all);
     const bytes = Uint8Array.from(all, (x) => (hi > lo ? Math.round(((x - lo) / (hi - lo)) * 255) : 0));
     const { layer, network } = loaded.atlas;
     paintMap(canvas, { shape: [1, height, width], lo: [lo], hi: [hi], layer, network, bytes }, 0, link().scale, link().colours);
   }
 }
 
+/** Return the exact numbers of a channel of the selected value, once they are there: of the selected one unless given. */
+function exactNumbers(channel = link().channel) {
+  const { numbers } = loaded;
+  return numbers?.channel === channel && numbers.value === link().value ? numbers : null;
+}
+
 /** Return the exact number of a cell of the selected value; from its byte where the channel's numbers are not there. */
-export function numberAt(c, y, x) {
-  const { atlas, numbers } = loaded;
-  const [, , width = 1] = atlas?.shape ?? [];
-  if (numbers && numbers.channel === c && numbers.value === link().value) return numbers.numbers[y * width + x];
+function numberAt(c, y, x) {
+  const { atlas } = loaded;
+  const { height, width } = mapSize(atlas);
+  const exact = exactNumbers(c);
+  if (exact) return exact.numbers[y * width + x];
   const index = atlas?.channels.indexOf(c) ?? -1;
   if (index < 0) return null;
-  const [, height = 1] = atlas.shape;
   const byte = atlas.bytes[index * height * width + y * width + x];
   // One byte a cell is a step of 1/255 of the map's range: three digits.
   return Number((atlas.lo[index] + ((atlas.hi[index] - atlas.lo[index]) * byte) / 255).toPrecision(3));
 }
 
-/** The legend of a scale: its colours with both ends. @param {import("./atlas.js").Scale} scale @param {string} says */
+/** The legend of a scale: its colours with both ends. @param {import("./atlas.js").Scale} scale */
 export function legend(scale, says) {
   const canvas = made("canvas");
   canvas.setAttribute("aria-hidden", "true");

@@ -2,13 +2,14 @@
 import { html, nothing } from "lit-html";
 import * as icons from "convscope/icons";
 import * as api from "convscope/api";
+import { madeAgain, sayFailed } from "convscope/loading";
 import { changed, go, link, loaded, say, show, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { number, range } from "convscope/units";
 
 const add = (change) => go({ interventions: [...link().interventions, change] });
 
-/** Change the last one of its kind, or add it; one that changes nothing goes. @param {Object<string, any>} change @param {boolean} nothingLeft */
+/** Change the last one of its kind, or add it; one that changes nothing goes. */
 function put(change, nothingLeft) {
   const list = link().interventions;
   const at = list.findLastIndex((other) => other.op === change.op);
@@ -18,8 +19,8 @@ function put(change, nothingLeft) {
 
 const last = (op) => link().interventions.findLast((change) => change.op === op);
 
-/** Return a change in words. @param {Object<string, any>} change */
-export function changeText(change) {
+/** Return a change in words. */
+function changeText(change) {
   switch (change.op) {
     case "shift": return TEXT.shiftedBy(change.dy, change.dx);
     case "rotate": return TEXT.rotatedBy(number(change.degrees));
@@ -81,11 +82,11 @@ function boxForm() {
 
 /** The kernels of the selected channel, number by number. */
 function kernelEditor() {
-  const { value, channel } = link();
+  const { model, value, channel } = link();
   const unit = loaded.byValue.get(value);
   if (!/conv/i.test(unit?.type ?? "") || channel === null) return nothing;
   const now = view.kernel;
-  const here = now && now.value === value && now.out === channel ? now : null;
+  const here = now?.model === model && now.value === value && now.out === channel ? now : null;
   const rows = here?.weights;
   return html`<div class="row"><button @click=${() => openKernel(unit, channel, 0)}>${TEXT.replaceKernel(channel)}</button>
     ${here ? html`<label class="field"><span>${TEXT.inputChannel}</span><input type="number" min="0" max=${here.inputs - 1} step="1" .value=${String(here.in)} @change=${(e) => openKernel(unit, channel, Math.max(0, Math.round(Number(e.target.value))))}><span class="muted small">${range(0, here.inputs - 1)}</span></label>` : nothing}</div>
@@ -95,13 +96,14 @@ function kernelEditor() {
       </div><div class="row"><button class="primary">${TEXT.use}</button>${Object.entries(TEXT.kernels).map(([name, label]) => html`<button type="button" @click=${() => { view.kernel = { ...now, weights: here.presets[name] }; changed(); }}>${label}</button>`)}</div></form>` : nothing}`;
 }
 
-/** Show the kernel of a channel and one of its inputs. @param {number} out @param {number} into */
+/** Show the kernel of a channel and one of its inputs. */
 async function openKernel(unit, out, into) {
+  const { model } = link();
   try {
-    view.kernel = { ...(await api.kernel(loaded.run.run, unit.name, out, into)), value: unit.value };
+    view.kernel = { ...(await api.kernel(loaded.run.run, unit.name, out, into)), model, value: unit.value };
     changed();
   } catch (problem) {
-    say(problem.message, "error");
+    if (problem.kind !== "stopped" && !madeAgain(problem)) sayFailed(problem, () => openKernel(unit, out, into));
   }
 }
 

@@ -1,12 +1,13 @@
 /** Keys that work anywhere in Explore, and the list of each room's keys. */
 import { html } from "lit-html";
 import { COLOURS } from "convscope/atlas";
+import { isCommand } from "convscope/elements";
 import { ORDERS, SCALES } from "convscope/state";
 import { go, link, loaded, say, show, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { select } from "convscope/tree";
 
-/** @template T @param {T[]} list @param {T} now @param {number} [by] */
+/** @template T @param {T[]} list @param {T} now */
 const after = (list, now, by = 1) => list[(list.indexOf(now) + by + list.length) % list.length];
 
 function otherLayer(by) {
@@ -15,9 +16,9 @@ function otherLayer(by) {
   select(units[Math.max(0, Math.min(units.length - 1, at + by))]);
 }
 
-function focusOn(id, pane) {
+function focusOn(selector, pane) {
   if (view.pane !== pane) show({ pane });
-  queueMicrotask(() => document.getElementById(id)?.focus());
+  queueMicrotask(() => document.querySelector(selector)?.focus());
 }
 
 /** @type {Object<string, () => void>} */
@@ -33,21 +34,15 @@ const ACTIONS = {
   k: () => otherLayer(-1),
   "]": () => { if (loaded.atlas && link().page < loaded.atlas.pages - 1) go({ page: link().page + 1 }); },
   "[": () => { if (link().page > 0) go({ page: link().page - 1 }); },
-  t: () => focusTree(),
-  m: () => focusOn("focus-map", "maps"),
-  p: () => focusOn("stage", "middle"),
+  t: () => focusOn(".tree", "tree"),
+  m: () => focusOn("#focus-map", "maps"),
+  p: () => focusOn("#stage", "middle"),
 };
 
-function focusTree() {
-  if (view.pane !== "tree") show({ pane: "tree" });
-  queueMicrotask(() => document.querySelector(".tree")?.focus());
-}
-
-/** Listen to the keys. */
 export function shortcuts() {
   addEventListener("keydown", (event) => {
     const target = event.target;
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || view.dialog) return;
+    if (event.defaultPrevented || isCommand(event) || view.dialog) return;
     if (target.closest("input, textarea, select, [contenteditable]")) return;
     const asksForKeys = event.key === "?";
     if (link().room !== "explore" && !asksForKeys) return;

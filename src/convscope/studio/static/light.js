@@ -5,6 +5,7 @@
  * without a request, from tables that were loaded before. Where the pointer rests, the exact mask follows.
  */
 import * as api from "convscope/api";
+import { sayFailed } from "convscope/loading";
 import { floats } from "convscope/packet";
 import { backward, forward, loadBackward, loadForward, onTables } from "convscope/reach";
 import { link, loaded, pending } from "convscope/store";
@@ -56,21 +57,17 @@ export function relight() {
   draw(true);
 }
 
-/** Return what is lit. */
 export const lit = () => shown;
 
-// Whoever asked for the tables.
 onTables(() => { if (shown) draw(true); });
 
 function draw(again = false) {
   const next = hovered ?? selected();
   if (!again && equal(next, shown)) return;
-  const moved = !equal(next, shown);
   shown = next;
   const boxes = next ? boxesOf(next) : null;
   for (const surface of surfaces) surface.light(boxes?.get(surface.value) ?? null, next);
   for (const watcher of watchers) watcher(next, boxes);
-  if (!moved && !again) return;
   clearTimeout(resting);
   const known = next?.kind === "cell" ? masks.get(maskKey(next)) : undefined;
   for (const surface of surfaces) surface.mask?.(known ?? null, next);
@@ -107,8 +104,10 @@ async function rest(next) {
     const packet = await api.field(loaded.run.run, next.value, next.c, [next.y, next.x]);
     masks.set(key, maskOf(packet));
     if (masks.size > 200) masks.delete((masks.keys().next().value));
-  } catch {
-    return; // stopped, or of no pixel: the hull stays
+  } catch (problem) {
+    // The hull stays where it was stopped, or is of no pixel.
+    if (problem.kind === "deadline") sayFailed(problem, relight);
+    return;
   }
   if (shown && equal(shown, next)) for (const surface of surfaces) surface.mask?.(masks.get(key) ?? null, next);
 }
@@ -122,33 +121,35 @@ export function maskOf(packet) {
   return { header, box, height, width, uses: floats(packet, 0, count), weights: floats(packet, 4 * count, count) };
 }
 
-/** Forget exact masks, as after another run. */
 export function forgetMasks() {
   masks.clear();
 }
 
 const equal = (a, b) => a === b || (a && b && a.kind === b.kind && a.y === b.y && a.x === b.x && a.value === b.value && a.c === b.c);
 
-/**
- * Put a frame over a map: an element placed by shares of the map's size.
- * @param {HTMLElement} mark @param {Box|null} box
- */
-export function frame(mark, box, height, width) {
-  if (!box || !height || !width) {
-    if (mark.dataset.on) delete mark.dataset.on;
-    return;
-  }
-  const y0 = Math.max(0, box.y0), x0 = Math.max(0, box.x0);
-  const y1 = Math.min(height, box.y1 + 1), x1 = Math.min(width, box.x1 + 1);
-  if (y1 <= y0 || x1 <= x0) {
-    if (mark.dataset.on) delete mark.dataset.on;
-    return;
-  }
-  const { style } = mark;
+/** Return the box of a cell or a pixel that is lit. @param {Lit} lit @returns {Box} */
+export const boxOfCell = ({ y, x }) => ({ value: "", y0: y, y1: y, x0: x, x1: x, hull: false, status: "" });
+
+/** Place an element over a map. @param {number[]} box y0, x0, y1, x1: the ends are not in it */
+export function placed({ style }, [y0, x0, y1, x1], height, width) {
   style.left = `${(100 * x0) / width}%`;
   style.top = `${(100 * y0) / height}%`;
   style.width = `${(100 * (x1 - x0)) / width}%`;
   style.height = `${(100 * (y1 - y0)) / height}%`;
+}
+
+/**
+ * Put a frame over a map: an element placed by shares of the map's size.
+ * @param {Box|null} box
+ */
+export function frame(mark, box, height, width) {
+  const y0 = Math.max(0, box?.y0), x0 = Math.max(0, box?.x0);
+  const y1 = Math.min(height, box?.y1 + 1), x1 = Math.min(width, box?.x1 + 1);
+  if (!(y1 > y0 && x1 > x0)) { // nothing to frame
+    if (mark.dataset.on) delete mark.dataset.on;
+    return;
+  }
+  placed(mark, [y0, x0, y1, x1], height, width);
   mark.dataset.on = "true";
   mark.dataset.hull = String(box.hull);
 }

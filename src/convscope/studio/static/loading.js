@@ -16,13 +16,15 @@ const questions = new Map();
 /** Atlases that are kept, the least recently used first. @type {Map<string, any>} */
 const atlases = new Map();
 const ATLASES_KEPT = 24;
-export const PAGE = 64;
-let lost = "";
+const PAGE = 64;
+/** The run that things are of, by name. */
+const OF_RUN = { atlas: "run", numbers: "run", cell: "run", otherAtlas: "otherRun" };
+/** Runs that were gone, and were asked for once more. @type {Set<string>} */
+const lost = new Set();
 
 /**
  * Load a thing unless it is there or on its way.
- * @param {string} name @param {string|null} key what it is of; null where it is not needed
- * @param {() => Promise<any>} ask @param {(answer: any) => void} [then]
+ * @param {string|null} key what it is of; null where it is not needed
  */
 function need(name, key, ask, then = () => {}) {
   if (keys.get(name) === (key ?? "")) return;
@@ -60,32 +62,42 @@ function failed(name, problem) {
   if (["deadline", "internal", "stopped"].includes(problem.kind)) broken.set(name, keys.get(name) ?? "");
   if (name === "cell") view.noCell = problem.message;
   if (name === "graph") tookGraph(null);
-  if (problem.kind === "gone" && ["atlas", "numbers", "cell"].includes(name) && lost !== loaded.run?.run && !loaded.session.offline) {
-    lost = loaded.run?.run; // the compute process was started again: the run is made once more
-    forget("run");
-    return;
-  }
+  if (OF_RUN[name] && madeAgain(problem, OF_RUN[name])) return;
   // An offline page has the numbers of some maps; of the others it shows what their colours say.
   if (loaded.session?.offline && problem.kind === "gone") {
     if (name !== "numbers") say(problem.message, "note");
     changed();
     return;
   }
-  const retry = { label: TEXT.retry, act: () => { say(""); api.again().catch(() => {}).then(() => [name, ...broken.keys()].forEach(forget)); } };
   if (name === "run" && problem.kind === "gone" && link().image.startsWith("upload:")) {
     say(problem.message, "error", { label: TEXT.samples, act: () => { say(""); view.dialog = "image"; changed(); } });
   } else if (name === "graph" && problem.kind === "gone") {
     say(problem.message, "error", { label: TEXT.models, act: () => { say(""); view.dialog = "model"; changed(); } });
-  } else if (problem.kind === "stopped") say(TEXT.stopped, "note", retry);
-  else say(problem.message, "error", retry);
+  } else sayFailed(problem, () => [name, ...broken.keys()].forEach(forget));
   changed();
 }
 
-/** Load a thing again. @param {string} name */
-export function forget(name) {
+/** Say that something failed or was stopped, and let the reader ask once more. */
+export function sayFailed({ message, kind }, ask) {
+  const retry = { label: TEXT.retry, act: () => { say(""); api.again().catch(() => {}).then(ask); } };
+  if (loaded.session?.offline) say(message);
+  else if (kind === "stopped") say(TEXT.stopped, "note", retry);
+  else say(message, "error", retry);
+}
+
+/** Make a run once more that is gone, as after a restart of the compute process; whether it is made. */
+export function madeAgain({ kind }, name = "run") {
+  const run = loaded[name]?.run;
+  if (kind !== "gone" || !run || lost.has(run) || loaded.session.offline) return false;
+  lost.add(run);
+  forget(name);
+  return true;
+}
+
+function forget(name) {
   broken.delete(name);
   keys.delete(name);
-  if (name === "run") for (const other of ["atlas", "numbers", "cell"]) keys.delete(other);
+  for (const [thing, run] of Object.entries(OF_RUN)) if (run === name) keys.delete(thing);
   changed();
 }
 
@@ -159,14 +171,14 @@ function loadOther(at, changes) {
   need("otherGraph", other, () => api.graph(other, "b"), (graph) => {
     loaded.otherByValue = new Map((graph?.units ?? []).filter((u) => u.value).map((u) => [u.value, u]));
   });
-  const image = other && changes.includes('"kernel"') ? JSON.stringify(at.interventions.filter((c) => !["kernel", "channel_off"].includes(c.op))) : changes;
+  const image = at.interventions.some((c) => c.op === "kernel") ? JSON.stringify(at.interventions.filter((c) => !["kernel", "channel_off"].includes(c.op))) : changes;
   need("otherRun", other && `${other}\n${at.image}\n${image}`, () =>
     api.run({ model: other, image: at.image, interventions: JSON.parse(image) }, "b"));
   const value = loaded.otherGraph ? otherValue() : null;
   const runId = loaded.otherRun?.run;
   // The same channels in the same order are compared: those of the first network, by number.
   need("otherAtlas", runId && value && !pending.has("otherRun") ? `${runId}\n${value}\n${at.order}\n${at.page}` : null, () =>
-    atlas(runId, value, at.order === "index" ? "index" : at.order, at.page));
+    atlas(runId, value, at.order, at.page));
 }
 
 /** Return the value of the second network beside the first one's: of the same name, else as far along. */
@@ -212,7 +224,7 @@ function withinGraph(at) {
     go({ value: firstValue(), channel: null, at: null, page: 0, step: null }, { replace: true });
     return !loaded.byValue.has(firstValue());
   }
-  const { state, notes } = clamped(at, loaded.byValue.get(at.value).shape, graph.class_count ?? graph.classes?.length ?? null);
+  const { state, notes } = clamped(at, loaded.byValue.get(at.value).shape, graph.class_count);
   if (!notes.length) return true;
   say(notes.join("; "));
   go(state, { replace: true });

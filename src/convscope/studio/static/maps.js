@@ -1,23 +1,22 @@
 /** The feature maps of the selected value: ranked, paged, one scale per map, layer or network, one click from a cell. */
 import { html, nothing, render } from "lit-html";
-import { COLOURS, mapScale, paintMap } from "convscope/atlas";
-import { made } from "convscope/elements";
-import { frame, light, register } from "convscope/light";
+import { COLOURS, mapScale, mapSize, paintMap } from "convscope/atlas";
+import { isCommand, made } from "convscope/elements";
+import { boxOfCell, frame, light, register } from "convscope/light";
 import { cellAt, createFocus, legend, selectCell } from "convscope/focus";
 import { ORDERS, SCALES } from "convscope/state";
 import { go, link, loaded, pending } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { number, percent, shape, short, size } from "convscope/units";
 
-/** The controls over the maps. */
 export function mapTools() {
   const at = link();
   const { atlas } = loaded;
   const maps = atlas?.kind !== "vector";
   return html`<div class="tools">
     <label class="field"><span class="hidden-text">${TEXT.order}</span>
-      <select @change=${(e) => go({ order: e.target.value, page: 0 })} .value=${at.order}>
-        ${ORDERS.map((order) => html`<option value=${order} ?selected=${order === at.order}>${TEXT.orders[order]}</option>`)}
+      <select @change=${(e) => go({ order: e.target.value, page: 0 })}>
+        ${ORDERS.map((order) => html`<option value=${order} .selected=${order === at.order}>${TEXT.orders[order]}</option>`)}
       </select></label>
     ${maps ? html`
       <div class="segments" role="group" aria-label=${TEXT.scaleLabel}>
@@ -25,12 +24,11 @@ export function mapTools() {
       </div>
       <label class="field"><span class="hidden-text">${TEXT.colours}</span>
         <select @change=${(e) => go({ colours: e.target.value }, { replace: true })}>
-          ${COLOURS.map((name) => html`<option value=${name} ?selected=${name === at.colours}>${TEXT.colourNames[name]}</option>`)}
+          ${COLOURS.map((name) => html`<option value=${name} .selected=${name === at.colours}>${TEXT.colourNames[name]}</option>`)}
         </select></label>` : nothing}
   </div>`;
 }
 
-/** Paging through the maps. */
 function pager() {
   const at = link();
   const pages = loaded.atlas?.pages ?? 1;
@@ -49,7 +47,7 @@ export function valueHead(unit) {
       <span><b class="number">${shape(unit.shape)}</b></span>
       ${unit.parameters ? html`<span><b class="number">${short(unit.parameters)}</b> ${TEXT.parameters}</span>` : nothing}
       ${unit.macs ? html`<span><b class="number">${short(unit.macs)}</b> ${TEXT.macs}${unit.share ? html` <span class="number">(${percent(unit.share)})</span>` : nothing}</span>` : nothing}
-      ${field ? html`<span title=${TEXT.fieldHelp}>${TEXT.field} <b class="number">${size(field.size)}</b>${field.stride?.every((n) => n !== null) ? html`, ${TEXT.stride} <b class="number">${size([...new Set(field.stride)])}</b>` : nothing}${field.status && field.status !== "exact" ? html` <span>(${field.status})</span>` : nothing}</span>` : nothing}
+      ${field ? html`<span title=${TEXT.fieldHelp}>${TEXT.field} <b class="number">${size(field.size)}</b>${field.stride?.every((n) => n !== null) ? html`, ${TEXT.stride} <b class="number">${size([...new Set(field.stride)])}</b>` : nothing}${field.status ? html` <span>(${field.status})</span>` : nothing}</span>` : nothing}
     </div>
     ${(unit.warnings ?? []).map((i) => loaded.graph.warnings[i]).filter(Boolean).map((warning) => html`<p class="note-line"><strong>${warning.text}</strong> ${warning.advice ?? ""}</p>`)}`;
 }
@@ -57,11 +55,7 @@ export function valueHead(unit) {
 /** One map of a grid, not painted yet. */
 export function emptyTile() {
   const button = made("button", "map-tile");
-  const [picture, tag, mark] = ["picture", "tag", "mark"].map((name) => {
-    const part = made("span");
-    part.className = name;
-    return part;
-  });
+  const [picture, tag, mark] = ["picture", "tag", "mark"].map((name) => made("span", name));
   const canvas = made("canvas");
   picture.append(canvas, tag, mark);
   button.append(picture);
@@ -73,7 +67,7 @@ export function emptyTile() {
  * @param {ReturnType<typeof emptyTile>} tile @param {import("./atlas.js").Atlas} atlas
  */
 export function paintTile(tile, atlas, index) {
-  const [, height = 1, width = 1] = atlas.shape;
+  const { height, width } = mapSize(atlas);
   tile.channel = atlas.channels[index];
   tile.tag.textContent = String(tile.channel);
   tile.canvas.style.aspectRatio = `${width} / ${height}`;
@@ -95,10 +89,7 @@ export function createMaps() {
   let painted = null;
   let paintedHow = "";
 
-  const dimensions = () => {
-    const [, height = 1, width = 1] = loaded.atlas?.shape ?? [];
-    return { height, width };
-  };
+  const dimensions = () => mapSize(loaded.atlas);
 
   function makeTile() {
     const tile = emptyTile();
@@ -121,7 +112,7 @@ export function createMaps() {
   }
 
   function onKey(event, index) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (isCommand(event)) return;
     const shown = tiles.filter((tile) => !tile.button.hidden);
     const columns = Math.max(1, shown.findIndex((tile) => tile.button.offsetTop > shown[0].button.offsetTop));
     const to = ({
@@ -140,7 +131,7 @@ export function createMaps() {
     light(box, now) {
       const { height, width } = dimensions();
       const own = now?.kind === "cell" && now.value === link().value;
-      const at = own ? { value: now.value, y0: now.y, y1: now.y, x0: now.x, x1: now.x, hull: false, status: "" } : now?.kind === "pixel" ? box : null;
+      const at = own ? boxOfCell(now) : now?.kind === "pixel" ? box : null;
       for (const tile of tiles) if (!tile.button.hidden) frame(tile.mark, at && (!own || height * width > 1) ? at : null, height, width);
     },
   });

@@ -2,12 +2,7 @@
 import { made } from "convscope/elements";
 
 const NAMESPACE = "http://www.w3.org/1998/Math/MathML";
-const ELEMENTS = new Set(
-  "math mrow mi mn mo ms mtext mspace mfrac msqrt mroot msub msup msubsup munder mover munderover mtable mtr mtd mstyle mpadded semantics".split(" "),
-);
-const ATTRIBUTES = new Set(
-  "display displaystyle mathvariant stretchy form fence separator linethickness columnalign rowspacing columnspacing width height depth lspace rspace scriptlevel accent largeop movablelimits".split(" "),
-);
+const ELEMENTS = new Set("math mrow mi mn mo mtext mfrac msqrt msub msup munder".split(" "));
 
 /**
  * Return a formula's element; its text where the markup is not MathML or not permitted.
@@ -20,17 +15,14 @@ export function formulaElement({ mathml, text = "" }) {
     if (text) built.setAttribute("aria-label", text);
     return built;
   }
-  const plain = made("span");
-  plain.textContent = text;
-  return plain;
+  return made("span", "", text);
 }
 
 function copied(source) {
   if (!ELEMENTS.has(source.localName)) return null;
   const element = document.createElementNS(NAMESPACE, source.localName);
-  for (const { name, value } of source.attributes) {
-    if (ATTRIBUTES.has(name)) element.setAttribute(name, value);
-  }
+  const display = source.getAttribute("display");
+  if (display) element.setAttribute("display", display);
   for (const child of source.childNodes) {
     if (child.nodeType === Node.TEXT_NODE) element.append(document.createTextNode(child.nodeValue ?? ""));
     if (child.nodeType !== Node.ELEMENT_NODE) continue;

@@ -20,8 +20,6 @@ export function decode(buffer) {
 /**
  * Return the bytes of a packet as float32 numbers, from a byte offset that is a multiple of 4.
  * @param {Packet} packet
- * @param {number} [offset]
- * @param {number} [count]
  */
 export function floats(packet, offset = 0, count = Math.floor((packet.bytes.byteLength - offset) / 4)) {
   return new Float32Array(packet.bytes.buffer, packet.bytes.byteOffset + offset, count);
@@ -29,7 +27,6 @@ export function floats(packet, offset = 0, count = Math.floor((packet.bytes.byte
 
 /**
  * Write a packet, as the server does; for tests and for stored answers.
- * @param {Object<string, any>} header
  * @param {Uint8Array} bytes
  */
 export function encode(header, bytes) {

@@ -4,7 +4,7 @@ import * as api from "convscope/api";
 import { made } from "convscope/elements";
 import * as icons from "convscope/icons";
 import { imageInto } from "convscope/stage";
-import { changed, go, link, loaded, say, show, view } from "convscope/store";
+import { changed, go, link, loaded, say, sayProblem, show, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 
 /** @param {"model"|"other"} takes which of the two networks */
@@ -19,16 +19,21 @@ export function modelBody(takes) {
   })}</div>${models.length ? nothing : html`<p class="empty">${TEXT.noModel(view.query)}</p>`}`;
 }
 
-/** Saved epochs of runs, by name; null while they are asked for. @type {Map<string, any[]|null>} */
+/** Saved epochs of runs, by name. @type {Map<string, any[]>} */
 const saved = new Map();
+/** The model whose run's epochs were asked for last: a run that trains saves more. */
+let savedOf = "";
+
+/** Return the name of the run that is shown; "" of another model. */
+const runName = () => /^run:(.+?)(@(best|step-\d+))?$/s.exec(link().model)?.[1] ?? "";
 
 /** Return the saved epochs of the run that is shown, the earliest first; none of another model. */
-export function savedEpochs() {
+function savedEpochs() {
+  const name = runName();
+  if (!name || loaded.session?.offline) return [];
   const { model } = link();
-  if (!model.startsWith("run:") || loaded.session?.offline) return [];
-  const name = model.slice(4).replace(/@(best|step-\d+)$/, "");
-  if (!saved.has(name)) {
-    saved.set(name, null);
+  if (model !== savedOf) {
+    savedOf = model;
     api.request(`/api/runs/${encodeURIComponent(name)}`).then(
       (run) => {
         saved.set(name, (run.saved ?? []).sort((a, b) => (a.epoch ?? Infinity) - (b.epoch ?? Infinity)));
@@ -58,8 +63,8 @@ function epochs() {
     <button class="option" aria-current=${String(each.key === link().other)} @click=${() => takeModel("other", each.key)}><span>${TEXT.savedEpoch(each)}</span></button>`)}</div>` : nothing;
 }
 
-/** @param {"model"|"other"} takes @param {string} key */
-export function takeModel(takes, key) {
+/** @param {"model"|"other"} takes */
+function takeModel(takes, key) {
   show({ dialog: "", query: "" });
   if (takes === "other") go({ other: key });
   else if (key !== link().model) {
@@ -98,12 +103,10 @@ export function imageBody() {
     ${runImages()}`;
 }
 
-/** Images of the run that is shown, by number. */
 function runImages() {
-  const { model, image } = link();
-  if (!model.startsWith("run:")) return nothing;
-  const name = model.slice(4).split("@")[0];
-  const at = /^run:.*\/(\d+)$/.exec(image)?.[1] ?? "0";
+  const name = runName();
+  if (!name) return nothing;
+  const at = /^run:.*\/(\d+)$/.exec(link().image)?.[1] ?? "0";
   return html`<form class="row sub" @submit=${(e) => { e.preventDefault(); takeImage(`run:${name}/${e.target.elements.number.value || 0}`); }}>
     <label class="field"><span>${TEXT.runImage}</span><input name="number" type="number" min="0" step="1" value=${at}></label><button>${TEXT.open}</button></form>`;
 }
@@ -114,17 +117,13 @@ function takeImage(key) {
   go({ image: key, interventions: changes });
 }
 
-/**
- * Send an image and show it.
- * @param {Blob} blob @param {string} title
- */
+/** Send an image and show it. */
 export async function upload(blob, title) {
   const limit = loaded.session?.limits?.upload_bytes;
   if (limit && blob.size > limit) {
     say(TEXT.tooLarge(blob.size, limit), "error");
     return;
   }
-  view.uploading = true;
   say(TEXT.uploading(title));
   try {
     const found = await api.uploadImage(blob, title);
@@ -135,11 +134,8 @@ export async function upload(blob, title) {
     say((found.notes ?? []).join("; "));
     takeImage(found.key);
   } catch (problem) {
-    const { message, kind } = problem;
-    if (kind !== "stopped") say(message, "error");
+    sayProblem(problem);
   }
-  view.uploading = false;
-  changed();
 }
 
 addEventListener("paste", (event) => {

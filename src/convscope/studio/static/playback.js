@@ -4,14 +4,14 @@ export const SPEEDS = [0.5, 1, 2, 4, 8];
 const STEP = 620; // ms at speed 1
 const LONGEST = 24_000; // ms for all steps at speed 1
 
-/** Return how long a step lasts, in ms. @param {number} count @param {number} speed */
+/** Return how long a step lasts, in ms. */
 export const stepTime = (count, speed) => Math.min(STEP, LONGEST / Math.max(1, count)) / speed;
 
 /** @typedef {{kind: "term"|"rest"|"bias"|"line"|"result", group: number, term: number, number: number, running: number|null, title: string}} Step */
 
 /**
  * Return the steps of a worked number: its terms in order, then those that follow them; Python has added up.
- * @param {import("./terms.js").Group[]} groups @param {any[]} following @returns {Step[]}
+ * @param {import("./terms.js").Group[]} groups @returns {Step[]}
  */
 export const stepsOf = (groups, following) => [
   ...groups.flatMap(({ terms, title }, group) => terms.map(({ product, running }, term) => ({ kind: "term", group, term, number: product, running: running ?? null, title }))),
@@ -29,9 +29,10 @@ export class Playback {
     this.frame = 0;
   }
 
-  /** Restart with a number of steps. @param {number} count */
+  /** Restart with a number of steps, at rest; nothing is drawn. */
   reset(count, index) {
-    this.pause();
+    this.playing = false;
+    cancelAnimationFrame(this.frame);
     this.count = count;
     this.index = Math.max(0, Math.min(count - 1, index));
   }

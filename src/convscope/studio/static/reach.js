@@ -15,7 +15,6 @@ import { link, loaded, pending } from "convscope/store";
 const known = new Map();
 /** @type {Map<string, Promise<Tables>>} */
 const asked = new Map();
-/** @type {Set<() => void>} */
 const listeners = new Set();
 const KEPT = 400; // values
 
@@ -57,8 +56,7 @@ export function boxes({ header, numbers }, y, x) {
 
 /** Return the first and the last channel that tables are good for. */
 export function channelsOf(header) {
-  if (header.channels_agree || header.direction === "forward") return [0, Infinity];
-  return header.channels ?? (header.channel === null || header.channel === undefined ? [0, -1] : [header.channel, header.channel]);
+  return header.channels_agree || header.direction === "forward" ? [0, Infinity] : header.channels;
 }
 
 function tables(model, value, c, direction) {
@@ -68,13 +66,11 @@ function tables(model, value, c, direction) {
   });
 }
 
-/** @param {string} model @param {string} value */
 export function backward(model, value, c, y, x) {
   const found = tables(model, value, c, "backward");
   return found ? boxes(found, y, x) : null;
 }
 
-/** @param {string} model */
 export function forward(model, y, x) {
   const found = tables(model, "input", 0, "forward");
   return found ? boxes(found, y, x) : null;
@@ -83,7 +79,7 @@ export function forward(model, y, x) {
 /**
  * Load the tables of a value; whether they are there now comes back. One table is good for all channels of nearly every
  * value: it is asked for first, and the channel's own only where the channels differ.
- * @param {string} model @param {string} value @param {string} direction @returns {Promise<boolean>}
+ * @returns {Promise<boolean>}
  */
 async function loadTables(model, value, c, direction) {
   const key = [model, value, direction].join("\n");
@@ -120,13 +116,11 @@ async function ask(key, how, model, value) {
   return found;
 }
 
-/** @param {string} model @param {string} value */
 export const loadBackward = (model, value, c) => (tables(model, value, c, "backward") ? Promise.resolve(false) : loadTables(model, value, c, "backward"));
 
-/** @param {string} model */
 export const loadForward = (model) => (tables(model, "input", 0, "forward") ? Promise.resolve(false) : loadTables(model, "input", 0, "forward"));
 
-/** Call back when tables have come. @param {() => void} listener */
+/** Call back when tables have come. */
 export const onTables = (listener) => listeners.add(listener);
 
 const NONE = [];

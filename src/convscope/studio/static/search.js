@@ -7,10 +7,7 @@ import { plural, shape } from "convscope/units";
 
 const MOST = 60;
 
-/**
- * Return the units that a search finds, the best first: every word must be somewhere in name, type or shape.
- * @param {any[]} units @param {string} query
- */
+/** Return the units that a search finds, the best first: every word must be somewhere in name, type or shape. */
 export function found(units, query) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   if (!words.length) return units.filter((unit) => unit.value);

@@ -3,11 +3,11 @@ import { html, nothing } from "lit-html";
 import * as api from "convscope/api";
 import { made } from "convscope/elements";
 import * as icons from "convscope/icons";
+import { sayFailed } from "convscope/loading";
 import { formatState } from "convscope/state";
-import { changed, link, loaded, pending, say, show, view } from "convscope/store";
+import { changed, link, loaded, pending, say, sayProblem, show, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 
-/** The menu of the bar. */
 export function shareMenu() {
   const live = !loaded.session?.offline;
   const open = view.menu === "share";
@@ -32,12 +32,11 @@ async function copy(which) {
     const found = await api.copyAs(formatState(link()));
     await toClipboard(found[which], which === "python" ? TEXT.pythonCopied : TEXT.commandCopied);
   } catch (problem) {
-    say(problem.message, "error");
+    sayProblem(problem);
   }
 }
 
-/** @param {string} text @param {string} says */
-export async function toClipboard(text, says) {
+async function toClipboard(text, says) {
   try {
     await navigator.clipboard.writeText(text);
     say(says, "note", { label: TEXT.showText, act: () => { view.copied = text; say(""); show({ dialog: "copy" }); } });
@@ -62,8 +61,7 @@ async function exportPage() {
     setTimeout(() => URL.revokeObjectURL(anchor.href), 10_000);
     say(TEXT.exported(name, blob.size));
   } catch (problem) {
-    const { message, kind } = problem;
-    say(kind === "stopped" ? TEXT.stopped : message, kind === "stopped" ? "note" : "error");
+    sayFailed(problem, exportPage);
   }
   pending.delete("export");
   changed();

@@ -1,7 +1,8 @@
 /** Where a worked number reads: the map of its operands, the window on it, and the cell that is added now. */
 import * as api from "convscope/api";
-import { paintNumbers, scaleOf } from "convscope/atlas";
+import { endsOf, paintNumbers, scaleOf } from "convscope/atlas";
 import { made } from "convscope/elements";
+import { placed } from "convscope/light";
 import { floats } from "convscope/packet";
 import { link, loaded } from "convscope/store";
 import { TEXT } from "convscope/strings";
@@ -14,7 +15,7 @@ const AROUND = 4; // times the window that is shown of a larger map
 /** @type {Map<string, Promise<{numbers: Float32Array, height: number, width: number}>>} */
 const channels = new Map();
 
-/** Return a channel's exact numbers; kept. @param {string} run @param {string} value @param {number} channel */
+/** Return a channel's exact numbers; kept. */
 function numbersOf(run, value, channel) {
   const key = [run, value, channel].join("\n");
   const known = channels.get(key);
@@ -41,16 +42,13 @@ export function createSource() {
   const caption = made("figcaption");
   element.append(picture, caption);
   let drawn = "";
-  let shown = "";
+  let asked = 0;
+  let shown = 0; // the newest of those asked for that is shown
 
-  /** Put a spot on the map. @param {HTMLElement} spot @param {number[]|null} box y0, x0, y1, x1 */
+  /** Put a spot on the map. @param {number[]|null} box y0, x0, y1, x1 */
   function put(spot, box, height, width) {
     spot.hidden = !box;
-    if (!box) return;
-    spot.style.left = `${(100 * box[1]) / width}%`;
-    spot.style.top = `${(100 * box[0]) / height}%`;
-    spot.style.width = `${(100 * (box[3] - box[1])) / width}%`;
-    spot.style.height = `${(100 * (box[2] - box[0])) / height}%`;
+    if (box) placed(spot, box, height, width);
   }
 
   return {
@@ -60,37 +58,33 @@ export function createSource() {
      * @param {import("./terms.js").Group|undefined} group @param {import("./terms.js").Term|null} term
      */
     async show(cell, group, term) {
+      const mine = (asked += 1);
       const value = group?.value;
       const run = loaded.run?.run;
       const channel = term?.operand?.c ?? group?.channel ?? 0;
       element.hidden = !value || value === "weight" || !run;
-      if (element.hidden) return;
-      const wanted = [run, value, channel, cell.value, cell.at, cell.c].join("\n");
-      shown = wanted;
-      let found;
-      try {
-        found = await numbersOf(run, value, channel);
-      } catch {
-        element.hidden = true;
+      if (element.hidden) {
+        shown = mine;
         return;
       }
-      if (shown !== wanted && drawn !== "" && shown.split("\n")[1] !== value) return;
+      const wanted = [run, value, channel, cell.value, cell.at, cell.c].join("\n");
+      const found = await numbersOf(run, value, channel).catch(() => null);
+      // While steps play, what comes late is shown, but never after what was asked for later.
+      if (mine < shown) return;
+      shown = mine;
+      element.hidden = !found;
+      if (!found) return;
       const { height, width } = found;
       element.hidden = height * width === 1; // a number of a vector has no place to show
       if (element.hidden) return;
       if (drawn !== wanted) {
         drawn = wanted;
-        let lo = Infinity, hi = -Infinity;
-        for (const x of found.numbers) { if (x < lo) lo = x; if (x > hi) hi = x; }
-        paintNumbers(canvas, found.numbers, height, width, scaleOf(lo, hi, value === "input" ? "grey" : link().colours));
+        paintNumbers(canvas, found.numbers, height, width, scaleOf(...endsOf(found.numbers), value === "input" ? "grey" : link().colours));
       }
       const box = cell.placement?.value === value ? cell.placement.box : group?.box ?? null;
       const view = viewOf(box, height, width);
       picture.style.aspectRatio = `${view[3] - view[1]} / ${view[2] - view[0]}`;
-      inner.style.left = `${(-100 * view[1]) / (view[3] - view[1])}%`;
-      inner.style.top = `${(-100 * view[0]) / (view[2] - view[0])}%`;
-      inner.style.width = `${(100 * width) / (view[3] - view[1])}%`;
-      inner.style.height = `${(100 * height) / (view[2] - view[0])}%`;
+      placed(inner, [-view[0], -view[1], height - view[0], width - view[1]], view[2] - view[0], view[3] - view[1]);
       put(window_, box, height, width);
       const at = term?.operand?.at;
       put(tap, at ? [at[0], at[1], at[0] + 1, at[1] + 1] : null, height, width);
@@ -99,7 +93,7 @@ export function createSource() {
   };
 }
 
-/** Return what is shown of a map: all of a small one, else the window and what is around it. @param {number[]|null} box */
+/** Return what is shown of a map: all of a small one, else the window and what is around it. */
 function viewOf(box, height, width) {
   if (!box) return [0, 0, height, width];
   const margin = [Math.min(0, box[0]), Math.min(0, box[1]), Math.max(height, box[2]), Math.max(width, box[3])];

@@ -2,12 +2,12 @@
 import { html, nothing, render } from "lit-html";
 import * as api from "convscope/api";
 import { colourTable, paintNumbers } from "convscope/atlas";
-import { made, shapeElement } from "convscope/elements";
+import { isCommand, made, setAll, shapeElement } from "convscope/elements";
 import { cellAt, movedCell } from "convscope/focus";
-import { light, register, watch } from "convscope/light";
+import { boxOfCell, light, register, watch } from "convscope/light";
 import { interventionText } from "convscope/state";
-import { ready } from "convscope/loading";
-import { go, link, loaded, say, show, view } from "convscope/store";
+import { ready, sayFailed } from "convscope/loading";
+import { changed, go, link, loaded, show, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { number, percent, range } from "convscope/units";
 
@@ -15,7 +15,7 @@ const ON_IMAGE = new Set(["shift", "rotate", "blur", "crop", "occlude"]);
 
 /**
  * Put an image with the changes that are made to it into an element, which is returned; nothing is fetched twice.
- * @param {HTMLImageElement} element @param {string} model @param {string} image @param {any[]} interventions @param {string} [part] of the page
+ * @param {HTMLImageElement} element @param {string} [part] of the page
  */
 export function imageInto(element, model, image, interventions, part = "icon") {
   const changes = interventions.filter((change) => ON_IMAGE.has(change.op)).map(interventionText).join(";");
@@ -23,13 +23,16 @@ export function imageInto(element, model, image, interventions, part = "icon") {
   const [channels, ...sizes] = loaded.graph?.input?.slice(-4) ?? [];
   const of = sizes.length === 2 && (channels === 1 || channels === 3) ? model : "";
   const key = [of, image, changes].join("\n");
-  if (element.dataset.of === key || !image) return element;
+  const run = loaded.run?.run ?? "";
+  // What failed is asked for again beside another run, as after a restart of the compute process.
+  if ((element.dataset.of === key && (element.dataset.failed ?? run) === run) || !image) return element;
   element.dataset.of = key;
+  delete element.dataset.failed;
   api.picture(image, of, changes, part).then(
     (address) => { if (element.dataset.of === key) element.src = address; },
     (problem) => {
-      if (problem.kind === "stopped" && element.dataset.of === key) delete element.dataset.of; // else it is not asked for again
-      if (part === "" && problem.kind !== "stopped") say(problem.message, "error");
+      if (element.dataset.of === key) element.dataset.failed = problem.kind === "stopped" ? "stopped" : run;
+      if (part === "" && problem.kind !== "stopped") sayFailed(problem, () => { element.dataset.failed = "again"; changed(); });
     },
   );
   return element;
@@ -82,14 +85,16 @@ export function createStage() {
     event.preventDefault();
   });
   stage.addEventListener("pointerup", (event) => {
-    if (!dragFrom) return;
+    const op = view.tool; // "" where Escape has ended it
+    if (!dragFrom || !op) return;
     const { height, width } = sizes();
     const box = boxOf(dragFrom, cellAt(event, stage, height, width));
-    const op = view.tool;
-    dragFrom = null;
-    handle.setAttribute("visibility", "hidden");
     show({ tool: "" });
     go({ interventions: [...link().interventions, { op, box }] });
+  });
+  stage.addEventListener("lostpointercapture", () => {
+    dragFrom = null;
+    handle.setAttribute("visibility", "hidden");
   });
   stage.addEventListener("focus", () => {
     if (!stage.matches(":focus-visible")) return;
@@ -99,7 +104,7 @@ export function createStage() {
   stage.addEventListener("blur", () => light(null));
   stage.addEventListener("keydown", (event) => {
     const { height, width } = sizes();
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (isCommand(event)) return;
     const to = movedCell(event, cursor, height, width);
     if (!to) return;
     cursor = to;
@@ -110,26 +115,21 @@ export function createStage() {
 
   function dragged(to) {
     const [y0, x0, y1, x1] = boxOf(dragFrom, to);
-    for (const [key, value] of Object.entries({ x: x0, y: y0, width: x1 - x0, height: y1 - y0, visibility: "visible" })) handle.setAttribute(key, String(value));
+    setAll(handle, { x: x0, y: y0, width: x1 - x0, height: y1 - y0, visibility: "visible" });
   }
 
   register({
     value: "input",
     light(box, now) {
       const { height, width } = sizes();
-      const pixel = now?.kind === "pixel" ? { y0: now.y, y1: now.y, x0: now.x, x1: now.x, hull: false } : null;
+      const pixel = now?.kind === "pixel" ? boxOfCell(now) : null;
       const shown = box ?? pixel;
       lit.style.visibility = shown ? "visible" : "hidden";
       if (!shown) return;
       const y0 = Math.max(0, shown.y0), x0 = Math.max(0, shown.x0);
       const y1 = Math.min(height, shown.y1 + 1), x1 = Math.min(width, shown.x1 + 1);
       veil.setAttribute("d", `M0 0H${width}V${height}H0ZM${x0} ${y0}H${x1}V${y1}H${x0}Z`);
-      for (const rect of [halo, edge]) {
-        rect.setAttribute("x", String(x0));
-        rect.setAttribute("y", String(y0));
-        rect.setAttribute("width", String(Math.max(0, x1 - x0)));
-        rect.setAttribute("height", String(Math.max(0, y1 - y0)));
-      }
+      for (const rect of [halo, edge]) setAll(rect, { x: x0, y: y0, width: Math.max(0, x1 - x0), height: Math.max(0, y1 - y0) });
       lit.setAttribute("data-hull", String(shown.hull));
     },
     mask(found) {
@@ -221,7 +221,7 @@ export function createStage() {
   };
 }
 
-/** Paint the attribution over the image. @param {HTMLCanvasElement} canvas */
+/** Paint the attribution over the image. */
 function paintHeat(canvas, height, width) {
   const found = loaded.attribution?.map;
   canvas.style.visibility = found && view.overlay && link().attribution ? "visible" : "hidden";
@@ -241,7 +241,7 @@ function prediction(run) {
   return html`<ol class="prediction" aria-label=${TEXT.prediction}>
     ${top.slice(0, 5).map((entry) => html`<li><button aria-pressed=${String(entry.class === link().target)} title=${TEXT.explainClass} @click=${() => go({ target: entry.class === link().target ? null : entry.class, attribution: link().attribution || "grad-cam" })}>
         <span class="meter" .style=${`width:${Math.max(0, Math.min(100, 100 * Number(entry.probability) || 0))}%`}></span>
-        <span class="name">${entry.name ?? TEXT.class(entry.class)}</span><span class="number">${percent(Number(entry.probability))}</span></button></li>`)}
+        <span class="name">${entry.name}</span><span class="number">${percent(Number(entry.probability))}</span></button></li>`)}
   </ol>${found.note ? html`<p class="muted small">${found.note}</p>` : nothing}`;
 }
 

@@ -36,31 +36,35 @@ export const pending = new Map();
 let state = { ...DEFAULTS };
 /** Each room as it was last. @type {Object<string, State>} */
 const rooms = {};
-/** @type {Set<() => void>} */
 const listeners = new Set();
-let scheduled = false;
 
 /** Return what the link says, of its room's fields. */
 export const link = () => state;
 
-/** Return what a room shows, or showed last. @param {string} room @returns {State} */
+/** Return what a room shows, or showed last. @returns {State} */
 export const roomState = (room) => rooms[room] ?? { ...DEFAULTS, room };
 
-/** Call back after anything has changed. @param {() => void} listener */
+/** Call back after anything has changed. */
 export function subscribe(listener) {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }
 
-/** Draw soon: once for all changes of one task. */
-export function changed() {
-  if (scheduled) return;
-  scheduled = true;
-  queueMicrotask(() => {
-    scheduled = false;
-    for (const listener of listeners) listener();
-  });
+/** Return a function that does some work soon: once for all its calls of one task. */
+export function oncePerTask(work) {
+  let scheduled = false;
+  return () => {
+    if (scheduled) return;
+    scheduled = true;
+    queueMicrotask(() => {
+      scheduled = false;
+      work();
+    });
+  };
 }
+
+/** Draw soon. */
+export const changed = oncePerTask(() => { for (const listener of listeners) listener(); });
 
 /** Take a state with the notes on it; whether it is another one. */
 function become({ state: next, notes }) {
@@ -81,16 +85,21 @@ export function go(patch, { replace = false } = {}) {
   if (become(parseState(fragment))) history[replace ? "replaceState" : "pushState"](null, "", fragment);
 }
 
-/** Change what no link says. @param {Object<string, any>} patch */
+/** Change what no link says. */
 export function show(patch) {
   Object.assign(view, patch);
   changed();
 }
 
-/** Say one line at the bottom of the page. @param {string} text @param {"note"|"error"} [kind] @param {{label: string, act: () => void}|null} [action] */
+/** Say one line at the bottom of the page. @param {"note"|"error"} [kind] @param {{label: string, act: () => void}|null} [action] */
 export function say(text, kind = "note", action = null) {
   view.said = text ? { text, kind, action } : null;
   changed();
+}
+
+/** Say what went wrong, unless newer work replaced it. @param {{message: string, kind?: string}} problem */
+export function sayProblem({ message, kind }) {
+  if (kind !== "stopped") say(message, "error");
 }
 
 /** Read the link, and follow it when it changes. */

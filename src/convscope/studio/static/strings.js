@@ -1,7 +1,9 @@
 /** Every text of the shell and of Explore, in one table; functions where a number or a name stands in it. */
-import { number, plural, whole } from "convscope/units";
+import { number, plural, range, whole } from "convscope/units";
 
 const mib = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+
+const boxText = ([y0, x0, y1, x1]) => `rows ${range(y0, y1 - 1)}, columns ${range(x0, x1 - 1)}`;
 
 export const TEXT = {
   // The shell
@@ -41,7 +43,7 @@ export const TEXT = {
   open: "Open",
   use: "Use",
   clear: "Clear",
-  noRoom: "This room is not installed.",
+  noRoom: "This room can't be loaded: reload the page.",
   stages: { starting: "The server is up", "importing torch": "Importing torch", ready: "Ready" },
   startingLabel: "What is being started",
   failed: "The compute process did not start: see the terminal.",
@@ -151,8 +153,8 @@ export const TEXT = {
   shiftedBy: (dy, dx) => `shifted by ${number(dy)}, ${number(dx)}`,
   rotatedBy: (degrees) => `rotated by ${degrees}°`,
   blurredBy: (sigma) => `blurred, σ ${sigma}`,
-  croppedTo: (box) => `cropped to rows ${box[0]}–${box[2] - 1}, columns ${box[1]}–${box[3] - 1}`,
-  occluded: (box) => `occluded rows ${box[0]}–${box[2] - 1}, columns ${box[1]}–${box[3] - 1}`,
+  croppedTo: (box) => `cropped to ${boxText(box)}`,
+  occluded: (box) => `occluded ${boxText(box)}`,
   offText: (value, channel) => `${value}: channel ${channel} off`,
   kernelText: (module, out, into) => `${module}: kernel ${into} → ${out} replaced`,
   channelOff: "Switch the channel off",
@@ -181,6 +183,7 @@ export const TEXT = {
   forAndAgainst: "against · for the class",
   checks: "Checks",
   checking: "Checking the map",
+  progress: (what, done, total) => `${what}: ${whole(done)} of ${whole(total)}`,
   passed: "Passed",
 
   // Maps

@@ -18,7 +18,7 @@ export const readable = (group) => ({
   terms: group.terms.map((term) => ({ ...term, number: real(term.number), product: real(term.product), weight: term.weight === null ? null : real(term.weight) })),
 });
 
-/** Return the name of a value on the page. @param {string} value */
+/** Return the name of a value on the page. */
 export const valueName = (value) => (value === "input" ? TEXT.imageTitle : loaded.byValue.get(value)?.name || value);
 
 /** Step into an operand: its own arithmetic is shown, with a way back. @param {NonNullable<Term["operand"]>} operand */
@@ -85,20 +85,18 @@ export function windowTerms(group, adds, scales, side, weighted) {
   return { element: equation, elements };
 }
 
-/** Terms one below the other, with bars; their element, and those of each. @param {Group} group @param {number} low @param {number} high */
+/** Terms one below the other, with bars; their element, and those of each. @param {Group} group */
 export function listedTerms(group, low, high) {
   const list = made("div", "term-list");
   const end = Math.max(-low, high) || 1;
   const elements = group.terms.map((term) => {
     const line = made("div", "term-line");
-    const open = made("button");
-    open.textContent = term.operand ? placeText(term.operand) : TEXT.padding;
+    const open = made("button", "", term.operand ? placeText(term.operand) : TEXT.padding);
     open.disabled = !term.operand;
     if (term.operand) enterable(open, term);
     const weighted = term.weight !== null;
     const track = made("span", "track");
-    const fill = made("span");
-    fill.className = term.product < 0 ? "fill negative" : "fill";
+    const fill = made("span", term.product < 0 ? "fill negative" : "fill");
     const share = (50 * Math.abs(term.product)) / end;
     fill.style.left = `${term.product < 0 ? 50 - share : 50}%`;
     fill.style.width = `${share}%`;
@@ -111,7 +109,7 @@ export function listedTerms(group, low, high) {
   return { element: list, elements };
 }
 
-/** Let a press step into a term, and light what it reads. @param {HTMLElement} box @param {Term} term */
+/** Let a press step into a term, and light what it reads. @param {Term} term */
 function enterable(box, term) {
   const operand = term.operand;
   box.dataset.operand = `${operand.value}:${operand.c}:${operand.at.join(",")}`;
@@ -124,7 +122,6 @@ function enterable(box, term) {
   box.addEventListener("blur", () => light(null));
 }
 
-/** Return a term in words. @param {Term} term */
 export function termText(term) {
   const place = term.operand ? placeText(term.operand) : TEXT.padding;
   return term.weight === null ? `${place}: ${number(term.number, 5)}` : `${place}: ${number(term.number, 5)} × ${number(term.weight, 5)} = ${number(term.product, 5)}`;

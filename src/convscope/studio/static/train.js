@@ -1,5 +1,6 @@
 /** The Train room: the list of runs at the left; at the right a new training, one run, or several beside each other. */
 import { html, nothing, render } from "lit-html";
+import { oncePerTask } from "convscope/store";
 import { createComparison } from "convscope/train_compare";
 import { shareDone } from "convscope/train_data";
 import { createForm } from "convscope/train_form";
@@ -12,8 +13,7 @@ const QUIET_MS = 4000;
 
 /**
  * Show the Train room in an element.
- * @param {HTMLElement} container
- * @param {any} context the shell's: api, link, say, show, subscribe, train, explore
+ * @param {any} context the shell's: api, link, subscribe, train, explore
  */
 export function mountTrain(container, context) {
   let runs = [];
@@ -25,20 +25,11 @@ export function mountTrain(container, context) {
   let form = null;
   let run = null;
   let comparison = null;
+  let asksForm = false;
   let timer = 0;
-  let mounted = true;
-  let scheduled = false;
 
-  const here = () => mounted && context.link().room === "train";
-
-  function changed() {
-    if (scheduled) return;
-    scheduled = true;
-    queueMicrotask(() => {
-      scheduled = false;
-      if (here()) draw();
-    });
-  }
+  const here = () => context.link().room === "train";
+  const changed = oncePerTask(() => { if (here()) draw(); });
 
   async function ask() {
     clearTimeout(timer);
@@ -57,7 +48,7 @@ export function mountTrain(container, context) {
       }
       changed();
     }
-    if (mounted) timer = setTimeout(ask, runs.some((each) => each.alive) ? ALIVE_MS : QUIET_MS);
+    timer = setTimeout(ask, runs.some((each) => each.alive) ? ALIVE_MS : QUIET_MS);
   }
 
   /** Open what the link says, and close what it says no more. */
@@ -75,7 +66,10 @@ export function mountTrain(container, context) {
       run = null;
     }
     if (shown) run ??= createRun({ context, name: shown, changed });
-    if (!several.length && !shown && (link.new || (loaded && !runs.length))) form ??= createForm({ context, changed, started });
+    const asked = !several.length && !shown && (link.new || (loaded && !runs.length));
+    if (asked && form && !asksForm) form.reload(); // there may be other sets, and weights of other runs
+    if (asked) form ??= createForm({ context, changed, started });
+    asksForm = asked;
   }
 
   function started(name) {
@@ -122,9 +116,8 @@ export function mountTrain(container, context) {
     changed();
   }
 
-  const visible = () => { if (!document.hidden) ask(); };
-  document.addEventListener("visibilitychange", visible);
-  const unsubscribe = context.subscribe(() => {
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) ask(); });
+  context.subscribe(() => {
     if (here()) changed();
     else if (run) {
       // Explore is shown: the stream of events is not needed meanwhile.
@@ -134,16 +127,5 @@ export function mountTrain(container, context) {
   });
   draw();
   ask();
-
-  function unmount() {
-    mounted = false;
-    clearTimeout(timer);
-    document.removeEventListener("visibilitychange", visible);
-    unsubscribe();
-    run?.close();
-    comparison?.close();
-    render(nothing, container);
-  }
-
-  return { update: changed, keys: () => TRAIN.keys, unmount };
+  return { keys: () => TRAIN.keys };
 }

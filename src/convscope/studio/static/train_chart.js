@@ -16,7 +16,7 @@ const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3], [4, 2], [12, 5], [1, 2], [6, 
 
 let probe = null;
 
-/** Return a colour of the style sheet as a canvas takes it. @param {string} name */
+/** Return a colour of the style sheet as a canvas takes it. */
 function colourOf(name) {
   if (!probe) {
     probe = document.createElement("span");
@@ -28,7 +28,7 @@ function colourOf(name) {
 }
 
 /**
- * @typedef {{title: string, x: string, wholes?: boolean, logarithmic?: boolean, format?: (value: number|null) => string, formatX?: (value: number) => string, range?: [number, number]|null}} ChartOptions
+ * @typedef {{title: string, x: string, wholes?: boolean, logarithmic?: boolean, format?: (value: number|null) => string}} ChartOptions
  */
 
 /** A chart: `element` is put into the page once, `show` gives it other numbers. */
@@ -83,7 +83,6 @@ export class Chart {
     this.tell();
   }
 
-  /** Draw the table for screen readers. */
   tell() {
     const { title, x } = this.options;
     const rows = thinned(this.data[0].map((_, i) => i), MOST_ROWS);
@@ -94,30 +93,27 @@ export class Chart {
   }
 
   place(i) {
-    const at = (this.data[0][i]);
-    return (this.options.formatX ?? ((value) => number(value, 4)))(at);
+    return plain(this.data[0][i]);
   }
 
   text(n, i) {
-    return (this.options.format ?? ((value) => number(value, 4)))(this.data[n + 1]?.[i] ?? null);
+    return (this.options.format ?? plain)(this.data[n + 1]?.[i] ?? null);
   }
 
   settings(names) {
-    const { x, wholes = false, logarithmic = false, range = null } = this.options;
-    const format = this.options.format ?? ((value) => number(value, 4));
-    const formatX = this.options.formatX ?? ((value) => number(value, 4));
+    const { x, wholes = false, logarithmic = false, format = plain } = this.options;
     const axis = { stroke: () => colourOf("--muted"), grid: { stroke: () => colourOf("--line"), width: 1 }, ticks: { stroke: () => colourOf("--faint"), width: 1 }, font: "11px system-ui, sans-serif" };
     return {
       width: Math.max(200, this.element.clientWidth || 320), height: HEIGHT,
       cursor: { y: false, drag: { x: false, y: false } },
       legend: { live: true },
-      scales: { x: { time: false }, y: logarithmic ? { distr: 3, log: 10 } : range ? { range: () => range } : {} },
+      scales: { x: { time: false }, y: logarithmic ? { distr: 3, log: 10 } : {} },
       axes: [
         { ...axis, label: x, labelSize: 18, labelFont: axis.font, size: 30, ...(wholes ? { incrs: WHOLE } : {}) },
         { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : logarithmic ? power(tick) : format(tick))) },
       ],
       series: [
-        { label: x, value: (_, value) => (value === null ? "–" : formatX(value)) },
+        { label: x, value: (_, value) => plain(value) },
         ...names.map((label, i) => ({
           label, stroke: () => colourOf(COLOURS[i % COLOURS.length]), width: 1.8, dash: DASHES[i % DASHES.length], spanGaps: true,
           points: { show: this.data[0].length < 3, size: 5 },
@@ -153,7 +149,9 @@ export class Chart {
   }
 }
 
-/** Return a tick of a scale of powers of ten; "" between two powers. @param {number} tick */
+const plain = (value) => number(value, 4);
+
+/** Return a tick of a scale of powers of ten; "" between two powers. */
 function power(tick) {
   const exponent = Math.log10(tick);
   return Math.abs(exponent - Math.round(exponent)) < 1e-9 ? number(tick, 1) : "";

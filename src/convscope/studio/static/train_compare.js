@@ -2,7 +2,7 @@
 import { html, nothing } from "lit-html";
 import { Chart } from "convscope/train_chart";
 import { duration, joined, spreadOf, words } from "convscope/train_data";
-import { chip, shownValue } from "convscope/train_run";
+import { chip, shownValue, table } from "convscope/train_run";
 import { TRAIN } from "convscope/train_strings";
 import { percent, whole } from "convscope/units";
 
@@ -29,11 +29,11 @@ export function createComparison({ context, names, changed }) {
     try {
       found = await context.api.request(`/api/compare?${names.map((name) => `run=${encodeURIComponent(name)}`).join("&")}`);
       problem = "";
-      draw();
     } catch (error) {
       problem = error.message;
     }
     if (closed) return;
+    draw();
     changed();
     // Curves go on while one of the runs trains.
     const alive = found?.runs.some((run) => ["training", "paused", "pausing", "stopping", "finishing"].includes(run.state));
@@ -56,6 +56,7 @@ export function createComparison({ context, names, changed }) {
   function view() {
     if (!found) return html`<p class="empty">${problem || TRAIN.loading}</p>`;
     const { runs, settings, notes } = found;
+    const runNames = runs.map((run) => run.name);
     const mixed = new Set(runs.map((run) => Boolean(run.multi_label))).size > 1;
     return html`<article class="train-run" aria-labelledby="compare-title"><header class="run-head"><h1 id="compare-title">${TEXT.title}</h1></header>
       ${problem ? html`<p class="problem" role="alert">${problem}</p>` : nothing}
@@ -63,26 +64,24 @@ export function createComparison({ context, names, changed }) {
       <div class="row">${select(TEXT.measure, measure, Object.entries(TEXT.measures), (value) => { measure = value; })}
         ${select(TEXT.x, along, [["epoch", TEXT.byEpoch], ["seconds", TEXT.bySeconds]], (value) => { along = value; })}</div>
       ${chart.element}
-      <section class="card" aria-labelledby="results-title"><h2 id="results-title">${TEXT.results}</h2><div class="scroll" tabindex="0" role="group" aria-label=${TEXT.results}><table class="plain">
-        <thead><tr>${[TEXT.run, TEXT.state, TEXT.bestEpoch, TEXT.bestValidation, TEXT.score, TEXT.seconds].map((label) => html`<th scope="col">${label}</th>`)}</tr></thead>
-        <tbody>${runs.map((run) => html`<tr><th scope="row"><button class="link" @click=${() => context.train({ run: run.name })}>${run.name}</button></th><td>${chip(run.state)}</td><td>${run.best_epoch ?? "–"}</td><td>${percent(run.best_validation)}</td>
-          <td>${run.scores ? `${percent(run.scores.measure)} (${TEXT.score_of(run.scores)})` : "–"}</td><td>${duration(run.seconds)}</td></tr>`)}</tbody></table></div></section>
+      <section class="card" aria-labelledby="results-title"><h2 id="results-title">${TEXT.results}</h2>
+        ${table(TEXT.results, [TEXT.run, TEXT.state, TEXT.bestEpoch, TEXT.bestValidation, TEXT.score, TEXT.seconds], runs.map((run) => [
+          html`<button class="link" @click=${() => context.train({ run: run.name })}>${run.name}</button>`, chip(run.state), run.best_epoch ?? "–", percent(run.best_validation),
+          run.scores ? `${percent(run.scores.measure)} (${TEXT.score_of(run.scores)})` : "–", duration(run.seconds)]))}</section>
       <section class="card" aria-labelledby="differ-title"><h2 id="differ-title">${TEXT.settings}</h2>
-        ${settings.length ? html`<div class="scroll" tabindex="0" role="group" aria-label=${TEXT.settings}><table class="plain"><thead><tr><th scope="col">${TRAIN.run.setting}</th>${runs.map((run) => html`<th scope="col">${run.name}</th>`)}</tr></thead>
-          <tbody>${settings.map((row) => html`<tr><th scope="row">${words(row.name)}</th>${row.values.map((value) => html`<td>${shownValue(value)}</td>`)}</tr>`)}</tbody></table></div>` : html`<p class="muted">${TEXT.same}</p>`}</section>
-      ${classes(runs)}</article>`;
+        ${settings.length ? table(TEXT.settings, [TRAIN.run.setting, ...runNames], settings.map((row) => [words(row.name), ...row.values.map(shownValue)])) : html`<p class="muted">${TEXT.same}</p>`}</section>
+      ${classes(runNames)}</article>`;
   }
 
-  function classes(runs) {
+  function classes(runNames) {
     if (!found.classes.length) return html`<section class="card"><h2>${TEXT.classes}</h2><p class="muted">${TEXT.noClasses}</p></section>`;
     const rows = found.classes.map((each) => {
       const values = each.runs.map((score) => score?.[byClass] ?? null);
-      return { name: each.name, images: each.runs.find(Boolean)?.images ?? 0, values, spread: spreadOf(values) };
+      return [each.name, whole(each.runs.find(Boolean)?.images ?? 0), ...[...values, spreadOf(values)].map(percent)];
     });
     return html`<section class="card" aria-labelledby="classes-title"><div class="row"><h2 id="classes-title">${TEXT.classes}</h2><span class="spread"></span>
         ${select(TEXT.measure, byClass, [["recall", TEXT.recall], ["f1", TEXT.f1]], (value) => { byClass = value; })}</div>
-      <div class="scroll" tabindex="0" role="group" aria-label=${TEXT.classes}><table class="plain"><thead><tr><th scope="col">${TRAIN.run.class}</th><th scope="col">${TRAIN.run.imagesColumn}</th>${runs.map((run) => html`<th scope="col">${run.name}</th>`)}<th scope="col">${TEXT.widest}</th></tr></thead>
-      <tbody>${rows.map((row) => html`<tr><th scope="row">${row.name}</th><td>${whole(row.images)}</td>${row.values.map((value) => html`<td>${percent(value)}</td>`)}<td>${percent(row.spread)}</td></tr>`)}</tbody></table></div></section>`;
+      ${table(TEXT.classes, [TRAIN.run.class, TRAIN.run.imagesColumn, ...runNames, TEXT.widest], rows)}</section>`;
   }
 
   function close() {

@@ -24,7 +24,7 @@ export const measure = (value) => (typeof value === "number" && Number.isFinite(
 
 /**
  * Return columns of rows as a chart takes them: first the places, then a list each.
- * @param {Row[]} rows @param {string} x @param {string[]} names @returns {(number|null)[][]}
+ * @param {Row[]} rows @param {string[]} names @returns {(number|null)[][]}
  */
 export function columns(rows, x, names) {
   const known = rows.filter((row) => measure(row[x]) !== null);
@@ -33,7 +33,7 @@ export function columns(rows, x, names) {
 
 /**
  * Return one measure of several runs over all their places; null where a run has no row at a place.
- * @param {{rows: Row[]}[]} runs @param {string} x @param {string} name @returns {(number|null)[][]}
+ * @param {{rows: Row[]}[]} runs @returns {(number|null)[][]}
  */
 export function joined(runs, x, name) {
   const maps = runs.map(({ rows }) => {
@@ -44,7 +44,7 @@ export function joined(runs, x, name) {
   return [places, ...maps.map((map) => places.map((place) => map.get(place) ?? null))];
 }
 
-/** Return at most `most` of the items, evenly spaced, the first and the last among them. @template T @param {T[]} items @param {number} most */
+/** Return at most `most` of the items, evenly spaced, the first and the last among them. @template T @param {T[]} items */
 export function thinned(items, most) {
   if (items.length <= most) return items;
   return Array.from({ length: most }, (_, i) => items[Math.round((i * (items.length - 1)) / (most - 1))]);
@@ -107,7 +107,6 @@ export function changedValues(fields, values) {
   return changed;
 }
 
-/** Return a setting's name as words. @param {string} name */
 export const words = (name) => name.replaceAll("_", " ");
 
 /**

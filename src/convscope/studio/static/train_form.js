@@ -26,7 +26,7 @@ export function createForm({ context, changed, started }) {
   async function load() {
     try {
       options = await context.api.request("/api/train/options");
-      chosen ||= options.sets[0]?.id ?? "";
+      if (!options.sets.some(({ id }) => id === chosen)) chosen = options.sets[0]?.id ?? "";
     } catch (error) {
       problem = error.message;
     }
@@ -38,8 +38,14 @@ export function createForm({ context, changed, started }) {
 
   function set(key, text) {
     values = { ...values, [key]: text };
+    renew();
+  }
+
+  /** Drop what was said of other settings, a forecast that is being made too. */
+  function renew() {
     forecast = null;
     problem = "";
+    if (work === "forecast") cancel();
     changed();
   }
 
@@ -119,7 +125,7 @@ export function createForm({ context, changed, started }) {
       <h1 id="form-title">${TEXT.title}</h1>
       <div class="settings">
         <div class="setting"><label for="train-set">${TEXT.set}</label>
-          <select id="train-set" aria-describedby="train-set-help" @change=${(event) => { chosen = event.target.value; forecast = null; problem = ""; changed(); }}>
+          <select id="train-set" aria-describedby="train-set-help" @change=${(event) => { chosen = event.target.value; renew(); }}>
             ${options.sets.map((each) => html`<option value=${each.id} .selected=${each.id === chosen}>${TEXT.setText(each)}</option>`)}</select>
           <p class="help" id="train-set-help">${TEXT.setHelp}</p></div>
         <div class="setting"><label for="train-name">${TEXT.name}</label>
@@ -134,7 +140,7 @@ export function createForm({ context, changed, started }) {
         <button type="submit" class="primary" ?disabled=${work === "start" || !set_}>${work === "start" ? TEXT.starting : TEXT.start}</button>
         ${work === "forecast" ? html`<span class="busy"><span class="spinner"></span>${TEXT.forecasting}<button type="button" @click=${cancel}>${TEXT.cancel}</button></span>` : nothing}
         <span class="spread"></span><span class="muted small">${TEXT.changed(count)}</span>
-        ${count ? html`<button type="button" class="quiet" @click=${() => { values = {}; forecast = null; problem = ""; changed(); }}>${TEXT.reset}</button>` : nothing}
+        ${count ? html`<button type="button" class="quiet" @click=${() => { values = {}; renew(); }}>${TEXT.reset}</button>` : nothing}
       </div>
       <div role="alert">${problem ? html`<p class="problem">${problem}</p>` : nothing}</div>
       <div aria-live="polite">${forecast ? shown(forecast) : nothing}</div>
@@ -164,7 +170,6 @@ function fault({ kind, limit }, { auto }) {
   return `${said}${auto ? TEXT.orAuto : ""}`;
 }
 
-/** What a training would take. */
 function shown(found) {
   const F = TRAIN.forecast;
   const { forecast } = found;

@@ -34,7 +34,6 @@ export function createLive() {
     return html`<span class="muted small">${count}; ${scale}</span>`;
   }
 
-  /** Draw a packet of the server. */
   function show(found) {
     packet = found;
     const shown = pictures(found);
@@ -47,7 +46,6 @@ export function createLive() {
     for (const picture of shown) for (const tile of picture.tiles) paint(canvases[(at += 1) - 1], picture, tile);
   }
 
-  /** Show that there is none. @param {string} text */
   function none(text) {
     packet = null;
     render(html`<p class="empty small">${text}</p>`, element);

@@ -140,7 +140,8 @@ export function createRun({ context, name, changed }) {
     said = "";
     changed();
     try {
-      record = { ...record, ...(await context.api.request(`${path}/${what}`, {})) };
+      const found = await context.api.request(`${path}/${what}`, {});
+      record = { ...record, ...found }; // with what has come meanwhile
       said = TEXT.asked[what];
     } catch (error) {
       said = error.message;
@@ -204,8 +205,7 @@ export function createRun({ context, name, changed }) {
     const found = record.scores;
     if (!found) return nothing;
     return html`<details class="part" open><summary>${TEXT.scores}<span class="muted small">${found.measured} ${percent(found.measure)}, ${TEXT.scoresOf(found)}</span></summary>
-      <div class="scroll" tabindex="0" role="group" aria-label=${TEXT.scores}><table class="plain"><thead><tr><th scope="col">${TEXT.class}</th><th scope="col">${TEXT.imagesColumn}</th><th scope="col">${TEXT.precision}</th><th scope="col">${TEXT.recall}</th><th scope="col">${TEXT.f1}</th></tr></thead>
-      <tbody>${found.classes.map((each) => html`<tr><th scope="row">${each.name}</th><td>${whole(each.images)}</td><td>${percent(each.precision)}</td><td>${percent(each.recall)}</td><td>${percent(each.f1)}</td></tr>`)}</tbody></table></div></details>`;
+      ${table(TEXT.scores, [TEXT.class, TEXT.imagesColumn, TEXT.precision, TEXT.recall, TEXT.f1], found.classes.map((each) => [each.name, whole(each.images), percent(each.precision), percent(each.recall), percent(each.f1)]))}</details>`;
   }
 
   function epochs() {
@@ -213,18 +213,17 @@ export function createRun({ context, name, changed }) {
     const shown = thinned(rows, SHOWN_ROWS);
     const [trained, measured] = record.multi_label ? [TEXT.exactMatch, TEXT.mAP] : [TEXT.trainAccuracy, TEXT.valAccuracy];
     return html`<details class="part"><summary>${TEXT.epochs}<span class="muted small">${whole(rows.length)}</span></summary>
-      <div class="scroll" tabindex="0" role="group" aria-label=${TEXT.epochs}><table class="plain"><thead><tr>${[TEXT.epochLabel, TEXT.trainLoss, trained, TEXT.valLoss, measured, TEXT.rateTitle, TEXT.time].map((label) => html`<th scope="col">${label}</th>`)}</tr></thead>
-      <tbody>${shown.map((row) => html`<tr><th scope="row">${row.epoch}${row.best ? html` <span class="muted small">${TEXT.bestMark}</span>` : nothing}</th><td>${number(row.train_loss, 4)}</td><td>${percent(row.train_accuracy)}</td><td>${number(row.val_loss, 4)}</td><td>${percent(row.val_accuracy)}</td><td>${number(row.learning_rate)}</td><td>${duration(row.seconds)}</td></tr>`)}</tbody></table></div></details>`;
+      ${table(TEXT.epochs, [TEXT.epochLabel, TEXT.trainLoss, trained, TEXT.valLoss, measured, TEXT.rateTitle, TEXT.time], shown.map((row) => [
+        html`${row.epoch}${row.best ? html` <span class="muted small">${TEXT.bestMark}</span>` : nothing}`,
+        number(row.train_loss, 4), percent(row.train_accuracy), number(row.val_loss, 4), percent(row.val_accuracy), number(row.learning_rate), duration(row.seconds)]))}</details>`;
   }
 
   function settings() {
     const found = record.recipe;
     if (!found) return nothing;
-    const given = found.given.map((key) => [key, found.settings[key]]);
     const network = record.network ? `${record.network.name}, ${record.network.input.join(" × ")}, ${TEXT.classes(record.network.classes.length)}` : "";
     return html`<details class="part"><summary>${TEXT.settings}<span class="muted small">${network}</span></summary>
-      <div class="scroll" tabindex="0" role="group" aria-label=${TEXT.settings}><table class="plain"><thead><tr><th scope="col">${TEXT.setting}</th><th scope="col">${TEXT.value}</th></tr></thead>
-      <tbody>${given.map(([key, value]) => html`<tr><th scope="row">${words(key)}</th><td>${shownValue(value)}</td></tr>`)}</tbody></table></div></details>`;
+      ${table(TEXT.settings, [TEXT.setting, TEXT.value], found.given.map((key) => [words(key), shownValue(found.settings[key])]))}</details>`;
   }
 
   function log() {
@@ -249,8 +248,12 @@ export function createRun({ context, name, changed }) {
   return { name, view, close, reload: load, get now() { return record; } };
 }
 
-/** A run's state, told by its word and its colour. @param {string} state */
+/** A table that scrolls by itself; the first cell of each row is its name. @param {unknown[][]} rows */
+export const table = (label, heads, rows) => html`<div class="scroll" tabindex="0" role="group" aria-label=${label}><table class="plain">
+  <thead><tr>${heads.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead>
+  <tbody>${rows.map(([name, ...cells]) => html`<tr><th scope="row">${name}</th>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`)}</tbody></table></div>`;
+
+/** A run's state, told by its word and its colour. */
 export const chip = (state) => html`<span class="chip" data-state=${state}>${TRAIN.states[state] ?? state}</span>`;
 
-/** Return a setting's value as it is shown. */
 export const shownValue = (value) => (value === null ? TRAIN.compare.unread : value === "" ? TRAIN.form.none : value === true ? TRAIN.form.yes : value === false ? TRAIN.form.no : String(value));

@@ -7,7 +7,7 @@ export const TAB = `${Date.now().toString(36)}${Math.random().toString(36).slice
 
 /**
  * Send a request.
- * @param {string} path
+ *
  * @param {{method?: string, headers?: Object<string, string>, body?: any, signal?: AbortSignal|null, part?: string}} [options]
  *   `part` names a part of the page that asks by itself, as the second of two networks
  */
@@ -18,10 +18,10 @@ export function send(path, { headers = {}, part = "", ...init } = {}) {
 
 /**
  * Listen to a stream of events.
- * @param {string} path
- * @param {{names?: string[], event: (name: string, data: any, id: string) => void, error?: () => void}} handlers
+ *
+ * @param {{names: string[], event: (name: string, data: any, id: string) => void}} handlers
  */
-export function listen(path, { names = [], event, error }) {
+export function listen(path, { names, event }) {
   const source = new EventSource(path);
   const receive = (message) => {
     let data;
@@ -32,8 +32,6 @@ export function listen(path, { names = [], event, error }) {
     }
     event(message.type, data, message.lastEventId);
   };
-  source.onmessage = receive;
   for (const name of names) source.addEventListener(name, receive);
-  source.onerror = () => error?.();
   return source;
 }

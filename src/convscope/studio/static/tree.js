@@ -1,5 +1,5 @@
 /** The network as a tree of blocks: a long list of which only the rows in view are in the document. */
-import { made } from "convscope/elements";
+import { isCommand, made } from "convscope/elements";
 import { watch } from "convscope/light";
 import { go, link, loaded, show, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
@@ -11,7 +11,7 @@ export const familyOf = (unit) => (unit.kind === "block" ? "block" : loaded.grap
 
 /**
  * Return the units that are shown, in order, with what is folded left out.
- * @param {any[]} units depth-first @param {Set<any>} folded
+ * @param {any[]} units depth-first
  * @param {Set<any>} [repeats] first units whose repeats are shown one by one
  */
 export function shownUnits(units, folded, repeats = new Set()) {
@@ -68,11 +68,7 @@ export function createTree() {
   function make() {
     const row = made("div", "tree-row");
     row.setAttribute("role", "treeitem");
-    for (const name of ["twist", "dot", "label", "times", "warn", "shape"]) {
-      const part = made("span");
-      part.className = name;
-      row.append(part);
-    }
+    row.append(...["twist", "dot", "label", "times", "warn", "shape"].map((name) => made("span", name)));
     row.addEventListener("click", (event) => {
       cursor = Number(row.dataset.index);
       const unit = rows[cursor];
@@ -126,10 +122,11 @@ export function createTree() {
     show({});
   }
 
-  element.addEventListener("focus", () => list.show(cursor));
+  // A click keeps its row where it is.
+  element.addEventListener("focus", () => { if (element.matches(":focus-visible")) moveTo(cursor); });
   element.addEventListener("keydown", (event) => {
     const unit = rows[cursor];
-    if (!unit || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!unit || isCommand(event)) return;
     const moves = ({
       ArrowDown: cursor + 1, ArrowUp: cursor - 1, Home: 0, End: rows.length - 1,
       PageDown: cursor + 15, PageUp: cursor - 15,
@@ -140,7 +137,7 @@ export function createTree() {
       else if (parents[cursor]) moveTo(cursor + 1);
     } else if (event.key === "ArrowLeft") {
       if (parents[cursor] && !view.folded.has(unit.id)) toggle(unit, false);
-      else moveTo(rows.findIndex((row) => row.id === unit.parent));
+      else if (unit.parent !== null) moveTo(rows.findIndex((row) => row.id === unit.parent));
     } else if (event.key === "Enter" || event.key === " ") {
       if (unit.value) select(unit);
       else toggle(unit);
@@ -149,7 +146,10 @@ export function createTree() {
       typed += event.key.toLowerCase();
       clearTimeout(typing);
       typing = setTimeout(() => { typed = ""; }, 700);
-      const found = rows.findIndex((row, i) => i >= cursor && (row.label || row.name).toLowerCase().startsWith(typed));
+      // One letter moves on to the next row that begins with it, more letters stay where they fit.
+      const fits = ({ label, name }) => (label || name).toLowerCase().startsWith(typed);
+      const next = rows.findIndex((row, i) => i >= cursor + (typed.length === 1 ? 1 : 0) && fits(row));
+      const found = next < 0 ? rows.findIndex(fits) : next;
       if (found >= 0) moveTo(found);
     } else return;
     event.preventDefault();
@@ -183,8 +183,7 @@ export function createTree() {
       }
       const fresh = link().value !== drawnValue || units !== drawnGraph;
       const unit = loaded.byValue.get(link().value);
-      if (fresh && unit && drawnGraph === units) reveal(unit);
-      if (fresh && unit && drawnGraph !== units) reveal(unit);
+      if (fresh && unit) reveal(unit);
       drawnGraph = units;
       drawnValue = link().value;
       list.row = rowHeight();

@@ -5,7 +5,7 @@ const MINUS = "−";
 /** Return a number of an answer; the texts "NaN" and "Infinity" become numbers. */
 export const real = (x) => (x === null || x === undefined ? NaN : Number(x));
 
-/** Return a count with its thousands apart: 118013952 -> "118,013,952". @param {number} n */
+/** Return a count with its thousands apart: 118013952 -> "118,013,952". */
 export function whole(n) {
   const [integer, ...decimals] = String(Math.round(1000 * n) / 1000).split(".");
   return [integer.replace(/\B(?=(\d{3})+$)/g, ","), ...decimals].join(".").replace("-", MINUS);
@@ -22,7 +22,7 @@ export function short(n) {
 
 /**
  * Return a number in `digits` significant digits, without trailing zeros.
- * @param {number|null|undefined} x @param {number} [digits]
+ * @param {number|null|undefined} x
  */
 export function number(x, digits = 3) {
   if (x === null || x === undefined) return "–";
@@ -49,10 +49,10 @@ export function percent(x) {
   return `${p >= 99.95 || p === 0 ? p.toFixed(0) : p >= 0.1 ? p.toFixed(1) : p < 0.01 ? "< 0.01" : p.toFixed(2)} %`;
 }
 
-/** Return a count with its noun: (1, "channel") -> "1 channel". @param {number} n @param {string} noun */
+/** Return a count with its noun: (1, "channel") -> "1 channel". */
 export const plural = (n, noun) => `${whole(n)} ${noun}${n === 1 ? "" : "s"}`;
 
-/** Return an inclusive range: (3, 29) -> "3–29". @param {number} lo @param {number} hi */
+/** Return an inclusive range: (3, 29) -> "3–29". */
 export const range = (lo, hi) => (lo === hi ? String(lo).replace("-", MINUS) : `${lo}–${hi}`.replace(/-/g, MINUS));
 
 /** Return a number in as few characters as tell it apart, for a small cell. */

@@ -22,9 +22,7 @@ export function scrolledTo({ index, row, top, height }) {
   return top;
 }
 
-/**
- * A list that keeps the rows in view in the document, and reuses their elements while it is scrolled.
- */
+/** A list that keeps the rows in view in the document, and reuses their elements while it is scrolled. */
 export class VirtualList {
   /**
    * @param {HTMLElement} scroller the element that scrolls; it becomes the list's box
@@ -43,8 +41,7 @@ export class VirtualList {
     this.awaited = -1; // a row that is to be in view once the height is known
     /** @type {Map<number, HTMLElement>} */
     this.shown = new Map();
-    this.space = made("div");
-    this.space.className = "virtual-space";
+    this.space = made("div", "virtual-space");
     this.space.setAttribute("role", "presentation");
     scroller.append(this.space);
     const moved = () => {
@@ -57,7 +54,7 @@ export class VirtualList {
     new ResizeObserver(moved).observe(scroller);
   }
 
-  /** Redraw a list of this number of rows. @param {number} count */
+  /** Redraw a list of this number of rows. */
   update(count) {
     this.count = count;
     this.space.style.height = `${count * this.row}px`;
@@ -84,13 +81,12 @@ export class VirtualList {
     for (const element of free) element.remove();
   }
 
-  /** Put a row where it belongs, and fill it. @param {HTMLElement} element */
+  /** Put a row where it belongs, and fill it. */
   place(element, index) {
     element.style.transform = `translateY(${index * this.row}px)`;
     this.fill(element, index);
   }
 
-  /** Scroll until a row is in view. */
   show(index) {
     this.awaited = this.height ? -1 : index;
     if (!this.height) return;
@@ -99,10 +95,5 @@ export class VirtualList {
     this.scroller.scrollTop = to;
     this.top = this.scroller.scrollTop;
     this.draw();
-  }
-
-  /** Return the element of a row, where it is in view. */
-  element(index) {
-    return this.shown.get(index);
   }
 }

@@ -45,8 +45,8 @@ async def forecast_in_process(recipe_file: Path, *, cache: Path | None, deadline
         )
     except OSError as error:
         raise StudioError(f"no process can be started: {error.strerror or error}", "internal") from None
-    be_nice(process.pid)
     try:
+        await asyncio.to_thread(be_nice, process.pid)  # which may wait
         out, err = await asyncio.wait_for(process.communicate(), deadline)
     except TimeoutError:
         raise StudioError(f"the forecast took more than {deadline / 60:.0f} minutes: start the training") from None

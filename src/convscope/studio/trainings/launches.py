@@ -91,11 +91,17 @@ class Launches:
     Args:
         runs: the runs folder.
         cache: of decoded images; None: the usual one.
+
+    Raises:
+        StudioError: the disk refuses the temporary folder that recipes and outputs are in.
     """
 
     def __init__(self, runs: Path, cache: Path | None = None) -> None:
         self._runs, self._cache = runs.absolute(), cache
-        self._folder = Path(tempfile.mkdtemp(prefix="convscope-studio-"))
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="convscope-studio-"))
+        except OSError as error:
+            raise StudioError(f"no temporary folder can be made: {error.strerror or error}", "internal") from None
         self._launches: list[Launch] = []
         self._lock = threading.Lock()
         self._number = count(1)
@@ -142,13 +148,14 @@ class Launches:
 
     def all(self) -> list[Launch]:
         """Return all trainings that were started here, the oldest first; each has the name that its run got."""
-        for launch in self._launches:
-            if not launch.has_run:
-                self._look_for_run(launch)
-        without = [launch for launch in self._launches if not launch.has_run and not launch.alive]
-        for old in without[:-MOST_KEPT]:
-            self._launches.remove(old)
-        return list(self._launches)
+        with self._lock:
+            for launch in self._launches:
+                if not launch.has_run:
+                    self._look_for_run(launch)
+            without = [launch for launch in self._launches if not launch.has_run and not launch.alive]
+            for old in without[:-MOST_KEPT]:
+                self._launches.remove(old)
+            return list(self._launches)
 
     def end(self, launch: Launch) -> None:
         """End a training at once, with all that it has started."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,16 @@ class TrainRoom:
         self.sets = DataSets(roots)
         self.cache = cache
         self._launches: Launches | None = None
+        self._making = threading.Lock()  # two tabs may begin at once
         self._summaries: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
 
     @property
     def launches(self) -> Launches:
         """The trainings that were started here."""
-        if self._launches is None:  # its folder is made when the first one is
-            self._launches = Launches(self.runs.root, self.cache)
-        return self._launches
+        with self._making:
+            if self._launches is None:  # its folder is made when the first one is
+                self._launches = Launches(self.runs.root, self.cache)
+            return self._launches
 
     @property
     def running(self) -> int:

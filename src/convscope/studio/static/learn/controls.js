@@ -38,7 +38,7 @@ export const check = ({ label, value, change }) => html`<label class="field"><in
  */
 export function choice({ label, options, value, change }) {
   return html`<label class="field"><span>${label}</span><select @change=${(event) => change(event.target.value)}>${options.map(([each, text]) => html`<option
-    value=${each} ?selected=${each === value}>${text}</option>`)}</select></label>`;
+    value=${each} .selected=${each === value}>${text}</option>`)}</select></label>`;
 }
 
 /** Return an id that no other element has. @param {string} start */

@@ -85,7 +85,7 @@ export function createOwn({ chapter, words, changed }) {
 
   function chooser() {
     return html`<div class="row"><label class="field"><span>${words["own-model"]}</span><select @change=${(event) => { model = event.target.value; graph = null; changed(); }}>${models().map((one) => html`<option
-      value=${one.key} ?selected=${one.key === model}>${one.title}</option>`)}</select></label>
+      value=${one.key} .selected=${one.key === model}>${one.title}</option>`)}</select></label>
       <button class="primary" @click=${ask} ?disabled=${waiting}>${words["own-ask"]}</button>
       <a class="button" href=${formatState({ room: "explore", model })}>${words["own-open"]}</a>
       ${waiting ? html`<span class="muted"><span class="spinner"></span> ${filled(words["own-waiting"], { model })}</span>` : nothing}</div>`;

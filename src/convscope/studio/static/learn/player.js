@@ -29,7 +29,7 @@ export function createPlayer({ words, label, seek, changed }) {
       <label class="grow"><span class="hidden-text">${label}</span><input type="range" min="0" max=${Math.max(0, count - 1)} .value=${String(index)} aria-valuetext=${text || `${index + 1} / ${count}`}
         @input=${(event) => { playback.pause(); playback.seek(Number(event.target.value)); }}></label>
       <label class="field"><span>${words.speed}</span><select @change=${(event) => { playback.speed = Number(event.target.value); }}>${SPEEDS.map((speed) => html`<option
-        value=${speed} ?selected=${speed === playback.speed}>${speed}×</option>`)}</select></label>
+        value=${speed} .selected=${speed === playback.speed}>${speed}×</option>`)}</select></label>
     </div>`;
   }
 

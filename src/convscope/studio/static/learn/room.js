@@ -8,7 +8,7 @@ import { filled } from "convscope/learn/fill";
 import * as progress from "convscope/learn/progress";
 import { createProjector } from "convscope/learn/projector";
 import { formatState } from "convscope/state";
-import { go, link, say as sayBelow, subscribe } from "convscope/store";
+import { go, link, oncePerTask, say as sayBelow, subscribe } from "convscope/store";
 
 const STYLES = ["/static/learn/learn.css", "/static/learn/course.css"];
 
@@ -38,19 +38,10 @@ export function mountLearn(container) {
   let open = null;
   let lesson = "";
   let seed = null;
-  let scheduled = false;
 
   const here = () => link().room === "learn";
+  const changed = oncePerTask(() => { if (here()) draw(); });
   const projector = createProjector({ here: () => here() && Boolean(open?.stepBy), step: (by) => open?.stepBy?.(by), changed });
-
-  function changed() {
-    if (scheduled) return;
-    scheduled = true;
-    queueMicrotask(() => {
-      scheduled = false;
-      if (here()) draw();
-    });
-  }
 
   function say(text) {
     live.textContent = live.textContent === text ? `${text}\u00a0` : text;
@@ -152,5 +143,5 @@ export function mountLearn(container) {
   });
   load();
   draw();
-  return { update: changed, keys: () => course?.words.keys, title: () => course?.chapters.find((one) => String(one.number) === link().lesson)?.title ?? (link().lesson || "") };
+  return { keys: () => course?.words.keys, title: () => course?.chapters.find((one) => String(one.number) === link().lesson)?.title ?? (link().lesson || "") };
 }
