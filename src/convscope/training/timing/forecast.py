@@ -173,7 +173,7 @@ class Forecast(ShortRepr):
         )
 
     def with_end(self, seconds: float, *, of_time_alone: float) -> Forecast:
-        """Return the forecast with so much more to do at its end, or of that so many times as long without other work.
+        """Return the forecast with more to do at its end; without other work that takes `of_time_alone` times as long.
 
         >>> replace(Forecast(begun=3, steps=10, epoch_ends=1, finish=1), earliest=9.0).with_end(4, of_time_alone=0.5)
         <Forecast 11.0 s to 19.0 s>
