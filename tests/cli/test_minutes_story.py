@@ -130,8 +130,8 @@ def test_minutes_that_surely_do_not_hold_the_decoding_are_refused_before_it(
 
 def test_minutes_that_are_over_at_the_start_say_so(train: Any, costs: Any) -> None:
     costs(CHEAP)
-    code, _, err = train("digits", "--minutes", "0.01", "--model", "lenet5")
-    took = r"minutes 0\.01: test and report take 1\.0 s(, after [\d.]+ s to begin)?: give --minutes 0\.\d"
+    code, _, err = train("digits", "--minutes", "0.005", "--model", "lenet5")
+    took = r"minutes 0\.005: test and report take 0\.\d s(, after [\d.]+ s to begin)?: give --minutes 0\.\d"
     assert code == 2 and re.fullmatch(f"convscope: {took}", err.splitlines()[-1])
 
 

@@ -37,7 +37,7 @@ def fail(*_: object, **__: object) -> None:
     raise OursError
 
 
-@pytest.mark.parametrize("step", ["fit", "_turn", "flatten", "crop_box", "check_strips", "check_rows"])
+@pytest.mark.parametrize("step", ["fit", "turned", "flatten", "crop_box", "check_strips", "check_rows"])
 @pytest.mark.parametrize("name", FILES)
 def test_a_fault_in_any_step_of_ours_comes_out_as_it_is(name: str, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, step, fail)
