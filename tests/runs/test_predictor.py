@@ -117,7 +117,11 @@ def test_patterns_and_names_that_no_file_can_have_are_problems(
     predictor: Predictor, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (photos / ".DS_Store").write_bytes(b"no image")
-    for given, named in ((photos / "*", 4), (photos / "**" / "*", 4), (photos / ".*", 0)):
+    (photos / ".trash").mkdir()
+    (photos / ".trash" / "4.png").write_bytes((photos / "0.png").read_bytes())
+    patterns = {"*": 4, "**/*": 4, "**/*.png": 4, f"../{photos.name}/*": 4, "*/*": 0}
+    patterns |= {".*": 0, ".trash/*": 1, ".*/*.png": 1}
+    for given, named in ((photos / pattern, named) for pattern, named in patterns.items()):
         assert len([found for found in predictor.predict(str(given)) if not found.problem]) == named
     assert not any(found.problem for found in predictor.predict(str(photos / "*")))
     for given, said in (

@@ -49,6 +49,24 @@ def test_the_process_takes_what_it_has_a_step_and_the_copies_of_a_checkpoint(mon
     assert forecast(NOW).process_bytes is None and "memory about" not in forecast(NOW).text
 
 
+def test_patience_counts_from_a_solved_head_or_the_best_epoch_so_far() -> None:
+    recipe = Recipe(data="digits", model="lenet5", epochs=6, patience=2, autotune="rules", threads=1)
+    session = prepare(recipe, Opening(listener=Silent(), autotune=False))
+    steps = session.epoch_steps
+    plan = StepPlan.of(6 * steps, epoch_steps=steps)
+
+    def epochs(*, since: int = 0, best_epoch: int | None = None, head: str = "train") -> float:
+        resolved = session.resolved.changed(head=head)
+        found = forecast_training(
+            resolved, session.dataset, COSTS, plan, begun=0.0, since=since * steps, best_epoch=best_epoch
+        )
+        assert found.earliest is not None
+        return (found.earliest - COSTS.finish) / (steps * COSTS.step(1.0) + COSTS.epoch_end)
+
+    assert epochs() == pytest.approx(3) and epochs(head="solve") == pytest.approx(2)
+    assert epochs(since=3, best_epoch=2) == pytest.approx(1) and epochs(since=4, best_epoch=2) == pytest.approx(0)
+
+
 def test_a_plan_that_fills_its_minutes_fills_them_too_where_other_work_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = Recipe(data="digits", model="lenet5", epochs=3, autotune="rules", threads=1)
     session = prepare(recipe, Opening(listener=Silent(), autotune=False))

@@ -205,7 +205,8 @@ def rate_factors(network: nn.Module, decay: float) -> dict[str, float]:
     for steps, group in enumerate(reversed(groups)):
         for member in group:
             for name, _ in found[member].named_parameters():
-                factors[f"{member}.{name}"] = decay**steps
+                # A float64 ends at 1e308, which a factor of up to 100 passes after 154 groups.
+                factors[f"{member}.{name}"] = decay ** (min(steps, 150) if decay > 1 else steps)
     return factors
 
 

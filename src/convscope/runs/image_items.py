@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -81,8 +82,11 @@ def _of_shards(text: str) -> ImageItem:
 
 
 def _matching(pattern: str) -> Iterator[ImageItem]:
-    """Return the files that a glob pattern names, in the order of their names; hidden ones where it names such."""
-    anchor, hidden = Path(pattern).anchor, is_hidden(Path(pattern).name)
+    """Return the files that a glob pattern names, in the order of their names; hidden ones where it names such.
+
+    A file in a hidden folder is hidden too, as it is below a folder that is given; pathlib's `**` enters such folders.
+    """
+    anchor, hidden = Path(pattern).anchor, [part for part in Path(pattern).parts if is_hidden(part)]
     if any("**" in part and part != "**" for part in Path(pattern).parts):
         yield unusable(pattern, "no pattern: ** is the whole of a folder's name, as in 'photos/**/*.jpg'")
         return
@@ -91,5 +95,9 @@ def _matching(pattern: str) -> Iterator[ImageItem]:
     except OSError as error:  # a folder's name that is too long
         yield unusable(pattern, explain_os_error(error))
         return
-    names = sorted(str(path) for path in paths if hidden or not is_hidden(path.name))
+    names = sorted(
+        str(path)
+        for path in paths
+        if all(not is_hidden(part) or any(fnmatchcase(part, named) for named in hidden) for part in path.parts)
+    )
     yield from map(image_item, names) if names else [unusable(pattern, "no file matches this pattern")]

@@ -15,6 +15,7 @@ from convscope.report.usage import settings_text
 from convscope.runs.checkpoint import KEPT
 from convscope.scoring.answer import evaluation_batch
 from convscope.training.autotune.measured_costs import sides_of
+from convscope.training.resolve.head import SOLVE
 from convscope.training.resolve.memory import STATE_TENSORS, Surgery, step_bytes, unchanged
 from convscope.training.resolve.resolved_recipe import Notice, ResolvedRecipe
 from convscope.training.start import images_to_fit
@@ -39,12 +40,14 @@ def forecast_training(
     begun: float,
     since: int = 0,
     ends_early: bool = False,
+    best_epoch: int | None = None,
     resident_before: int | None = None,
     surgeries: Sequence[Surgery] = (unchanged,),
 ) -> Forecast:
     """Return the forecast of the steps of a plan from `since` on, after `begun` seconds.
 
-    `ends_early` says whether the training may end early where its validation is flat.
+    `ends_early` says whether the training may end early where its validation is flat; `best_epoch` is the best one so
+    far, if there is one, from which `patience` counts.
 
     Memory is that of a training step, and unknown where none is left; and that of the process, where the bytes are
     given that it had in memory before a step was timed. `surgeries` are as in `step_bytes`.
@@ -58,6 +61,7 @@ def forecast_training(
         since=since,
         ends_early=ends_early and dataset.val is not None,
         patience=resolved.patience if dataset.val is not None else 0,
+        best_epoch=(0 if resolved.head == SOLVE else 1) if best_epoch is None else best_epoch,
         process_bytes=_process_bytes(resolved, dataset, of_step, plan, since=since, before=resident_before),
         step_bytes=of_step,
         cache_bytes=_cached_bytes(dataset),

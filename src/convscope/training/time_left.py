@@ -31,6 +31,7 @@ def forecast_time_left(job: Job, *, began: float) -> None:
         plan,
         begun=time.monotonic() - began,
         since=since,
+        best_epoch=None if job.state.best is None else job.state.best.epoch,
         resident_before=session.resident_before,
         ends_early=session.budget is not None and session.budget.given,
     )

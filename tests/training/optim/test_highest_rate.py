@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from convscope.nets.layer_groups import rate_factors
 from convscope.training.optim.optimizers import HIGHEST_RATE, OPTIMIZERS, make_optimizer, set_rate
 
 
@@ -21,3 +22,8 @@ def test_a_rate_of_any_size_makes_a_step(name: str) -> None:
     network(torch.randn(3, 1, 3, 3)).sum().backward()
     optimizer.step()
     assert not all(weight.isfinite().all() and weight.abs().max() < 1e9 for weight in network.parameters())
+
+
+def test_a_factor_of_many_layer_groups_is_a_number() -> None:
+    network = nn.Sequential(*(nn.Linear(1, 1) for _ in range(200)))
+    assert rate_factors(network, 100.0)["0.weight"] > 1e200 and rate_factors(network, 0.5)["0.weight"] == 0.5**199

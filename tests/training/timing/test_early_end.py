@@ -61,17 +61,17 @@ def test_other_work_that_ends_leaves_its_share_of_what_is_still_to_come(
 
 @given(
     epochs=st.integers(1, 30), epoch_steps=st.integers(1, 40), patience=st.integers(1, 12), since=st.integers(0, 5),
-    side=st.sampled_from([0.0, 0.4, 0.9]),
+    best_epoch=st.integers(0, 5), side=st.sampled_from([0.0, 0.4, 0.9]),
 )  # fmt: skip
-def test_patience_ends_a_training_after_the_first_epoch_at_the_earliest(
-    epochs: int, epoch_steps: int, patience: int, since: int, side: float
+def test_patience_ends_a_training_that_does_not_improve_on_its_best_epoch(
+    epochs: int, epoch_steps: int, patience: int, since: int, best_epoch: int, side: float
 ) -> None:
     plan = StepPlan.of(epochs * epoch_steps, epoch_steps=epoch_steps)
     sides = Sides(parts=((0.0, 0.5), (side, 1.0))) if side else Sides()
     costs = Costs(before=3.0, steps=((0.5, 0.25), (1.0, 1.0)), epoch_end=1.0, finish=2.0)
     done = min(since, epochs) * epoch_steps
-    found = forecast_of(costs, plan, sides, begun=1.0, since=done, patience=patience)
-    last = max(patience, since) + 1
+    found = forecast_of(costs, plan, sides, begun=1.0, since=done, patience=patience, best_epoch=best_epoch)
+    last = max(since, best_epoch + patience)
     if last >= epochs:
         assert found.earliest is None and not found.earliest_where
         return

@@ -174,7 +174,8 @@ class _Pilot:
 
     Args:
         few: seconds of a step of a few images.
-        each: seconds of a step for each of its images: of the whole batch where that takes no time, else of the few.
+        each: seconds of a step for each of its images: of the whole batch where its steps fit into PILOT_SECONDS, else
+            of the few.
         is_whole: whether it is that of the whole batch.
     """
 

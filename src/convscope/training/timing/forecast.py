@@ -210,6 +210,7 @@ def forecast_of(
     since: int = 0,
     ends_early: bool = False,
     patience: int = 0,
+    best_epoch: int = 1,
     process_bytes: int | None = None,
     step_bytes: int | None = None,
     cache_bytes: int = 0,
@@ -218,8 +219,8 @@ def forecast_of(
     """Return the forecast of what is left of a plan from step `since` on, which is that of an epoch.
 
     `ends_early` says whether the training may end early where its validation is flat; `patience`, after how many epochs
-    without a better validation it stops, if not 0. It may also take less where other work was on the machine while the
-    costs were measured, and ends.
+    without a better validation than that of `best_epoch` it stops, if not 0. It may also take less where other work was
+    on the machine while the costs were measured, and ends.
 
     >>> costs = Costs(before=3.0, steps=((1.0, 0.5),), epoch_end=1.0, finish=2.0)
     >>> found = forecast_of(costs, StepPlan.of(10, epoch_steps=4), Sides(), begun=4.0)
@@ -245,8 +246,8 @@ def forecast_of(
     ends = {found.seconds - begun: ""}
     if ends_early and (shorter := earliest_end(plan, since=since)) is not None:
         ends[costs.seconds(shorter, sides=sides, since=since)] = FLAT
-    # The first epoch is the best one, or, of a run that goes on, one before.
-    stopped = max(since // plan.epoch_steps, patience) + 1
+    # A run whose patience is over already trains no more.
+    stopped = max(since // plan.epoch_steps, best_epoch + patience)
     if patience and stopped < plan.epochs:
         rest = costs.seconds(plan, sides=sides, since=stopped * plan.epoch_steps) - costs.finish
         ends[found.seconds - begun - rest] = f"validation does not improve for {plural(patience, 'epoch')}"
