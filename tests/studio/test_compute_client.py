@@ -143,6 +143,20 @@ def test_an_attribution_that_hung_is_not_tried_again_of_the_same_model(tmp_path:
     story(tmp_path, tell, deadline=0.5)
 
 
+def test_a_run_that_is_asked_for_again_is_the_newest_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "MOST_RUNS_KNOWN", 2)
+
+    async def tell(page, compute) -> None:
+        await until(page, "ready")
+        for model in ("lenet5", "alexnet", "lenet5", "vgg19"):
+            await compute.ask("run", graph(model), tab="a")
+        asked = [{"run": f"a run of {model}"} for model in ("lenet5", "alexnet", "vgg19")]
+        questions = [compute.submit("cell", values, tab="a") for values in asked]
+        assert [question.model for question in questions] == ["lenet5", "", "vgg19"]
+
+    story(tmp_path, tell)
+
+
 def test_signs_of_life_keep_long_work_going(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def tell(page, compute) -> None:
         await until(page, "ready")

@@ -142,6 +142,9 @@ def test_projector_and_print(open_page: Open, studio: StudioCommand) -> None:
     page.set_viewport_size({"width": 1280, "height": 300})
     steps = page.locator(".steps")
     page.wait_for_function("text => text.scrollHeight > text.clientHeight + 1", arg=steps.element_handle())
+    page.emulate_media(media="print")
+    assert steps.evaluate("text => text.scrollHeight - text.clientHeight") == 0  # on paper it is whole
+    page.emulate_media(media="screen")
     shown.press("ArrowDown")
     assert shown.state["step"] == "3" and steps.evaluate("text => text.scrollTop") > 0
     assert page.locator(".learn-room").evaluate("room => room.scrollHeight - room.clientHeight") == 0

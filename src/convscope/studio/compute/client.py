@@ -279,6 +279,7 @@ class ComputeClient:
             return
         self._running[lane] = None
         if "run" in envelope:
+            self._run_models.pop(envelope["run"], None)  # a run that is asked for again is the newest
             self._run_models[envelope["run"]] = question.model
             if len(self._run_models) > MOST_RUNS_KNOWN:
                 del self._run_models[next(iter(self._run_models))]

@@ -1,4 +1,4 @@
-/** Projector mode: one step at a time, large, with a ring around the pointer. Key p; space and the arrow keys go on, or scroll a long step. */
+/** Projector mode: one step at a time, large, with a ring around the pointer. Key p; → and ← change the step; space, ↓ and ↑ scroll a long text first. */
 import { made } from "convscope/elements";
 
 const TYPED = "input:not([type='range']), textarea, select, [contenteditable]";
