@@ -210,3 +210,32 @@ def test_what_a_real_run_writes_into_parts_is_given_back():
     graph = capture(model, (3,))
     assert graph.error is None and graph.notes
     assert not model.counts.any() and not model.kept[0].any() and (model.scale == 1).all()
+
+
+class WritesIntoSharedMemory(nn.Module):
+    """Reshapes a buffer before it is written, writes a buffer and a part of it, and one that repeats a number."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("turned", torch.zeros(2, 3))
+        self.register_buffer("whole", torch.zeros(4))
+        self.register_buffer("part", self.whole[:2])
+        self.register_buffer("repeated", torch.zeros(1).expand(3))
+
+    def forward(self, x):
+        self.turned.t_()
+        self.turned.add_(1)
+        self.whole.add_(1)
+        self.part.add_(1)
+        self.repeated[0].add_(1)
+        return x * self.part[0] if x.sum().item() > -1e9 else x
+
+
+def test_what_a_real_run_writes_into_shared_memory_is_given_back():
+    model = WritesIntoSharedMemory()
+    graph = capture(model, (3,))
+    assert graph.error is None and graph.notes
+    assert model.turned.shape == (2, 3)
+    assert {name: float(buffer.abs().sum()) for name, buffer in model.named_buffers()} == dict.fromkeys(
+        ("turned", "whole", "part", "repeated"), 0.0
+    )

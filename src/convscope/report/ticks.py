@@ -8,7 +8,7 @@ from typing import Literal
 
 Scale = Literal["linear", "log"]
 
-# Of the larger end: what two ends differ by at most that are one number, and half of the axis around such a number.
+# Shares of the larger end. Ends that differ by at most the first are one number; the second is half of its axis.
 _ROUNDING, _APART = 1e-9, 1e-6
 _DIGITS = 2  # of a tick, below the first one of the step
 

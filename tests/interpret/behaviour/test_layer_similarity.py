@@ -126,3 +126,6 @@ def test_networks_without_weights_or_of_constants_are_said() -> None:
             parameter.zero_()
     found = layer_similarity(Replays(still, name="still"), Replays(network(1), name="other"), images(), PLAIN)
     assert found.headline() == "still and other: CKA unknown of the last layers"
+    replays = Replays(still, name="still")
+    alone = layer_similarity(replays, replays, images(), PLAIN)
+    assert alone.headline() == "still: CKA unknown of all pairs of layers"

@@ -43,6 +43,8 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
                                                         "pads": [0, 0, 2, 2]}),
     "mean, windows in the padding": ("AveragePool", {}, {"kernel_shape": [3, 3], "strides": [3, 3], "ceil_mode": 1,
                                                          "pads": [0, 0, 2, 2]}),
+    "norm, windows in the padding": ("LpPool", {}, {"kernel_shape": [3, 3], "strides": [3, 3], "ceil_mode": 1,
+                                                    "pads": [0, 0, 2, 2]}),
     "variance 1": ("MeanVarianceNormalization", {}, {"axes": [1, 2, 3]}),
     "edge": ("Pad", {"p": np.array([0, 0, 1, 0, 0, 0, 0, 2])}, {"mode": "edge"}),
     "reflect, channels too": ("Pad", {"p": np.array([0, 1, 0, 2, 0, 0, 0, 1])}, {"mode": "reflect"}),

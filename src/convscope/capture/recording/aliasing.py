@@ -10,7 +10,7 @@ Source: PyTorch's functionalization, whose `*_scatter` operators are the inverse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -250,20 +250,16 @@ def write_back(base: Tracked, part: Tracked) -> Inverse:
 
 
 class SavedTensors:
-    """Copies of the tensors that a forward pass did not make, from before they were written.
+    """Copies of the tensors that a forward pass did not make, from before they were written."""
 
-    Args:
-        outside: ids of the model's parameters and buffers; others are added when they are first seen.
-    """
+    def __init__(self) -> None:
+        self._outside: set[int] = set()
+        # By memory, in the order of the first writes: a tensor that lies in it, and its numbers.
+        self._saved: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
-    def __init__(self, outside: Iterable[int]) -> None:
-        self._outside = set(outside)
-        # By id, which is the tensor's as long as it is held: the tensor, another of the same memory, its numbers.
-        self._saved: dict[int, tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
-
-    def add(self, tensor: torch.Tensor) -> None:
-        """Add a tensor that was there before, such as a cache in a plain list."""
-        self._outside.add(id(tensor))
+    def add(self, memory: Memory) -> None:
+        """Add the memory of a tensor that was there before: a parameter, a buffer, a cache in a plain list."""
+        self._outside.add(memory.index)
 
     def save(self, operator: Operator, settings: dict[str, Any]) -> None:
         """Copy what an operation will write, whole, if it is from outside; called before it runs."""
@@ -272,14 +268,23 @@ class SavedTensors:
         for tracked in flat([settings.get(name) for name in operator.written or hidden]):
             if not isinstance(tracked, Tracked):
                 continue
-            written = tracked.chain[0].tensor
-            if id(written) in self._outside and id(written) not in self._saved:
-                memory = written.detach()
-                self._saved[id(written)] = written, memory, memory.clone()
+            memory = tracked.memory.index
+            if memory in self._outside and memory not in self._saved:
+                whole = _without_repeats(tracked.chain[0].tensor.detach())
+                self._saved[memory] = whole, whole.clone()
 
     def restore(self) -> None:
         """Restore every tensor's numbers."""
         with torch.no_grad():
-            for _, memory, numbers in self._saved.values():
-                memory.copy_(numbers)
+            # The last first: where two tensors from outside share memory, the first copy is of before both writes.
+            for whole, numbers in reversed(self._saved.values()):
+                whole.copy_(numbers)
         self._saved.clear()
+
+
+def _without_repeats(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor without the axes along which it repeats the same memory, as an expanded one does."""
+    if tensor.layout is torch.strided:
+        for axis, stride in enumerate(tensor.stride()):
+            tensor = tensor.narrow(axis, 0, 1) if stride == 0 and tensor.shape[axis] > 1 else tensor
+    return tensor

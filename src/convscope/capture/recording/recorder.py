@@ -66,7 +66,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         self.failure: Failure | None = None
         self.constants: dict[int, Array] = {}
         self.touched: set[int] = set()
-        self.saved = SavedTensors(named)
+        self.saved = SavedTensors()
         # Values whose numbers Python took; parameters that the model does not list, with where and in what they ran.
         self.read: set[int] = set()
         self.strays: dict[int, tuple[str, str, torch.Tensor]] = {}
@@ -313,8 +313,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
 
     def _first_seen(self, tensor: torch.Tensor) -> Tracked:
         kind, name = self._named.get(id(tensor), ("constant", "constant"))
-        self.saved.add(tensor)
         tracked = self._adopt(tensor, self._backend.stand_in(tensor, signature_of(tensor)), kind, name)
+        self.saved.add(tracked.memory)
         if id(tensor) in self._named:
             self.touched.add(id(tensor))
         elif isinstance(tensor, torch.nn.Parameter) and id(tensor) not in self.strays:

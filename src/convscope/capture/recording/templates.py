@@ -106,9 +106,9 @@ def template_of(
 
 
 def _lies_in_order(tensor: torch.Tensor, settings: dict[str, Any]) -> bool:
-    """Return whether a tensor's elements lie in order from where a call counts its memory: of `as_strided`, its start.
+    """Return whether element i of a tensor is at offset i of the memory that `as_strided` reads.
 
-    Without an offset that is where the tensor itself begins.
+    It counts from the start of the memory where an offset is given, else from the tensor's first element.
     """
     if tensor.layout is not torch.strided or not tensor.is_contiguous():
         return False

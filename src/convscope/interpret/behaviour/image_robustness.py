@@ -189,8 +189,9 @@ class ImageRobustness(Pictured):
 def image_robustness(subject: Subject, *, progress: Progress = no_progress) -> ImageRobustness:
     """Return for an image the smallest strength of each distortion that changes its prediction.
 
-    The strengths are those of `distortions`, from the smallest on, and between two of them by halves. A change that
-    lies wholly between two of them is not found. Interrupted, it is of the distortions that were tried.
+    The strengths of `distortions` are tried from the smallest on, and the step below the first that changes it is then
+    halved several times. A change that lies wholly between two of them is not found. Interrupted, it is of the
+    distortions that were tried.
 
     Args:
         subject: the network and the image.

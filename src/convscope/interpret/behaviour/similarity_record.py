@@ -64,6 +64,8 @@ class LayerSimilarity(Pictured):
     def headline(self) -> str:
         """Return the networks and how similar their last layers are; of one network, its most similar layers."""
         if self.alone and len(self.rows) > 1:
+            if not np.isfinite(self._others()).any():
+                return f"{self.first}: CKA unknown of all pairs of layers"
             others = np.nan_to_num(self._others(), nan=-1.0)
             row, column = np.unravel_index(int(others.argmax()), others.shape)
             pair = f"{self.rows[row]} and {self.columns[column]}"

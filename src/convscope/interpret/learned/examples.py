@@ -57,7 +57,7 @@ def explained_images(
 
     Raises:
         DataError: no images.
-        CaptureError: neither method has a map of the network, or its scores of all images are not finite.
+        CaptureError: neither method has a map of the network, or no image has finite scores.
 
     >>> from torch import nn
     >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))

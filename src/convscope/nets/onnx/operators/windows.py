@@ -203,6 +203,7 @@ def _lp_pool(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
         raise UntranslatedError("its windows are dilated")
     powers = around(torch.pow(torch.abs(x), p), padding)
     mean = _AVERAGE[len(kernel)](powers, kernel, stride, 0, bool(node.get("ceil_mode", 0)))
+    mean = _cut(mean, _sizes(node, spatial(x), kernel, padding))
     return torch.pow(mean * int(np.prod(kernel)), 1 / p)
 
 
