@@ -18,11 +18,12 @@ from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import Run
 from convscope.runs.run_names import create_run, run_name, short_name
 from convscope.training.distributed.process_group import ProcessGroup
+from convscope.training.forecasts import BYTES
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.session import Session
 
-# Weights in fp32 that every training writes at least: the best ones, and in a checkpoint the network's and the best.
-BYTES, LEAST_COPIES = 4, 3
+# Copies of the weights that every training writes at least: the best, and in a checkpoint the network's and the best.
+LEAST_COPIES = 3
 
 
 @contextmanager

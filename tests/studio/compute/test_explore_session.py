@@ -56,7 +56,7 @@ def explored(session: ExploreSession, model: str, image: str = "sample:0") -> di
 
 
 def test_runs_of_another_process_have_other_names(tmp_path: Path) -> None:
-    """A page that asks for a run of a process that has ended is told so, and is not given another run's numbers."""
+    """The number of a run of a process that has ended is unknown to the next one, and names no other run."""
     asked = {"model": "lenet5", "image": "sample:8", "interventions": []}
     first, second = (open_session(Openable(runs=tmp_path)) for _ in range(2))
     run = header(first, "run", **asked)["run"]

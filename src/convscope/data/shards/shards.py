@@ -87,9 +87,9 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True, earl
     root = Path(shards[0].path).parent
     listed = stated_classes(root) or stated_classes(root.parent)
     classes, several = _classes(source, listed, found, to_learn=to_learn, earlier=earlier)
-    strangers: list[Problem] = []
-    labelled = _labelled(found, classes, strangers, from_file=listed is not None)
-    unlabelled += strangers
+    others: list[Problem] = []
+    labelled = _labelled(found, classes, others, from_file=listed is not None)
+    unlabelled += others
     places, counts = labelled.places, labelled.counts
     problems = [*(problem for part in found.values() for problem in part.problems), *unlabelled]
     if not places:
@@ -122,7 +122,7 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True, earl
         names=[f"{shard}:{member.name}" for shard, member in places],
         read=ShardReader(places),
         # Labels stand in the archives: a change of the class list alone changes no pixel, but which images are taken.
-        identity=identity_of(os.sep, files) + "".join(f"#{Path(stranger.path).absolute()}" for stranger in strangers),
+        identity=identity_of(os.sep, files) + "".join(f"#{Path(other.path).absolute()}" for other in others),
         image_size=size,
         channels=channels,
         problems=tuple(problems),
@@ -160,9 +160,9 @@ class _Labelled:
 
 
 def _labelled(
-    found: dict[str, _SplitContent], classes: tuple[str, ...], strangers: list[Problem], *, from_file: bool
+    found: dict[str, _SplitContent], classes: tuple[str, ...], others: list[Problem], *, from_file: bool
 ) -> _Labelled:
-    """Return the images whose labels are classes; those of other labels are added to `strangers`."""
+    """Return the images whose labels are classes; those of other labels are added to `others`."""
     labelled = _Labelled([], [], [], {})
     numbers = {name: number for number, name in enumerate(classes)}
     for split, part in found.items():
@@ -171,9 +171,9 @@ def _labelled(
             meant = [number_of(stated, numbers, from_file=from_file) for stated in sample.stated]
             known = [label for label in meant if label is not None]
             if len(known) != len(meant):
-                stranger = sample.stated[meant.index(None)]
-                reason = f"its label {stranger!r} is none of the {len(classes)} classes"
-                strangers.append(Problem(_name(sample), reason + did_you_mean(str(stranger), classes).rstrip()))
+                label = sample.stated[meant.index(None)]
+                reason = f"its label {label!r} is none of the {len(classes)} classes"
+                others.append(Problem(_name(sample), reason + did_you_mean(str(label), classes).rstrip()))
                 continue
             labelled.places.append((sample.shard, sample.member))
             labelled.rows.append(known)

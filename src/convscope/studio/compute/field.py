@@ -10,7 +10,7 @@ import torch
 
 from convscope.errors import GeometryError
 from convscope.graph.axes import value_axes
-from convscope.graph.reach_walk import walk_back, walk_on
+from convscope.graph.reach_walk import walk_back
 from convscope.interpret.cell_position import cell_position
 from convscope.studio.compute.image_run import ImageRun
 from convscope.studio.compute.opened_model import OpenedModel, map_shape, value_of
@@ -133,26 +133,3 @@ def _gradient(run: ImageRun, value: int, position: tuple[int, ...], source: int)
     sizes: torch.Tensor = found.double().square().sum(dim=others).sqrt() if others else found.double().abs()
     run.forget_gradients()
     return sizes.numpy()
-
-
-def forward_packet(opened: OpenedModel, channel: int | None, at: Sequence[int], of: str) -> Packet:
-    """Return which cells of a value one pixel of the input can change: a mask within its box, as `field_packet` has it.
-
-    Raises:
-        CaptureError: no such value.
-        GeometryError: the pixel is outside of the input.
-    """
-    graph, source, value = opened.graph, opened.image, value_of(opened, of)
-    position: tuple[int | None, ...] = position_of(opened, source, channel or 0, at)
-    axis = opened.axes_of(source).channels
-    if channel is None and axis is not None:
-        position = tuple(None if at_axis == axis else place for at_axis, place in enumerate(position))
-    walk = walk_on(graph, source, position)
-    mask = _on_a_plane(opened, value, walk.map(value)) > 0
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    box = [0, 0, 0, 0] if not rows.size else [int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1]
-    inside = mask[box[0] : box[2], box[1] : box[3]]
-    header = {"of": of, "at": list(at), "shape": list(map_shape(opened, value)), "box": box,
-              "pixels": int(inside.sum()), "holes": bool(inside.size and not inside.all()),
-              "status": walk.status(value).label}  # fmt: skip
-    return Packet(header, inside.astype(np.uint8).tobytes())

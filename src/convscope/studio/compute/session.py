@@ -72,7 +72,7 @@ class ExploreSession:
         self.images = GivenImages(openable)
         self._lock = threading.RLock()
         self._count = 0
-        # A page that asks for a run of the process before this one is told that it is gone.
+        # So that a run of the process before this one is an unknown run, not another one of this process.
         self._process_name = secrets.token_hex(4)
 
     # --- models ---
