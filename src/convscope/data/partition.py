@@ -13,7 +13,8 @@ from convscope.data.pixels.cache import DecodeOutcome
 from convscope.data.records import Labels, Leak
 from convscope.data.split import iterative_split, stratified_split
 from convscope.errors import DataError
-from convscope.report.units import few, percent, plural
+from convscope.report.printable import few
+from convscope.report.units import percent, plural
 
 # Classes that a note names.
 MOST_NAMED = 5

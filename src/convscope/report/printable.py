@@ -62,7 +62,7 @@ def quoted_where_blank(name: str) -> str:
     return name if name == name.strip() else repr(name)
 
 
-def few(names: Iterable[str], *, most: int = 5) -> str:
+def few(names: Iterable[str], most: int = 5) -> str:
     """Return up to `most` names with commas between, and how many more there are.
 
     >>> few("abcdefg")

@@ -195,16 +195,6 @@ def plural(number: int, noun: str, several: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else several or noun + 's'}"
 
 
-def few(names: Sequence[str], most: int) -> str:
-    """Return the first names of some, and how many more there are.
-
-    >>> few(["cat", "dog", "cow"], 3), few(["cat", "dog", "cow", "hen"], 2)
-    ('cat, dog, cow', 'cat, dog and 2 more')
-    """
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
-
-
 def _scaled(number: int) -> tuple[str, str]:
     """Four significant digits and a prefix, rounded half to even on the exact integer."""
     power = 0

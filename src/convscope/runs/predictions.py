@@ -18,10 +18,11 @@ from convscope.report.csv_table import csv_text
 from convscope.report.document import Block, Callout, Document, Fact, Facts, Paragraph
 from convscope.report.documented import Documented, Pictured
 from convscope.report.json_values import json_dict
+from convscope.report.printable import few
 from convscope.report.short_repr import short_path
 from convscope.report.svg import Drawing
 from convscope.report.table import Cell, Column, Table
-from convscope.report.units import few, percent, plural
+from convscope.report.units import percent, plural
 
 SHOWN = 50  # images that a document lists
 NAMED = 4  # classes that are counted in a line

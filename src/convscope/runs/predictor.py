@@ -29,8 +29,9 @@ from convscope.hardware.device import usable_device
 from convscope.report.document import Document, Fact, Facts
 from convscope.report.documented import Documented
 from convscope.report.json_values import json_dict
+from convscope.report.printable import few
 from convscope.report.progress import Progress, ProgressOption, no_progress, progress_of
-from convscope.report.units import exact, few, plural
+from convscope.report.units import exact, plural
 from convscope.report.units import shape as shape_text
 from convscope.report.usage import setting_name
 from convscope.runs.image_items import image_items

@@ -9,7 +9,8 @@ from typing import TypeAlias
 from convscope.arrays import Floats
 from convscope.data.records import Dataset, ImageSet
 from convscope.recipe.class_weights import ALIKE
-from convscope.report.units import few, percent
+from convscope.report.printable import few
+from convscope.report.units import percent
 from convscope.report.usage import settings_text
 from convscope.scoring.defect_rule import DefectRule
 from convscope.scoring.label_scores import LabelScores

@@ -14,10 +14,11 @@ from convscope.report.document import Block, Callout, Document, Fact, Facts, Fig
 from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
 from convscope.report.matrix_chart import matrix_chart
+from convscope.report.printable import few
 from convscope.report.short_repr import ShortRepr
 from convscope.report.svg import Drawing, below
 from convscope.report.table import Cell, Column, Row, Table
-from convscope.report.units import few, interval, percent, plural
+from convscope.report.units import interval, percent, plural
 from convscope.scoring.intervals import of_share
 
 OFF_DATA = 2.0

@@ -15,9 +15,10 @@ from convscope.report.document import Block, Callout, Document, Fact, Facts, Fig
 from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
 from convscope.report.matrix_chart import matrix_chart
+from convscope.report.printable import few
 from convscope.report.svg import Drawing
 from convscope.report.table import Cell, Column, Row, Table
-from convscope.report.units import few, plural
+from convscope.report.units import plural
 
 _NAMED = 6
 _ROUNDING = 1e-6  # of a similarity that is 1

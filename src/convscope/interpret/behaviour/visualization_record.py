@@ -15,10 +15,11 @@ from convscope.report.document import Block, Callout, Document, Figure, Section
 from convscope.report.documented import Pictured
 from convscope.report.image_grid import Tile, image_grid
 from convscope.report.json_values import json_dict
+from convscope.report.printable import few
 from convscope.report.short_repr import image_label
 from convscope.report.svg import Drawing
 from convscope.report.table import Cell, Column, Row, Table
-from convscope.report.units import few, percent, shape
+from convscope.report.units import percent, shape
 
 _NAMED = 6
 

@@ -29,8 +29,9 @@ from convscope.interpret.effective_field.record import EffectiveFields
 from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.explanation.given import Given, GivenNetwork, in_dtype, network_input
 from convscope.interpret.replay.replays import Replays
+from convscope.report.printable import few
 from convscope.report.progress import ProgressOption, progress_of
-from convscope.report.units import few, plural
+from convscope.report.units import plural
 from convscope.runs.run_directory import Run
 from convscope.runs.run_images import own_images
 

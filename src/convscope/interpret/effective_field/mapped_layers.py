@@ -18,6 +18,7 @@ from convscope.graph.records import Graph
 from convscope.interpret.cell_field import Span
 from convscope.interpret.features.observed import AxesOfMaps
 from convscope.report import units
+from convscope.report.printable import few
 
 # Layers that are measured unless some are named.
 SHOWN = 8
@@ -89,7 +90,7 @@ class MappedLayers:
             shape = self.graph.shape(self.names.find(name))
             raise GeometryError(
                 f"{name} gives {units.shape(shape[1:])}, no map of the image: name a layer before it, such as "
-                f"{units.few([layer.name for layer in self.chosen(3)], 3)}"
+                f"{few([layer.name for layer in self.chosen(3)], 3)}"
             )
         return found
 

@@ -27,10 +27,11 @@ from convscope.report.charts import Curve, line_chart
 from convscope.report.document import Block, Document, Figure, Paragraph
 from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
+from convscope.report.printable import few
 from convscope.report.progress import ProgressOption, progress_of
 from convscope.report.svg import Drawing, below
 from convscope.report.table import Cell, Column, Row, Table
-from convscope.report.units import few, per_axis, percent, plural
+from convscope.report.units import per_axis, percent, plural
 
 NAMED = 5  # layers that a headline names
 

@@ -16,9 +16,10 @@ from convscope.report.charts import Curve, line_chart
 from convscope.report.document import Block, Callout, Document, Figure
 from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
+from convscope.report.printable import few
 from convscope.report.svg import Drawing
 from convscope.report.table import Column, Row, Table
-from convscope.report.units import few, plural
+from convscope.report.units import plural
 
 _NAMED = 5
 _PLACES: dict[ErrorKind, str] = {"inside": "away from the borders", "border": "at the borders"}

@@ -21,8 +21,9 @@ from convscope.report.document import Block, Callout, Document, Fact, Facts, Fig
 from convscope.report.documented import Pictured
 from convscope.report.image_grid import Tile, grid_text, image_grid
 from convscope.report.json_values import json_dict
+from convscope.report.printable import few
 from convscope.report.svg import Drawing
-from convscope.report.units import few, plural, shape
+from convscope.report.units import plural, shape
 
 FilterForm = Literal["colour", "single", "bars", "slices"]
 

@@ -11,9 +11,10 @@ from convscope.report.charts import Curve, line_chart
 from convscope.report.document import Block, Callout, Document, Figure
 from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
+from convscope.report.printable import few
 from convscope.report.svg import Drawing, below
 from convscope.report.table import Cell, Column, Row, Table
-from convscope.report.units import few, percent, plural
+from convscope.report.units import percent, plural
 
 # Shares from which on units are remarked on.
 _MANY_DEAD, _MANY_SATURATED = 0.1, 0.5

@@ -13,6 +13,7 @@ from convscope.graph.receptive_field import ReceptiveField
 from convscope.graph.records import Graph
 from convscope.graph.summary import Layer
 from convscope.report import units
+from convscope.report.printable import few
 from convscope.report.table import Cell, Column, Role, Row, Table
 
 INDENT = "  "
@@ -115,7 +116,7 @@ def _wide_cells(graph: Graph, line: FoldedLine, source: int | None, batch: int, 
     shares = (_share(line.parameters, totals[0]), _share(line.macs, totals[1]))
     values = prod(line.last.output_shape[1:]) if line.last.output is not None else 0
     counted: Cell = (units.exact(values) if values else "", values)
-    return [units.few(tuple(shapes), _INPUTS), counted, kernel, *shares, field_start(fields), _bytes_cell(memory)]
+    return [few(tuple(shapes), _INPUTS), counted, kernel, *shares, field_start(fields), _bytes_cell(memory)]
 
 
 def _formulas(line: FoldedLine, shapes: Mapping[str, tuple[int, ...]]) -> list[Cell]:

@@ -44,6 +44,7 @@ from convscope.report import units
 from convscope.report.document import Callout, Document, Fact, Facts, Figure, Section
 from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
+from convscope.report.printable import few
 from convscope.report.svg import Drawing
 from convscope.report.table import Table
 
@@ -304,7 +305,7 @@ def _remarks(inspection: Inspection, all_warnings: bool) -> Iterator[Callout]:
 
 
 def _named(names: Sequence[str]) -> str:
-    return units.few(names, NAMED)
+    return few(names, NAMED)
 
 
 @public

@@ -24,8 +24,9 @@ from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.explanation.given import GivenNetwork, image_preprocessing
 from convscope.interpret.replay.own_probabilities import own_objective
 from convscope.interpret.replay.replays import Replays
+from convscope.report.printable import few
 from convscope.report.progress import Progress, no_progress
-from convscope.report.units import few, plural
+from convscope.report.units import plural
 from convscope.report.units import shape as shape_text
 from convscope.report.usage import Placeholder, are_options, call_text, setting_name
 from convscope.runs.model_spec import ModelSpec
