@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,8 +28,12 @@ STEP = {"lenet5": 1e-4, "cifarnet-tiny": 4e-4, "cifarnet-small": 8e-4, "cifarnet
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
-    """Return the seconds of a step by network, which a test may change; "delay" is how busy the machine is."""
+    """Return the seconds of a step by network, which a test may change; "delay" is how busy the machine is.
+
+    The clock of the search stands still: what this machine takes for a test changes no choice.
+    """
     speeds = dict(STEP)
+    now = time.monotonic()
 
     def rates(resolved: ResolvedRecipe, *, effort: float, directory: Path) -> MeasuredRates:
         step = speeds.get(resolved.model, 5e-3)
@@ -37,6 +42,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
 
     monkeypatch.setattr(network_search, "rates_on_noise", rates)
     monkeypatch.setattr(network_search, "known_rates", lambda resolved, directory: None)
+    monkeypatch.setattr(network_search, "time", SimpleNamespace(monotonic=lambda: now))
     return speeds
 
 
