@@ -35,7 +35,7 @@ DEEPER_OR_WIDER = (
 )
 
 # The smallest side of those that take none of 64 pixels.
-SMALLEST_SIDE = {"inception_v3": 75, "unet": 188}
+SMALLEST_SIDE = {"inception_v3": 75, "unet": 188, "m5": 1024}
 
 
 def short_shape(entry: Entry) -> tuple[int, ...]:
