@@ -24,7 +24,7 @@ ALLOWED = {
     "training/test_halved_batch.py": "the plan is a multiple of the usual one",
     "training/timing/test_time_budget.py": "replaces it",
 }
-# What is not waited for in vain.
+# Waits that may end without what is waited for.
 SHORT = {
     "laws/test_threads.py": {0.1, 0.0001},  # it goes on either way
     "studio_command.py": {0.01},  # looks again
