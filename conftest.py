@@ -1,8 +1,23 @@
 """Shared by the tests and by the examples in docstrings."""
 
+import sys
+from collections.abc import Generator
 from typing import Any
 
 import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the bytecode of the tests, also where the environment keeps none: each is compiled once.
+
+    So is that of convscope, which the processes that tests start would compile each by itself.
+    """
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, False
+    try:
+        return (yield)
+    finally:
+        sys.dont_write_bytecode = before
 
 
 @pytest.fixture(autouse=True)

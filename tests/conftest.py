@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Drawing and checking an example takes longer on a machine that does other work: no test fails by that.
+settings.register_profile("convscope", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("convscope")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

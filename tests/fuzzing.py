@@ -141,8 +141,20 @@ def _holders(value: Any) -> Iterator[Any]:
             yield from _holders(item)
 
 
-def fuzz(name: str, inputs: int, folder: Path, *, seed: int = 0, first: int = 0, note: Any = None) -> Outcome:
-    """Read this many changed files; `note` holds the number of the one that is read, for a process that watches."""
+def fuzz(
+    name: str,
+    inputs: int,
+    folder: Path,
+    *,
+    seed: int = 0,
+    first: int = 0,
+    note: Any = None,
+    seconds: float = SECONDS,
+) -> Outcome:
+    """Read this many changed files, each within some seconds.
+
+    `note` holds the number of the one that is read, for a process that watches.
+    """
     target, found = TARGETS[name], Outcome()
     seeds = target.seeds()
     place = folder / name
@@ -160,7 +172,7 @@ def fuzz(name: str, inputs: int, folder: Path, *, seed: int = 0, first: int = 0,
                 if note is not None:
                     note.value = number
                 data = changed(target, seeds, random.Random(f"{seed} {name} {number}"))
-                _read_one(target, place, data, number, found)
+                _read_one(target, place, data, number, found, seconds=seconds)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -168,8 +180,8 @@ def fuzz(name: str, inputs: int, folder: Path, *, seed: int = 0, first: int = 0,
     return found
 
 
-def _read_one(target: Target, place: Path, data: bytes, number: int, found: Outcome) -> None:
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+def _read_one(target: Target, place: Path, data: bytes, number: int, found: Outcome, *, seconds: float) -> None:
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     began = time.perf_counter()
     found.inputs += 1
     try:
@@ -177,7 +189,7 @@ def _read_one(target: Target, place: Path, data: bytes, number: int, found: Outc
     except ConvscopeError:
         found.refused += 1
     except TooLongError:
-        found.add(f"longer than {SECONDS:g} s", number, traceback.format_exc())
+        found.add(f"longer than {seconds:g} s", number, traceback.format_exc())
     except KeyboardInterrupt:
         raise
     except BaseException as error:

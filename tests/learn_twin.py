@@ -25,7 +25,7 @@ def ask_page(part: str, cases: Any) -> list[Any]:
         pytest.skip("node is not installed")
     done = subprocess.run(
         [NODE, str(SCRIPT), part], input=json.dumps(cases), capture_output=True, text=True, encoding="utf-8",
-        timeout=100, check=False,
+        timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     found: list[Any] = json.loads(done.stdout)

@@ -6,7 +6,7 @@ import json
 import math
 import random
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -236,13 +236,30 @@ STATES: Mapping[str, Callable[[], AbstractContextManager[Any]]] = {
 }
 
 
+# Every state in one group; none of a group hides or undoes another. Threads, under which sums are only nearly equal,
+# are with states that change no number.
+GROUPS = (
+    ("inference_mode", "default dtype float64", "other random states", "denormals flushed"),
+    ("no_grad", "default dtype bfloat16", "matmul precision medium"),
+    ("autocast", "deterministic algorithms", "default device meta"),
+    ("set_default_device", "TorchFunctionMode"),
+    ("TorchDispatchMode", "saved tensors on the CPU"),
+    ("2 threads", "warnings as errors", "NumPy errors raised"),
+    ("1 thread", "anomaly detection"),
+)
+
+
+def entered(names: Iterable[str]) -> ExitStack:
+    """Enter states, one after the other."""
+    together = ExitStack()
+    for name in names:
+        together.enter_context(STATES[name]())
+    return together
+
+
 def all_at_once() -> ExitStack:
     """Enter all states but those that another one of them hides or undoes."""
-    together = ExitStack()
-    for name, enter in STATES.items():
-        if name not in ("set_default_device", "default dtype bfloat16", "1 thread"):
-            together.enter_context(enter())
-    return together
+    return entered(name for name in STATES if name not in ("set_default_device", "default dtype bfloat16", "1 thread"))
 
 
 def state_now() -> dict[str, Any]:

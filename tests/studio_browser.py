@@ -109,7 +109,7 @@ def new_context(browser: Browser, origin: str, **settings: Any) -> Iterator[tupl
     settings.setdefault("viewport", {"width": 1280, "height": 800})
     settings.setdefault("reduced_motion", "reduce")
     context = browser.new_context(**settings)
-    context.set_default_timeout(float(os.environ.get("CONVSCOPE_BROWSER_MS", "15000")))
+    context.set_default_timeout(float(os.environ.get("CONVSCOPE_BROWSER_MS", "60000")))
     faults = PageFaults(origin)
     faults.watch(context)
     try:

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-START_SECONDS = 20.0  # a machine that is busy with other tests
-END_SECONDS = 10.0
+START_SECONDS, END_SECONDS = 200.0, 60.0  # on a machine that is busy with other work
 _ADDRESS = re.compile(r"http://(?:127\.0\.0\.1|localhost|\[::1\]):\d+/\S*")
 
 
@@ -30,14 +29,12 @@ class StudioCommand:
         folder: where it was started.
         address: as the command printed it, with the token.
         lines: what it has printed on either stream.
-        started_in: seconds from the start of the process to the printed address.
     """
 
     process: subprocess.Popen[str]
     folder: Path
     address: str
     lines: list[str]
-    started_in: float
     reader: threading.Thread = field(repr=False)
 
     @property
@@ -131,7 +128,6 @@ def start_studio(
         folder=folder,
         address=address,
         lines=lines,
-        started_in=time.monotonic() - began,
         reader=reader,
     )
 

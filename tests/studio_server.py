@@ -27,7 +27,7 @@ OWN = {"origin": ORIGIN, "sec-fetch-site": "same-origin", "x-convscope-tab": "ta
 @asynccontextmanager
 async def served(folder: Path, **openable: Any) -> AsyncIterator[tuple[httpx.AsyncClient, ComputeClient]]:
     """Serve the application, with a client that is this server's own page."""
-    what = Openable(runs=folder / "runs", **{"deadline": 5.0, **openable})
+    what = Openable(runs=folder / "runs", **{"deadline": 60.0, **openable})
     compute = ComputeClient(what, command=[sys.executable, "-P", str(STUB)])
     app, _ = make_app(what, hosts=allowed_hosts(PORT), token=TOKEN, compute=compute)
     compute.start()
@@ -60,7 +60,7 @@ def story(folder: Path, tell: Callable[[httpx.AsyncClient, ComputeClient], Await
     """Run a test's coroutine with the application served."""
 
     async def run() -> None:
-        with anyio.fail_after(30):
+        with anyio.fail_after(300):
             async with served(folder, **openable) as (client, compute):
                 await tell(client, compute)
 

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 from convscope.recipe.recipe import Recipe
-from convscope.runs.events import Listener
+from convscope.runs.events import EpochRow, Listener, Silent
 from convscope.training.outcome import Outcome
 from convscope.training.train_run import train_new
+
+
+class StopAfter(Silent):
+    """Presses Ctrl-C at the end of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def epoch_ended(self, row: EpochRow) -> None:
+        if row.epoch == self._epoch:
+            signal.raise_signal(signal.SIGINT)
+
+
+class Lines(Silent):
+    """Keeps every notice."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def notify(self, line: str) -> None:
+        self.lines.append(line)
 
 
 def train_watched(

@@ -19,7 +19,7 @@ from convscope.cli.main import main
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "convscope", *arguments], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "convscope", *arguments], capture_output=True, text=True, timeout=300, check=False
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from clocks import stop_clock
 from commands import run_command
 from convscope.experiments.ablation import trials_ahead
 from convscope.experiments.ensemble import members_ahead
@@ -18,6 +19,7 @@ from convscope.hardware.run_queue import CoreWait
 from convscope.training import planned_time
 from convscope.training.autotune.kept_rates import MeasuredRates
 from convscope.training.network_choice import network_search
+from convscope.training.timing import time_budget
 from convscope.training.timing.costs import Costs
 from convscope.training.timing.rates import Rates
 
@@ -116,6 +118,8 @@ def test_a_budget_says_why_it_takes_a_network(
     monkeypatch.setattr(network_search, "rates_on_noise", rates)
     monkeypatch.setattr(network_search, "known_rates", lambda resolved, directory: None)
     monkeypatch.setattr(planned_time, "measured_costs", lambda *given, **parts: CHEAP)
+    stop_clock(monkeypatch)  # else the minutes might be over before the network is chosen
+    monkeypatch.setattr(time_budget, "MOST_TIMES_USUAL", 0.1)  # of the epochs of the network that is chosen
     words = ("train", "digits", "--minutes", "0.7", "--name", "m", "--train-images", "80", *places)
     code, _, err = run_command(capsys, *words)
     assert code == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import click
@@ -18,7 +17,7 @@ from convscope.recipe.recipe import names
 from convscope.studio.exporting import static_course
 from hostile_files import KINDS, put, untrained_run
 
-LONGEST_SECONDS = 60  # on a machine that is busy with other work too
+LONGEST_SECONDS = 300  # on a machine that is busy with other work too
 FITTING = ("--model", "lenet5", "--image-size", "32", "--epochs", "1")
 
 # What is put in the place of a file, and the command line that reads it; and what is no mistake there.
@@ -126,8 +125,8 @@ def at_once(work: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.chdir(work)
     monkeypatch.setenv("CONVSCOPE_CACHE", str(work / "cache"))
-    # The course as a file is made before it is written.
-    monkeypatch.setattr(static_course, "static_course", partial(static_course.static_course, draws=1))
+    # The course as a file takes seconds to make, before it is written.
+    monkeypatch.setattr(static_course, "static_course", lambda: b"<!doctype html>")
     before = signal.signal(signal.SIGALRM, too_long)
     yield
     signal.alarm(0)

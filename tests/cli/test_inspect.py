@@ -158,7 +158,7 @@ def test_help_and_output_through_a_pipe():
         [sys.executable, "-m", "convscope", "inspect", "lenet5"],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=True,
     )
     assert "61,706" in done.stdout and "\x1b" not in done.stdout and not done.stderr

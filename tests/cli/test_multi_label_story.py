@@ -6,7 +6,6 @@ import csv
 import json
 import re
 import shutil
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,10 @@ import data_makers as made
 from commands import run_command
 from convscope.cli.main import main
 from convscope.recipe.recipe import Recipe
-from convscope.runs.events import EpochRow, Silent
+from convscope.runs.events import Silent
 from convscope.training.train import train
 from convscope.training.train_run import train_on
-from trainings import train_watched
+from trainings import StopAfter, train_watched
 
 
 @pytest.fixture(scope="module")
@@ -158,19 +157,11 @@ def test_a_resumed_run_notices_other_labels(work: Path, tmp_path: Path, capsys: 
     assert code == 2 and "have changed since" in err
 
 
-class _StopAfterOne(Silent):
-    """Presses Ctrl-C at the end of the first epoch."""
-
-    def epoch_ended(self, row: EpochRow) -> None:
-        if row.epoch == 1:
-            signal.raise_signal(signal.SIGINT)
-
-
 def test_a_resumed_run_is_the_unbroken_one(tmp_path: Path) -> None:
     table, _ = made.shapes_table(tmp_path, 40)
     recipe = Recipe(model="lenet5", image_size="24", epochs=2, batch_size=16, threads=1, precision="fp32")
     whole = train(table, recipe, runs_directory=tmp_path / "runs")
-    stopped = train_watched(table, recipe, runs_directory=tmp_path / "runs", listener=_StopAfterOne())
+    stopped = train_watched(table, recipe, runs_directory=tmp_path / "runs", listener=StopAfter(1))
     assert (stopped.ending, stopped.epochs, stopped.measured) == ("interrupted", 1, "mAP")
     resumed = train_on(stopped.run.path, {}, listener=Silent(), cache_directory=None)
     assert (resumed.ending, resumed.epochs) == ("done", 2)

@@ -3,14 +3,17 @@
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 
 
 def size(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "convscope", "size", *arguments], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "convscope", "size", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
 
 
@@ -77,12 +80,10 @@ def test_a_mistake_is_one_line_and_exit_2(arguments: list[str], said: str):
     assert not done.stdout
 
 
-def test_it_starts_in_a_blink_without_torch():
-    began = time.perf_counter()
+def test_it_starts_without_torch():
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "convscope", "size", "224", "-k", "7"],
-        capture_output=True, text=True, check=True, timeout=60,
+        capture_output=True, text=True, check=True, timeout=300,
     )  # fmt: skip
-    assert time.perf_counter() - began < 3  # 0.07 s on a quiet machine; the imports below are the real check
     imported = {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if "|" in line}
     assert not imported & {"torch", "numpy", "rich", "PIL", "sklearn"}

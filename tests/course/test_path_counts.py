@@ -70,6 +70,6 @@ def test_paths_are_counted_as_matrices_count_them() -> None:
     cases = [drawn(random_) for _ in range(CASES)]
     assert NODE is not None
     command = [NODE, "--input-type=module", "-e", SCRIPT]
-    answer = subprocess.run(command, input=json.dumps(cases), capture_output=True, text=True, timeout=60, check=True)
+    answer = subprocess.run(command, input=json.dumps(cases), capture_output=True, text=True, timeout=300, check=True)
     for case, found in zip(cases, json.loads(answer.stdout), strict=True):
         assert found == expected(**case), case  # type: ignore[arg-type]

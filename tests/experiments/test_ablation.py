@@ -55,9 +55,9 @@ def test_accuracies_are_those_of_several_views_where_train_takes_several(tmp_pat
 
 
 def test_workers_come_to_the_same_results(whole: Ablation, tmp_path: Path) -> None:
-    shared = ablate("digits", RECIPE, without=["dropout", "relu"], seeds=2, jobs=2, runs_directory=tmp_path)
-    assert results(shared) == results(whole)
-    assert shared.ending == "done"
+    shared = results(ablate("digits", RECIPE, without=["relu"], seeds=1, jobs=2, runs_directory=tmp_path))
+    alone = results(whole)
+    assert shared == {trial: alone[trial] for trial in (("baseline", 0), ("relu", 0))}
 
 
 def test_what_is_written_and_told(whole: Ablation) -> None:

@@ -18,9 +18,9 @@ from convscope.experiments.ablation import trial as one_trial
 from convscope.experiments.ablation.ablate import ablate, ablate_on, begin_ablation
 from convscope.experiments.ablation.plan import read_plan
 from convscope.hardware.machine import this_machine
-from convscope.runs.events import Silent
 from convscope.training.resolve import memory as fitting
 from convscope.training.resolve.resolve import resolve
+from trainings import Lines
 
 
 @pytest.mark.parametrize(
@@ -43,14 +43,6 @@ def test_cores_and_memory_are_shared_out(
     assert plans.share_out("auto", threads, runs=runs, device="cuda", step_bytes=None) == (1, threads)
 
 
-class _Lines(Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def notify(self, line: str) -> None:
-        self.lines.append(line)
-
-
 def memory_for(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let so large a share of what the usual recipe's step needs be all that can be taken."""
     found = probe("digits")
@@ -61,7 +53,7 @@ def memory_for(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_batch_too_large_is_halved_for_all_variants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard = _Lines()
+    heard = Lines()
     with monkeypatch.context() as patch:
         memory_for(0.97, patch)
         smaller = begin_ablation(
@@ -114,7 +106,7 @@ def test_a_step_that_finds_no_memory_halves_all_or_ends_with_a_line(
         return real(state, settings, *given, **options)
 
     monkeypatch.setattr(one_trial, "fit", full)
-    heard = _Lines()
+    heard = Lines()
     given: dict[str, Any] = {"seeds": 1, "jobs": 1, "runs_directory": tmp_path, "listener": heard}
     if after:
         with pytest.raises(RunError, match="a step of 32 images of no dropout, and the complete trainings had this"):

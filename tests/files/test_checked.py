@@ -5,15 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import time
+import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clocks import in_loops
 from convscope.files.checked import DEEPEST, LARGEST_INTEGER, TOML_LIMIT, parse_json, parse_toml, read_json
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError, append_bytes, read_bytes, read_gzip, read_part, write_text
@@ -35,6 +38,13 @@ TOML = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
+
+
+def refusal(parse: Callable[[Any], object], content: str | bytes) -> str:
+    """Why a text is refused."""
+    with pytest.raises(UnreadableError) as caught:
+        parse(content)
+    return str(caught.value)
 
 
 @settings(max_examples=30, deadline=None)
@@ -84,10 +94,9 @@ def test_any_text_is_toml_or_has_a_reason(text: str) -> None:
     ],
 )
 def test_what_can_not_be_held_is_refused_at_once(text: str | bytes, reason: str) -> None:
-    began = time.process_time()
-    with pytest.raises(UnreadableError, match=reason):
-        parse_json(text if isinstance(text, bytes) else text.encode())
-    assert time.process_time() - began < 1
+    content = text if isinstance(text, bytes) else text.encode()
+    said, loops = in_loops(lambda: refusal(parse_json, content))
+    assert re.search(reason, said) and loops < 100
 
 
 def test_a_mark_at_the_start_is_no_part_of_the_text() -> None:
@@ -110,10 +119,8 @@ def test_a_mark_at_the_start_is_no_part_of_the_text() -> None:
     ],
 )
 def test_toml_that_would_take_long_is_refused_at_once(text: str) -> None:
-    began = time.process_time()
-    with pytest.raises(UnreadableError, match=r"nested more than|64 bits|the limit is"):
-        parse_toml(text)
-    assert time.process_time() - began < 1
+    said, loops = in_loops(lambda: refusal(parse_toml, text))
+    assert re.search(r"nested more than|64 bits|the limit is", said) and loops < 100
 
 
 def test_dots_in_texts_and_comments_nest_nothing() -> None:

@@ -7,10 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from convscope.graph.diagnose.diagnose import fold_warnings
 from convscope.graph.diagnose.finding import DesignWarning
 from convscope.interpret.inspection.record import inspect
-from convscope.nets import catalogue
 from convscope.nets.build import build
 
 
@@ -291,24 +289,3 @@ class TestNetwork:
     def test_indices_and_running_statistics_are_no_dead_branch(self):
         model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.MaxPool2d(2))
         assert "dead-branch" not in found(model.train(), 3, 16, 16)
-
-
-WARNED = {
-    "alexnet-mini": {"heavy-linear"},
-    **{key: {"heavy-linear"} for key in ("alexnet", "alexnet-2012", "alexnet-2012-one-tower", "zfnet")},
-    **{key: {"heavy-linear"} for key in (n for n in catalogue.names() if n.startswith("vgg"))},
-    # On purpose: maps of 31, 15 and 7 are halved downwards, which spares a quarter of the work.
-    **{key: {"never-read"} for key in catalogue.CIFARNETS},
-}
-
-
-@pytest.mark.parametrize("name", catalogue.names())
-def test_the_networks_of_history_get_the_warnings_that_they_deserve(name: str):
-    """Notes are for reading; a warning on a network that everybody uses must be one that everybody would sign."""
-    inspection = inspect(lambda: build(name), catalogue.find(name).input_shape)
-    assert {w.kind for w in inspection.warnings if w.severity == "warning"} == WARNED.get(name, set())
-    assert len(fold_warnings(inspection.warnings)) <= 5
-    names = {layer.name for layer in inspection.layers}
-    assert all(w.layer in names for w in inspection.warnings)
-    assert sum(layer.macs or 0 for layer in inspection.layers) == inspection.graph.macs
-    assert sum(layer.parameters for layer in inspection.layers) == inspection.parameters

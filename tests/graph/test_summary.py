@@ -6,9 +6,9 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
+from catalogue_facts import inspected
 from convscope.interpret.inspection.record import Inspection, inspect
 from convscope.nets import catalogue
-from convscope.nets.build import build
 
 SAMPLE = (
     "lenet5",
@@ -25,7 +25,7 @@ SAMPLE = (
 
 @pytest.fixture(scope="module")
 def inspections() -> dict[str, Inspection]:
-    return {n: inspect(lambda n=n: build(n), catalogue.find(n).input_shape, name=n) for n in SAMPLE}
+    return {name: inspected(name) for name in SAMPLE}
 
 
 @pytest.mark.parametrize("name", SAMPLE)

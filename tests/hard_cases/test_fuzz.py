@@ -15,7 +15,7 @@ INPUTS = 120
 @pytest.mark.parametrize("name", TARGETS)
 def test_only_our_own_errors_come_of_a_changed_file(name: str, tmp_path: Path) -> None:
     # Another seed than that of `make fuzz`, whose first inputs these would be.
-    found = fuzz(name, INPUTS, tmp_path, seed=1)
+    found = fuzz(name, INPUTS, tmp_path, seed=1, seconds=300.0)
     assert found.inputs == INPUTS and not found.faults, "\n".join(details for *_, details in found.faults.values())
 
 

@@ -111,12 +111,17 @@ assert "torch" not in sys.modules
 prepared = prepare_memory()
 assert "torch" not in sys.modules
 import torch
+import mmap
+pages = mmap.mmap(-1, 2**26)
+pages.madvise(mmap.MADV_HUGEPAGE)
+pages.write(bytes(2**26))
+given = huge_pages_taken(ctypes.addressof(ctypes.c_char.from_buffer(pages)) + 2**25)
 block = torch.ones(16 * 2**20)
 resident = lambda: int(open("/proc/self/statm").read().split()[1]) * 4096
 taken = huge_pages_taken(block.data_ptr() + block.nbytes // 2)
 before = resident()
 del block
-print(prepared.kept, prepared.huge, taken, before - resident() > 32 * 2**20)
+print(prepared.kept, prepared.huge, taken, before - resident() > 32 * 2**20, given)
 """
 
 
@@ -130,8 +135,8 @@ def test_freed_memory_stays_and_huge_pages_come(plain: bool) -> None:
     environment |= {SWITCH: "plain"} if plain else {}
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     done = subprocess.run(
-        [sys.executable, "-c", _STORY], capture_output=True, text=True, env=environment, check=True, timeout=60
+        [sys.executable, "-c", _STORY], capture_output=True, text=True, env=environment, check=True, timeout=300
     )
-    kept, huge, taken, given_back = (word == "True" for word in done.stdout.split())
+    kept, huge, taken, given_back, given = (word == "True" for word in done.stdout.split())
     assert (kept, huge, given_back) == ((False, False, True) if plain else (True, True, False))
-    assert taken or plain
+    assert taken or plain or not given  # a system whose memory is fragmented gives none

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,12 +20,14 @@ def counted(folder: Path, **waited: int) -> None:
 
 def test_the_thread_that_waited_most_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_queue, "THREADS", tmp_path)
+    monkeypatch.setattr(run_queue, "throttled_nanoseconds", lambda: 0)
+    clock = iter(range(0, 8 * 10**7, 2 * 10**7))  # each block takes 20 ms
+    monkeypatch.setattr(run_queue, "time", SimpleNamespace(monotonic_ns=lambda: next(clock)))
     counted(tmp_path, main=10**12, ended=10**12)
     with core_wait() as wait:
-        time.sleep(0.02)
         counted(tmp_path, main=10**12 + 10**7, started=2 * 10**6)
         (tmp_path / "ended" / "schedstat").unlink()
-    assert 0 < wait.share <= 0.5
+    assert wait.share == 0.5
     with core_wait() as wait:
         counted(tmp_path, main=10**13)
     assert wait.share == 1.0

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
-import convscope
+from source_trees import source_trees
 
-ROOT = Path(convscope.__file__).parent
 ROOM = "files"
 OPENERS = frozenset(
     {
@@ -56,10 +54,10 @@ ALLOWED = {
 }
 
 
-def openings(path: Path) -> Iterator[tuple[int, str]]:
+def openings(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """The calls in a module that open a file or read values, as they are written: (line, name)."""
     imported: dict[str, str] = {}
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith("convscope.files"):
             imported |= {alias.name: node.module for alias in node.names}
         if not isinstance(node, ast.Call):
@@ -77,11 +75,10 @@ def openings(path: Path) -> Iterator[tuple[int, str]]:
 
 def test_no_other_room_opens_a_file_by_name() -> None:
     found: dict[str, set[str]] = {}
-    for path in sorted(ROOT.rglob("*.py")):
-        name = path.relative_to(ROOT).as_posix()
+    for name, tree in source_trees().items():
         if name.startswith(f"{ROOM}/"):
             continue
-        for line, call in openings(path):
+        for line, call in openings(tree):
             allowed = call in ALLOWED.get(name, ())
             assert allowed, f"{name}:{line} calls {call}: read by convscope.files, or say here why it need not"
             found.setdefault(name, set()).add(call)

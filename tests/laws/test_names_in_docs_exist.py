@@ -5,7 +5,9 @@ import builtins
 import re
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+from source_trees import source_trees
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
@@ -35,9 +37,9 @@ RAISED = re.compile(r"\b[Rr]aises? (?:an? )?`?([A-Z][A-Za-z]+)\b|^ {4,}([A-Z]\w*
 def modules() -> dict[str, ast.Module]:
     """The syntax trees of convscope, by the modules' names."""
     trees = {}
-    for path in sorted(SRC.rglob("*.py")):
-        parts = path.relative_to(SRC).with_suffix("").parts
-        trees[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = ast.parse(path.read_text(encoding="utf-8"))
+    for path, tree in source_trees().items():
+        parts = ("convscope", *PurePosixPath(path).with_suffix("").parts)
+        trees[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = tree
     return trees
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
-from pathlib import Path
 
-SOURCE = Path(__file__).parents[2] / "src" / "convscope"
+from source_trees import source_trees
 
 # Names that stand in several files, at most five, each with the reason.
 ALLOWED: dict[str, str] = {}
@@ -30,10 +29,10 @@ def named(statement: ast.stmt) -> list[str]:
 
 def test_every_name_stands_in_one_file() -> None:
     files = defaultdict(set)
-    for path in SOURCE.rglob("*.py"):
-        for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+    for path, tree in source_trees().items():
+        for statement in tree.body:
             for name in named(statement):
-                files[name].add(str(path.relative_to(SOURCE)))
+                files[name].add(path)
     several = {name: sorted(paths) for name, paths in files.items() if len(paths) > 1}
     assert not {name: paths for name, paths in several.items() if name not in ALLOWED}
     assert not set(ALLOWED) - set(several), "a name has one meaning again: take it off the list"

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import convscope
+from clocks import stop_clock
 from convscope.recipe.setting import AUTO
 from convscope.runs.checkpoint import load_checkpoint
 from convscope.runs.events import Silent
@@ -154,6 +155,7 @@ def test_minutes_are_added_to_a_run_that_was_stopped_and_to_one_that_is_done(
     monkeypatch.setattr(Session, "pacer", lambda session: None)
     costs = Costs(steps=((1.0, 0.3),), epoch_end=0.1, finish=0.2)
     monkeypatch.setattr(planned_time, "measured_costs", lambda *given, **parts: costs)
+    stop_clock(monkeypatch)  # what is left of the minutes is the same on any machine
     # The steps that are left take far less; so more of them are planned, to the schedule's end.
     on = convscope.train(DATA, convscope.Recipe(minutes=0.2), resume=stopped)
     recipe = on.run.recipe()

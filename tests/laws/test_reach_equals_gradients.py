@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from catalogue_facts import DEEPER_OR_WIDER, short_shape
 from convscope.capture.capture import capture
-from convscope.errors import GeometryError
 from convscope.geometry.relation import ReachStatus
 from convscope.graph.propagate import propagate
 from convscope.graph.reach_walk import walk_back, walk_on
@@ -26,9 +26,8 @@ from convscope.graph.records import Graph
 from convscope.nets import catalogue
 from convscope.nets.build import build
 
-# Networks run at sizes that keep the proof short, and the costliest ones only in `make proofs`.
-SMALL = 64
-COSTLY = ("vgg", "senet", "unet", "resnet101", "resnet152", "densenet169", "densenet201", "c3d", "r3d", "fundus")
+# The costliest networks, and the deeper and wider ones of a family, run in `make proofs`.
+COSTLY = ("vgg", "senet", "unet", "c3d", "r3d", "fundus")
 
 
 def make_positive(model: nn.Module) -> nn.Module:
@@ -129,24 +128,15 @@ def check_hull(reaches, graph: Graph, value: int, cell: tuple[int, ...], support
         assert found == expected, f"axis {axis}: {found} said, {expected} found"
 
 
-def reduced(entry: catalogue.Entry) -> tuple[nn.Module, tuple[int, ...]]:
-    """A network of the catalogue at a size that keeps the test short, or at its own where it can take no less."""
-    channels, *sizes = entry.input_shape
-    small = tuple(min(size, SMALL) for size in sizes)
-    try:
-        return build(entry.name, image_size=small), (channels, *small)
-    except GeometryError:
-        return build(entry.name), entry.input_shape
-
-
 def check_entry(entry: catalogue.Entry) -> None:
-    model, shape = reduced(entry)
+    shape = short_shape(entry)
+    model = build(entry.name, image_size=shape[1:])
     x = torch.rand(1, *shape, dtype=torch.float64) + 0.5
     assert check_supports(make_positive(model), x, modules=4, exact=True) >= 3
 
 
-QUICK = [entry for entry in catalogue.ENTRIES if not entry.name.startswith(COSTLY)]
-SLOW = [entry for entry in catalogue.ENTRIES if entry not in QUICK]
+SLOW = [entry for entry in catalogue.ENTRIES if entry.name in DEEPER_OR_WIDER or entry.name.startswith(COSTLY)]
+QUICK = [entry for entry in catalogue.ENTRIES if entry not in SLOW]
 
 
 @pytest.mark.parametrize("entry", QUICK, ids=lambda e: e.name)

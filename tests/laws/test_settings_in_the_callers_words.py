@@ -14,8 +14,8 @@ from commands import run_command
 from convscope.cli.main import COMMANDS, cli
 from convscope.recipe.recipe import settings
 from convscope.report import usage
+from source_trees import source_trees
 
-SOURCE = Path(convscope.__file__).parent
 OPTION = re.compile(r"(?<![\w-])--[a-z]")
 # Of programs that are only commands: torchrun, pip; and the custom properties of a stylesheet.
 OTHERS = re.compile(r"torchrun |pip install |--cs-")
@@ -24,10 +24,7 @@ COMMANDS_TO_TYPE = ("claims/sets", "exercises/worksheet.py", "studio/exporting/c
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(SOURCE.rglob("*.py")):
-        name = path.relative_to(SOURCE).as_posix()
-        if not name.startswith("cli/"):
-            yield name, ast.parse(path.read_text(encoding="utf-8"))
+    yield from ((name, tree) for name, tree in source_trees().items() if not name.startswith("cli/"))
 
 
 def docstrings(tree: ast.Module) -> set[ast.AST]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import tarfile
 import threading
 import warnings
@@ -31,7 +30,7 @@ from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.loop import step as training_step
 from convscope.training.train import train
 from convscope.training.train_run import train_on
-from trainings import train_watched
+from trainings import Lines, StopAfter, train_watched
 
 SMALL = Decoding(size=(8, 8))
 WINDOW = 20
@@ -142,18 +141,10 @@ RECIPE = Recipe(
 )
 
 
-class _StopAfterTheFirst(Silent):
-    """Presses Ctrl-C at the end of the first epoch."""
-
-    def epoch_ended(self, row: EpochRow) -> None:
-        if row.epoch == 1:
-            signal.raise_signal(signal.SIGINT)
-
-
 @pytest.mark.usefixtures("small_window")
 def test_a_resumed_stream_is_the_unbroken_one(shards: Path, tmp_path: Path) -> None:
     whole = train(str(shards), RECIPE, runs_directory=tmp_path / "whole")
-    stopped = train_watched(str(shards), RECIPE, runs_directory=tmp_path, listener=_StopAfterTheFirst())
+    stopped = train_watched(str(shards), RECIPE, runs_directory=tmp_path, listener=StopAfter(1))
     assert (stopped.ending, stopped.epochs) == ("interrupted", 1)
     resumed = train_on(stopped.run.path, {}, listener=Silent(), cache_directory=None)
     assert (resumed.ending, resumed.epochs) == ("done", 3)
@@ -242,19 +233,9 @@ def test_another_image_of_the_batch_stands_in_for_one_that_can_not_be_read(shard
         list(Batches(strict, batch_size=10))
 
 
-class _Lines(Silent):
-    """Keeps every notice."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def notify(self, line: str) -> None:
-        self.lines.append(line)
-
-
 def test_unreadable_images_are_all_in_the_log_and_a_few_on_the_screen(shards: Path, tmp_path: Path) -> None:
     names = torn(shards, tmp_path / "torn", 6)
-    heard = _Lines()
+    heard = Lines()
     outcome = train_watched(str(tmp_path / "torn"), RECIPE, runs_directory=tmp_path, listener=heard)
     log, page = outcome.run.path.joinpath("log.txt").read_text(), outcome.run.report.read_text()
     assert all(log.count(f"{name}: ") == 1 and name in page for name in names)

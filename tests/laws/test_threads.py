@@ -202,7 +202,7 @@ class _Draws(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self._drawn.set()
-        self._go_on.wait(10)
+        self._go_on.wait(60)
         random.random(), np.random.random(), torch.rand(1)  # noqa: NPY002 - the global state
         scores: torch.Tensor = self.layer(x)
         return scores
@@ -224,7 +224,7 @@ def test_what_another_thread_draws_during_a_call_does_not_come_again(verb: str) 
 
     thread = threading.Thread(target=calls[verb])
     thread.start()
-    assert inside.wait(10)
+    assert inside.wait(60)
     during = draws()
     go_on.set()
     thread.join()

@@ -14,14 +14,14 @@ from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
 from convscope.runs.checkpoint import saved_checkpoints
-from convscope.runs.events import EpochRow, Silent, StepProgress
+from convscope.runs.events import Silent, StepProgress
 from convscope.runs.run_directory import Run
 from convscope.training import kept_state
 from convscope.training.loop import loop, state
 from convscope.training.loop.step import DeferredCheck, StepInput
 from convscope.training.train import train
 from convscope.training.train_run import train_on
-from trainings import train_watched
+from trainings import StopAfter, train_watched
 
 EPOCHS = 4
 # Dropout, augmentation, a momentum and a schedule: everything that draws or remembers.
@@ -29,7 +29,8 @@ RECIPE = Recipe(
     model="alexnet-mini",
     image_size="8",
     epochs=EPOCHS,
-    batch_size=256,
+    train_images=640,
+    batch_size=160,
     threads=1,
     flip=True,
     random_crop_padding=1,
@@ -40,17 +41,6 @@ RECIPE = Recipe(
     precision="fp32",
     autotune="rules",
 )
-
-
-class _StopAfter(Silent):
-    """Presses Ctrl-C at the end of an epoch."""
-
-    def __init__(self, epoch: int) -> None:
-        self._epoch = epoch
-
-    def epoch_ended(self, row: EpochRow) -> None:
-        if row.epoch == self._epoch:
-            signal.raise_signal(signal.SIGINT)
 
 
 class _StopWithin(Silent):
@@ -108,7 +98,7 @@ FAST |= {"ema_epochs": 0.5, "image_size": "18", "progressive_resize_start": 0.9,
 )
 def test_a_resumed_run_is_the_unbroken_one(tmp_path: Path, settings: dict[str, str], epoch: int) -> None:
     whole = _trained(tmp_path / "whole", **settings)
-    stopped = train_watched("digits", RECIPE.changed(settings), runs_directory=tmp_path, listener=_StopAfter(epoch))
+    stopped = train_watched("digits", RECIPE.changed(settings), runs_directory=tmp_path, listener=StopAfter(epoch))
     assert (stopped.ending, stopped.exit_code, stopped.epochs) == ("interrupted", 130, epoch)
     resumed = train_on(stopped.run.path, {}, listener=Silent(), cache_directory=None)
     assert (resumed.ending, resumed.epochs) == ("done", EPOCHS)
@@ -170,7 +160,7 @@ def test_numbers_that_are_read_a_step_later_change_nothing(
 
 def test_a_run_stopped_in_its_first_epoch_starts_over_from_what_it_began_with(tmp_path: Path) -> None:
     # A first layer that is fitted to the images and never trained, and images too small to begin smaller.
-    recipe = RECIPE.changed({"model": "cifarnet", "image_size": "10", "epochs": 1, "test_fraction": 0.8})
+    recipe = RECIPE.changed({"model": "cifarnet-tiny", "image_size": "10", "epochs": 1, "test_fraction": 0.8})
     whole = train("digits", recipe, runs_directory=tmp_path / "whole")
     stopped = train_watched("digits", recipe, runs_directory=tmp_path, listener=_StopBeforeTheFirstStep())
     assert (stopped.ending, stopped.epochs) == ("interrupted", 0)

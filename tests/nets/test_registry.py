@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from catalogue_facts import facts, network_on_meta, smallest
+from catalogue_facts import facts, inspected, network_on_meta, smallest
 from convscope.errors import GeometryError
+from convscope.graph.diagnose.diagnose import fold_warnings
+from convscope.nets import build as building
 from convscope.nets import catalogue
 from convscope.nets.build import build
 from convscope.nets.shapes import VanishedError, output_shape, trace_shapes
@@ -59,8 +61,9 @@ def test_learns_from_a_small_input_with_other_channels_and_classes(entry):
 
 
 @every_network
-def test_one_pixel_less_than_the_smallest_input_is_refused_by_layer(entry):
+def test_one_pixel_less_than_the_smallest_input_is_refused_by_layer(entry, monkeypatch):
     least = smallest(entry.name)
+    monkeypatch.setattr(building, "smallest_input", lambda name, options: smallest(name))  # which is found once
     if max(least) == 1:
         return  # there is nothing smaller
     axis = least.index(max(least))
@@ -97,6 +100,27 @@ def test_is_captured_whole_with_every_multiply_add_counted(entry):
     assert found.graph.parameter_count == entry.parameters
     assert found.uncounted == ()
     assert found.depth == COUNTED_OTHERWISE.get(entry.name, entry.layers or found.depth)
+
+
+WARNED = {
+    "alexnet-mini": {"heavy-linear"},
+    **{key: {"heavy-linear"} for key in ("alexnet", "alexnet-2012", "alexnet-2012-one-tower", "zfnet")},
+    **{key: {"heavy-linear"} for key in (n for n in catalogue.names() if n.startswith("vgg"))},
+    # On purpose: maps of 31, 15 and 7 are halved downwards, which spares a quarter of the work.
+    **{key: {"never-read"} for key in catalogue.CIFARNETS},
+}
+
+
+@every_network
+def test_it_gets_the_warnings_that_it_deserves(entry):
+    """Notes are for reading; a warning on a network that everybody uses must be one that everybody would sign."""
+    inspection = inspected(entry.name)
+    assert {w.kind for w in inspection.warnings if w.severity == "warning"} == WARNED.get(entry.name, set())
+    assert len(fold_warnings(inspection.warnings)) <= 5
+    names = {layer.name for layer in inspection.layers}
+    assert all(w.layer in names for w in inspection.warnings)
+    assert sum(layer.macs or 0 for layer in inspection.layers) == inspection.graph.macs
+    assert sum(layer.parameters for layer in inspection.layers) == inspection.parameters
 
 
 def test_the_shape_after_a_chain_is_the_traced_one() -> None:

@@ -14,6 +14,7 @@ pytest.importorskip("httpx")
 
 import anyio
 
+from clocks import StoppedClock
 from convscope.studio.compute import client as client_module
 from convscope.studio.protocol import Packet, StudioError, read_frame, write_frame
 from studio_server import story, until
@@ -21,6 +22,28 @@ from studio_server import story, until
 
 def graph(model: str = "lenet5") -> dict[str, str]:
     return {"model": model}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> StoppedClock:
+    """The client's clock: a busy machine passes no deadline."""
+    clock = StoppedClock()
+    monkeypatch.setattr(client_module, "time", clock)
+    return clock
+
+
+async def let_expire(clock: StoppedClock, compute: client_module.ComputeClient, operation: str = "graph") -> None:
+    """Wait until the process works on a question, and let time pass until that is answered."""
+
+    def asked() -> client_module.Question | None:
+        running = filter(None, compute._running.values())
+        return next((question for question in running if question.operation == operation), None)
+
+    while (question := asked()) is None:
+        await anyio.sleep(0.01)
+    while not question.answer.done():
+        clock.now += 60.0
+        await anyio.sleep(0.05)
 
 
 def test_each_question_gets_its_own_answer(tmp_path: Path) -> None:
@@ -78,10 +101,12 @@ def test_a_process_that_ends_is_started_again(tmp_path: Path) -> None:
     story(tmp_path, tell)
 
 
-def test_a_model_that_hangs_is_ended_after_the_deadline(tmp_path: Path) -> None:
+def test_a_model_that_hangs_is_ended_after_the_deadline(tmp_path: Path, clock: StoppedClock) -> None:
     async def tell(page, compute) -> None:
         await until(page, "ready")
-        hanging = await page.get("/api/graph/vgg13")
+        async with anyio.create_task_group() as group:
+            group.start_soon(let_expire, clock, compute)
+            hanging = await page.get("/api/graph/vgg13")
         assert hanging.status_code == 504
         assert "0.5 s" in hanging.json()["error"] and "longer deadline" in hanging.json()["error"]
         assert (await page.get("/api/graph/lenet5")).status_code == 200
@@ -89,13 +114,16 @@ def test_a_model_that_hangs_is_ended_after_the_deadline(tmp_path: Path) -> None:
     story(tmp_path, tell, deadline=0.5)
 
 
-def test_a_model_that_hung_costs_the_deadline_once_until_it_is_to_be_tried_again(tmp_path: Path) -> None:
+def test_a_model_that_hung_costs_the_deadline_once_until_it_is_to_be_tried_again(
+    tmp_path: Path, clock: StoppedClock
+) -> None:
     """Its graph hangs: what waits for the same model and what is asked later is answered at once; others are asked."""
 
     async def tell(page, compute) -> None:
         await until(page, "ready")
         first = compute.submit("graph", graph("vgg13"), tab="a")
         second = compute.submit("run", graph("vgg13"), tab="b")
+        await let_expire(clock, compute)
         for question in (first, second):
             with pytest.raises(StudioError, match=r"^no step ended in 0[.]5 s") as refused:
                 await question.answer
@@ -107,13 +135,15 @@ def test_a_model_that_hung_costs_the_deadline_once_until_it_is_to_be_tried_again
             assert again.json()["error"].startswith("not tried again: no step ended in 0.5 s")
         assert (await page.get("/api/graph/lenet5")).status_code == 200
         assert (await page.post("/api/again", json={})).json() == {"expired": 1}
-        again = await page.get("/api/graph/vgg13")
+        async with anyio.create_task_group() as group:
+            group.start_soon(let_expire, clock, compute)
+            again = await page.get("/api/graph/vgg13")
         assert again.json()["error"].startswith("no step ended")
 
     story(tmp_path, tell, deadline=0.5)
 
 
-def test_an_attribution_that_hung_is_not_tried_again_of_the_same_model(tmp_path: Path) -> None:
+def test_an_attribution_that_hung_is_not_tried_again_of_the_same_model(tmp_path: Path, clock: StoppedClock) -> None:
     """Runs are made anew by another process: it is the model that counts, and the method."""
 
     async def tell(page, compute) -> None:
@@ -126,6 +156,8 @@ def test_an_attribution_that_hung_is_not_tried_again_of_the_same_model(tmp_path:
             begun = await page.post(path, json={"method": method})
             if begun.status_code != 200:
                 return begun.status_code, begun.json()
+            if method == "gradient":
+                await let_expire(clock, compute, "attribution")
             while not done:
                 header = Packet.decoded((await page.get(f"{path}/{begun.json()['id']}?after=9")).content).header
                 done = header["done"]
@@ -157,11 +189,15 @@ def test_a_run_that_is_asked_for_again_is_the_newest_known(tmp_path: Path, monke
     story(tmp_path, tell)
 
 
-def test_signs_of_life_keep_long_work_going(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signs_of_life_keep_long_work_going(tmp_path: Path, clock: StoppedClock) -> None:
     async def tell(page, compute) -> None:
         await until(page, "ready")
         question = compute.submit("graph", graph("vgg16"), tab="tab")
-        await anyio.sleep(2.2)
+        for _ in range(2):
+            clock.now += 1.0
+            while question.alive < clock.now:  # the next sign
+                await anyio.sleep(0.01)
+        await anyio.sleep(0.3)  # a look at what is late
         assert not question.answer.done()
         # The fast lane answers beside it.
         assert (await page.get("/api/run/1/values/a?channel=0")).status_code == 200
@@ -327,10 +363,13 @@ def test_frames_that_are_none_end_the_stream() -> None:
 def test_time_is_not_lost_between_questions(tmp_path: Path) -> None:
     async def tell(page, compute) -> None:
         await until(page, "ready")
-        began = time.perf_counter()
+        taken = []
         for _ in range(50):
+            began = time.perf_counter()
             await compute.ask("values", {"run": "1"}, tab="tab")
-        assert (time.perf_counter() - began) / 50 < 0.05
+            taken.append(time.perf_counter() - began)
+        # The fastest: other work on this machine may take its time from most of them.
+        assert min(taken) < 0.05
 
     story(tmp_path, tell)
 

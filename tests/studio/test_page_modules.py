@@ -36,5 +36,5 @@ def test_the_page_draws_every_element_of_a_formula() -> None:
 def test_modules_of_the_page() -> None:
     assert NODE is not None
     files = sorted(str(path) for path in TESTS.glob("*.test.mjs"))
-    found = subprocess.run([NODE, "--test", *files], capture_output=True, text=True, timeout=60, check=False)
+    found = subprocess.run([NODE, "--test", *files], capture_output=True, text=True, timeout=300, check=False)
     assert found.returncode == 0, found.stdout[-6000:]

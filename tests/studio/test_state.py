@@ -166,7 +166,7 @@ def test_javascript_reads_and_writes_the_same() -> None:
     asked = json.dumps({"links": links, "states": [asdict(state) for state in drawn]})
     done = subprocess.run(
         [str(NODE), str(Path(__file__).with_name("state_twin.mjs")), TWIN.as_uri()],
-        input=asked, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False,
+        input=asked, capture_output=True, text=True, encoding="utf-8", timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     theirs = json.loads(done.stdout)

@@ -119,7 +119,7 @@ def test_a_stream_goes_on_after_the_last_event(tmp_path: Path) -> None:
         assert again == second
         assert [name for name, _, _ in await read("x.y", 3)] == ["restart", "epoch", "epoch"]
 
-    asyncio.run(asyncio.wait_for(tell(), 20))
+    asyncio.run(asyncio.wait_for(tell(), 200))
 
 
 def test_a_newer_forecast_of_a_tab_replaces_the_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

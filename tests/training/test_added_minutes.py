@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from clocks import stop_clock
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
@@ -29,8 +29,9 @@ def test_features_that_were_computed_take_no_time_again(tmp_path: Path, monkeypa
     job = Job.of(Run(tmp_path), session, session.network()[0], Silent(), ProcessGroup())
     costs = Costs(before=100.0, steps=((1.0, 0.1),), epoch_end=0.1, finish=1.0)
     monkeypatch.setattr(added_minutes, "costs_here", lambda *given: costs)
+    began = stop_clock(monkeypatch).now
     with pytest.raises(RunError, match="minutes 1: one more step, the test and the report take 1 min 41 s"):
-        add_minutes(job, 1.0, began=time.monotonic())
+        add_minutes(job, 1.0, began=began)
     job.state.best = Best(epoch=0, accuracy=0.5, loss=1.0, weights={})
-    add_minutes(job, 1.0, began=time.monotonic())
+    add_minutes(job, 1.0, began=began)
     assert 500 < job.plan.steps < 600

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import convscope
+from clocks import StoppedClock, stop_clock
+from convscope.recipe.presets import TrainingBudget
 from convscope.recipe.recipe_file import read_recipe
 from convscope.runs.run_directory import Run
 from convscope.training import end_views, planned_time
@@ -39,13 +39,18 @@ def test_views_of_no_images_or_of_few_stay_where_the_time_runs_out() -> None:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return a function that sets how fast networks are when one is chosen, and the seconds that pass in training."""
+    """Return a function that sets how fast networks are when one is chosen, and the seconds that pass in training.
+
+    No other time passes, and the usual training has two epochs.
+    """
+    clock = stop_clock(monkeypatch)
+    monkeypatch.setattr(TrainingBudget, "epochs_for", lambda self, images: 2)
 
     def take(rates: Rates, *, passed: float = 0.0) -> None:
         monkeypatch.setattr(network_search, "rates_on_noise", lambda *given, **more: MeasuredRates(alone=rates))
         monkeypatch.setattr(network_search, "known_rates", lambda *given: None)
         monkeypatch.setattr(planned_time, "measured_costs", lambda *given, **more: FREE)
-        monkeypatch.setattr(end_views, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + passed))
+        monkeypatch.setattr(end_views, "time", StoppedClock(clock.now + passed))
 
     return take
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import pytest
 
+from clocks import stop_clock
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import Silent
 from convscope.training import forecasts, planned_time
@@ -72,9 +72,9 @@ def test_a_plan_that_fills_its_minutes_fills_them_too_where_other_work_ends(monk
     session = prepare(recipe, Opening(listener=Silent(), autotune=False))
     busy = replace(COSTS, of_time_alone=0.5)
     monkeypatch.setattr(planned_time, "measured_costs", lambda *given, **parts: busy)
+    began = stop_clock(monkeypatch).now
 
     def forecast(seconds: float | None) -> Forecast:
-        began = time.monotonic()
         budget = None if seconds is None else TimeBudget(seconds=seconds, began=began, given=False)
         timed = planned_time.planned_time(
             session.resolved,

@@ -195,7 +195,7 @@ print(open_dataset(sys.argv[1], cache_directory=Path(sys.argv[2])).counts)
 def test_several_processes_at_once(data: Path, store: Path) -> None:
     command = [sys.executable, "-c", SCRIPT, str(data), str(store)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
-    answers = {process.communicate(timeout=60) for process in running}
+    answers = {process.communicate(timeout=300) for process in running}
     assert answers == {("{'train': 6, 'val': 2, 'test': 2}\n", "")}
     assert len(list(store.iterdir())) == 1
 

@@ -10,6 +10,7 @@ from studio_browser import SIZES, cut_off, screenshot, violations, widest
 from studio_command import StudioCommand
 from studio_page import StudioPage
 
+TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 WIDGETS = {5: ".pooling-widget", 6: ".fields-widget", 7: ".history-widget", 8: ".step-widget"}
 
 
@@ -76,7 +77,7 @@ def test_no_step_solves_a_task(open_page, studio: StudioCommand, number: int) ->
     chapter(page, number)
     for step in range(1, page.page.locator("li.step").count() + 1):
         chapter(page, number, step)
-        page.page.wait_for_timeout(100)
+        page.page.evaluate(TWO_FRAMES)
         assert not page.page.locator('.tasks li[data-done="true"]').count(), f"step {step}"
         assert not page.page.locator(".tasks .bad").count(), f"step {step} asks for a prediction"
 

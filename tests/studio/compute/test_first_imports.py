@@ -52,7 +52,7 @@ print(*sorted(name for name in set(sys.modules) - before if name.partition(".")[
 @pytest.mark.long
 def test_no_question_imports_another_package(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", ASKED, str(tmp_path)], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", ASKED, str(tmp_path)], capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []

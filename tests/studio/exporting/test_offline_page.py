@@ -8,12 +8,13 @@ import hashlib
 import json
 import re
 import struct
-import time
 from typing import Any
 
 import pytest
 
+from clocks import StoppedClock
 from convscope.errors import ConvscopeError
+from convscope.studio.exporting import asked_answers
 from convscope.studio.exporting import offline_page as room
 from convscope.studio.exporting.asked_answers import Carried
 from convscope.studio.exporting.carried import Carrying
@@ -52,16 +53,23 @@ class Asked:
     """Answers as the compute process gives them, of a network that is not there; `asked` lists what was asked."""
 
     def __init__(
-        self, *, noise: int = 0, missing: tuple[str, ...] = (), wait: float = 0.0, takes: tuple[int, ...] = (3, 32, 32)
+        self,
+        *,
+        noise: int = 0,
+        missing: tuple[str, ...] = (),
+        clock: StoppedClock | None = None,
+        wait: float = 0.0,
+        takes: tuple[int, ...] = (3, 32, 32),
     ) -> None:
         self.asked: list[tuple[str, dict[str, Any]]] = []
-        self.noise, self.missing, self.wait, self.takes = noise, missing, wait, takes
+        self.noise, self.missing, self.takes = noise, missing, takes
+        self.clock, self.wait = clock or StoppedClock(), wait
 
     def __call__(self, ask: Ask) -> Packet:
         operation, values = ask.operation, ask.values
         ask.check()
         self.asked.append((operation, dict(values)))
-        time.sleep(self.wait)
+        self.clock.now += self.wait
         if operation in self.missing:
             raise ConvscopeError(f"no {operation} here")
         value, shape = values.get("value", ""), SHAPES.get(values.get("value", ""), [1, 1, 1])
@@ -140,10 +148,12 @@ def test_what_does_not_fit_is_left_out_and_what_is_always_there_is_not() -> None
     assert kept.archive.size < 30_000
 
 
-def test_the_time_is_kept() -> None:
-    began = time.monotonic()
-    kept = carried(Asked(wait=0.01), seconds=0.1)
-    assert time.monotonic() - began < 1.0
+def test_the_time_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = StoppedClock()
+    monkeypatch.setattr(asked_answers, "time", clock)
+    began = clock.now
+    kept = carried(Asked(clock=clock, wait=0.01), seconds=0.1)
+    assert 0.1 < clock.now - began < 1.0
     assert ("field", "r1", "conv2", 1, 2, 2) in kept.archive
 
 

@@ -210,10 +210,11 @@ def main(folder: Path) -> None:
             "refusing": refusing(group),
             "decided": group.decided(lambda: group.rank),
         }
-        found["alone"] = {
-            "plain": curve(ProcessGroup(), normalised=False),
-            "normalised": curve(ProcessGroup(), normalised=True),
-        }
+        if group.first:
+            found["alone"] = {
+                "plain": curve(ProcessGroup(), normalised=False),
+                "normalised": curve(ProcessGroup(), normalised=True),
+            }
         (folder / f"{group.rank}.json").write_text(json.dumps(found))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -21,9 +22,12 @@ SOURCE = Path(__file__).parents[3] / "src"
 
 
 def free_port() -> int:
-    with socket.socket() as here:
-        here.bind(("localhost", 0))
-        return int(here.getsockname()[1])
+    """A port below those that the system gives to a socket that asks for any: no other test gets it meanwhile."""
+    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+        with contextlib.suppress(OSError), socket.socket() as here:
+            here.bind(("localhost", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,7 @@ def members(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         for rank in (0, 1)
     ]
     try:
-        said = [process.communicate(timeout=240)[1] for process in processes]
+        said = [process.communicate(timeout=300)[1] for process in processes]
     finally:
         for process in processes:
             process.kill()

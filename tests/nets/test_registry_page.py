@@ -1,4 +1,4 @@
-"""docs/networks.md says what is computed."""
+"""docs/networks.md says what is computed, most of it by the tests of `test_registry.py`, which come before."""
 
 from __future__ import annotations
 
