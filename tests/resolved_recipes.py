@@ -26,6 +26,7 @@ PLAIN: dict[str, SettingValue] = {
     "tta": "one",
     "minutes": 0.0,
     "epochs": 1,
+    "patience": 0,
     "batch_size": 4,
     "optimizer": "sgd",
     "learning_rate": 0.01,

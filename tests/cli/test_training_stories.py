@@ -242,6 +242,8 @@ def test_the_demo_says_what_it_reached_and_what_comes_next(
     from convscope.training import demo
 
     monkeypatch.setattr(demo, "RECIPE", demo.RECIPE.changed({"epochs": 2}))
+    (tmp_path / "here" / "digits").mkdir(parents=True)  # which is not what the demo trains on
+    monkeypatch.chdir(tmp_path / "here")
     code, out, err = run_command(capsys, "demo", "--runs", tmp_path)
     assert code == 0
     assert re.search(r"test accuracy \d\d\.\d\d % \(\d+ of 359 images; 95 % interval", out)

@@ -144,6 +144,8 @@ def test_a_stopped_ablation_goes_on_where_it_was(
         return run_trial(bench, variant, seed, **options)
 
     monkeypatch.setattr(pool, "run_trial", counting)
+    (tmp_path / "digits").mkdir()  # a folder of the name that the recipe has for what is built in
+    monkeypatch.chdir(tmp_path)
     resumed = ablate_on(stopped.run.path, jobs=1)
     assert resumed.ending == "done" and not done & set(trained) and len(trained) == 4
     accuracies = {key: value[:3] for key, value in results(resumed).items()}

@@ -11,6 +11,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,12 @@ import torch
 from torch import nn
 
 import convscope
+from convscope.api.float32_arithmetic import FULL, read_arithmetic
 from convscope.api.generators import OwnGenerators, exclusive
 from convscope.api.torch_state import known_state
 from convscope.api.warning_filters import warnings_ignored
 from convscope.claims import networks as claimed
+from convscope.hardware.mode import ComputeMode, computing
 from public_verbs import (
     GROUPS,
     SHAPE,
@@ -130,6 +133,36 @@ def test_the_first_check_of_the_notes_draws_nothing_of_the_callers() -> None:
     before = state_now()
     convscope.notes()
     assert state_now() == before
+
+
+@pytest.mark.skipif(not hasattr(torch._C, "_set_fp32_precision_setter"), reason="torch before 2.9 has no such settings")
+@pytest.mark.parametrize(
+    ("backend", "operation", "value"),
+    [
+        ("generic", "all", "tf32"),
+        ("generic", "all", "ieee"),
+        ("cuda", "matmul", "tf32"),
+        ("cuda", "conv", "ieee"),
+        ("mkldnn", "matmul", "bf16"),
+        ("mkldnn", "conv", "bf16"),
+    ],
+)
+def test_the_newer_settings_of_float32_change_nothing_and_stay(backend: str, operation: str, value: str) -> None:
+    get, put = torch._C._get_fp32_precision_getter, torch._C._set_fp32_precision_setter
+    before = get(backend, operation)
+    put(backend, operation, value)
+    try:
+        arithmetic, of_convolutions = read_arithmetic(), get("cuda", "conv")
+        with known_state():
+            assert read_arithmetic() == FULL and torch.get_float32_matmul_precision() == "highest"
+        mode = ComputeMode(precision="tf32", memory_format="contiguous", compile="no", threads=1)
+        for each, allowed in ((mode, True), (replace(mode, precision="fp32"), False)):
+            with known_state(), computing(each, "cuda"):
+                assert torch.backends.cuda.matmul.allow_tf32 is torch.backends.cudnn.allow_tf32 is allowed
+        assert convscope.inspect("lenet5").to_dict()["layers"]
+        assert (read_arithmetic(), get("cuda", "conv"), get(backend, operation)) == (arithmetic, of_convolutions, value)
+    finally:
+        put(backend, operation, before)
 
 
 @pytest.mark.long

@@ -13,7 +13,7 @@ import torch
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
-from convscope.runs.checkpoint import saved_checkpoints
+from convscope.runs.checkpoint import load_checkpoint, saved_checkpoints
 from convscope.runs.events import Silent, StepProgress
 from convscope.runs.run_directory import Run
 from convscope.training import kept_state
@@ -220,8 +220,12 @@ def test_a_run_of_a_gpu_goes_on_without_one(tmp_path: Path) -> None:
     of_gpu = run.recipe().changed({"device": "cuda", "precision": "tf32", "compile": "graphs"})
     run.recipe_path.write_text(to_toml(of_gpu))
     more = train_on(run.path, {"epochs": 2, "device": "cpu"}, listener=Silent(), cache_directory=None)
-    recipe = run.recipe()
-    assert more.epochs == 2 and (recipe.device, recipe.precision, recipe.compile) == ("cpu", "fp32", "no")
+    again = train_on(run.path, {"epochs": 3}, listener=Silent(), cache_directory=None)
+    assert (more.epochs, again.epochs) == (2, 3)
+    # It was computed as a CPU computes, and goes on as it began where there is a GPU again.
+    saved, recipe = load_checkpoint(run.checkpoints), run.recipe()
+    assert saved is not None and saved.values["bits_depend_on"]["precision"] == "fp32"
+    assert (recipe.device, recipe.precision, recipe.compile) == ("cpu", "tf32", "graphs")
 
 
 def test_runs_of_several_seeds_can_share_what_is_held_back(tmp_path: Path) -> None:

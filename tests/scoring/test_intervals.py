@@ -61,5 +61,14 @@ def test_influence_is_what_one_image_more_changes() -> None:
 
 
 def test_a_measure_that_no_image_changes_has_no_interval() -> None:
-    confusion = np.diag([5, 5])
-    assert around(1.0, influence_on_macro_f1(confusion), confusion) is None
+    for confusion in (np.diag([5, 5]), np.diag([5, 5])[::-1]):  # every image right, and none
+        assert around(0.0, influence_on_macro_f1(confusion), confusion) is None
+    for positives in range(1, 40):  # each of another rank, and all before the others
+        ranks = np.arange(50.0)[::-1]
+        assert around(1.0, influence_on_average_precision(ranks, np.arange(50) < positives)) is None
+
+
+def test_the_interval_of_a_share_ends_exactly_where_shares_do() -> None:
+    for images in (1, 3, 10, 49, 12_345, 10**9):
+        assert of_share(0, images)[0] == 0.0 < of_share(0, images)[1] < 1
+        assert 0 < of_share(images, images)[0] < of_share(images, images)[1] == 1.0

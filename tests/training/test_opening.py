@@ -46,6 +46,7 @@ def test_a_folder_that_is_called_as_what_is_built_in_is_kept_as_a_folder(
     kept = settle(recipe, Opening(listener=Silent(), autotune=False)).resolved.recipe
     assert kept.data == str(tmp_path / "digits")
     assert (probe("digits").kind, probe("digits", of_run=True).kind) == ("folder", "digits")
+    assert settle(recipe, Opening(listener=Silent(), autotune=False, of_run=True)).found.kind == "digits"
     monkeypatch.chdir("/")
     kept = settle(recipe, Opening(listener=Silent(), autotune=False)).resolved.recipe
     assert kept.data == "digits"

@@ -2,6 +2,8 @@
 
 >>> taken(3, int | Literal["auto"]), taken("auto", int | Literal["auto"]), taken("x", int | Literal["auto"]) is REFUSED
 (3, 'auto', True)
+>>> taken(10**400, int) is REFUSED  # which no float holds
+True
 >>> needed(int | Literal["auto"])
 "a whole number or 'auto'"
 """
@@ -114,8 +116,13 @@ def _is_within(value: float, limit: object) -> bool:
 
 
 def _is_sound(value: float | str) -> bool:
-    """Return whether a value is no NaN or infinity, and no string that no file name can be."""
-    return "\0" not in value if isinstance(value, str) else math.isfinite(value)
+    """Return whether a value is no NaN or infinity, no integer beyond any float, and no string that no path can be."""
+    if isinstance(value, str):
+        return "\0" not in value
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def as_plain(value: Any, kind: type) -> Any:

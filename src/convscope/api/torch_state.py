@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any, TypeVar
 
+from convscope.api.float32_arithmetic import FULL, read_arithmetic, write_arithmetic
 from convscope.api.thread_count import own_thread_count
 from convscope.api.warning_filters import tolerate_again, warnings_tolerated, warnings_untolerated
 from convscope.errors import ConvscopeError
@@ -192,7 +193,7 @@ def _settings() -> list[tuple[Callable[[], Any], Callable[[Any], object], Any]]:
             (False, False),
         ),
         (anomalies, lambda found: torch.set_anomaly_enabled(*found), (False, True)),
-        (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest"),
+        (read_arithmetic, write_arithmetic, FULL),
     ]
 
 

@@ -118,6 +118,6 @@ def command(
 def _jobs(text: str) -> Any:
     if text == "auto":
         return text
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
         raise RunError(f"--jobs {text}: give a number of at least 1, or auto")
     return int(text)

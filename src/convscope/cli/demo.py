@@ -22,18 +22,10 @@ def command(open_page: bool | None, runs_directory: str) -> int:
     from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
-    from convscope.training.demo import RECIPE
-    from convscope.training.train_run import train_new
+    from convscope.training.demo import train_demo
 
     with training_progress() as listener:
-        outcome = train_new(
-            RECIPE,
-            listener=listener,
-            name="demo",
-            runs_directory=Path(runs_directory),
-            cache_directory=None,
-            began=command_process().began,
-        )
+        outcome = train_demo(listener=listener, runs_directory=Path(runs_directory), began=command_process().began)
     lines = outcome.lines()
     log_lines(outcome.run, lines)
     for line in lines:

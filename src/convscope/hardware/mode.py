@@ -6,13 +6,14 @@ The weights are float32 in every mode, and so is what the optimizer does with th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from convscope.api.float32_arithmetic import tf32_of_cuda
 from convscope.api.thread_count import threads_of_this_thread
 from convscope.errors import RunError
 
@@ -76,18 +77,9 @@ class ComputeMode:
 @contextmanager
 def computing(mode: ComputeMode, device: str) -> Iterator[None]:
     """Set the mode's threads and the GPU's float32 arithmetic inside the block, and restore them after."""
-    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    before = [backend.allow_tf32 for backend in backends]
-    try:
-        if device == "cuda":
-            for backend in backends:
-                backend.allow_tf32 = mode.precision == "tf32"
-        with threads_of_this_thread(mode.threads):
-            yield
-    finally:
-        if device == "cuda":
-            for backend, was_allowed in zip(backends, before, strict=True):
-                backend.allow_tf32 = was_allowed
+    of_gpu = tf32_of_cuda(allowed=mode.precision == "tf32") if device == "cuda" else nullcontext()
+    with of_gpu, threads_of_this_thread(mode.threads):
+        yield
 
 
 def require_possible(mode: ComputeMode, device: str) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from convscope.errors import RunError, did_you_mean
+from convscope.report.printable import few
 
 SHOWN = 10  # classes that an error names
 ALIKE, BALANCED = "none", "balanced"
@@ -47,10 +48,10 @@ def parse_class_weights(text: str) -> dict[str, float]:
 def require_known(text: str, classes: Sequence[str]) -> None:
     """Raise RunError where class weights name a class that the data does not have."""
     if strangers := [name for name in parse_class_weights(text) if name not in classes]:
-        shown = ", ".join(classes[:SHOWN]) + (f" and {len(classes) - SHOWN:,} more" if len(classes) > SHOWN else "")
         near = did_you_mean(strangers[0], classes)
         raise RunError(
-            f"class_weights: the data has no class {strangers[0]!r}: its classes are {shown}{near and '.' + near}"
+            f"class_weights: the data has no class {strangers[0]!r}: its classes are {few(classes, SHOWN)}"
+            f"{near and '.' + near}"
         )
 
 

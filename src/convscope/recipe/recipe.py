@@ -328,8 +328,8 @@ class Recipe(Documented):
         "none", "class weights in the loss: none, balanced (inverse frequency), or by name: cat=2,dog=0.5", "training"
     )
     gradient_clip: float = setting(0.0, "gradient clipping: largest norm; 0: off", "training", at_least=0)
-    patience: int = setting(
-        0, "early stopping: epochs without a better validation accuracy; 0: off", "training", at_least=0
+    patience: int | Auto = setting(
+        AUTO, "early stopping: epochs without a better validation accuracy; 0: off; auto: 0", "training", at_least=0
     )
 
     seed: int = setting(

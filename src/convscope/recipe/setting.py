@@ -176,14 +176,16 @@ def parse_size(text: str) -> tuple[int, int]:
     >>> parse_size("32"), parse_size("32x48")
     ((32, 32), (32, 48))
     """
-    parts = text.lower().replace("×", "x").split("x")
-    if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
+    parts = [part.strip() for part in text.lower().replace("×", "x").split("x")]
+    if len(parts) > 2 or not all(part.isdecimal() for part in parts):
         raise RunError(
-            f"image_size {text!r} is not a size in pixels: write it like 32, or 32x48 (height x width), or auto"
+            f"image_size {described(text)} is not a size in pixels: write it like 32, or 32x48 (height x width), "
+            "or auto"
         )
-    height, width = int(parts[0]), int(parts[-1])
+    # Python reads no number of thousands of digits.
+    height, width = (int(part) if len(part) < 20 else LARGEST_SIDE + 1 for part in (parts[0], parts[-1]))
     if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE):
-        raise RunError(f"image_size {text} has a side outside 1 to {LARGEST_SIDE} pixels")
+        raise RunError(f"image_size {described(text)} has a side outside 1 to {LARGEST_SIDE} pixels")
     return height, width
 
 

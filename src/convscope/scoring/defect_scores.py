@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +12,8 @@ from convscope.report.short_repr import ShortRepr
 from convscope.report.table import Column, Table
 from convscope.report.units import percent
 from convscope.scoring.defect_rule import DefectRule
+from convscope.scoring.intervals import of_share
 from convscope.scoring.threshold_curves import ThresholdCurve, threshold_curve
-
-Z_95 = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,15 +39,8 @@ class Share(ShortRepr):
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The interval of Wilson (1927), which holds for small counts (Brown, Cai and DasGupta 2001); None of none."""
-        if not self.of:
-            return None
-        share, n = self.count / self.of, self.of
-        middle = share + Z_95**2 / (2 * n)
-        half = Z_95 * math.sqrt(share * (1 - share) / n + Z_95**2 / (4 * n**2))
-        low, high = (min(max((middle + side * half) / (1 + Z_95**2 / n), 0.0), 1.0) for side in (-1, 1))
-        # Exactly 0 and 1 where nothing, or everything, was counted.
-        return (low if self.count else 0.0), (high if self.count < self.of else 1.0)
+        """Wilson's interval of the share; None of no images."""
+        return of_share(self.count, self.of) if self.of else None
 
     @property
     def text(self) -> str:

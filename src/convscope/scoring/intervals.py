@@ -19,11 +19,13 @@ from convscope.arrays import Floats, Integers
 
 ConfidenceInterval: TypeAlias = tuple[float, float]
 
-Z = 1.959964  # of the normal distribution, 97.5 %
+Z = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
 
 
 def of_share(right: int, images: int) -> ConfidenceInterval:
-    """Return Wilson's interval of a share.
+    """Return Wilson's interval of a share, which ends at 0 where nothing is right, and at 1 where everything is.
+
+    It holds for small counts as well (Brown, Cai and DasGupta 2001).
 
     >>> [round(end, 3) for end in of_share(90, 100)], [round(end, 3) for end in of_share(10, 10)]
     ([0.826, 0.945], [0.722, 1.0])
@@ -31,7 +33,8 @@ def of_share(right: int, images: int) -> ConfidenceInterval:
     share, spread = right / images, Z**2 / images
     middle = (share + spread / 2) / (1 + spread)
     half = Z / (1 + spread) * math.sqrt(share * (1 - share) / images + spread / (4 * images))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # Exactly 0 and 1, which rounding misses.
+    return middle - half if right else 0.0, middle + half if right < images else 1.0
 
 
 def around(value: float, influence: Floats, counts: Integers | int = 1) -> ConfidenceInterval | None:
@@ -74,4 +77,5 @@ def influence_on_average_precision(ranks: Floats, shown: npt.NDArray[np.bool_]) 
     more_seen = np.cumsum((positives * precision / seen)[::-1])[::-1]
     group = np.empty(len(ranks), np.int64)
     group[order] = np.repeat(np.arange(len(last)), np.diff(last, prepend=-1))
-    return np.asarray((shown * (precision + more_hits - value)[group] - more_seen[group]) / hits[-1])
+    # In this order, as it is 0 to the last digit where every positive image comes first.
+    return np.asarray((shown * (precision - value + more_hits)[group] - more_seen[group]) / hits[-1])

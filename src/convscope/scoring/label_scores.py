@@ -9,6 +9,7 @@ from convscope.report.charts import bar_chart
 from convscope.report.document import Block, Columns, Document, Fact, Facts, Figure
 from convscope.report.documented import Pictured
 from convscope.report.json_values import json_dict
+from convscope.report.printable import few
 from convscope.report.short_repr import ShortRepr
 from convscope.report.svg import Drawing
 from convscope.report.table import Column, Table
@@ -148,10 +149,10 @@ class LabelScores(Pictured):
 
     def facts(self) -> list[Fact]:
         """Return the main scores, each with its name."""
-        counted = len(self.classes) - len(self.unmeasured)
+        counted = plural(len(self.classes) - len(self.unmeasured), "class", "classes")
         mean = percent(self.mean_average_precision, decimals=2)
         facts = [
-            Fact("mAP", mean, self.mean_average_precision, f"{mean} (mean over {counted} classes)"),
+            Fact("mAP", mean, self.mean_average_precision, f"{mean} (mean over {counted})"),
             Fact("95 % interval", interval(self.map_interval, name=""), list(self.map_interval or ()) or None),
             Fact("ROC-AUC", percent(self.mean_roc_auc, decimals=2), self.mean_roc_auc),
             Fact("exact match", percent(self.exact_match, decimals=2), self.exact_match),
@@ -162,7 +163,7 @@ class LabelScores(Pictured):
         if self.temperature != 1:
             facts.append(Fact("temperature", f"{self.temperature:.3g}", self.temperature))
         if self.unmeasured:
-            facts.append(Fact("no images of", ", ".join(self.unmeasured), list(self.unmeasured)))
+            facts.append(Fact("no images of", few(self.unmeasured), list(self.unmeasured)))
         return facts
 
     def figure(self) -> Drawing:

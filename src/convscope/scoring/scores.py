@@ -120,7 +120,7 @@ class Scores(Pictured):
 
     @property
     def macro_f1_interval(self) -> ConfidenceInterval | None:
-        """The 95 % interval of macro F1; None where nothing is wrong."""
+        """The 95 % interval of macro F1; None where every image is right, or none is: nothing varies."""
         return around(self.macro_f1, influence_on_macro_f1(self.confusion), self.confusion)
 
     @property
@@ -165,7 +165,7 @@ class Scores(Pictured):
             accuracy_top5: the share whose class is among the five most probable; None with five classes or fewer.
             balanced_accuracy: the mean recall of the classes that have images.
             macro_f1: the mean F1 of the classes that have images or are predicted.
-            macro_f1_interval: its 95 % interval; None where every image is right.
+            macro_f1_interval: its 95 % interval; None where every image is right, or none is.
             largest_class: the class with the most images.
             largest_class_share: the accuracy of always predicting it.
             classes_without_images: nothing is measured of them.

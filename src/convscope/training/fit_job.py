@@ -108,7 +108,7 @@ def _with_half_the_batch(job: Job, refused: str) -> Job:
     session = replace(job.session, resolved=resolved, costs=None if costs is None else costs.times(0.5))
     smaller = Job.of(job.run, session, network_to_resume(job.run, session), job.listener, job.group, job.on_epoch)
     smaller.started, smaller.cache_directory = job.started, job.cache_directory
-    smaller.began = job.began
+    smaller.began, smaller.kept_settings = job.began, job.kept_settings
     smaller.unreadable_shown = job.unreadable_shown
     if session.most_steps is not None:  # as many epochs, of more steps
         most = session.most_steps * smaller.epoch_steps // job.epoch_steps
@@ -119,7 +119,7 @@ def _with_half_the_batch(job: Job, refused: str) -> Job:
     restore(smaller, as_recorded=True)
     smaller.earlier_seconds = job.earlier_seconds
     smaller.follow_plan()
-    write_file(job.run.recipe_path, to_toml(smaller.resolved.recipe))
+    write_file(job.run.recipe_path, to_toml(smaller.lasting_recipe))
     return smaller
 
 

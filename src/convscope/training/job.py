@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from convscope.arrays import Floats
 from convscope.data.records import Dataset
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.recipe_file import to_toml
+from convscope.recipe.setting import SettingValue
 from convscope.runs.atomic_files import write_file
 from convscope.runs.checkpoint import (
     Checkpoint,
@@ -69,6 +70,8 @@ class Job:
     saved_epoch: int = 0
     # What recipe.toml holds.
     recipe_written: Recipe | None = None
+    # Settings that recipe.toml keeps where this device computes by others: those of a GPU on which the run may go on.
+    kept_settings: Mapping[str, SettingValue] = field(default_factory=dict)
     # How many unreadable images of a stream the user was notified of.
     unreadable_shown: int = 0
     # Whether the norms of an earlier process were cut at the epoch from which this one goes on.
@@ -134,9 +137,14 @@ class Job:
 
     def write_recipe(self) -> None:
         """Write recipe.toml, where the plan was changed since it was written."""
-        if self.resolved.recipe != self.recipe_written:
-            write_file(self.run.recipe_path, to_toml(self.resolved.recipe))
-        self.recipe_written = self.resolved.recipe
+        if self.lasting_recipe != self.recipe_written:
+            write_file(self.run.recipe_path, to_toml(self.lasting_recipe))
+        self.recipe_written = self.lasting_recipe
+
+    @property
+    def lasting_recipe(self) -> Recipe:
+        """The recipe as recipe.toml has it, on whatever device the run goes on."""
+        return self.resolved.recipe.changed(self.kept_settings)
 
     @property
     def plan(self) -> StepPlan:

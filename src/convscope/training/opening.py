@@ -65,6 +65,8 @@ class Opening:
         group: the processes that train together: the first one decides for all.
         earlier: the classes of a run that this one belongs to, in its order.
         resumed: the spec of the run that is resumed; its weights are in its checkpoint, and its plan is made.
+        of_run: whether `recipe.data` is as a run keeps it, where `digits` is no folder of that name; it is with
+            `earlier` or `resumed` in any case.
         given: the images, where they are in memory; else `recipe.data` names them.
         any_threads: the recipe is that of a larger machine, perhaps, and is taken as it is.
         check: is called with the source, and may refuse it before anything is resolved.
@@ -82,6 +84,7 @@ class Opening:
     group: ProcessGroup = field(default_factory=ProcessGroup)
     earlier: tuple[str, ...] = ()
     resumed: ModelSpec | None = None
+    of_run: bool = False
     given: Probe | None = None
     any_threads: bool = False
     check: Callable[[Probe], None] = lambda found: None
@@ -179,7 +182,7 @@ def _source(recipe: Recipe, opening: Opening) -> Probe:
         layout=recipe.layout,
         options=recipe.source_options,
         earlier=opening.earlier if resumed is None else resumed.classes,
-        of_run=resumed is not None or bool(opening.earlier),
+        of_run=opening.of_run or resumed is not None or bool(opening.earlier),
     )
     if resumed is not None and found.classes != resumed.classes:
         raise RunError(f"{recipe.data} no longer has the classes that the run was trained on: start a new run")

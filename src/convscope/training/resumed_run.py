@@ -56,8 +56,9 @@ def resume_run(
     with locked(run, group):
         run.require_code()
         recipe = _recipe_to_resume(run, changes)
+        instead = _instead_of_cudas(recipe)
         session = prepare(
-            recipe,
+            recipe.changed(instead),
             Opening(
                 listener=listener,
                 cache_directory=cache_directory,
@@ -73,6 +74,7 @@ def resume_run(
         with session.computing(), stopping_at_interrupts(run, listener, group, request) as request:
             job = Job.of(run, session, network_to_resume(run, session), listener, group, on_epoch)
             job.cache_directory, job.began = cache_directory, began
+            job.kept_settings = {name: getattr(recipe, name) for name in instead}
             damage = damage_of_weights(run) if os.path.lexists(run.weights) else ""
             restore(job)
             if damage and job.state.best is not None:
@@ -86,7 +88,7 @@ def resume_run(
                     job, asked="steps" if "steps" in changes else "epochs" if "epochs" in changes else ""
                 )
             if group.first:
-                write_file(run.recipe_path, to_toml(job.session.recipe))
+                write_file(run.recipe_path, to_toml(job.lasting_recipe))
                 if session.spec.source != run.spec().source:
                     run.write_spec(session.spec)
                 if not run.split_path.exists():
@@ -128,20 +130,22 @@ def _recipe_to_resume(run: Run, changes: dict[str, SettingValue]) -> Recipe:
     recipe = recipe.changed({**length, **changes, "model": run.spec().code or recipe.model})
     if "threads" in changes:  # a run of a larger machine is resumed as it is
         require_threads(recipe.threads)
-    return _on_device(recipe) if "device" in changes else recipe
+    return recipe
 
 
-def _on_device(recipe: Recipe) -> Recipe:
-    """Return the recipe of a run that goes on with another device, without what CUDA alone computes.
+def _instead_of_cudas(recipe: Recipe) -> dict[str, SettingValue]:
+    """Return the settings with which a run goes on without CUDA, for those that CUDA alone computes.
 
-    >>> moved = _on_device(Recipe(device="cpu", precision="tf32", compile="graphs"))
-    >>> moved.precision, moved.compile, _on_device(Recipe(device="cpu", precision="bf16")).precision
-    ('fp32', 'no', 'bf16')
+    >>> _instead_of_cudas(Recipe(device="cpu", precision="tf32", compile="graphs"))
+    {'precision': 'fp32', 'compile': 'no'}
+    >>> _instead_of_cudas(Recipe(device="cpu", precision="bf16"))
+    {}
     """
-    if usable_device(recipe.device) == "cuda":
-        return recipe
-    instead = {"precision": ("tf32", "fp32"), "compile": ("graphs", "no")}
-    return recipe.changed({name: to for name, (of_cuda, to) in instead.items() if getattr(recipe, name) == of_cuda})
+    of_cuda = {"precision": ("tf32", "fp32"), "compile": ("graphs", "no")}
+    instead: dict[str, SettingValue] = {
+        name: other for name, (own, other) in of_cuda.items() if getattr(recipe, name) == own
+    }
+    return {} if not instead or usable_device(recipe.device) == "cuda" else instead
 
 
 def _has_all_epochs_alone(job: Job) -> bool:

@@ -28,8 +28,11 @@ from convscope.training.autotune.make import Planned
 
 
 @pytest.fixture(scope="module")
-def found() -> Checkup:
+def found(tmp_path_factory: pytest.TempPathFactory) -> Checkup:
+    folder = tmp_path_factory.mktemp("here")
+    (folder / "digits").mkdir()  # which is not looked into
     with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
         small = ((2, 8, 8),)
         patch.setattr("convscope.experiments.doctor.ceilings.CONVOLUTIONS", small)
         patch.setattr("convscope.experiments.doctor.ceilings.MATMUL_SIDES", (64,))

@@ -288,6 +288,7 @@ def ablate_on(
             Opening(
                 listener=OpeningListener(listener),
                 cache_directory=cache,
+                of_run=True,
                 any_threads=True,
                 share=share,
                 given=given,

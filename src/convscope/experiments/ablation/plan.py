@@ -4,6 +4,7 @@ ablation.json   what is removed, the seeds, what each variant costs, which image
 recipe.toml     the baseline: every setting
 results.csv     a row a training, written after each
 epochs.csv      a row an epoch of each
+live/           the norms of the layers of each
 report.html  log.txt
 """
 

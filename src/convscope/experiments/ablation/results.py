@@ -21,6 +21,7 @@ from convscope.errors import RunError
 from convscope.experiments.ablation.trial import DIVERGED, Trial
 from convscope.experiments.ablation.variants import find_variant
 from convscope.files.regular import UnreadableError, read_bytes, refused_as
+from convscope.recipe.recipe import Recipe
 from convscope.report.units import plural
 from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.events import COLUMNS, EpochRow, table_row
@@ -115,9 +116,9 @@ def read_results(run: Run) -> Results:
             f"remove {sheet.path}, and all are done again"
         )
         return Results(tuple(trials.values()), tuple(notes))
-    planned = int(run.recipe().epochs) if trials else 0
+    recipe = run.recipe() if trials else Recipe()
     for key, trial in list(trials.items()):
-        if key in cut or not _has_its_epochs(trial, planned):
+        if key in cut or not _has_its_epochs(trial, recipe):
             notes.append(f"{epochs.path} lacks epochs of {trial.variant} with seed {trial.seed}: it is trained again")
             del trials[key]
     return Results(tuple(trials.values()), tuple(notes))
@@ -161,12 +162,12 @@ def _rows_by_training(epochs: _TrialSheet) -> tuple[dict[Key, list[EpochRow]], s
     return rows, set() if key is None else {key}
 
 
-def _has_its_epochs(trial: Trial, planned: int) -> bool:
-    """Return whether a training has a row for each of its epochs; one that diverged may have none."""
+def _has_its_epochs(trial: Trial, recipe: Recipe) -> bool:
+    """Return whether a training has a row for each epoch that its variant plans; one that diverged may have none."""
     numbers = [row.epoch for row in trial.rows]
     if numbers != list(range(1, len(numbers) + 1)) or len(numbers) < (trial.best_epoch or 0):
         return False
-    return trial.ending != "done" or len(numbers) == planned
+    return trial.ending != "done" or len(numbers) == find_variant(trial.variant).recipe(recipe).epochs
 
 
 def _checked(path: Path, number: int, read: Callable[[], Parsed]) -> Parsed:

@@ -1,4 +1,4 @@
-"""Taking parts out of a network, in place: each function says how many modules it replaced.
+"""Taking parts out of a network, in place: each function returns in how many places it replaced a module.
 
 The weights that are left are the very ones that the whole network started from.
 """
@@ -14,12 +14,12 @@ from convscope.nets.modules import TorchBatchNorm, modes_restored, replace_modul
 
 
 def sigmoid_for_relu(network: nn.Module, batch: Tensor | None) -> int:
-    """Return a sigmoid in the place of each ReLU."""
+    """Replace each ReLU by a sigmoid."""
     return replace_modules(network, nn.ReLU, lambda relu: nn.Sigmoid())
 
 
 def tanh_for_relu(network: nn.Module, batch: Tensor | None) -> int:
-    """Return a hyperbolic tangent in the place of each ReLU."""
+    """Replace each ReLU by a hyperbolic tangent."""
     return replace_modules(network, nn.ReLU, lambda relu: nn.Tanh())
 
 
@@ -29,7 +29,7 @@ def without_dropout(network: nn.Module, batch: Tensor | None) -> int:
 
 
 def average_for_max_pooling(network: nn.Module, batch: Tensor | None) -> int:
-    """Return the average of the same windows in the place of their maximum; padding is not averaged in."""
+    """Replace each max pooling by the average of the same windows; padding is not averaged in."""
     return replace_modules(network, nn.MaxPool2d, _average)
 
 
@@ -58,7 +58,7 @@ class ChannelAffine(nn.Module):
 
 
 def without_batch_norm(network: nn.Module, batch: Tensor | None) -> int:
-    """Return a scale and a shift that no longer look at the batch, in the place of each batch normalization.
+    """Replace each batch normalization by a scale and a shift, which do not depend on the batch.
 
     They start as what normalization does to `batch` (N, C, H, W), the first of the training images, so that the
     network starts as the same function at the same scale (data-dependent initialization: Salimans and Kingma 2016,

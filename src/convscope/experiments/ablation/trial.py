@@ -22,7 +22,8 @@ from convscope.report.units import plural
 from convscope.runs.events import EpochRow, Listener
 from convscope.runs.layer_norms import NormSample, norm_line, read_norms
 from convscope.runs.tensor_files import load_weights
-from convscope.scoring.answer import answer
+from convscope.scoring.answer import scores_of_images
+from convscope.scoring.measured import one_measure
 from convscope.scoring.test_time_augmentation import ONE
 from convscope.training.loop.loop import fit
 from convscope.training.loop.nonfinite import DivergedError
@@ -184,12 +185,8 @@ def _finished(
 
 
 def _accuracy(state: TrainingState, settings: Settings, images: ImageSet, views: str) -> float:
-    probabilities = answer(
-        state.network,
-        images,
-        settings.normalization,
-        objective=settings.objective,
-        device=settings.resolved.device,
-        views=views,
-    )
-    return float((probabilities.argmax(1) == images.labels).mean())
+    device = settings.resolved.device
+    scores = scores_of_images(state.network, images, settings.normalization, device=device, views=views)
+    accuracy = one_measure(scores[:, 1], images)
+    assert accuracy is not None, "images of an ablation have one label each"
+    return accuracy

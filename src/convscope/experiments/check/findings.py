@@ -16,6 +16,7 @@ from convscope.data.records import Labels, Problem
 from convscope.experiments.check.label_errors import LabelErrors
 from convscope.experiments.check.survey import Survey
 from convscope.report.document import Severity
+from convscope.report.printable import few
 from convscope.report.units import percent, plural
 from convscope.report.usage import settings_text
 
@@ -174,11 +175,10 @@ def _of_classes(survey: Survey) -> Iterator[DataFinding]:
     if alike := look_alikes_text(classes):
         yield DataFinding("classes", "warning", alike)
     counts = training_counts(survey)
-    few = [name for name, count in zip(classes, counts.tolist(), strict=True) if count < FEW_IMAGES]
-    if few:
-        shown = ", ".join(map(repr, few[:5])) + (f" and {len(few) - 5} more" if len(few) > 5 else "")
+    small = [repr(name) for name, count in zip(classes, counts.tolist(), strict=True) if count < FEW_IMAGES]
+    if small:
         yield DataFinding(
-            "classes", "warning", f"fewer than {FEW_IMAGES} training images of {shown}: their scores are chance"
+            "classes", "warning", f"fewer than {FEW_IMAGES} training images of {few(small)}: their scores are chance"
         )
     least, most = int(np.argmin(counts)), int(np.argmax(counts))
     ratio = counts[most] / max(1, counts[least])

@@ -160,7 +160,7 @@ def _session(model: str, input_shape: tuple[int, ...] | None, batch_size: int | 
         autotune="measure",
         device=device,  # type: ignore[arg-type]  # `usable_device` has checked it
     )
-    return prepare(recipe, Opening(listener=Silent(), images=_noise))
+    return prepare(recipe, Opening(listener=Silent(), of_run=True, images=_noise))
 
 
 def _noise(resolved: ResolvedRecipe) -> Dataset:

@@ -14,6 +14,7 @@ from convscope.interpret.learned.in_training import LearnedInTraining
 from convscope.nets import catalogue
 from convscope.nets.own_code import is_own
 from convscope.recipe.recipe import Recipe
+from convscope.recipe.setting import plain
 from convscope.report.document import (
     Block,
     Callout,
@@ -196,7 +197,8 @@ def _remarks(report: TrainingReport) -> Iterator[Callout]:
     if report.remark:
         yield Callout("error", sentence(report.remark))
     if report.ending == "early":
-        yield Callout("note", f"Stopped early: {plural(report.recipe.patience, 'epoch')} brought no better validation.")
+        waited = plural(plain(report.recipe.patience), "epoch")
+        yield Callout("note", f"Stopped early: {waited} brought no better validation.")
     for caution in report.cautions:
         yield Callout("warning", sentence(caution))
     if report.dataset.problems:

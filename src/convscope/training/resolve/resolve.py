@@ -174,12 +174,12 @@ def _with_network(asked: Recipe, found: Probe) -> tuple[Recipe, list[Choice[Any]
     recipe = (
         recipe.changed({"model": model.value, "loss": loss.value})
         .filled(preset_values(asked.preset, model=model.value, loss=loss.value, optimizer=optimizer.value))
-        .filled({"label_smoothing": LOSSES[loss.value].smoothing, "momentum": MOMENTUM[optimizer.value]})
+        .filled({"label_smoothing": LOSSES[loss.value].smoothing, "momentum": MOMENTUM[optimizer.value], "patience": 0})
     )
     budget.require_means(
         recipe.preset,
         recipe.schedule,
-        recipe.patience,
+        plain(recipe.patience),
         trained=starts_trained(recipe.model, recipe.model_options, recipe.weights),
         validated=bool(held_back) or "val" in listing.parts,
     )
