@@ -34,8 +34,15 @@ class Whitening(nn.Conv2d):
         half = self.weight.detach()[:directions]
         del self.weight
         self.register_buffer("weight", torch.cat([half, -half]))
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw random filters, each with both signs, and set the biases to 0."""
+        super().reset_parameters()
         assert self.bias is not None
         nn.init.zeros_(self.bias)
+        directions = self.out_channels // 2
+        self.weight[directions:] = -self.weight[:directions]
 
     def bytes_to_fit(self, images: int, height: int, width: int) -> int:
         """Return about the bytes of memory that `fit` takes for a number of images, these included.
