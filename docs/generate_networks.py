@@ -52,10 +52,10 @@ DEPARTURES = (
         "`lenet5`",
         "trained subsampling, 60 of 96 connections in C3, fixed codes for the classes",
         "average pooling, all connections, a linear layer",
-        "the form that everybody trains; `lenet5-1998` is the paper's",
+        "the form in common use; `lenet5-1998` is the paper's",
     ),
     ("`lenet5-1998`", "drawings of the characters as codes", "fixed random signs", "other tasks have other classes"),
-    ("`lenet5`, up to 28 pixels", "images written into 32x32", "C1 pads by 2", "MNIST comes as 28x28"),
+    ("`lenet5`, up to 28 pixels", "images written into 32x32", "C1 pads by 2", "MNIST has 28x28 pixels"),
     ("`alexnet-2012`", "224 pixels, 55x55 maps", "227, or 224 padded by 2", "(224 - 11) / 4 + 1 is no whole number"),
     (
         "`alexnet`, `vgg*` at other sizes",

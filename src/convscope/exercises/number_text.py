@@ -82,7 +82,7 @@ def _digit(character: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Return an answer as a message quotes it: short, with nothing that a terminal would obey.
+    """Return an answer as a message quotes it: short, without control characters.
 
     >>> shown("many words " * 9)
     "'many words many words many words many...'"

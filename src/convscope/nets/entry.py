@@ -28,7 +28,7 @@ class Entry(ShortRepr):
         module: the module that defines it.
         factory: the function in `module` that builds it.
         settings: the factory's own arguments that make it this network.
-        per_pixel: it answers for every pixel instead of once for the image.
+        per_pixel: its outputs are for every pixel instead of for the image.
     """
 
     name: str

@@ -146,7 +146,7 @@ class LeNet5(nn.Module):
                 return TrainableSubsampling(maps, act())
             return nn.MaxPool2d(2) if subsampling == "max" else nn.AvgPool2d(2)
 
-        # MNIST comes as 28x28; the paper writes it into 32x32 beforehand, here C1 pads it.
+        # MNIST has 28x28 pixels; the paper centres them in 32x32 beforehand, here C1 pads them.
         self.c1 = nn.Conv2d(in_channels, c1_maps, 5, padding=2 if min(image_size) <= 28 else 0)
         self.act1 = act()
         self.s2 = subsample(c1_maps)

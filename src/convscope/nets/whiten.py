@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from convscope.errors import GeometryError
 
-# Added to each eigenvalue, so that directions in which nothing happens but noise are not blown up.
+# Added to each eigenvalue, so that directions of noise alone are not amplified.
 REGULARIZATION = 5e-4
 # Numbers of patches that are looked at in one go: some 64 MiB of fp32.
 NUMBERS_AT_ONCE = 2**24
@@ -97,7 +97,7 @@ def whitening_filters(images: Tensor, kernel_size: int, directions: int) -> Tens
         total += (rows @ rows.T).cpu().double()
     values, vectors = torch.linalg.eigh(total / (len(images) * across))
     largest, components = values.flip(0)[:directions].clamp(min=0), vectors.flip(1)[:, :directions]
-    # Which of a component's two signs comes out is a library's whim: the larger end is made positive.
+    # The sign of an eigenvector depends on the library: its entry of the largest magnitude is made positive.
     ends = components.gather(0, components.abs().argmax(0, keepdim=True))
     filters: Tensor = components * ends.sign() / torch.sqrt(largest + REGULARIZATION)
     return filters.T.reshape(-1, channels, kernel_size, kernel_size).to(images.dtype).to(images.device)
