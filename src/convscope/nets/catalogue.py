@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import get_args
 
-from convscope.api.annotations import Positive, Share
+from convscope.api.annotations import Positive, Probability
 from convscope.errors import CaptureError, did_you_mean
 from convscope.nets.entry import TIMM, Entry
 from convscope.nets.history import beyond, imagenet, pioneers, residual
@@ -130,7 +130,7 @@ def _source(module: str) -> ast.Module:
 
 
 # Annotations of options that are numbers within limits, by their names in a factory's signature.
-_LIMITED = {"Positive": Positive, "Share": Share}
+_LIMITED = {"Positive": Positive, "Probability": Probability}
 
 
 def _kind(annotation: ast.expr | None) -> str:

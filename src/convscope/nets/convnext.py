@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from convscope.api.annotations import Share
+from convscope.api.annotations import Probability
 from convscope.nets.layers import in_order
 
 STAGES = {
@@ -84,7 +84,7 @@ class ConvNeXtBlock(nn.Module):
         return x + change
 
 
-def convnext_tiny(*, num_classes: int = 1000, in_channels: int = 3, drop_path: Share = 0.1) -> nn.Sequential:
+def convnext_tiny(*, num_classes: int = 1000, in_channels: int = 3, drop_path: Probability = 0.1) -> nn.Sequential:
     """Build ConvNeXt-T for images (N, in_channels, H, W) of at least 32x32 pixels.
 
     `drop_path` is the share of samples dropped in the last block in training; it grows evenly from 0 in the first.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from convscope.api.annotations import Share
+from convscope.api.annotations import Probability
 from convscope.geometry.window import Window
 from convscope.nets.layers import in_order
 from convscope.nets.shapes import VanishedError
@@ -263,7 +263,7 @@ def inception_v3(
     in_channels: int = 3,
     image_size: tuple[int, int] = (299, 299),
     auxiliary: bool | None = None,
-    dropout: Share = 0.5,
+    dropout: Probability = 0.5,
 ) -> InceptionV3:
     """Build Inception-v3 for images (N, in_channels, H, W) of at least 75x75 pixels.
 

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from convscope.api.annotations import Share
+from convscope.api.annotations import Probability
 from convscope.nets.layers import ConvNorm, SqueezeExcitation, in_order, kaiming_fan_out
 
 STAGES = {
@@ -126,7 +126,7 @@ class InvertedResidualV3(nn.Module):
 
 
 def mobilenet_v3(
-    *, size: Literal["large", "small"], num_classes: int = 1000, in_channels: int = 3, dropout: Share = 0.2
+    *, size: Literal["large", "small"], num_classes: int = 1000, in_channels: int = 3, dropout: Probability = 0.2
 ) -> nn.Sequential:
     """Build MobileNetV3 for images (N, in_channels, H, W) of any size."""
     layers: list[nn.Module] = [unit(in_channels, 16, 3, stride=2, activation=nn.Hardswish)]
