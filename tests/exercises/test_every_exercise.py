@@ -257,6 +257,12 @@ def test_the_fields_of_designs_are_those_of_gradients() -> None:
         assert support(list(map(str, asked.answer))) == asked.drawn.numbers["field"] >= largest
 
 
+def test_what_cancels_is_shown_as_0() -> None:
+    for seed in (51, 66, 238):
+        step = exercise("8a", seed=seed).steps[1]
+        assert step.endswith(" = 0"), step
+
+
 def test_one_result_alone_is_wrong() -> None:
     for seed in range(20):
         asked = exercise("results", seed=seed)

@@ -112,6 +112,9 @@ def test_any_text_of_digits_and_marks_too(text: str, kind: AnswerKind) -> None:
         ("25 %", "float", 0.25),
         (".5", "float", 0.5),
         ("6.6e-3", "float", 0.0066),
+        ("2^-24", "float", 2**-24),
+        ("4⁻¹²", "float", 2**-24),
+        ("-10^-5", "float", -1e-5),
         ("32x64x64", "shape", (32, 64, 64)),
         ("(32,64,64)", "shape", (32, 64, 64)),
         ("32 X 64 X 64", "shape", (32, 64, 64)),
@@ -157,6 +160,8 @@ def test_numbers_in_thousands_are_read_by_how_many_there_are() -> None:
         ("9^99", "whole", "too many digits", ""),
         ("9^9^9^9", "whole", "is not a number", ""),
         ("1/0", "float", "is not a number", ""),
+        ("0^-1", "float", "is not a number", ""),
+        ("9999.5^99", "float", "too many digits", ""),
         ("32x64", "numbers", "has 3 numbers, not 2", ""),
         ("8 7; 5", "matrix", "is not rows of numbers", ""),
         ("z", "choice", "give one of a, b", ""),
@@ -169,6 +174,14 @@ def test_what_can_not_be_read_is_asked_about(text: str, kind: AnswerKind, said: 
     with pytest.raises(AnswerError, match=said.replace("(", r"\(")) as raised:
         parse_answer(text, kind, lengths=[3], sizes=[(2, 2)], options={"a": "one", "b": "two"})
     assert raised.value.suggestion == suggestion and "\x1b" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["2b", "quiz-odd-kernels", "quiz-stretching", "results", "slip-pool-height-formula"])
+def test_an_option_is_taken_by_its_text(name: str) -> None:
+    asked = exercise(name, seed=3)
+    assert any(mark in text for text in asked.options.values() for mark in "×−:")
+    for letter, text in asked.options.items():
+        assert asked.mark(text).given == asked.mark(text.upper().replace("×", "x")).given == letter
 
 
 def test_three_decimals_are_asked_about_only_where_the_answer_can_have_that_many_digits() -> None:

@@ -22,6 +22,12 @@ from convscope.nets.catalogue import choose
         ({"name": "lenet5", "options": {"activatoin": "relu"}}, "Did you mean activation"),
         ({"name": "lenet5", "options": {"activation": "rely"}}, "Did you mean relu"),
         ({"name": "lenet5", "options": {"c1_maps": "six"}}, "takes a whole number, got 'six'"),
+        ({"name": "lenet5", "options": {"c1_maps": 0}}, "c1_maps takes a whole number of 1 or more, got 0"),
+        ({"name": "vgg11", "options": {"dropout": 1.5}}, "dropout takes a number of 0 or more and below 1, got 1.5"),
+        ({"name": "googlenet", "options": {"dropout": -0.1}}, "dropout takes a number of 0 or more and below 1"),
+        ({"name": "convnext_tiny", "options": {"drop_path": 1}}, "drop_path takes a number of 0 or more and below 1"),
+        ({"name": "nin", "options": {"dropout": 10**400}}, "dropout takes a number, got 1000"),
+        ({"name": "cifarnet", "options": {"stem_stride": True}}, "stem_stride is one of 1, 2, 3; got True"),
         (
             {"name": "resnet18", "options": {"depth": 50}},
             r"^resnet18 has no option 'depth'(: it has [\w, ]+|: it has none)(\. Did you mean .*)?$",
@@ -31,6 +37,18 @@ from convscope.nets.catalogue import choose
 def test_a_wrong_argument_is_named_with_what_is_needed(arguments, message):
     with pytest.raises(CaptureError, match=message):
         build(**arguments)
+
+
+def test_an_option_is_taken_within_its_limits_alone():
+    assert build("cifarnet-tiny", options={"stem_stride": 2.0}, image_size=64).whiten.stride == (2, 2)
+    with torch.device("meta"):
+        assert build("googlenet", options={"dropout": None}, check=False).dropout.p == 0.2
+    with pytest.raises(GeometryError, match="a width of 0 leaves none of the first layer's 32 channels"):
+        build("mobilenet_v1", options={"width": 0})
+    with pytest.raises(GeometryError, match="ResNet-18 are two 3x3, without a 1x1: leave stride_in at 3x3"):
+        build("resnet18", options={"stride_in": "1x1"})
+    with pytest.raises(GeometryError, match=r"of 299x298: .* auxiliary head .*; the smallest that works is 299x299$"):
+        build("inception_v3", image_size=(299, 298), options={"auxiliary": True})
 
 
 def test_a_small_image_names_the_layer_where_it_vanishes_and_the_smallest_that_works():

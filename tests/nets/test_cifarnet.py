@@ -11,6 +11,7 @@ from convscope.errors import GeometryError
 from convscope.interpret.inspection.record import inspect
 from convscope.nets.catalogue import CIFARNETS, LARGER_INPUTS, find
 from convscope.nets.cifarnet import BIAS_RATE, SMALLEST, TRUNKS, cifarnet, fitting_stem_stride
+from convscope.nets.initial_weights import draw_initial_weights
 from convscope.nets.layer_groups import HasParamGroups, Whitened
 from convscope.nets.whiten import REGULARIZATION, Whitening, whitening_filters
 
@@ -48,6 +49,16 @@ def test_each_direction_comes_with_both_signs_and_there_are_no_more_than_a_patch
 def test_images_without_a_whole_patch_are_refused():
     with pytest.raises(GeometryError, match="hold no patch of 4x4"):
         whitening_filters(torch.zeros(1, 3, 3, 8), 4, 2)
+
+
+def test_initial_weights_drawn_anew_are_as_the_first():
+    network = cifarnet(size="tiny")
+    network.fit_whitening(torch.rand(8, 3, 8, 8))
+    assert draw_initial_weights(network, seed=1) == ()
+    positive, negative = network.whiten.weight.chunk(2)
+    assert torch.equal(positive, -negative) and not network.whiten.bias.any()
+    maps = torch.rand(2, TRUNKS["tiny"][-1].channels, 4, 4)
+    assert torch.equal(network.stage4.rest.conv2(maps), maps)
 
 
 def test_filters_start_as_the_identity():

@@ -8,7 +8,7 @@ import torch
 from convscope.errors import CaptureError
 from convscope.nets import catalogue
 from convscope.nets.build import build
-from convscope.nets.layer_groups import freeze, parts, rate_factors, train_mode
+from convscope.nets.layer_groups import freeze, parts, parts_with, rate_factors, train_mode
 
 
 def test_a_frozen_backbone_keeps_its_weights_and_its_averages():
@@ -37,6 +37,33 @@ def test_what_is_not_frozen_is_in_training_mode():
 def test_an_unknown_part_and_a_wholly_frozen_network_are_refused(what, message):
     with pytest.raises(CaptureError, match=message):
         freeze(build("resnet18", num_classes=3), what)
+
+
+class WithToken(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = torch.nn.Parameter(torch.zeros(1, 1, 4))
+        self.weights = torch.nn.Parameter(torch.ones(3, 4))
+        self.embed, self.block, self.head = (torch.nn.Linear(4, 4) for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.head(self.block(self.embed(x) + self.token)) @ self.weights.T
+        return scores
+
+
+def test_a_class_token_goes_with_the_parts_before_the_last():
+    network = WithToken()
+    factors = rate_factors(network, 0.5)
+    assert factors["token"] == factors["embed.weight"] == 0.25 and factors["weights"] == 1
+    stored = network.state_dict().keys()
+    assert parts_with(network, ("embed", "block"), stored) == ("embed", "block")
+    assert parts_with(network, ("embed", "block"), stored - {"token"}) == ("block",)
+    assert parts_with(network, ("embed",), stored - {"token"}) == ("embed",)
+    freeze(network, "embed")
+    assert network.token.requires_grad
+    freeze(network, "backbone")
+    left = [name for name, one in network.named_parameters() if one.requires_grad]
+    assert left == ["weights", "head.weight", "head.bias"]
 
 
 @pytest.mark.parametrize("name", catalogue.names())

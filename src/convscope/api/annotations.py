@@ -52,6 +52,7 @@ SEEDS = 2**63
 Positive: TypeAlias = Annotated[int, AtLeast(1)]
 NotNegative: TypeAlias = Annotated[int, AtLeast(0)]
 Seed: TypeAlias = Annotated[int, AtLeast(0), Below(SEEDS)]
+Probability: TypeAlias = Annotated[float, AtLeast(0), Below(1)]
 
 _PLAIN: dict[Any, str] = {
     bool: "True or False",

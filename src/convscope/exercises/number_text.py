@@ -21,7 +21,7 @@ _DOTTED = re.compile(_SIGN + r"(?P<digits>[1-9]\d{0,2}(?:\.\d{3}){2,})")
 _DECIMAL = re.compile(_SIGN + r"(?P<number>\d*\.\d+|\d+\.|\d+(?=[eE]))(?:[eE](?P<power>[+-]?\d{1,3}))?")
 _COMMA = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+")
 _POWER = re.compile(_SIGN + r"(?P<base>\d{1,6})\s*(?:\^|\*\*)\s*(?P<power>\d{1,2})")
-_DECIMAL_POWER = re.compile(_SIGN + r"(?P<base>\d{0,6}\.\d{1,6})\s*(?:\^|\*\*)\s*(?P<power>\d{1,2})")
+_REAL_POWER = re.compile(_SIGN + r"(?P<base>\d{1,6}|\d{0,6}\.\d{1,6})\s*(?:\^|\*\*)\s*(?P<power>[+-]?\d{1,2})")
 _OF_TEN = re.compile(_SIGN + r"(?P<number>\d+|\d*\.\d+)\s*[x*]\s*10\s*(?:\^|\*\*)\s*(?P<power>[+-]?\d{1,2})")
 _RAISED = re.compile("[⁺⁻]?[⁰¹²³⁴-⁹]+")
 _LOWERED = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
@@ -60,12 +60,20 @@ def cleaned(text: str) -> str:
     """
     if len(text) > MOST_CHARACTERS:
         raise unreadable(word("too-long", characters=len(text), most=MOST_CHARACTERS))
-    written = _RAISED.sub(lambda found: f"^{found[0].translate(_LOWERED)}", text)
-    plain = "".join(_digit(character) for character in written.translate(_ALIKE))
-    found = plain.rpartition("=")[2].strip()
+    found = plain_text(text).rpartition("=")[2].strip()
     if not found:
         raise unreadable(word("empty"))
     return found
+
+
+def plain_text(text: str) -> str:
+    """Return a text with plain digits, signs, commas and spaces.
+
+    >>> plain_text("a 4×4 kernel, −1"), plain_text("10⁻⁵")
+    ('a 4x4 kernel, -1', '10^-5')
+    """
+    written = _RAISED.sub(lambda found: f"^{found[0].translate(_LOWERED)}", text)
+    return "".join(_digit(character) for character in written.translate(_ALIKE))
 
 
 def _digit(character: str) -> str:
@@ -74,7 +82,7 @@ def _digit(character: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Return an answer as a message quotes it: short, with nothing that a terminal would obey.
+    """Return an answer as a message quotes it: short, without control characters.
 
     >>> shown("many words " * 9)
     "'many words many words many words many...'"
@@ -96,8 +104,8 @@ def read_number(text: str, *, whole: bool, digits: Collection[int] | None = None
 
     >>> [read_number(text, whole=True) for text in ("15,052,900", "1 792", "2^20", "-5", "31.5", "many")]
     [15052900, 1792, 1048576, -5, 31.5, None]
-    >>> [read_number(text, whole=False) for text in ("1/4", "6.6e-3", "25 %", ".5", "0.25^2", "1.5 x 10^-5")]
-    [0.25, 0.0066, 0.25, 0.5, 0.0625, 1.5e-05]
+    >>> [read_number(text, whole=False) for text in ("1/4", "6.6e-3", "25 %", ".5", "0.25^2", "2^-4", "1.5 x 10^-5")]
+    [0.25, 0.0066, 0.25, 0.5, 0.0625, 0.0625, 1.5e-05]
     >>> read_number("1.875", whole=True, digits=[2, 3])
     1.875
     """
@@ -122,14 +130,22 @@ def read_number(text: str, *, whole: bool, digits: Collection[int] | None = None
         if power >= 10**MOST_DIGITS:
             raise unreadable(word("too-many-digits", most=MOST_DIGITS))
         return -power if found["sign"] == "-" else power
-    if not whole and (found := _DECIMAL_POWER.fullmatch(text)):
-        size: float = float(found["base"]) ** int(found["power"])
-        return -size if found["sign"] == "-" else size
+    if not whole and (found := _REAL_POWER.fullmatch(text)):
+        return _real_power(float(found["base"]), int(found["power"]), found["sign"])
     if not whole and (found := _OF_TEN.fullmatch(text)):
         return float(f"{found['sign']}{found['number']}e{found['power']}")
     if (found := _FRACTION.fullmatch(text)) and int(found["below"]):
         return _as_number(Fraction(int(found["top"]), int(found["below"])))
     return None
+
+
+def _real_power(base: float, power: int, sign: str) -> float | None:
+    if not base and power < 0:
+        return None
+    if base and power * math.log10(base) >= MOST_DIGITS:
+        raise unreadable(word("too-many-digits", most=MOST_DIGITS))
+    size: float = base**power
+    return -size if sign == "-" else size
 
 
 def _as_number(value: Fraction) -> int | float:

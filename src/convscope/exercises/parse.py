@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from convscope.exercises.draw import AnswerKind, AnswerValue
-from convscope.exercises.number_text import cleaned, read_number, shown, unreadable
+from convscope.exercises.number_text import cleaned, plain_text, read_number, shown, unreadable
 from convscope.exercises.texts import table, word
 
 _BETWEEN = re.compile(r"\s*(?:;|(?<=[\d)\s])[xX](?=[\s(]*[+-]?\d)|\*(?!\*)|\||&|\band\b)\s*")
@@ -52,7 +52,7 @@ def parse_answer(
         if plain.casefold().strip(" .!") in spellings:
             return name
     if kind == "choice":
-        return _option(plain, options or {})
+        return _option(text, plain, options or {})
     if kind == "layers":
         return _layers(plain)
     if kind == "matrix":
@@ -71,18 +71,24 @@ def _without_unit(text: str) -> str:
     return found["number"] if found and found["unit"].casefold() in table()["words"]["units"] else text
 
 
-def _option(text: str, options: Mapping[str, str]) -> str:
-    """Return the letter of an option: by the letter, its place from 1, or its text."""
-    by_text = {option.casefold().strip(" ."): letter for letter, option in options.items()}
-    if (letter := by_text.get(text.casefold().strip(" ."))) is not None:
-        return letter
-    key = text.casefold().strip(" ().:]")
+def _option(text: str, plain: str, options: Mapping[str, str]) -> str:
+    """Return the letter of an option: by the letter, its place from 1, or its text, in which "=" is no equation's."""
+    by_text = {_alike(option): letter for letter, option in options.items()}
+    for given in (text, plain):
+        if (letter := by_text.get(_alike(given))) is not None:
+            return letter
+    key = plain.casefold().strip(" ().:]")
     if key in options:
         return key
     letters = list(options)
     if key.isdecimal() and len(key) < 4 and 1 <= int(key) <= len(letters):
         return letters[int(key) - 1]
-    raise unreadable(word("no-choice", given=shown(text), letters=", ".join(letters)))
+    raise unreadable(word("no-choice", given=shown(plain), letters=", ".join(letters)))
+
+
+def _alike(text: str) -> str:
+    """Return an option's text as it is compared: without case, with plain signs and single spaces."""
+    return " ".join(plain_text(text).casefold().split()).strip(" .")
 
 
 def _numbers(text: str, lengths: Sequence[int], digits: Collection[int] | None) -> tuple[int, ...]:

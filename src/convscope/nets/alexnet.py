@@ -11,6 +11,7 @@ from typing import Literal
 
 from torch import nn
 
+from convscope.api.annotations import Probability
 from convscope.nets.layers import in_order
 from convscope.nets.shapes import flat_features
 
@@ -109,7 +110,7 @@ def alexnet_2012(
     return network
 
 
-def alexnet(*, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5) -> nn.Sequential:
+def alexnet(*, num_classes: int = 1000, in_channels: int = 3, dropout: Probability = 0.5) -> nn.Sequential:
     """Build the single-tower form of 2014 for images (N, in_channels, H, W) of at least 63x63 pixels; no normalization.
 
     The maps are averaged to 6x6 before the full connections, as torchvision does; at 224 pixels they are 6x6 already.

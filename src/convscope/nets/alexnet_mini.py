@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from convscope.api.annotations import Probability
 from convscope.nets.shapes import flat_features
 
 STAGES = {
@@ -64,7 +65,7 @@ def alexnet_mini(
     in_channels: int = 3,
     image_size: tuple[int, int] = (32, 32),
     activation: Literal["relu", "tanh", "sigmoid"] = "relu",
-    dropout: float = 0.5,
+    dropout: Probability = 0.5,
 ) -> AlexNetMini:
     """Build MiniAlexNet for images (N, in_channels, H, W) of at least 8x8 pixels; `dropout=0.0` removes dropout.
 

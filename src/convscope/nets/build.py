@@ -273,7 +273,7 @@ def _image_size(
 
 
 def _options(entry: Entry, options: Mapping[str, object]) -> dict[str, object]:
-    hints = get_type_hints(_factory(entry))
+    hints = get_type_hints(_factory(entry), include_extras=True)
     fixed = {*catalogue.COMMON, *(name for name, _ in entry.settings), "return"}
     known = [name for name in hints if name not in fixed]
     checked = {}

@@ -11,7 +11,9 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 from importlib import resources
+from typing import get_args
 
+from convscope.api.annotations import Positive, Probability
 from convscope.errors import CaptureError, did_you_mean
 from convscope.nets.entry import TIMM, Entry
 from convscope.nets.history import beyond, imagenet, pioneers, residual
@@ -127,11 +129,20 @@ def _source(module: str) -> ast.Module:
     return ast.parse(resources.files("convscope.nets").joinpath(f"{module.rsplit('.', 1)[1]}.py").read_text("utf-8"))
 
 
+# Annotations of options that are numbers within limits, by their names in a factory's signature.
+_LIMITED = {"Positive": Positive, "Probability": Probability}
+
+
 def _kind(annotation: ast.expr | None) -> str:
-    """Return `Literal["max", "stride"]` as "max | stride", and any other annotation unchanged."""
+    """Return `Literal["max", "stride"]` as "max | stride", a number with its limits, any other annotation unchanged."""
     if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
         words = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else [annotation.slice]
         return " | ".join(_word(word) for word in words)
+    if isinstance(annotation, ast.BinOp):
+        return f"{_kind(annotation.left)} | {_kind(annotation.right)}"
+    if isinstance(annotation, ast.Name) and annotation.id in _LIMITED:
+        number, *limits = get_args(_LIMITED[annotation.id])
+        return f"{number.__name__} {' and '.join(map(str, limits))}"
     return "" if annotation is None else ast.unparse(annotation)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from convscope.api.annotations import REFUSED, as_plain, needed, taken
 from convscope.errors import CaptureError, did_you_mean
 
 _NEEDED = {bool: "true or false", int: "a whole number", float: "a number", str: "a word", NoneType: "nothing"}
@@ -13,6 +14,8 @@ _NEEDED = {bool: "true or false", int: "a whole number", float: "a number", str:
 
 def checked_option(what: str, value: object, hint: Any) -> object:
     """Return the value if the factory's annotation allows it: literals, integers, floats, booleans, lists of them.
+
+    A literal is returned as the annotation has it: 2 for 2.0. Limits of a number are those of `Annotated`.
 
     Raises:
         CaptureError: a value that it does not allow.
@@ -23,22 +26,27 @@ def checked_option(what: str, value: object, hint: Any) -> object:
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Literal:
         value = str(value) if str(value) in inner else value  # "1998", read as a number from a command line
-        if value not in inner:
+        # True is 1 in Python, and no number here.
+        same = [one for one in inner if one == value and isinstance(one, bool) == isinstance(value, bool)]
+        if not same:
             near = did_you_mean(str(value), map(str, inner))
             raise CaptureError(f"{what} is one of {', '.join(map(repr, inner))}; got {value!r}.{near}")
-        return value
+        return same[0]
     if origin is tuple and inner:
         if not isinstance(value, (list, tuple)) or (inner[-1] is not Ellipsis and len(value) != len(inner)):
             raise CaptureError(f"{what} takes a list, got {value!r}")
         each = (inner[0],) * len(value) if inner[-1] is Ellipsis else inner
         return tuple(checked_option(what, item, item_hint) for item, item_hint in zip(value, each, strict=True))
-    allowed = inner if origin in (Union, UnionType) else (hint,)
+    parts = inner if origin in (Union, UnionType) else (hint,)
+    allowed = [get_args(part)[0] if get_origin(part) is Annotated else part for part in parts]
     if not all(kind in _NEEDED for kind in allowed):
         return value  # of a user's own factory, which says itself what it can't take
     if float in allowed and type(value) is int:
-        return float(value)
+        value = as_plain(value, float)
     if type(value) not in allowed:
         raise CaptureError(f"{what} takes {' or '.join(_NEEDED[kind] for kind in allowed)}, got {value!r}")
     if isinstance(value, float) and not math.isfinite(value):
         raise CaptureError(f"{what} takes a finite number, got {value}")
+    if taken(value, hint) is REFUSED:
+        raise CaptureError(f"{what} takes {needed(hint)}, got {value}")
     return value

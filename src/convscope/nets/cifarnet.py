@@ -143,7 +143,11 @@ class _IdentityConvolution(nn.Conv2d):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1, bias=False)
-        nn.init.dirac_(self.weight.detach()[:in_channels])
+
+    def reset_parameters(self) -> None:
+        """Draw the filters, and set the first ones to the identity."""
+        super().reset_parameters()
+        nn.init.dirac_(self.weight.detach()[: self.in_channels])
 
 
 class _GlobalMax(nn.Module):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from convscope.api.annotations import Probability
 from convscope.nets.layers import in_order
 
 STAGES = {
@@ -66,8 +67,13 @@ class ConvNeXtBlock(nn.Module):
             nn.Linear(4 * width, width),
             ChannelsFirst(),
         )
-        self.layer_scale = nn.Parameter(torch.full((width, 1, 1), 1e-6))
+        self.layer_scale = nn.Parameter(torch.empty(width, 1, 1))
         self.drop_path = drop_path
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the scale of the residual to 1e-6."""
+        nn.init.constant_(self.layer_scale, 1e-6)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Add the scaled residual to the input; in training it is dropped for whole samples (stochastic depth)."""
@@ -78,7 +84,7 @@ class ConvNeXtBlock(nn.Module):
         return x + change
 
 
-def convnext_tiny(*, num_classes: int = 1000, in_channels: int = 3, drop_path: float = 0.1) -> nn.Sequential:
+def convnext_tiny(*, num_classes: int = 1000, in_channels: int = 3, drop_path: Probability = 0.1) -> nn.Sequential:
     """Build ConvNeXt-T for images (N, in_channels, H, W) of at least 32x32 pixels.
 
     `drop_path` is the share of samples dropped in the last block in training; it grows evenly from 0 in the first.

@@ -17,7 +17,7 @@ class Entry(ShortRepr):
     Args:
         name: what the user types; torchvision's name where torchvision has the network.
         title: the name as papers print it.
-        year: of the paper.
+        year: of the paper; 0 where it is unknown, as for timm's networks.
         paper: authors, title, and where it appeared.
         idea: what was new, in one line.
         input_shape: (channels, spatial axes...) of the paper, without the batch.
@@ -28,7 +28,7 @@ class Entry(ShortRepr):
         module: the module that defines it.
         factory: the function in `module` that builds it.
         settings: the factory's own arguments that make it this network.
-        per_pixel: it answers for every pixel instead of once for the image.
+        per_pixel: its outputs are for every pixel instead of for the image.
     """
 
     name: str
@@ -47,8 +47,8 @@ class Entry(ShortRepr):
     per_pixel: bool = False
 
     def headline(self) -> str:
-        """Return its name, and when it was published."""
-        return f"{self.name}, {self.title} ({self.year})"
+        """Return its name, and when it was published where that is known."""
+        return f"{self.name}, {self.title}{f' ({self.year})' if self.year else ''}"
 
     @property
     def in_channels(self) -> int:
@@ -61,11 +61,11 @@ class Entry(ShortRepr):
         return self.input_shape[1:]
 
     def to_dict(self) -> dict[str, object]:
-        """Return the facts as JSON-able values."""
+        """Return the facts as JSON-able values; the year is None where it is unknown."""
         return {
             "name": self.name,
             "title": self.title,
-            "year": self.year,
+            "year": self.year or None,
             "paper": self.paper,
             "idea": self.idea,
             "input_shape": list(self.input_shape),

@@ -132,10 +132,11 @@ def create(
         return cast(nn.Module, timm.create_model(name, **settings))
     except Exception as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
-        if own and not pretrained:
+        of_weights = pretrained and isinstance(error, OSError | RuntimeError | ValueError)
+        if own and not of_weights:
             given = ", ".join(f"{option}={value}" for option, value in own.items())
             raise CaptureError(f"timm can't make {name} with {given}: {said}") from error
-        if not pretrained or not isinstance(error, OSError | RuntimeError | ValueError):
+        if not of_weights:
             raise
         raise CaptureError(
             f"timm can't fetch the weights of {name} ({said}): they need a connection; "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from convscope.api.annotations import Probability
 from convscope.nets.layers import in_order
 
 STAGES = {
@@ -161,7 +162,7 @@ def googlenet(
     in_channels: int = 3,
     auxiliary: bool = False,
     paper: bool = False,
-    dropout: float | None = None,
+    dropout: Probability | None = None,
 ) -> GoogLeNet:
     """Build GoogLeNet for images (N, in_channels, H, W) of any size.
 

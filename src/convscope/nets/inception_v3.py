@@ -9,8 +9,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from convscope.api.annotations import Probability
 from convscope.geometry.window import Window
 from convscope.nets.layers import in_order
+from convscope.nets.shapes import VanishedError
 
 STAGES = {
     "inception_v3": (
@@ -243,7 +245,7 @@ TO_HEAD = ((3, 2, 0), (3, 1, 0), (3, 1, 1), (3, 2, 0), (1, 1, 0), (3, 1, 0), (3,
 def head_fits(image_size: tuple[int, int]) -> bool:
     """Return whether figure 8's head (pooling of 5, stride 3, then a 5x5) fits an image of this size in pixels.
 
-    >>> head_fits((299, 299)), head_fits((224, 224))
+    >>> head_fits((299, 299)), head_fits((298, 299))
     (True, False)
     """
     windows = [Window.of(kernel, stride=stride, padding=padding) for kernel, stride, padding in TO_HEAD]
@@ -261,12 +263,17 @@ def inception_v3(
     in_channels: int = 3,
     image_size: tuple[int, int] = (299, 299),
     auxiliary: bool | None = None,
-    dropout: float = 0.5,
+    dropout: Probability = 0.5,
 ) -> InceptionV3:
     """Build Inception-v3 for images (N, in_channels, H, W) of at least 75x75 pixels.
 
     `auxiliary` adds the head of figure 8, and in training mode the network then returns two scores; None adds it
     if it fits the image, as it does the paper's.
+
+    Raises:
+        VanishedError: an auxiliary head that does not fit the image.
     """
     head = head_fits(image_size) if auxiliary is None else auxiliary
+    if head and not head_fits(image_size):
+        raise VanishedError("the maps before its auxiliary head are too small for it (auxiliary=false leaves it out)")
     return InceptionV3(num_classes=num_classes, in_channels=in_channels, auxiliary=head, dropout=dropout)

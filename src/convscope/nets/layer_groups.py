@@ -90,6 +90,8 @@ def parts(network: nn.Module) -> dict[str, nn.Module]:
 def freeze(network: nn.Module, what: str) -> tuple[str, ...]:
     """Freeze parts of a network, and return their names.
 
+    With all parts but the last, embeddings that are in none are frozen too: a class token, positions.
+
     Args:
         network: the network, changed in place.
         what: "" for nothing, "backbone" for everything but the last part with weights (the classifier), or part names
@@ -105,6 +107,9 @@ def freeze(network: nn.Module, what: str) -> tuple[str, ...]:
     names, found = part_names(network, what), parts(network)
     for name in names:
         found[name].requires_grad_(False)
+    if _is_backbone(names, found):
+        for parameter in _embeddings(network, found).values():
+            parameter.requires_grad_(False)
     return names
 
 
@@ -157,20 +162,22 @@ def above(network: nn.Module, count: int) -> tuple[str, ...]:
 def parts_with(network: nn.Module, names: Iterable[str], have: Collection[str]) -> tuple[str, ...]:
     """Return those of some parts whose every weight and statistic is among `have`.
 
-    A normalization after a part without them is left out too: its statistics are those of other outputs.
+    A normalization after a part without them is left out too: its statistics are those of other outputs. Of all parts
+    but the last, the first is left out without the embeddings in no part, which `freeze` would freeze.
 
     >>> from convscope.nets.build import build
     >>> network = build("resnet18", num_classes=2)
     >>> parts_with(network, ("conv1", "bn1", "layer1"), network.state_dict().keys() - {"conv1.weight"})
     ('layer1',)
     """
-    found = parts(network)
+    wanted, found = tuple(names), parts(network)
+    embeddings: Collection[str] = _embeddings(network, found) if _is_backbone(wanted, found) else ()
     whole: dict[str, bool] = {}
     for name, part in found.items():
-        own = [key for key in part.state_dict() if not key.endswith("num_batches_tracked")]
+        own = [f"{name}.{key}" for key in part.state_dict() if not key.endswith("num_batches_tracked")]
         follows = not whole or not isinstance(part, NORMALIZATIONS) or whole[next(reversed(whole))]
-        whole[name] = follows and all(f"{name}.{key}" in have for key in own)
-    return tuple(name for name in names if whole[name])
+        whole[name] = follows and all(key in have for key in (own if whole else [*embeddings, *own]))
+    return tuple(name for name in wanted if whole[name])
 
 
 def train_mode(network: nn.Module) -> None:
@@ -184,7 +191,8 @@ def train_mode(network: nn.Module) -> None:
 def rate_factors(network: nn.Module, decay: float) -> dict[str, float]:
     """Return each parameter's learning-rate factor by name: 1 in the last part, times `decay` for each part before it.
 
-    A normalization has the factor of the part that it follows; frozen parts are not counted.
+    A normalization has the factor of the part that it follows, an embedding in no part that of the first part; frozen
+    parts are not counted.
 
     The first layers of a trained network detect edges and colours that every task needs, so they should change least
     (Howard and Ruder, "Universal Language Model Fine-tuning", ACL 2018, section 3.2, calls it discriminative).
@@ -194,7 +202,8 @@ def rate_factors(network: nn.Module, decay: float) -> dict[str, float]:
     >>> factors["fc.weight"], factors["layer4.0.conv1.weight"], factors["layer3.0.conv1.weight"]
     (1.0, 0.5, 0.25)
     """
-    found = {name: part for name, part in parts(network).items() if _learns(part)}
+    every = parts(network)
+    found = {name: part for name, part in every.items() if _learns(part)}
     groups: list[list[str]] = []
     for name, part in found.items():
         if groups and isinstance(part, NORMALIZATIONS):
@@ -203,11 +212,31 @@ def rate_factors(network: nn.Module, decay: float) -> dict[str, float]:
             groups.append([name])
     factors = {name: 1.0 for name, _ in network.named_parameters()}
     for steps, group in enumerate(reversed(groups)):
-        for member in group:
-            for name, _ in found[member].named_parameters():
-                # A float64 ends at 1e308, which a factor of up to 100 passes after 154 groups.
-                factors[f"{member}.{name}"] = decay ** (min(steps, 150) if decay > 1 else steps)
+        # A float64 ends at 1e308, which a factor of up to 100 passes after 154 groups.
+        factor = decay ** (min(steps, 150) if decay > 1 else steps)
+        names = [f"{member}.{name}" for member in group for name, _ in found[member].named_parameters()]
+        factors |= dict.fromkeys(names, factor)
+        if group is groups[0]:
+            factors |= dict.fromkeys(_embeddings(network, every), factor)
     return factors
+
+
+def _is_backbone(names: Collection[str], found: Mapping[str, nn.Module]) -> bool:
+    """Return whether these are all parts but the last."""
+    return bool(names) and set(names) == set(list(found)[:-1])
+
+
+def _embeddings(network: nn.Module, found: Mapping[str, nn.Module]) -> dict[str, nn.Parameter]:
+    """Return the class tokens and positions in none of the parts, by name.
+
+    They are parameters of the network itself, (1, tokens, width), whose first axis is that of the samples.
+    """
+    inside = {id(parameter) for part in found.values() for parameter in part.parameters()}
+    return {
+        name: parameter
+        for name, parameter in network.named_parameters()
+        if id(parameter) not in inside and parameter.ndim > 2 and parameter.shape[0] == 1
+    }
 
 
 def _has_weights(module: nn.Module) -> bool:

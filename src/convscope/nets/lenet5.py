@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from convscope.api.annotations import Positive
 from convscope.errors import GeometryError
 from convscope.nets.layers import in_order
 from convscope.nets.shapes import output_shape
@@ -70,9 +71,15 @@ class TrainableSubsampling(nn.Module):
 
     def __init__(self, maps: int, activation: nn.Module) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.full((maps, 1, 1), 0.25))
-        self.bias = nn.Parameter(torch.zeros(maps, 1, 1))
+        self.weight = nn.Parameter(torch.empty(maps, 1, 1))
+        self.bias = nn.Parameter(torch.empty(maps, 1, 1))
         self.activation = activation
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the coefficients to 1/4, with which the sum is the mean, and the biases to 0."""
+        nn.init.constant_(self.weight, 0.25)
+        nn.init.zeros_(self.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (N, maps, H // 2, W // 2) from (N, maps, H, W)."""
@@ -139,7 +146,7 @@ class LeNet5(nn.Module):
                 return TrainableSubsampling(maps, act())
             return nn.MaxPool2d(2) if subsampling == "max" else nn.AvgPool2d(2)
 
-        # MNIST comes as 28x28; the paper writes it into 32x32 beforehand, here C1 pads it.
+        # MNIST has 28x28 pixels; the paper centres them in 32x32 beforehand, here C1 pads them.
         self.c1 = nn.Conv2d(in_channels, c1_maps, 5, padding=2 if min(image_size) <= 28 else 0)
         self.act1 = act()
         self.s2 = subsample(c1_maps)
@@ -171,7 +178,7 @@ def lenet5(
     num_classes: int = 10,
     in_channels: int = 1,
     image_size: tuple[int, int] = (32, 32),
-    c1_maps: int = 6,
+    c1_maps: Positive = 6,
     activation: Literal["tanh", "scaled-tanh", "relu", "sigmoid"] = "tanh",
     subsampling: Literal["average", "max", "trainable"] = "average",
     connections: Literal["full", "1998"] = "full",

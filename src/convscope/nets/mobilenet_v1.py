@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from convscope.errors import GeometryError
 from convscope.nets.layers import ConvNorm, in_order, kaiming_fan_out
 
 STAGES = {
@@ -41,8 +42,14 @@ def separable(in_channels: int, out_channels: int, stride: int) -> nn.Sequential
 
 
 def mobilenet_v1(*, num_classes: int = 1000, in_channels: int = 3, width: float = 1.0) -> nn.Sequential:
-    """Build MobileNet for images (N, in_channels, H, W) of any size; `width` thins every layer (section 3.3)."""
+    """Build MobileNet for images (N, in_channels, H, W) of any size; `width` thins every layer (section 3.3).
+
+    Raises:
+        GeometryError: a width at which the first layer has no channel.
+    """
     channels = round(32 * width)
+    if channels < 1:
+        raise GeometryError(f"a width of {width:g} leaves none of the first layer's 32 channels: give 0.03125 or more")
     layers: dict[str, nn.Module] = {"conv1": ConvNorm(in_channels, channels, 3, stride=2)}
     for number, (maps, stride) in enumerate(SEPARABLE, start=1):
         layers[f"separable{number}"] = separable(channels, round(maps * width), stride)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from convscope.api.annotations import Probability
 from convscope.nets.layers import ConvNorm, in_order, kaiming_fan_out
 
 STAGES = {
@@ -57,7 +58,7 @@ class InvertedResidual(nn.Module):
         return x + out if self.residual else out
 
 
-def mobilenet_v2(*, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.2) -> nn.Sequential:
+def mobilenet_v2(*, num_classes: int = 1000, in_channels: int = 3, dropout: Probability = 0.2) -> nn.Sequential:
     """Build MobileNetV2 for images (N, in_channels, H, W) of any size."""
     layers: list[nn.Module] = [ConvNorm(in_channels, 32, 3, stride=2, activation=nn.ReLU6)]
     channels = 32

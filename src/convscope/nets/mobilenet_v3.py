@@ -1,4 +1,4 @@
-"""MobileNetV3 (2019): MobileNetV2's block with weighed channels and cheap smooth activations, searched by machine.
+"""MobileNetV3 (2019): MobileNetV2's block with squeeze-and-excitation and h-swish, found by architecture search.
 
 Howard and others, "Searching for MobileNetV3", ICCV 2019, arXiv:1905.02244, section 5, tables 1 and 2. Parameters are
 named as in torchvision, so that its weight files load.
@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from convscope.api.annotations import Probability
 from convscope.nets.layers import ConvNorm, SqueezeExcitation, in_order, kaiming_fan_out
 
 STAGES = {
@@ -125,7 +126,7 @@ class InvertedResidualV3(nn.Module):
 
 
 def mobilenet_v3(
-    *, size: Literal["large", "small"], num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.2
+    *, size: Literal["large", "small"], num_classes: int = 1000, in_channels: int = 3, dropout: Probability = 0.2
 ) -> nn.Sequential:
     """Build MobileNetV3 for images (N, in_channels, H, W) of any size."""
     layers: list[nn.Module] = [unit(in_channels, 16, 3, stride=2, activation=nn.Hardswish)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from convscope.api.annotations import Probability
 from convscope.nets.layers import in_order
 
 STAGES = {
@@ -33,7 +34,7 @@ def mlpconv(in_channels: int, kernel_size: int, widths: tuple[int, int, int]) ->
     ]
 
 
-def nin(*, num_classes: int = 10, in_channels: int = 3, dropout: float = 0.5) -> nn.Sequential:
+def nin(*, num_classes: int = 10, in_channels: int = 3, dropout: Probability = 0.5) -> nn.Sequential:
     """Build Network in network for images (N, in_channels, H, W); the last block has one map for each class."""
     network = in_order(
         {

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from convscope.errors import GeometryError
 from convscope.nets.layers import kaiming_fan_out, takes_small_stem
 
 STAGES = {
@@ -168,9 +169,14 @@ def resnet(
             with a side below 64 pixels, where the paper's stem would leave hardly any map.
         stride_in: where a bottleneck halves the map: "3x3" as torchvision does (called v1.5), "1x1" as the paper does.
 
+    Raises:
+        GeometryError: a stride in the 1x1 of a depth below 50, whose blocks have none.
+
     >>> resnet(depth=18, num_classes=10, image_size=(32, 32)).conv1.kernel_size
     (3, 3)
     """
+    if depth < 50 and stride_in == "1x1":
+        raise GeometryError(f"the blocks of ResNet-{depth} are two 3x3, without a 1x1: leave stride_in at 3x3")
     return ResNet(
         depth=depth,
         num_classes=num_classes,

@@ -11,6 +11,8 @@ from typing import Literal
 import torch
 from torch import nn
 
+from convscope.api.annotations import Probability
+
 STAGES = {
     "unet": (
         ("down1", (64, 568, 568)),
@@ -99,7 +101,7 @@ def unet(
     num_classes: int = 2,
     in_channels: int = 1,
     padding: Literal["valid", "same"] = "valid",
-    dropout: float = 0.5,
+    dropout: Probability = 0.5,
 ) -> UNet:
     """Build U-Net for images (N, in_channels, H, W); each output pixel has a score for every class.
 

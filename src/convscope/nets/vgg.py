@@ -10,6 +10,7 @@ from typing import Literal
 
 from torch import nn
 
+from convscope.api.annotations import Probability
 from convscope.nets.layers import in_order, kaiming_fan_out
 
 # After each of the five poolings, and the three full connections.
@@ -92,7 +93,7 @@ def vgg(
     batch_norm: bool = False,
     num_classes: int = 1000,
     in_channels: int = 3,
-    dropout: float = 0.5,
+    dropout: Probability = 0.5,
 ) -> nn.Sequential:
     """Build VGG for images (N, in_channels, H, W) of at least 32x32 pixels.
 

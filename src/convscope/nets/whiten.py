@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from convscope.errors import GeometryError
 
-# Added to each eigenvalue, so that directions in which nothing happens but noise are not blown up.
+# Added to each eigenvalue, so that directions of noise alone are not amplified.
 REGULARIZATION = 5e-4
 # Numbers of patches that are looked at in one go: some 64 MiB of fp32.
 NUMBERS_AT_ONCE = 2**24
@@ -34,8 +34,15 @@ class Whitening(nn.Conv2d):
         half = self.weight.detach()[:directions]
         del self.weight
         self.register_buffer("weight", torch.cat([half, -half]))
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw random filters, each with both signs, and set the biases to 0."""
+        super().reset_parameters()
         assert self.bias is not None
         nn.init.zeros_(self.bias)
+        directions = self.out_channels // 2
+        self.weight[directions:] = -self.weight[:directions]
 
     def bytes_to_fit(self, images: int, height: int, width: int) -> int:
         """Return about the bytes of memory that `fit` takes for a number of images, these included.
@@ -90,7 +97,7 @@ def whitening_filters(images: Tensor, kernel_size: int, directions: int) -> Tens
         total += (rows @ rows.T).cpu().double()
     values, vectors = torch.linalg.eigh(total / (len(images) * across))
     largest, components = values.flip(0)[:directions].clamp(min=0), vectors.flip(1)[:, :directions]
-    # Which of a component's two signs comes out is a library's whim: the larger end is made positive.
+    # The sign of an eigenvector depends on the library: its entry of the largest magnitude is made positive.
     ends = components.gather(0, components.abs().argmax(0, keepdim=True))
     filters: Tensor = components * ends.sign() / torch.sqrt(largest + REGULARIZATION)
     return filters.T.reshape(-1, channels, kernel_size, kernel_size).to(images.dtype).to(images.device)

@@ -43,7 +43,7 @@ def zfnet(*, num_classes: int = 1000, in_channels: int = 3, image_size: tuple[in
             "conv1": nn.Conv2d(in_channels, 96, 7, stride=2, padding=1),
             "relu1": nn.ReLU(),
             "pool1": _pooling(),
-            # The paper does not give its "contrast normalization" across maps; AlexNet's (section 3.3) stands here.
+            # The paper does not give its "contrast normalization" across maps; AlexNet's (section 3.3) is used here.
             "norm1": nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0),
             "conv2": nn.Conv2d(96, 256, 5, stride=2),
             "relu2": nn.ReLU(),

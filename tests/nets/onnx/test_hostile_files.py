@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from convscope.capture.capture import capture
 from convscope.errors import CaptureError
@@ -141,6 +142,11 @@ def test_sizes_that_no_memory_holds_cost_none(tmp_path: Path) -> None:
     assert graph.error is None and graph.shape(graph.outputs[0]) == (1, 3)
     with pytest.raises(CaptureError, match="an axis of 2,147,483,648"):
         capture(read_model(plain(tmp_path / "side.onnx")).network, (3, 2**31, 8))
+    limits = {name: np.array(value, np.float32) for name, value in (("a", 0), ("b", 1), ("d", 1e-9))}
+    counted = [node("Range", ["a", "b", "d"], ["r"]), node("ReduceMax", ["r"], ["m"]), node("Add", ["x", "m"], ["y"])]
+    network = read_model(made(tmp_path / "m.onnx", counted, {"x": (1, 3)}, ["y"], limits)).network
+    with pytest.raises(CaptureError, match=r"Range .* numbers can't be computed"):
+        network(torch.zeros(1, 3))
     for wrong in (2**62, -5):
         shape = {"s": np.array([wrong, 2], np.int64)}
         graph = capture(read_model(made(tmp_path / "m.onnx", nodes, {"x": (1, 3)}, ["y"], shape)).network, (3,))

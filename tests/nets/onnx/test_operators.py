@@ -71,6 +71,20 @@ def test_node_gives_what_onnx_gives(name: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(found.astype(float), wanted.astype(float), rtol=1e-4, atol=1e-5)
 
 
+def test_single_numbers_are_operands_as_tensors_are(tmp_path: Path) -> None:
+    from onnx.reference import ReferenceEvaluator
+
+    nodes = [onnx.helper.make_node(*one) for one in (
+        ("Greater", ["x", "two"], ["g"]), ("And", ["yes", "g"], ["a"]), ("Xor", ["a", "yes"], ["b"]),
+        ("Or", ["b", "no"], ["c"]), ("Where", ["c", "x", "two"], ["w"]))]  # fmt: skip
+    nodes.append(onnx.helper.make_node("Mod", ["two", "w"], ["y"], fmod=1))
+    tensors = {"two": np.array(2, np.float32), "yes": np.array(True), "no": np.array(False)}
+    path = made(tmp_path / "m.onnx", nodes, {"x": (1, 4)}, ["y"], tensors)
+    x = np.array([[0.75, 3.0, -1.5, 2.0]], np.float32)
+    (wanted,) = ReferenceEvaluator(str(path)).run(None, {"x": x})
+    np.testing.assert_allclose(read_model(path).network(torch.from_numpy(x)).detach().numpy(), wanted)
+
+
 def test_a_scale_gives_the_size_that_onnxruntime_and_torch_give(tmp_path: Path) -> None:
     tensors = {"r": np.zeros(0, np.float32), "s": np.array([1, 1, 1.4, 2], np.float32)}
     node = onnx.helper.make_node("Resize", ["x", *tensors], ["y"])

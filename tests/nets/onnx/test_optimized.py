@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import nn
 import convscope
 from convscope.capture.load import load
 from convscope.errors import CaptureError
+from convscope.nets.onnx.model import read_model
 from onnx_files import exported, made, trained
 
 onnx = pytest.importorskip("onnx")
@@ -121,6 +123,13 @@ def test_node_without_its_inputs_is_one_line(tmp_path: Path) -> None:
         assert f"{operator} lacks an input or a setting" in str(convscope.inspect(str(path)).error)
         with pytest.raises(CaptureError):
             convscope.audit(str(path))
+
+
+def test_copy_of_a_network_computes_the_same(tmp_path: Path) -> None:
+    nodes = [node("Conv", ["x", "w"], ["c"]), node("Relu", ["c"], ["y"])]
+    path = made(tmp_path / "m.onnx", nodes, {"x": (1, 3, 8, 8)}, ["y"], {"w": np.ones((2, 3, 3, 3), np.float32)})
+    network, x = read_model(path).network, torch.rand(1, 3, 8, 8)
+    assert torch.equal(copy.deepcopy(network)(x), network(x))
 
 
 def test_even_window_of_channels_has_one_more_behind(tmp_path: Path) -> None:

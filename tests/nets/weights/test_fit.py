@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from convscope.errors import CaptureError
 from convscope.nets.build import build
 from convscope.nets.weights.fit import fit_weights
+from convscope.nets.weights.match import fits
 from convscope.nets.weights.read import read_weights
 from hostile_weights import load_weights_file
 from torchvision_oracle import timm_or_skip, torchvision_or_skip
@@ -82,6 +83,11 @@ def test_a_colour_networks_first_convolution_adds_up_for_grey_images(ten_classes
         assert torch.allclose(grey.eval()(picture), colour, atol=1e-4)
 
 
+@pytest.mark.parametrize(("channels", "fitting"), [(3, True), (4, True), (8, False)])
+def test_filters_of_many_channels_do_not_fit_a_depthwise_convolution(channels, fitting):
+    assert fits(torch.zeros(8, 1, 3, 3), torch.zeros(8, channels, 3, 3)) is fitting
+
+
 def test_weights_of_another_network_are_refused():
     with pytest.raises(CaptureError, match=r"x\.pth holds the weights of another network: 0.0 % of its"):
         fit_weights(build("resnet18"), build("lenet5").state_dict(), where="x.pth")
@@ -89,6 +95,15 @@ def test_weights_of_another_network_are_refused():
         deeper = build("resnet50").state_dict()
     with pytest.raises(CaptureError, match="another network"):
         fit_weights(build("resnet18"), deeper, where="x.pth")
+
+
+def test_a_network_of_other_layers_is_refused_though_most_numbers_are_of_its_first_connection():
+    """Of a VGG's numbers 86 % and more are those of its full connections, which all depths share."""
+    with torch.device("meta"):
+        networks = {name: build(name) for name in ("vgg11", "vgg11_bn", "vgg16")}
+    for file, name, share in (("vgg11", "vgg16", "36.4"), ("vgg16", "vgg11", "36.4"), ("vgg11", "vgg11_bn", "45.5")):
+        with pytest.raises(CaptureError, match=rf"another network: {share} % of its layers fit; not features"):
+            fit_weights(networks[name], networks[file].state_dict(), where="x.pth")
 
 
 class Harmful:

@@ -26,7 +26,12 @@ def stepped(
     optimizer = SGD(learning_rate=learning_rate, momentum=momentum, weight_decay=decay)
     for gradient in gradients:
         optimizer.step([weights], [np.array([gradient])])
-    return round(float(weights[0]), 14)  # 0 where the steps cancel, not 1e-17
+    return _rounded(float(weights[0]))
+
+
+def _rounded(value: float) -> float:
+    """Return a value as 0 where its terms cancel, and not as 1e-17."""
+    return round(value, 14)
 
 
 def _sgd_step(draw: Draw) -> Drawn:
@@ -42,19 +47,20 @@ def _sgd_step(draw: Draw) -> Drawn:
         return stepped(weight, gradients, learning_rate=step, momentum=keeps, decay=shrinks)
 
     answer = after()
-    velocity = first + decay * weight
-    middle = weight - rate * velocity
+    velocity = _rounded(first + decay * weight)
+    middle = _rounded(weight - rate * velocity)
     return Drawn(
         numbers={
             "w": weight, "batch1": batches[0], "batch2": batches[1], "g1": first, "g2": second, "lr": rate,
-            "m": momentum, "wd": decay, "v1": velocity, "w1": middle, "v2": (middle - answer) / rate, "answer": answer,
+            "m": momentum, "wd": decay, "v1": velocity, "w1": middle,
+            "v2": _rounded(momentum * velocity + second + decay * middle), "answer": answer,
         },
         answer=answer,
         wrong={
             "plus": after(step=-rate),
             "decay": after(shrinks=0.0),
             "momentum": after(keeps=0.0),
-            "old-gradient": middle - rate * momentum * velocity,
+            "old-gradient": _rounded(middle - rate * momentum * velocity),
             "sum": after((2 * first, 2 * second)),
             "one-step": middle,
         },

@@ -18,6 +18,7 @@ from convscope.nets.onnx import tensors
 from convscope.nets.onnx.channels_last import channels_last
 from convscope.nets.onnx.folded import folded_note
 from convscope.nets.onnx.operators import BUFFERS, BY_DOMAIN, SETTINGS, WEIGHT_NAMES
+from convscope.nets.onnx.operators.shape import range_length
 from convscope.nets.onnx.plan import Plan
 from convscope.nets.onnx.repeated import MOST_NODES, named_inputs, repeated
 from convscope.nets.onnx.scope import paths_of
@@ -104,7 +105,7 @@ def _known(
     settings = SETTINGS.get(step.operator, ())
     if step.operator in ("Shape", "Size", "NonZero"):
         return [function(step, values)]
-    if step.operator == "Range" and len(range(*(int(array(v).ravel()[0]) for v in values[:2]))) > _LARGEST_KNOWN:
+    if step.operator == "Range" and range_length(values) > _LARGEST_KNOWN:
         raise UntranslatedError("it counts too far")
 
     def run(device: str) -> list[torch.Tensor]:
@@ -138,7 +139,7 @@ class OnnxNetwork(nn.Module):
         self.plan = plan
         self._known: dict[str, Array] = {}
         self._tensors: dict[int, nn.Parameter | torch.Tensor] = {}
-        self._nodes: dict[int, OnnxNode] = {}
+        self._nodes: dict[OnnxStep, OnnxNode] = {}  # by the step itself, which a copy of the network has too
         self._last_read: dict[str, int] = {}
         self._in_loops = 0
         found = list(_flat(plan.steps, plan.constants))
@@ -184,7 +185,7 @@ class OnnxNetwork(nn.Module):
             elif step.operator in ("Loop", "Scan") and not step.domain:
                 made = self._repeated(step, given, values, shapes)
             else:
-                made = self._nodes[id(step)](given, shapes)
+                made = self._nodes[step](given, shapes)
             values.update({name: value for name, value in zip(step.outputs, made, strict=False) if name})
             for name in _read(step) if last_read else ():
                 if last_read[name] == index and name not in plan.outputs:
@@ -235,12 +236,12 @@ class OnnxNetwork(nn.Module):
         weights = [self._first_weight(step, held) for step, held in run]
         for (step, _), path in zip(run, paths_of([step for step, _ in run], weights), strict=True):
             node = _class_of(step)(step)
-            self._nodes[id(step)] = node
+            self._nodes[step] = node
             _place(self, path, node)
         for step, owner, held in found:
             for position, name in enumerate(step.inputs):
                 if name in held:
-                    self._give(self._nodes[id(owner)], step, position, name, held[name], mine=owner is step)
+                    self._give(self._nodes[owner], step, position, name, held[name], mine=owner is step)
         for name, proto in constants.items():
             if id(proto) not in self._tensors and name not in self._known and self._rule.is_unused_weight(name, proto):
                 self.register_parameter(f"unused_{len(self._parameters)}", self._tensor(proto, buffer=False))

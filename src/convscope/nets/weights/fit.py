@@ -16,7 +16,8 @@ from convscope.nets.weights.match import fits
 from convscope.report.units import percent, plural, shape
 
 # Two networks of one family share half of their numbers by chance of name and shape. Below this share of both the file
-# and the network it is another network; a file of features alone is all used, though the network has more.
+# and the network it is another network; a file of features alone is all used, though the network has more. The same
+# share of layers must fit: nine in ten numbers of a VGG are those of its first fully connected layers, at any depth.
 LEAST_SHARE = 0.6
 LISTED = 6  # names that a message lists before it says how many more there are
 
@@ -108,37 +109,41 @@ def fit_weights(network: nn.Module, weights: Mapping[str, Tensor], *, where: str
         else:
             changes[name] = theirs.sum(1, keepdim=True)
             summed.append(name)
-    taken = [name for name in own if name in changes]
-    other = tuple(name for name in own if name in weights and name in fresh)
-    missing = tuple(name for name in own if name not in weights and not name.endswith("num_batches_tracked"))
-    share = max(
-        _numbers(own, taken)
-        / max(1, _numbers(own, own) - _numbers(own, [*other, *(misfit.name for misfit in remade)])),
-        _numbers(weights, taken) / max(1, _numbers(weights, weights) - _numbers(weights, other)),
+    fit = Fit(
+        taken=tuple(name for name in own if name in changes),
+        summed=tuple(summed),
+        remade=tuple(sorted(remade, key=lambda misfit: misfit.name)),
+        misfits=tuple(sorted(misfits, key=lambda misfit: misfit.name)),
+        missing=tuple(name for name in own if name not in weights and not name.endswith("num_batches_tracked")),
+        unused=tuple(name for name in weights if name not in own),
+        other=tuple(name for name in own if name in weights and name in fresh),
     )
-    if share < LEAST_SHARE:
-        mistyped = tuple(misfit for misfit in misfits if misfit.types is not None)
-        if mistyped and len(mistyped) == len(misfits) and not missing:
-            raise CaptureError(f"{where} holds numbers of another type: {_some(mistyped, listed=2)}")
-        examples = (*misfits, *missing, *(name for name in weights if name not in own))
-        raise CaptureError(
-            f"{where} holds the weights of another network: {percent(share)} of its numbers fit; "
-            f"not {_some(examples, listed=2)}"
-        )
-    unusable = tuple(name for name in taken if not _is_finite(changes[name], own[name].dtype))
+    _require_enough(fit, own, weights, where)
+    unusable = tuple(name for name in fit.taken if not _is_finite(changes[name], own[name].dtype))
     if unusable:
         raise CaptureError(f"{where} holds numbers that are not finite in {_some(unusable, listed=2)}")
     with torch.no_grad():
         for name, tensor in changes.items():
             own[name].copy_(tensor)
-    return Fit(
-        taken=tuple(taken),
-        summed=tuple(summed),
-        remade=tuple(sorted(remade, key=lambda misfit: misfit.name)),
-        misfits=tuple(sorted(misfits, key=lambda misfit: misfit.name)),
-        missing=missing,
-        unused=tuple(name for name in weights if name not in own),
-        other=other,
+    return fit
+
+
+def _require_enough(fit: Fit, own: Mapping[str, Tensor], weights: Mapping[str, Tensor], where: str) -> None:
+    """Raise CaptureError where too few numbers, or too few layers, of both the file and the network fit."""
+    heads = {*fit.other, *(misfit.name for misfit in fit.remade)}
+    numbers = max(_share(_numbers(own), fit.taken, heads), _share(_numbers(weights), fit.taken, fit.other))
+    layers = max(
+        _share(_layers(own), fit.taken, heads, of_none=1), _share(_layers(weights), fit.taken, fit.other, of_none=1)
+    )
+    if min(numbers, layers) >= LEAST_SHARE:
+        return
+    mistyped = tuple(misfit for misfit in fit.misfits if misfit.types is not None)
+    if mistyped and len(mistyped) == len(fit.misfits) and not fit.missing:
+        raise CaptureError(f"{where} holds numbers of another type: {_some(mistyped, listed=2)}")
+    share = f"{percent(numbers)} of its numbers" if numbers < LEAST_SHARE else f"{percent(layers)} of its layers"
+    raise CaptureError(
+        f"{where} holds the weights of another network: {share} fit; "
+        f"not {_some((*fit.misfits, *fit.missing, *fit.unused), listed=2)}"
     )
 
 
@@ -153,8 +158,19 @@ def _is_finite(tensor: Tensor, dtype: torch.dtype) -> bool:
     return tensor.is_meta or not dtype.is_floating_point or bool(torch.isfinite(tensor.to(dtype)).all())
 
 
-def _numbers(tensors: Mapping[str, Tensor], names: Iterable[str]) -> int:
-    return sum(tensors[name].numel() for name in names)
+def _share(sizes: Mapping[str, int], taken: Iterable[str], left_out: Collection[str], *, of_none: float = 0) -> float:
+    """Return the share of a network or a file that was taken, apart from what is left out; `of_none` of nothing."""
+    whole = sum(size for name, size in sizes.items() if name not in left_out)
+    return sum(sizes.get(name, 0) for name in taken) / whole if whole else of_none
+
+
+def _numbers(tensors: Mapping[str, Tensor]) -> dict[str, int]:
+    return {name: tensor.numel() for name, tensor in tensors.items()}
+
+
+def _layers(tensors: Mapping[str, Tensor]) -> dict[str, int]:
+    """Return 1 for each layer, by the name of its weights; biases and normalizations are none."""
+    return {name: 1 for name, tensor in tensors.items() if tensor.dim() > 1}
 
 
 def _some(names: tuple[object, ...], *, listed: int = LISTED) -> str:

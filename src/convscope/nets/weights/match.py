@@ -24,6 +24,8 @@ RENAMED = ((re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\."), r"\1\2
 # Where two places of a file fit as well, averaged weights are taken: as timm does, and DINO for its teacher.
 AVERAGED = re.compile(r"(^|[._])(ema|teacher|averaged?|swa|best)([._]|$)")
 
+MOST_COLOURS = 4  # channels of a picture: red, green, blue and opacity
+
 Prefixes = dict[str, dict[str, str]]  # by prefix: the network's names, and the file's full ones
 
 
@@ -83,12 +85,14 @@ def _rank(
 def fits(ours: Tensor, theirs: Stored | Tensor) -> bool:
     """Return whether a tensor of a file can be a network's: the same shape and kind of number, or a colour filter.
 
-    A first convolution for colour images fits one for grey images: it is added up over its channels.
+    A first convolution for colour images fits one for grey images: it is added up over its channels, of which there are
+    few. One that reads more is of another kind than a depthwise one, which has the same shape as one for grey images.
     """
     if ours.dtype.is_floating_point != theirs.dtype.is_floating_point:
         return False
     mine, other = tuple(ours.shape), tuple(theirs.shape)
-    return mine == other or (len(mine) == len(other) >= 3 and mine[1] == 1 and _grey(other) == mine)
+    of_colours = len(mine) == len(other) >= 3 and mine[1] == 1 and other[1] <= MOST_COLOURS
+    return mine == other or (of_colours and _grey(other) == mine)
 
 
 def _grey(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -63,8 +63,13 @@ def _power(left: Any, right: Any) -> torch.Tensor:
     return result.to(left.dtype) if isinstance(left, torch.Tensor) else result
 
 
+def _of_tensors(function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Callable[[Any, Any], torch.Tensor]:
+    """Return a function that takes single numbers too, which some of torch's functions do not."""
+    return lambda left, right: function(torch.as_tensor(left), torch.as_tensor(right))
+
+
 def _mod(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
-    return _binary(torch.fmod if node.get("fmod", 0) else torch.remainder)(node, inputs)
+    return _binary(_of_tensors(torch.fmod) if node.get("fmod", 0) else torch.remainder)(node, inputs)
 
 
 def _clip(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
@@ -166,7 +171,8 @@ _UNARY: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
 _BINARY: Mapping[str, Callable[[Any, Any], torch.Tensor]] = {
     "Add": operator.add, "Sub": operator.sub, "Mul": operator.mul, "Div": _divide, "Pow": _power,
     "Equal": operator.eq, "Less": operator.lt, "Greater": operator.gt, "LessOrEqual": operator.le,
-    "GreaterOrEqual": operator.ge, "And": torch.logical_and, "Or": torch.logical_or, "Xor": torch.logical_xor,
+    "GreaterOrEqual": operator.ge, "And": _of_tensors(torch.logical_and), "Or": _of_tensors(torch.logical_or),
+    "Xor": _of_tensors(torch.logical_xor),
     "BitwiseAnd": torch.bitwise_and, "BitwiseOr": torch.bitwise_or, "BitwiseXor": torch.bitwise_xor,
 }  # fmt: skip
 

@@ -127,9 +127,15 @@ def _constant_of_shape(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     return torch.full(integers(inputs[0]), value[0].item(), dtype=torch.from_numpy(value).dtype)
 
 
-def _range(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
+def range_length(inputs: OnnxInputs) -> int:
+    """Return how many numbers a Range node makes."""
     start, limit, delta = (array(value).ravel()[0] for value in inputs)
-    count = max(0, int(np.ceil((limit - start) / delta)))
+    return max(0, int(np.ceil((limit - start) / delta)))
+
+
+def _range(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
+    start, _, delta = (array(value).ravel()[0] for value in inputs)
+    count = range_length(inputs)
     steps = torch.arange(count, dtype=torch.from_numpy(np.array(start)).dtype)
     counted: torch.Tensor = steps * delta.item() + start.item()
     return counted
