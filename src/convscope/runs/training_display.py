@@ -132,7 +132,8 @@ class _Terminal(_Lines):
 
     def epoch_ended(self, row: EpochRow) -> None:
         super().epoch_ended(row)
-        if row.epoch == self._epochs:
+        # A head that is solved is epoch 0 of its run, before any step.
+        if row.epoch == self._epochs and "training" in self._tasks:
             self._bars.remove_task(self._tasks.pop("training"))
 
     def moved(self, share: float, seconds_left: float | None) -> None:
@@ -266,5 +267,8 @@ def _bars() -> Iterator[Any]:
         TaskProgressColumn(),
         TextColumn("{task.fields[note]}", markup=False),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=8) as bars:
+    # What a caller prints into a file meanwhile stays there; on a terminal it is above the bar.
+    redirect = is_terminal(sys.stdout)
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, refresh_per_second=8, redirect_stdout=redirect) as bars:
         yield bars
