@@ -119,6 +119,14 @@ def test_a_run_without_test_images_uses_validation_and_says_so(work: Path, capsy
     assert code == 0 and "figures on images that it learned from flatter it" in out
 
 
+def test_a_look_says_when_the_named_images_are_the_runs_own(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = work / "runs" / "photos"
+    learned = (run / "split.csv").read_text().count(",train")
+    code, out, err = run_command(capsys, "look", run, "--data", work / "photos", "--parts", "filters")
+    said = f"{learned} of these images were trained on, so scores flatter: convscope look {run} measures those held"
+    assert code == 0 and err == "" and learned > 0 and f"· {said} back\n" in out
+
+
 def test_images_that_are_gone_are_one_line(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "photos"
     shutil.copytree(work / "runs" / "photos", run)
