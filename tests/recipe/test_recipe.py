@@ -145,6 +145,7 @@ def test_a_default_can_be_typed(name: str) -> None:
         ({"layout": "class"}, "train=training_set,test=test_set. Did you mean classes?"),
         ({"layout": "train=a,test=../b"}, "'../b' is not the name of a folder inside the source"),
         ({"image_size": "big"}, "image_size 'big' is not a size in pixels"),
+        ({"image_size": 5_000 * "9"}, "9...' is not a size in pixels"),
         ({"image_size": "0"}, "has a side outside 1 to 8192"),
         ({"model_options": "variant"}, "'variant' is not NAME=VALUE"),
         ({"batchsize": 3}, "no setting 'batchsize'. Did you mean batch_size"),

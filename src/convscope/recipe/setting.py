@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import Field, dataclass, field
@@ -17,6 +18,7 @@ from convscope.api.annotations import SEEDS, as_plain, described
 from convscope.data.records import LARGEST_SIDE
 from convscope.errors import RunError, did_you_mean
 from convscope.files.checked import parse_toml
+from convscope.files.fields import in_short
 from convscope.files.regular import UnreadableError
 
 if TYPE_CHECKING:
@@ -177,9 +179,9 @@ def parse_size(text: str) -> tuple[int, int]:
     ((32, 32), (32, 48))
     """
     parts = text.lower().replace("×", "x").split("x")
-    if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
+    if len(parts) > 2 or not all(re.fullmatch(r"\s*\d{1,18}\s*", part) for part in parts):
         raise RunError(
-            f"image_size {text!r} is not a size in pixels: write it like 32, or 32x48 (height x width), or auto"
+            f"image_size {in_short(text)} is not a size in pixels: write it like 32, or 32x48 (height x width), or auto"
         )
     height, width = int(parts[0]), int(parts[-1])
     if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE):
