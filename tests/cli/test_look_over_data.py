@@ -12,6 +12,7 @@ import pytest
 import convscope
 import data_makers as made
 from commands import run_command
+from convscope.runs import built_in
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +111,16 @@ def test_a_model_that_is_no_run_takes_images(work: Path, capsys: pytest.CaptureF
     assert "are not labelled with the network's classes" in out and "right  " not in out
     code, _, err = run_command(capsys, "look", "lenet5")
     assert code == 2 and "lenet5 is no run, so it has no images: give an image, or convscope look lenet5 --data" in err
+
+
+def test_nothing_is_written_into_a_network_that_comes_with_convscope(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied = shutil.copytree(built_in.find_built_in("lenet5-digits").path, tmp_path / "lenet5-digits")
+    monkeypatch.setattr(built_in, "_folder", lambda: tmp_path)
+    before = sorted(copied.iterdir())
+    code, out, _ = run_command(capsys, "look", "lenet5-digits", "--data", "digits", "--parts", "filters")
+    assert code == 0 and "no page: --html FILE writes one" in out and sorted(copied.iterdir()) == before
 
 
 def test_a_run_without_test_images_uses_validation_and_says_so(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
