@@ -156,7 +156,7 @@ class _Notebook(Silent):
     def __init__(self) -> None:
         self._bars = NotebookBars()
         self._lines: list[str] = []
-        self._epochs = 0
+        self._epochs = self._last = 0
 
     def progressed(self, done: int, total: int, what: str) -> None:
         self._bars.show(what, done, total, f"{done:,} of {total:,}" if total else f"{done:,}")
@@ -168,8 +168,9 @@ class _Notebook(Silent):
         self._bars.show("training", *_place(step), _note(step))
 
     def epoch_ended(self, row: EpochRow) -> None:
-        # A series of trainings numbers its epochs anew; one that is resumed begins later.
-        before = self._lines if row.epoch > 1 and self._lines else [header_line(row)]
+        # A series of trainings numbers its epochs anew; one that is resumed begins later, a solved head at 0.
+        before = self._lines if self._lines and row.epoch > self._last else [header_line(row)]
+        self._last = row.epoch
         self._lines = [*before, epoch_line(row, self._epochs)]
         # The columns need a face that a notebook's style for `pre` would not give.
         self._bars.below = f'<pre style="font-family:monospace">{html.escape(chr(10).join(self._lines))}</pre>'
