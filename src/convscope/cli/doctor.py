@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import redirect_stdout
 
 import click
 
@@ -33,13 +34,15 @@ def command(model: str | None, input_text: str | None, batch_size: int | None, d
     from convscope.capture.input_text import parse_shape
     from convscope.experiments.doctor.checkup import MODEL, check_up
 
-    found = check_up(
-        model or MODEL,
-        input_shape=None if input_text is None else parse_shape(input_text),
-        batch_size=batch_size,
-        device=device,
-        say=lambda line: print(printable(line), file=sys.stderr, flush=True),
-    )
+    input_shape = None if input_text is None else parse_shape(input_text)
+    with redirect_stdout(sys.stderr):  # stdout has the results alone
+        found = check_up(
+            model or MODEL,
+            input_shape=input_shape,
+            batch_size=batch_size,
+            device=device,
+            say=lambda line: print(printable(line), file=sys.stderr, flush=True),
+        )
     if as_json:
         click.echo(json.dumps({"version": JSON_VERSION, **found.to_dict()}, indent=1))
         return
