@@ -66,6 +66,14 @@ def test_the_json_has_no_answer_but_with_show_and_marks_an_answer(capsys: pytest
     assert code == 1 and marked["misconception"] == known["name"] and marked["lines"][0] == known["sentence"]
 
 
+def test_json_stays_json_where_all_are_mastered(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convscope.cli.exercise._following", lambda: None)
+    code, out, _ = run_command(capsys, "exercise", "--json")
+    assert code == 0 and json.loads(out) == {"version": 1, "exercise": None}
+
+
 def test_every_exercise_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run_command(capsys, "exercise", "--list")
     assert code == 0 and [word for word in (line.split(" ")[0] for line in out.splitlines()) if word in names()] == [

@@ -12,6 +12,7 @@ import pytest
 import convscope
 import data_makers as made
 from commands import run_command
+from convscope.runs import built_in
 
 
 @pytest.fixture(scope="module")
@@ -112,11 +113,29 @@ def test_a_model_that_is_no_run_takes_images(work: Path, capsys: pytest.CaptureF
     assert code == 2 and "lenet5 is no run, so it has no images: give an image, or convscope look lenet5 --data" in err
 
 
+def test_nothing_is_written_into_a_network_that_comes_with_convscope(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied = shutil.copytree(built_in.find_built_in("lenet5-digits").path, tmp_path / "lenet5-digits")
+    monkeypatch.setattr(built_in, "_folder", lambda: tmp_path)
+    before = sorted(copied.iterdir())
+    code, out, _ = run_command(capsys, "look", "lenet5-digits", "--data", "digits", "--parts", "filters")
+    assert code == 0 and "no page: --html FILE writes one" in out and sorted(copied.iterdir()) == before
+
+
 def test_a_run_without_test_images_uses_validation_and_says_so(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run_command(capsys, "look", work / "runs" / "photos", "--parts", "examples")
     assert code == 0 and err == "" and "measured on the validation images: there are no test images" in out
     code, out, _ = run_command(capsys, "look", work / "runs" / "photos", "--parts", "health", "--split", "train")
     assert code == 0 and "figures on images that it learned from flatter it" in out
+
+
+def test_a_look_says_when_the_named_images_are_the_runs_own(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = work / "runs" / "photos"
+    learned = (run / "split.csv").read_text().count(",train")
+    code, out, err = run_command(capsys, "look", run, "--data", work / "photos", "--parts", "filters")
+    said = f"{learned} of these images were trained on, so scores flatter: convscope look {run} measures those held"
+    assert code == 0 and err == "" and learned > 0 and f"· {said} back\n" in out
 
 
 def test_images_that_are_gone_are_one_line(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,6 +37,19 @@ from convscope.cli.settings import SettingOption
                 ("ablate", "workers", "jobs"),
             )
         ),
+        *(
+            (
+                f"{command} --deadline nan",
+                f"convscope {command.split()[0]}: Invalid value for '--deadline': nan is not a number of seconds. "
+                f"For all that it takes: convscope {command.split()[0]} --help",
+            )
+            for command in ("inspect lenet5", "studio lenet5")
+        ),
+        (
+            "explain lenet5 --demo edges",
+            "convscope explain: --demo shows a lesson: leave MODEL out. "
+            "For all that it takes: convscope explain --help",
+        ),
         ("size", "convscope size: Missing argument 'INPUT'. For all that it takes: convscope size --help"),
         ("size 224 --kernel", "convscope: Option '--kernel' requires an argument."),
         (

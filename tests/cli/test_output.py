@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import io
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from convscope.cli.main import cli, main
-from convscope.cli.output import Outlet
+from convscope.cli.output import Outlet, echo_json, require_folder_of
+from convscope.errors import ConvscopeError
 
 FULL = Path("/dev/full")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
@@ -104,3 +107,30 @@ def test_a_hang_up_before_a_run_exists_ends_as_a_termination(monkeypatch: pytest
 
 def test_an_encoding_that_lacks_a_character_keeps_columns_aligned():
     assert "3×3 – 8 · ü".encode("ascii", "convscope") == b"3x3 - 8 . \\xfc"
+
+
+def test_a_file_that_can_not_be_written_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = tmp_path / "link.svg"
+    link.symlink_to(tmp_path / "later.svg")
+    for path in (None, tmp_path / "a.svg", link):
+        require_folder_of(path)
+    with pytest.raises(ConvscopeError, match=r"a\.svg can't be written: there is no folder .*none"):
+        require_folder_of(tmp_path / "none" / "a.svg")
+    with pytest.raises(ConvscopeError, match="can't be written: it is a folder"):
+        require_folder_of(tmp_path)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(ConvscopeError, match=r"a\.svg can't be written: no permission to write"):
+        require_folder_of(tmp_path / "a.svg")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii", "utf-8"])
+def test_json_is_exact_in_any_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["\u00fc \u00d7", "\u753b\u50cf", "\U0001f600", "a \u2192 b\u2026", "\x1b[2J\u202e\udcff"]
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding, errors="convscope"))
+    echo_json(names)
+    sys.stdout.flush()
+    text = written.getvalue().decode(encoding)
+    assert json.loads(text) == names and ("\U0001f600" in text) == (encoding == "utf-8")

@@ -103,6 +103,23 @@ def test_a_run_keeps_the_code_as_data_and_trains_on_where_it_is_named(
     assert run_command(capsys, "compare", "RUN", "lenet5", "--model", "net.py:Net")[0] == 0
 
 
+def test_what_a_network_prints_is_not_among_the_results(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (work / "loud.py").write_text(
+        NET.replace("        return", "        print('of shape', tuple(x.shape))\n        return")
+    )
+    own, few = ("--model", "loud.py:Net"), ("--train-images", "40", "--batch-size", "20")
+    for words in (
+        ("train", "digits", *own, *few, "--epochs", "1", "--autotune", "rules", "--name", "loud", "--json"),
+        ("train", "digits", *own, *few, "--epochs", "1", "--autotune", "rules", "--forecast", "--json"),
+        ("lr-find", "digits", *own, *few, "--steps", "20", "--json"),
+        ("evaluate", "runs/loud", *own, "--json"),
+    ):
+        code, out, err = run_command(capsys, *words)
+        assert code == 0 and isinstance(json.loads(out), dict) and "of shape" in err, err
+    code, out, err = run_command(capsys, "predict", "runs/loud", "i.png", *own, "--csv")
+    assert code == 0 and "of shape" in err and [line.split(",")[0] for line in out.splitlines()] == ["image", "i.png"]
+
+
 @pytest.mark.parametrize("words", OF_A_RUN, ids=[f"{words[0]} {words[-2]}" for words in OF_A_RUN])
 def test_no_command_runs_the_code_of_a_run_by_itself(
     work: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]

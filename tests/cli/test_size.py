@@ -60,6 +60,7 @@ def test_three_axes_and_transposed_and_pooling():
         (["6", "-k", "1", "-s", "2", "--strict"], "3 of 6 positions are never read: the stride 2 steps over them"),
         (["64", "-k", "3", "-s", "2", "-p", "same"], "padding 'same' needs stride 1"),
         (["64", "-k", "three"], "--kernel must be a whole number"),
+        (["64", "-k", 5_000 * "9"], "9...'"),
         (["64x64", "-k", "3x3x3"], "3 numbers, but the layer has 2"),
         (["64", "-k", "3", "-i", "3"], "give out_channels too"),
         (["64", "-k", "3", "-i", "3", "-o", "8", "-g", "2"], "groups 2 must divide in_channels 3"),

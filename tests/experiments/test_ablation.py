@@ -189,6 +189,7 @@ def test_an_ablation_of_which_every_training_diverged_says_so_and_fails(
         ("digits --without batchnorm", "has no batch normalization; what applies here: relu,"),
         ("digits --without relo", "Did you mean relu"),
         ("digits --jobs none", "give a number of at least 1, or auto"),
+        (f"digits --jobs {5_000 * '9'}", "give a number of at least 1, or auto"),
         ("", "there is nothing to train on"),
         ("--resume nowhere", "not the directory of an ablation"),
         ("--resume nowhere --epochs 3", "takes data and settings from the folder"),

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from convscope.report.colour_maps import ColourScale, hatched, is_constant, largest_cells, range_text, reduced
+from convscope.report.colour_maps import (
+    ColourScale,
+    hatched,
+    is_constant,
+    largest_cells,
+    range_text,
+    reduced,
+    takes_black_text,
+)
 
 # Viénot, Brettel and Mollon 1999: linear RGB as seen without red or without green cones.
 BLINDNESS = {
@@ -36,6 +44,14 @@ def test_around_zero_both_signs_are_as_dark_and_differ_in_hue_for_every_reader()
     for matrix in (np.eye(3), *BLINDNESS.values()):
         apart = np.abs(linear(above[15:]) @ matrix.T - linear(below[15:]) @ matrix.T).max(axis=-1)
         assert apart.min() > 0.09
+
+
+@pytest.mark.parametrize("kind", ["sequential", "diverging", "grey"])
+def test_a_number_on_any_colour_of_a_scale_has_a_contrast_of_four_and_a_half(kind):
+    colours = ColourScale(kind, 0, 1).colours(np.linspace(0, 1, 251))
+    below, black = luminance(colours), takes_black_text(colours)
+    assert (np.where(black, (below + 0.05) / 0.05, 1.05 / (below + 0.05)) >= 4.5).all()
+    assert black.any() and not black.all()
 
 
 def test_the_scale_begins_at_zero_and_goes_around_it_where_a_value_is_negative():

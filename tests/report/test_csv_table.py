@@ -18,7 +18,7 @@ TEXT = st.text(st.one_of(st.characters(), st.sampled_from("=+-@'\\\n\r\t\x1b\u20
 @given(st.lists(TEXT, min_size=1, max_size=4, unique=True), st.data())
 @example(["image"], None)
 def test_what_is_written_is_read_back(header: list[str], data: st.DataObject | None) -> None:
-    rows = [["=1+1"], ["'"], ["\\x1b"], ["\x1b"], ["\udcff"], ["-2"]]
+    rows = [["=1+1"], ["'"], ["\\x1b"], ["\x1b"], ["\udcff"], ["-2"], ["\\Uffffffff"], ["\\U0010ffff"]]
     if data is not None:
         row = st.lists(TEXT, min_size=len(header), max_size=len(header))
         rows = data.draw(st.lists(row, max_size=4))
@@ -28,6 +28,10 @@ def test_what_is_written_is_read_back(header: list[str], data: st.DataObject | N
         for shown in found:
             assert not any(unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") for sign in shown)
             assert not shown.startswith(("=", "+", "@")) or _is_number(shown)
+
+
+def test_an_escape_of_no_character_stays_as_it_is() -> None:
+    assert read_csv("image\n\\Uffffffff\n\\U00110000\n") == [{"image": "\\Uffffffff"}, {"image": "\\U00110000"}]
 
 
 @given(st.one_of(st.integers(), st.floats()))

@@ -30,7 +30,7 @@ def test_a_byte_size_reads_back(number: int):
     assert abs(units.parse_byte_size(units.byte_size(number)) - number) <= number * 0.0005
 
 
-@pytest.mark.parametrize("text", ["", "lots", "8", "8 apples", "-1GB", "GB", "1e9"])
+@pytest.mark.parametrize("text", ["", "lots", "8", "8 apples", "-1GB", "GB", "1e9", 5_000 * "9" + "GB"])
 def test_memory_that_is_no_memory_is_refused(text: str):
     with pytest.raises(ConvscopeError, match="8GB"):
         units.parse_byte_size(text)

@@ -13,7 +13,7 @@ from convscope.report import charts, progress
 from convscope.report.document import Document, Figure
 from convscope.report.html import document_page
 from convscope.report.png import png_bytes
-from convscope.report.svg import DARK, LIGHT, Drawing
+from convscope.report.svg import DARK, LIGHT, Drawing, text_width
 from convscope.report.table import Column, Table
 from convscope.report.ticks import nice_ticks
 
@@ -32,6 +32,7 @@ def drawings() -> list[Drawing]:
         charts.bar_chart([], title="none"),
         charts.confusion_matrix(np.array([[3, 1], [0, 0]]), [NASTY, "b"], title=NASTY),
         charts.confusion_matrix(np.eye(120, dtype=int), [f"class {i}" for i in range(120)], title="many"),
+        charts.picture(image[:1].repeat(300, axis=1), title="a row", description="of 1,200 pixels"),
         charts.picture(image, title=NASTY, description=NASTY, boxes=[charts.PlotBox(0, 0, 2, 2, NASTY)]),
     ]
 
@@ -43,6 +44,33 @@ def test_a_drawing_is_well_formed_and_described(drawing: Drawing):
     assert tags[:2] == ["title", "desc"] and root[0].text and root[1].text
     assert not [e for e in root.iter() if e.tag.endswith("script")]
     assert "nan" not in re.sub(r"<(title|desc|text)[^>]*>[^<]*", "", drawing.markup()).lower()
+    assert not re.search(r'(width|height)="-', drawing.markup())
+
+
+LONG = "runs/photographs-of-the-summer-resnet18-2: the weights' gradients"
+
+
+@pytest.mark.parametrize("name", [LONG, 3 * LONG, 20 * "\u753b\u50cf"])
+def test_long_names_stay_within_their_chart(name: str):
+    for drawing in (
+        charts.line_chart([charts.Curve(name, [1, 2], [1, 2])], title=name, x_label="x", y_label="y", width=440),
+        charts.bar_chart([(name, 1.0)], title=name),
+        charts.confusion_matrix(np.eye(1, dtype=int), [name], title=name),
+    ):
+        assert drawing.title == name
+        for found in ET.fromstring(drawing.document()).iter("{http://www.w3.org/2000/svg}text"):
+            if found.get("transform"):
+                continue
+            start, wide = float(found.get("x", 0)), text_width(found.text or "", float(found.get("font-size", 12)))
+            start -= {"end": wide, "middle": wide / 2}.get(found.get("text-anchor", "start"), 0.0)
+            assert start >= -1 and start + wide <= drawing.width + 1, found.text
+
+
+def test_no_two_curves_look_alike():
+    curves = [charts.Curve(str(i), [1, 2], [i, i]) for i in range(20)]
+    drawn = charts.line_chart(curves, title="t", x_label="x", y_label="y").markup()
+    looks = re.findall(r'<polyline [^>]*stroke="(#\w+)"[^>]*?(stroke-dasharray="[^"]*"|/>)', drawn)
+    assert len(looks) == 40 and len(set(looks)) == 20
 
 
 def test_every_colour_has_a_form_for_dark_paper():

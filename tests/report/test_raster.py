@@ -21,6 +21,14 @@ def test_rectangles_lines_and_groups_are_where_they_are_said_to_be():
     assert (pixels[9:11, 2:-2] == (0x1D, 0x23, 0x30)).all() and (pixels[:8] == 255).all() and (pixels[12:] == 255).all()
 
 
+def test_a_rectangle_that_is_seen_through_covers_its_own_pixels_alone():
+    for x, y, seen in ((4, 4, (slice(4, 9), slice(4, 14))), (-5, -2, (slice(0, 3), slice(0, 5)))):
+        pixels = drawn(rectangle(x, y, 10, 5, fill="blue", opacity=0.5)).astype(int)
+        expected = np.full_like(pixels, 255)
+        expected[seen] = (0x84, 0xB4, 0xD7)
+        assert np.abs(pixels - expected).max() <= 1
+
+
 def test_pictures_keep_their_cells_sharp():
     values = np.array([[[255, 0, 0], [0, 255, 0]]], np.uint8)
     pixels = drawing_pixels(image_grid([Tile(values)], title="", tile_width=100), scale=1)

@@ -56,6 +56,9 @@ def test_commands_take_a_checkpoint(run: Path, capsys: pytest.CaptureFixture[str
     assert code == 0 and "the weights are those of epoch 1" in out and str(first.relative_to(run)) in out
     code, out, err = run_command(capsys, "inspect", first)
     assert code == 0 and "run (epoch 1)" in out
+    for command in (["inspect", first], ["compare", first, run], ["look", first, "digits/7"], ["evaluate", first]):
+        code, _, err = run_command(capsys, *command, "--trust-code")
+        assert code == 2 and "is lenet5, which is not of your own code: leave --trust-code out" in err
 
 
 def test_what_is_no_checkpoint_and_what_takes_none_is_one_line(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -109,6 +111,27 @@ def test_a_file_replaces_another_whole_and_leaves_nothing_beside(tmp_path: Path)
         write_file(tmp_path / "none" / "recipe.toml", "new")
 
 
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EACCES, errno.EIO])
+def test_a_disk_that_flushes_no_folder_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    flush = os.fsync
+
+    def refuse(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, "not flushed")
+        flush(descriptor)
+
+    monkeypatch.setattr("os.fsync", refuse)
+    if number == errno.EIO:
+        with pytest.raises(RunError, match="can't be written: not flushed"):
+            write_file(tmp_path / "recipe.toml", "new")
+        return
+    write_file(tmp_path / "recipe.toml", "new")
+    assert (tmp_path / "recipe.toml").read_text() == "new"
+    assert load_checkpoint(save_checkpoint(tmp_path, _checkpoint(1)).parent) is not None
+
+
 def test_the_next_free_name_is_taken(tmp_path: Path) -> None:
     names = [create_run(tmp_path, "digits-lenet5").path.name for _ in range(3)]
     assert names == ["digits-lenet5", "digits-lenet5-2", "digits-lenet5-3"]
@@ -157,6 +180,7 @@ def test_what_a_killed_process_was_writing_is_removed_and_nothing_else(tmp_path:
     ours = [
         run.path / ".tmp-weights.safetensors-77",
         run.path / ".tmp-report.html-1234567",
+        run.path / ".tmp-look-step-000000084.html-77",
         run.checkpoints / ".tmp-step-000000002-77",
         run.checkpoints / ".old-step-000000001-77",
     ]
@@ -169,10 +193,10 @@ def test_what_a_killed_process_was_writing_is_removed_and_nothing_else(tmp_path:
         run.checkpoints / ".tmp-step-2-77",
         other.path / ".tmp-model.json-77",
     ]
-    for path in (*ours[:2], *others):
+    for path in (*ours[:3], *others):
         path.parent.mkdir(exist_ok=True)
         path.write_text("half")
-    for path in ours[2:]:
+    for path in ours[3:]:
         path.mkdir()
         (path / "tensors.safetensors").write_text("half")
     kept = tmp_path / "kept"

@@ -40,13 +40,20 @@ def test_a_run_that_is_closed_to_this_user_hides_no_other(tmp_path: Path, monkey
 
 
 def test_every_key_of_the_list_is_found(tmp_path: Path) -> None:
-    make_run(tmp_path, "digits-lenet5")
-    make_run(tmp_path, "a@b <i>")
+    runs = ("digits-lenet5", "a@b <i>", "a", "a@best", "a@step-000000042", "a@", "a@best@best")
+    for name in runs:
+        make_run(tmp_path, name, "step-000000042")
     openable = opened(tmp_path, given="net.py:make", image="digits/7")
     models, images = list_models(openable), list_images(openable)
     assert [model.key for model in models[:1]] == ["given"]
     assert {"run:digits-lenet5", "run:a@b <i>", "resnet18", "lenet5"} <= {model.key for model in models}
     assert all(model_source(model.key, openable) == model for model in models)
+    assert {Path(model.load).name for model in models if model.kind == "run"} == set(runs)
+    for name in runs:
+        path = tmp_path / "runs" / name
+        assert model_source(f"run:{name}@best", openable).load == str(path)
+        checkpoint = model_source(f"run:{name}@step-000000042", openable).load
+        assert checkpoint == str(path / "checkpoint" / "step-000000042")
     assert all(image_source(image.key, openable) == image for image in images)
     assert len(images) == len(SAMPLES) + 1
     for source in (*models, *images):

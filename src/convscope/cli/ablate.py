@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from convscope.cli.own_code import trust_option, with_trusted
 from convscope.cli.progress import log_lines, training_progress
 from convscope.cli.settings import RecipeCommand, from_recipe, given_settings, recipe_for, recipe_options
 from convscope.errors import RunError
+from convscope.files.fields import in_short
 from convscope.report.printable import from_here
 
 
@@ -118,6 +120,6 @@ def command(
 def _jobs(text: str) -> Any:
     if text == "auto":
         return text
-    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
-        raise RunError(f"--jobs {text}: give a number of at least 1, or auto")
+    if not re.fullmatch(r"\d{1,9}", text) or int(text) < 1:
+        raise RunError(f"--jobs {in_short(text)}: give a number of at least 1, or auto")
     return int(text)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import select
 import signal
@@ -44,6 +45,20 @@ _EDGE = (__file__, contextlib.__file__)  # code that runs as the limit is set an
 _to_parent: list[int] = []  # the pipe to the process that watches this one, if one does
 
 
+class _SecondsRange(click.FloatRange):
+    """A number of seconds, of which click's own range has NaN too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number; fail where it is out of range, or none."""
+        found: float = super().convert(value, param, ctx)
+        if math.isnan(found):
+            self.fail(f"{value} is not a number of seconds.", param, ctx)
+        return found
+
+
+DEADLINE = _SecondsRange(0.1, 86400)
+
+
 class _ExpiredError(BaseException):
     """The time is over; no model catches it by `except Exception`."""
 
@@ -68,7 +83,7 @@ def with_deadline(command: Command) -> Command:
         return command(**given)
 
     option = click.option(
-        "--deadline", type=click.FloatRange(0.1, 86400), default=SECONDS, show_default=True, metavar="SECONDS",
+        "--deadline", type=DEADLINE, default=SECONDS, show_default=True, metavar="SECONDS",
         help="Stop a model that takes longer than this.",
     )  # fmt: skip
     return cast(Command, option(limited))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
+from contextlib import redirect_stdout
 
 import click
 
-from convscope.errors import RunError
 from convscope.experiments.doctor import SILENT_PROFILER
 from convscope.report.printable import printable
 from convscope.report.terminal import print_document
@@ -32,24 +31,19 @@ def command(model: str | None, input_text: str | None, batch_size: int | None, d
 
     prepare_memory()  # before torch is imported
     os.environ.setdefault(*SILENT_PROFILER)
+    from convscope.capture.input_text import parse_shape
     from convscope.experiments.doctor.checkup import MODEL, check_up
 
-    found = check_up(
-        model or MODEL,
-        input_shape=_shape(input_text),
-        batch_size=batch_size,
-        device=device,
-        say=lambda line: print(printable(line), file=sys.stderr, flush=True),
-    )
+    input_shape = None if input_text is None else parse_shape(input_text)
+    with redirect_stdout(sys.stderr):  # stdout has the results alone
+        found = check_up(
+            model or MODEL,
+            input_shape=input_shape,
+            batch_size=batch_size,
+            device=device,
+            say=lambda line: print(printable(line), file=sys.stderr, flush=True),
+        )
     if as_json:
         click.echo(json.dumps({"version": JSON_VERSION, **found.to_dict()}, indent=1))
         return
     print_document(found.document())
-
-
-def _shape(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    if not re.fullmatch(r"\d+([x×,]\d+)*", text):
-        raise RunError(f"--input must be a shape such as 3x224x224; got {text!r}")
-    return tuple(int(part) for part in re.split("[x×,]", text))

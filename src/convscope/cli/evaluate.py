@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from convscope.cli.own_code import code_options
+from convscope.cli.progress import work_progress
 from convscope.cli.settings import OF_TABLES, limit_option, source_options
 from convscope.report.json_values import json_text
-from convscope.report.progress import shown_progress
 from convscope.report.terminal import print_document
 
 
@@ -64,7 +64,7 @@ def command(
     prepare_memory()  # before torch is imported
     from convscope.runs.evaluate import evaluate
 
-    with shown_progress() as progress:
+    with work_progress() as progress:
         found = evaluate(
             Path(run),
             data,

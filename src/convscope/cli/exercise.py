@@ -53,7 +53,7 @@ def command(
             raise click.UsageError("give an exercise, such as 3a, or --list for all of them")
         name = _following()
         if name is None:
-            echo(word("all-mastered"))
+            _print_all_mastered(as_json)
             return
     if show and answer is not None:
         raise click.UsageError("--show shows the answer: leave --answer out")
@@ -133,6 +133,13 @@ def _following() -> str | None:
     from convscope.cli.exercise_mastery import MasteryFile
 
     return MasteryFile().mastery.following()
+
+
+def _print_all_mastered(as_json: bool) -> None:
+    if as_json:
+        echo_json({"version": JSON_VERSION, "exercise": None})
+    else:
+        echo(word("all-mastered"))
 
 
 def _print_mastery(as_json: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convscope.cli.deadline import with_deadline, within
+from convscope.cli.given_options import take_only
 from convscope.cli.output import echo, write_output
 from convscope.cli.own_code import code_options, with_code
 from convscope.cli.position import position_of
@@ -62,6 +63,7 @@ def command(
     file (.npy, .npz) of one sample for any network.
     """
     if demo is not None:
+        take_only("--demo shows a lesson", ("demo", "html_path", "as_json"))
         _edges(html_path, as_json)
         return
     if model is None or given is None or layer is None:

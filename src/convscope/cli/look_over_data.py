@@ -112,12 +112,18 @@ def _end(found: Learned, model: str, run: Run | None, written: WrittenLook) -> N
 
 
 def _page_in_run(found: Learned, run: Run) -> str:
-    """Write the page into the run, over that of an earlier look at the same weights; return what to say of it."""
+    """Write the page into the run, over that of an earlier look at the same weights; return what to say of it.
+
+    A network that comes with convscope is part of the program, into which nothing is written.
+    """
     from convscope.errors import ConvscopeError
     from convscope.interpret.look.saved import PAGE_NAME
     from convscope.report.printable import from_here
     from convscope.runs.atomic_files import write_file
+    from convscope.runs.built_in import built_in_of
 
+    if built_in_of(run.path) is not None:
+        return "no page: --html FILE writes one"
     page = run.path / (f"look-{run.checkpoint}.html" if run.checkpoint else PAGE_NAME)
     try:
         write_file(page, found.to_html())

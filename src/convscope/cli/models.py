@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from convscope.cli.output import echo, echo_json, write_output
+from convscope.cli.output import echo, echo_json, require_folder_of, write_output
 from convscope.nets import catalogue
 from convscope.nets.models import models
 from convscope.nets.timeline import ENTRANTS, other_figures, timeline_drawing, timeline_table
@@ -15,9 +17,10 @@ from convscope.report.terminal import print_document
 @click.command("models", epilog="Examples: convscope models resnet50; convscope models --timeline --svg years.svg")
 @click.argument("name", required=False)
 @click.option("--timeline", is_flag=True, help="Show the best ImageNet errors by year.")
-@click.option("--svg", "svg_file", metavar="FILE", help="With --timeline: also draw it into FILE.")
+@click.option("--svg", "svg_file", metavar="FILE", type=click.Path(path_type=Path),
+              help="With --timeline: also draw it into FILE.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(name: str | None, timeline: bool, svg_file: str | None, as_json: bool) -> None:
+def command(name: str | None, timeline: bool, svg_file: Path | None, as_json: bool) -> None:
     """List the networks that convscope builds, oldest first; NAME shows one of them."""
     if name is not None and timeline:
         raise click.UsageError("--timeline shows all years: leave NAME out")
@@ -36,7 +39,8 @@ def command(name: str | None, timeline: bool, svg_file: str | None, as_json: boo
         echo("\nMore of one: convscope models resnet50     The ImageNet years: convscope models --timeline")
 
 
-def _show_timeline(svg_file: str | None, *, as_json: bool) -> None:
+def _show_timeline(svg_file: Path | None, *, as_json: bool) -> None:
+    require_folder_of(svg_file)
     if svg_file is not None:
         write_output(svg_file, timeline_drawing().document())
     if as_json:

@@ -35,10 +35,12 @@ def echo(text: object = "", *, err: bool = False) -> None:
 
 
 def echo_json(value: object) -> None:
-    """Print a value as JSON, indented; its text is readable, and exact, with no control character in it."""
+    """Print a value as JSON, indented; its text is exact, with no control character, and readable where it can be."""
     import json
 
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    # What another encoding lacks would be written as Python escapes it, which is no JSON.
+    readable = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name.startswith("utf")
+    text = json.dumps(value, indent=2, ensure_ascii=not readable)
     lines = (line if line.isprintable() else "".join(map(_in_json, line)) for line in text.split("\n"))
     click.echo("\n".join(lines))
 
@@ -78,7 +80,7 @@ def require_writable(path: Path, *, folder: bool = False) -> None:
         why = "it is a folder"
     elif not above.is_dir() and (folder or above != path.absolute()):
         why = f"{above if above != path.absolute() else 'it'} is a file"
-    elif not os.access(above, os.W_OK):
+    elif above.exists() and not os.access(above, os.W_OK):  # a link may lead to a file that is not there yet
         why = f"no permission to write {above if above != path.absolute() else 'it'}"
     else:
         return
@@ -86,10 +88,12 @@ def require_writable(path: Path, *, folder: bool = False) -> None:
 
 
 def require_folder_of(path: Path | None) -> None:
-    """Raise ConvscopeError, before the work begins, where a file can't be written for want of a folder."""
-    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-        why = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
-        raise ConvscopeError(f"{path} can't be written: {why}")
+    """Raise ConvscopeError, before the work begins, where a file can't be written, for want of a folder too."""
+    if path is None:
+        return
+    if not path.is_dir() and not path.absolute().parent.is_dir():
+        raise ConvscopeError(f"{path} can't be written: there is no folder {path.parent}")
+    require_writable(path)
 
 
 # What ASCII has for the characters of tables and notes, one for one so that columns stay aligned.

@@ -56,19 +56,19 @@ def with_trusted(given: dict[str, SettingValue], recipe_file: str | None, trust_
 
 
 def with_code(model: str, code: str, trust_code: bool) -> str | Run:
-    """Return a model as it was given; with either option, the run at this path with its code."""
+    """Return a model as it was given; with either option, the run, or the checkpoint in it, with its code."""
     if not code and not trust_code:
         return model
-    from convscope.runs.run_like import open_run
+    from convscope.runs.run_like import run_of
 
-    return open_run(Path(model), model=code, trust_code=trust_code)
+    return run_of(model, model=code, trust_code=trust_code)
 
 
 def each_with_code(models: tuple[str, ...], code: str, trust_code: bool) -> list[str | Run]:
     """Return models as they were given, and with either option the runs of own code among them with their code."""
     if not code and not trust_code:
         return list(models)
-    from convscope.runs.run_like import open_run
+    from convscope.runs.run_like import run_of
 
-    own = [name for name in models if Path(name).is_dir() and open_run(Path(name)).spec().source is not None]
+    own = [name for name in models if Path(name).is_dir() and run_of(name).spec().source is not None]
     return [with_code(name, code, trust_code) if name in own or not own else name for name in models]

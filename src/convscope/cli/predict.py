@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from convscope.cli.output import echo
 from convscope.cli.own_code import code_options
+from convscope.cli.progress import work_progress
 from convscope.cli.settings import limit_option
 from convscope.report.csv_table import csv_text
-from convscope.report.progress import shown_progress
+from convscope.report.progress import is_terminal
 from convscope.report.table import print_table
 from convscope.report.units import plural
 
@@ -70,7 +72,9 @@ def command(
         raise click.UsageError("--top: this run gives an image any number of labels: --threshold says which are shown")
     listed = len(predictor.classes) if predictor.spec.multi_label else top or TOP
     items = list(image_items(images))
-    with shown_progress() as progress:
+    stdout = sys.stdout
+    # Rows that come as they are computed would be written into the bar.
+    with work_progress(quiet=as_csv and is_terminal(stdout)) as progress:
         stream = predictor.predict(
             items,
             top=listed,
@@ -79,7 +83,7 @@ def command(
             progress=progress,
         )
         # CSV is written as it comes, so that a million images take no memory; a table needs all rows for its widths.
-        found = Predictions(tuple(_write_csv(stream, predictor.spec) if as_csv else stream))
+        found = Predictions(tuple(_write_csv(stream, predictor.spec, stdout) if as_csv else stream))
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=2))
     elif found.read:
@@ -92,16 +96,16 @@ def command(
     return 0
 
 
-def _write_csv(stream: Iterator[Prediction], spec: ModelSpec) -> list[Prediction]:
+def _write_csv(stream: Iterator[Prediction], spec: ModelSpec, file: TextIO) -> list[Prediction]:
     """Write a row for each image that could be read, and return the others."""
     from convscope.runs.predictions import csv_header, csv_row
 
     header = csv_header(spec.classes, multi_label=spec.multi_label, verdict=spec.defect_rule is not None)
-    click.echo(csv_text(header, ()), nl=False)
+    click.echo(csv_text(header, ()), nl=False, file=file)
     unreadable: list[Prediction] = []
     for item in stream:
         if item.problem:
             unreadable.append(item)
             continue
-        click.echo(csv_text(csv_row(item), ()), nl=False)
+        click.echo(csv_text(csv_row(item), ()), nl=False, file=file)
     return unreadable

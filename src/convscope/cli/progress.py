@@ -1,12 +1,14 @@
-"""The progress of a run on stderr, as the command line shows it."""
+"""Progress on stderr, as the command line shows it; what a network of the user's own prints goes there too."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from convscope.report.progress import Progress
     from convscope.runs.events import Listener
     from convscope.runs.run_directory import Run
 
@@ -17,11 +19,25 @@ def training_progress(*, quiet: bool = False) -> Iterator[Listener]:
     from convscope.runs.events import Silent
     from convscope.runs.training_display import shown_training
 
-    if quiet:
-        yield Silent()
-    else:
-        with shown_training() as listener:
-            yield listener
+    with redirect_stdout(sys.stderr):  # stdout has the results alone
+        if quiet:
+            yield Silent()
+        else:
+            with shown_training() as listener:
+                yield listener
+
+
+@contextmanager
+def work_progress(*, quiet: bool = False) -> Iterator[Progress]:
+    """Return the progress of work other than training."""
+    from convscope.report.progress import no_progress, shown_progress
+
+    with redirect_stdout(sys.stderr):
+        if quiet:
+            yield no_progress
+        else:
+            with shown_progress() as progress:
+                yield progress
 
 
 def log_lines(run: Run, lines: Iterable[str]) -> None:

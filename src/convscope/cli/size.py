@@ -9,14 +9,15 @@ from typing import Literal
 import click
 
 from convscope.errors import GeometryError
+from convscope.files.fields import in_short
 from convscope.report.terminal import print_document
 
 JSON_VERSION = 1
 
 
 def _numbers(name: str, text: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"\d+([x×,]\d+)*", text):
-        raise GeometryError(f"{name} must be a whole number, or one per axis like 3x5; got {text!r}")
+    if not re.fullmatch(r"\d{1,18}([x×,]\d{1,18})*", text):
+        raise GeometryError(f"{name} must be a whole number, or one per axis like 3x5; got {in_short(text)}")
     return tuple(int(part) for part in re.split("[x×,]", text))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from convscope.cli.given_options import take_only
-from convscope.cli.output import echo, require_folder_of, require_writable, write_output
+from convscope.cli.output import echo, require_folder_of, write_output
 
 
 def write_course(path: Path) -> None:
@@ -17,7 +17,6 @@ def write_course(path: Path) -> None:
     """
     take_only("--course writes a file and starts no server", ("course_file",))
     require_folder_of(path)
-    require_writable(path)
     from convscope.studio.exporting.static_course import DRAWS, static_course
 
     page = static_course()

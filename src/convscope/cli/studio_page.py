@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from convscope.cli.command import Command
+from convscope.cli.deadline import DEADLINE
 from convscope.cli.option_groups import with_options
 from convscope.cli.output import echo
 from convscope.cli.own_code import code_options
@@ -55,7 +56,7 @@ def page_options(command: Command) -> Command:
         click.option("--data", multiple=True, type=click.Path(exists=True, file_okay=False, path_type=Path),
                      metavar="ROOT",
                      help="A folder below which image folders may be chosen for a training; repeatable."),
-        click.option("--deadline", type=click.FloatRange(0.1, 86400), default=60.0, show_default=True,
+        click.option("--deadline", type=DEADLINE, default=60.0, show_default=True,
                      metavar="SECONDS", help="Stop a model of which one step takes longer than this."),
         click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True,
                      help="The port; if it is taken, the next free one. 0 takes any."),

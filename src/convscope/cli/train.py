@@ -92,10 +92,12 @@ def command(
     from convscope.training.train_run import forecast_new, train_new
 
     cache_directory = None if cache is None else Path(cache)
-    with training_progress(quiet=as_json or not first) as listener:
-        if forecast:
+    quiet = as_json or not first
+    if forecast:
+        with training_progress(quiet=quiet) as listener:
             found = forecast_new(recipe, listener=listener, name=name, cache_directory=cache_directory, began=began)
-            return _show_forecast(found, as_json=as_json, first=first)
+        return _show_forecast(found, as_json=as_json, first=first)
+    with training_progress(quiet=quiet) as listener:
         outcome = train_new(
             recipe,
             listener=listener,

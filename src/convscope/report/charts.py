@@ -15,6 +15,7 @@ import numpy.typing as npt
 from convscope.report import units
 from convscope.report.png import png_data_uri
 from convscope.report.svg import (
+    CHARACTER_WIDTH,
     FILL_UNDER_INK,
     SERIES,
     Colour,
@@ -28,10 +29,12 @@ from convscope.report.svg import (
     text,
 )
 from convscope.report.svg import text_width as width_of
+from convscope.report.table import display_width
 from convscope.report.ticks import Scale, axis_ticks, nice_ticks
 
 _DASHES = (None, "6 3", "2 3", "8 3 2 3")
-_TITLE_HEIGHT = 34
+_TITLE_HEIGHT, _TITLE_SIZE = 34, 14
+_NARROWEST_TITLE = 480.0  # room for a title above a matrix of few classes
 LEGEND_LINE = 18
 LONGEST_LABEL = 24  # characters of a class name beside a matrix; its tool-tip has all
 _LONGEST_NAME = 60  # characters of a name beside a bar
@@ -87,7 +90,7 @@ def line_chart(
         up = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
         return left + across * plot_width, top + (1 - min(max(up, 0.0), 1.0)) * plot_height
 
-    parts: list[Element | None] = [text(0, 16, title, size=14, bold=True)]
+    parts: list[Element | None] = [_titled(title, width)]
     for tick in y_ticks:
         _, y = place(x_low, tick)
         parts += [
@@ -141,7 +144,7 @@ def bar_chart(
     width = max(width, left + _SHORTEST_BAR + after)
     room = width - left - after
     step, top = 24, _TITLE_HEIGHT
-    parts: list[Element | None] = [text(0, 16, title, size=14, bold=True)]
+    parts: list[Element | None] = [_titled(title, width)]
     for i, (name, (_, value), label) in enumerate(zip(names, bars, shown, strict=True)):
         y = top + i * step
         length = max(1.0, room * min(value / full, 1.0)) if value > 0 else 1.0
@@ -166,8 +169,10 @@ def confusion_matrix(counts: npt.NDArray[np.integer], classes: Sequence[str], *,
     labels = [_elided(name, LONGEST_LABEL) for name in classes]
     names = max((width_of(label, size) for label in labels), default=0.0)
     left, top = names + 34, _TITLE_HEIGHT + 34 + names * 0.75
+    width = left + n * cell + max(8.0, names * 0.67)
+    width = max(width, min(width_of(title, _TITLE_SIZE), _NARROWEST_TITLE))
     parts: list[Element | None] = [
-        text(0, 16, title, size=14, bold=True),
+        _titled(title, width),
         text(left + n * cell / 2, _TITLE_HEIGHT + 8, "predicted", size=12, anchor="middle", colour="muted"),
         text(12, top + n * cell / 2, "true class", size=12, anchor="middle", colour="muted", rotate=-90),
     ]
@@ -193,7 +198,6 @@ def confusion_matrix(counts: npt.NDArray[np.integer], classes: Sequence[str], *,
     parts.append(rectangle(left, top, n * cell, n * cell, stroke="muted"))
     correct, total = int(np.trace(counts)), int(counts.sum())
     share = units.percent(correct / total) if total else "none"
-    width = left + n * cell + max(8.0, names * 0.67)
     description = f"{correct:,} of {total:,} right ({share}). Rows are true classes, columns predicted ones."
     return Drawing.of(width, top + n * cell + 8, parts, title=title, description=description)
 
@@ -223,7 +227,7 @@ def picture(
         })
     ]  # fmt: skip
     # Without a frame a white picture has no edge on white paper.
-    parts.append(rectangle(0.5, 0.5, width - 1, rows * scale - 1, stroke="faint"))
+    parts.append(rectangle(0.5, 0.5, width - 1, max(0.0, rows * scale - 1), stroke="faint"))
     for box in boxes:
         x, y = box.left * scale, box.top * scale
         wide, high = (box.right - box.left) * scale, (box.bottom - box.top) * scale
@@ -245,9 +249,21 @@ def _tag(x: float, y: float, box: PlotBox) -> Element:
     )
 
 
+def _titled(title: str, width: float) -> Element:
+    """Return a title as wide as its chart at most, its middle left out; the drawing's own title has all of it."""
+    longest = int(width / (_TITLE_SIZE * CHARACTER_WIDTH) + 1e-6)
+    return text(0, 16, _elided(title, longest), size=_TITLE_SIZE, bold=True)
+
+
 def _elided(name: str, longest: int) -> str:
-    """Return a name with its middle left out where it is long: names of a kind differ at one of their ends."""
-    return name if len(name) <= longest else f"{name[: longest * 2 // 3]}…{name[1 + longest * 2 // 3 - longest :]}"
+    """Return a name with its middle left out where it is long: names of a kind differ at one of their ends.
+
+    A wide character, as of Chinese, counts as two.
+    """
+    if (cells := display_width(name)) <= longest:
+        return name
+    most = longest * len(name) // cells
+    return f"{name[: most * 2 // 3]}…{name[1 + most * 2 // 3 - most :]}"
 
 
 def _matrix_cell(x: float, y: float, cell: float, number: int, share: float, right: bool, tip: str) -> Element:
@@ -277,7 +293,9 @@ def _curve(points: Sequence[tuple[float, float]], index: int) -> Element:
         return element("circle", {"cx": points[0][0], "cy": points[0][1], "r": 3} | paint(colour))
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     attributes = paint("none", colour, width=2) | {
-        "points": path, "stroke-linejoin": "round", "stroke-dasharray": _DASHES[index % len(_DASHES)],
+        "points": path, "stroke-linejoin": "round",
+        # Of the ninth curve, whose colour is the first one's, another dash.
+        "stroke-dasharray": _DASHES[(index + index // len(SERIES)) % len(_DASHES)],
     }  # fmt: skip
     return element("polyline", attributes)
 
@@ -286,7 +304,8 @@ def _legend(names: Sequence[str], left: float, top: float, *, width: float) -> t
     """Return the legend in lines that fit the width, and the height of all lines but the first."""
     parts: list[Element] = []
     x, y = left, top
-    for i, name in enumerate(names):
+    longest = max(8, int((width - left - 28) / (12 * CHARACTER_WIDTH)))
+    for i, name in enumerate(_elided(name, longest) for name in names):
         if x > left and x + 28 + width_of(name) > width:
             x, y = left, y + LEGEND_LINE
         parts.append(_curve([(x, y), (x + 22, y)], i))

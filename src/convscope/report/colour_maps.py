@@ -136,6 +136,20 @@ def hatched(pixels: Rgb, where: Booleans) -> Rgb:
     return np.where(where[..., None], stripes, pixels)
 
 
+def takes_black_text(colours: Rgb) -> Booleans:
+    """Return whether black text has a higher contrast than white on each colour (..., 3); that is then 4.58 or more.
+
+    Source: WCAG 2.2, "relative luminance" and "contrast ratio".
+
+    >>> takes_black_text(np.array([[118, 118, 118], [117, 117, 117]], np.uint8)).tolist()
+    [True, False]
+    """
+    shares = np.asarray(colours, np.float64) / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    luminance: Floats = linear @ np.array([0.2126, 0.7152, 0.0722])
+    return (luminance + 0.05) ** 2 > 1.05 * 0.05
+
+
 def is_constant(values: Array) -> bool:
     """Return whether all finite numbers are equal but for float32's rounding.
 

@@ -29,6 +29,7 @@ from convscope.report.document import Figure
 from convscope.report.png import jpeg_data_uri, png_data_uri
 from convscope.report.svg import CHARACTER_WIDTH, Colour, Drawing, Element, element, group, line, paint, rectangle, text
 from convscope.report.svg import text_width as width_of
+from convscope.report.table import display_width
 
 LISTED = 12  # tiles that a terminal lists
 _GAP, _ROW_GAP = 12.0, 12.0
@@ -191,7 +192,7 @@ def _tile(
         y = number * _LINE + 11
         colour: Colour = "ink" if number == 0 and tile.title else "muted"
         shown = text(0, y, _fitting(content, width), size=11 if colour == "ink" else NOTE_SIZE, colour=colour)
-        parts.append(shown if len(content) * 11 * CHARACTER_WIDTH <= width else _with_tip(shown, content))
+        parts.append(shown if width_of(content, 11) <= width else _with_tip(shown, content))
     scale = tile.scale or shared or ColourScale.of(tile.values)
     if tile.values.ndim == 1:
         return [*parts, group(*_bars(tile.values, scale, width, high), y=heading)]
@@ -289,7 +290,12 @@ def _in_lines(content: str, size: float, width: float) -> list[str]:
 
 def _fitting(content: str, width: float) -> str:
     most = max(4, int(width / (NOTE_SIZE * CHARACTER_WIDTH)))
-    return content if len(content) <= most else content[: most - 1] + "…"
+    if display_width(content) <= most:
+        return content
+    kept = content[: most - 1]
+    while display_width(kept) >= most:
+        kept = kept[:-1]
+    return kept + "…"
 
 
 def _with_tip(shown: Element, content: str) -> Element:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from convscope.arrays import Array
-from convscope.report.colour_maps import ColourScale, number_text
+from convscope.report.colour_maps import ColourScale, number_text, takes_black_text
 from convscope.report.image_grid import colour_bar
 from convscope.report.png import png_data_uri
 from convscope.report.svg import Drawing, Element, element, group, rectangle, text
@@ -78,7 +78,7 @@ def matrix_chart(
 
 def _numbers(values: Array, scale: ColourScale, left: float, top: float, cell: float) -> list[Element]:
     """Return each cell's number, in white or black by what it is drawn on."""
-    lightness = scale.colours(values) @ np.array([0.299, 0.587, 0.114])
+    black = takes_black_text(scale.colours(values))
     found = []
     for (row, column), value in np.ndenumerate(values):
         if not np.isfinite(value):
@@ -86,7 +86,7 @@ def _numbers(values: Array, scale: ColourScale, left: float, top: float, cell: f
         number = text(left + (column + 0.5) * cell, top + (row + 0.5) * cell + 3.5, number_text(round(float(value), 2)),
                       size=_SIZE, anchor="middle")  # fmt: skip
         # Written over the palette's ink: the colours of a scale are the same in light and dark.
-        colour = "#000000" if lightness[row, column] > 128 else "#ffffff"
+        colour = "#000000" if black[row, column] else "#ffffff"
         attributes = {**dict(number.attributes), "fill": colour}
         attributes.pop("class", None)
         found.append(element("text", attributes, *number.children))

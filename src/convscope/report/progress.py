@@ -136,12 +136,14 @@ def _notebook_bar() -> Iterator[Progress]:
 
 @contextmanager
 def _bar(stream: TextIO) -> Iterator[Progress]:
+    """Return a bar; what is printed on the terminal meanwhile is above it, and what goes into a file is in the file."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with RichProgress(*columns, console=Console(file=stream), transient=True) as bars:
+    console = Console(file=stream)
+    with RichProgress(*columns, console=console, transient=True, redirect_stdout=is_terminal(sys.stdout)) as bars:
         tasks = {}
 
         def progress(done: int, total: int, what: str) -> None:

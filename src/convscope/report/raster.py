@@ -117,9 +117,11 @@ def _rectangle(given: Mapping[str, str], canvas: Image.Image, place: _Place) -> 
         opacity = _number(given, "fill-opacity", 1.0) * _number(given, "opacity", 1.0)
         box = (round(left), round(top), max(round(left), round(right) - 1), max(round(top), round(bottom) - 1))
         if opacity < 1:
-            mask = Image.new("L", canvas.size, 0)
-            ImageDraw.Draw(mask).rounded_rectangle(box, radius, fill=round(255 * opacity))
-            canvas.paste(Image.new("RGB", canvas.size, fill), mask=mask)
+            # No larger than the rectangle: a matrix has thousands of them.
+            size = (box[2] - box[0] + 1, box[3] - box[1] + 1)
+            mask = Image.new("L", size, 0)
+            ImageDraw.Draw(mask).rounded_rectangle((0, 0, size[0] - 1, size[1] - 1), radius, fill=round(255 * opacity))
+            canvas.paste(fill, (box[0], box[1], box[2] + 1, box[3] + 1), mask)
         else:
             ImageDraw.Draw(canvas).rounded_rectangle(box, radius, fill=fill)
     if stroke is not None:

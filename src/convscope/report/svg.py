@@ -18,6 +18,7 @@ from convscope.errors import ConvscopeError
 from convscope.files.regular import refused_as, write_text
 from convscope.report.printable import printable, printable_lines
 from convscope.report.short_repr import ShortRepr
+from convscope.report.table import display_width
 
 Colour = Literal[
     "none", "ink", "muted", "faint", "paper", "panel",
@@ -157,8 +158,8 @@ def group(*children: Element | None, x: float = 0, y: float = 0) -> Element:
 
 
 def text_width(content: str, size: float = 12) -> float:
-    """About how wide a text will be, to leave room for it."""
-    return len(printable_lines(content)) * size * CHARACTER_WIDTH
+    """About how wide a text will be, to leave room for it; a wide character, as of Chinese, is two of the others."""
+    return display_width(printable_lines(content)) * size * CHARACTER_WIDTH
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -113,15 +113,15 @@ class Table:
 
 
 def display_width(text: str) -> int:
-    """Terminal cells that a text takes: wide East Asian characters two, combining marks none.
+    """Terminal cells that a text takes: wide East Asian characters two, combining marks and joiners none.
 
-    >>> display_width("3×224"), display_width("画像")
-    (5, 4)
+    >>> display_width("3×224"), display_width("画像"), display_width("ที่")
+    (5, 4, 1)
     """
     if text.isascii():
         return len(text)
     return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        0 if unicodedata.category(c) in ("Mn", "Me", "Cf") else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in unicodedata.normalize("NFC", text)
     )
 

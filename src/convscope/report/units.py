@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from convscope.errors import ConvscopeError
+from convscope.files.fields import in_short
 
 UNKNOWN = "?"  # what a table shows where a number is not known; never 0
 
@@ -72,9 +73,9 @@ def parse_byte_size(text: str) -> int:
     >>> parse_byte_size("8GB"), parse_byte_size("1.5 GiB")
     (8000000000, 1610612736)
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:([kKMGTPE])(i?)[bB]?|[bB])\s*", text)
+    found = re.fullmatch(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*(?:([kKMGTPE])(i?)[bB]?|[bB])\s*", text)
     if not found:
-        raise ConvscopeError(f"{text!r} is not a size in bytes: write it like 8GB, 512MB or 16GiB")
+        raise ConvscopeError(f"{in_short(text)} is not a size in bytes: write it like 8GB, 512MB or 16GiB")
     digits, prefix, binary = found.groups()
     if prefix is None:
         return int(Fraction(digits))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -21,6 +22,9 @@ from convscope.files.regular import FILE_LIMIT, read_bytes, refused_as
 
 MANIFEST = "MANIFEST.json"
 LARGEST_MANIFEST = 2**20
+# What a system says that flushes no folder, as of some network disks, or of a folder that may be written and not read.
+# The files are whole all the same.
+NO_FOLDER_SYNC = (errno.EACCES, errno.EBADF, errno.EINVAL, errno.EISDIR, errno.ENOTSUP)
 
 
 class WriteError(RunError):
@@ -139,8 +143,13 @@ def _write_through(path: Path, content: bytes | str) -> None:
 
 
 def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    """Flush the names in a folder to the disk, where the system flushes folders."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in NO_FOLDER_SYNC:
+            raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,8 +35,8 @@ from convscope.runs.run_images import (
     SPLITS,
     OpenedSplit,
     choose_split,
-    count_learned,
     labelled_by_run,
+    learned_note,
     open_images,
     open_split,
 )
@@ -251,8 +250,8 @@ def _notes(run: Run, recipe: Recipe, spec: ModelSpec, taken: OpenedSplit) -> Ite
     # Classes without images are named of what is measured, by `cautions`.
     lacking = tuple(f"{each} has no images of " for each in SPLITS)
     yield from (note for note in taken.dataset.notes if not note.startswith(lacking))
-    if taken.own or (recipe.data and os.path.realpath(taken.dataset.source) == os.path.realpath(recipe.data)):
-        yield from _trained_on(run, taken)
+    if note := learned_note(run, recipe, taken, held_back=call_text("evaluate", run)):
+        yield note
     if not taken.own:
         return
     if taken.name == "val" and spec.defect_rule is not None and spec.defect_rule.miss_rate is not None:
@@ -294,16 +293,3 @@ def _with_miss_rate(
     require_enough(defects, miss_rate, trained=True, own_val="val" not in dataset.made_splits)
     scores = predictor.scores(val, progress=progress, what="choosing the threshold on val")
     return with_threshold(spec, miss_rate, scores[:, 1], val)
-
-
-def _trained_on(run: Run, taken: OpenedSplit) -> Iterator[str]:
-    """Yield a warning if the run was trained on images that are measured, but for its own split train.
-
-    They are among those held out because the folder has changed since, or were named as other data.
-    """
-    seen = 0 if taken.own and taken.name == "train" else count_learned(run, taken)
-    if seen and taken.own:
-        yield f"{seen} of these images were trained on: the folder has changed since, and so has its split"
-    elif seen:
-        held_back = call_text("evaluate", run)
-        yield f"{seen} of these images were trained on, so scores flatter: {held_back} measures those held back"

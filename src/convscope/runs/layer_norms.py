@@ -70,7 +70,8 @@ def norm_line(sample: NormSample) -> str:
     '{"step": 20, "epoch": 0.5, "outputs": {"conv": 1.0}, "gradients": {"conv": null}}\\n'
     """
     values = {"step": sample.step, "epoch": float(f"{sample.epoch:.6g}")}
-    return json.dumps({**values, "outputs": _short(sample.outputs), "gradients": _short(sample.gradients)}) + "\n"
+    norms = {"outputs": short_norms(sample.outputs), "gradients": short_norms(sample.gradients)}
+    return json.dumps({**values, **norms}) + "\n"
 
 
 def read_norms(text: str) -> tuple[NormSample, ...]:
@@ -95,9 +96,25 @@ def sample_of(fields: Fields) -> NormSample:
     return NormSample(
         step=fields.integer("step", at_least=0),
         epoch=fields.number("epoch", at_least=0),
-        outputs=_read(fields.object("outputs")),
-        gradients=_read(fields.object("gradients")),
+        outputs=norms_of(fields.object("outputs")),
+        gradients=norms_of(fields.object("gradients")),
     )
+
+
+def short_norms(norms: Norms) -> dict[str, float | None]:
+    """Return norms in five digits, as JSON has them: None where one is not finite.
+
+    >>> short_norms({"conv": 0.1234567, "fc": float("inf")})
+    {'conv': 0.12346, 'fc': None}
+    """
+    return {
+        name: float(f"{norm:.5g}") if norm is not None and math.isfinite(norm) else None for name, norm in norms.items()
+    }
+
+
+def norms_of(fields: Fields) -> dict[str, float | None]:
+    """Return the norms that `short_norms` made; raises UnreadableError where one is no number."""
+    return {name: fields.optional_number(name) for name in fields.values}
 
 
 def norm_chart(
@@ -155,10 +172,13 @@ def gradients_text(ratio: float) -> str:
 
     >>> gradients_text(2e5), gradients_text(0.5)
     ('200,000 times smaller in the first layer than in the last', '2 times larger in the first layer than in the last')
+    >>> gradients_text(1.001)
+    'as large in the first layer as in the last'
     """
-    times = f"{float(f'{max(ratio, 1 / ratio):.3g}'):,.15g} times"
-    size = f"{times} {'smaller' if ratio >= 1 else 'larger'}"
-    return f"{size} in the first layer than in the last"
+    times = float(f"{max(ratio, 1 / ratio):.3g}")
+    if times == 1:
+        return "as large in the first layer as in the last"
+    return f"{times:,.15g} times {'smaller' if ratio >= 1 else 'larger'} in the first layer than in the last"
 
 
 def compared_norms(runs: Mapping[str, Sequence[NormSample]]) -> Drawing:
@@ -200,18 +220,8 @@ def _power(norm: float | None) -> float | None:
     return math.log10(norm) if norm is not None and 0 < norm < math.inf else None
 
 
-def _short(norms: Norms) -> dict[str, float | None]:
-    return {
-        name: float(f"{norm:.5g}") if norm is not None and math.isfinite(norm) else None for name, norm in norms.items()
-    }
-
-
 def _read_line(line: str) -> NormSample | None:
     try:
         return sample_of(Fields.of(parse_json(line)))
     except UnreadableError:
         return None
-
-
-def _read(fields: Fields) -> dict[str, float | None]:
-    return {name: fields.optional_number(name) for name in fields.values}

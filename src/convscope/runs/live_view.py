@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
@@ -17,7 +17,7 @@ from convscope.files.checked import parse_json
 from convscope.files.fields import Fields
 from convscope.files.regular import UnreadableError
 from convscope.report.short_repr import ShortRepr
-from convscope.runs.layer_norms import Norms
+from convscope.runs.layer_norms import Norms, norms_of, short_norms
 
 PictureKind = Literal["image", "filters", "maps"]
 
@@ -126,8 +126,8 @@ class LiveView(ShortRepr):
             "step": self.step,
             "epoch": float(f"{self.epoch:.6g}"),
             "time": round(self.time, 3),
-            "outputs": _shortened(self.outputs),
-            "gradients": _shortened(self.gradients),
+            "outputs": short_norms(self.outputs),
+            "gradients": short_norms(self.gradients),
             "pictures": [picture.header() for picture in self.pictures],
         }
         text = json.dumps(header, allow_nan=False).encode()
@@ -163,20 +163,10 @@ class LiveView(ShortRepr):
             epoch=fields.number("epoch", at_least=0),
             time=fields.number("time", at_least=0),
             pictures=tuple(pictures),
-            outputs=_norms(fields.object("outputs")),
-            gradients=_norms(fields.object("gradients")),
+            outputs=norms_of(fields.object("outputs")),
+            gradients=norms_of(fields.object("gradients")),
         )
 
 
 def _rounded(numbers: Sequence[float]) -> list[float]:
     return [float(f"{number:.5g}") if math.isfinite(number) else 0.0 for number in numbers]
-
-
-def _shortened(norms: Norms) -> dict[str, float | None]:
-    return {
-        name: float(f"{norm:.5g}") if norm is not None and math.isfinite(norm) else None for name, norm in norms.items()
-    }
-
-
-def _norms(fields: Fields) -> Mapping[str, float | None]:
-    return {name: fields.optional_number(name) for name in fields.values}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, overload
@@ -298,8 +298,18 @@ def probability_columns(classes: Sequence[str], *, beside: Sequence[str]) -> tup
 
     >>> probability_columns(("cat", "image"), beside=("image", "class"))
     ('cat', 'P(image)')
+    >>> probability_columns(("image", "P(image)"), beside=("image", "class"))
+    ('P(P(image))', 'P(image)')
     """
-    return tuple(f"P({name})" if name in beside else name for name in classes)
+    return tuple(_column(name, {*beside}, {*classes, *beside}) for name in classes)
+
+
+def _column(name: str, beside: Set[str], taken: Set[str]) -> str:
+    """Return a class's name, or where a column beside has it the first of P(name), P(P(name)), ... that is free."""
+    column = name
+    while column in (beside if column == name else taken):
+        column = f"P({column})"
+    return column
 
 
 def share_cell(share: float) -> str:

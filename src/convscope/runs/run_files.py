@@ -42,7 +42,8 @@ SCORES_FORMAT = 1
 _RECORDING = threading.Lock()
 # Names of files and checkpoints while they are written or removed.
 LEFT_OVER = re.compile(
-    r"\.(?:tmp|old)-(?:[a-z]+\.(?:toml|json|jsonl|csv|html|py|bin|safetensors)|pause|stop|watched|step-\d{9})-\d+"
+    r"\.(?:tmp|old)-(?:[a-z]+\.(?:toml|json|jsonl|csv|html|py|bin|safetensors)|look-step-\d+\.html"
+    r"|pause|stop|watched|step-\d{9})-\d+"
 )
 
 

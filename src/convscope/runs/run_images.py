@@ -236,7 +236,29 @@ def labelled_by_run(images: ImageSet, dataset: Dataset, spec: ModelSpec) -> Imag
     return replace(images, targets=targets)
 
 
-def count_learned(run: Run, taken: OpenedSplit) -> int:
+def learned_note(run: Run, recipe: Recipe, taken: OpenedSplit, *, held_back: str) -> str:
+    """Return a warning if the run was trained on images that are measured, but for its own split train; else "".
+
+    They are among those held out because the folder has changed since, or were named as other data.
+
+    Args:
+        run: the run.
+        recipe: the run's.
+        taken: the split that is measured.
+        held_back: the call that measures the images that were held back.
+
+    Raises:
+        RunError: its split.csv can't be read.
+    """
+    known = taken.own or (recipe.data and os.path.realpath(taken.dataset.source) == os.path.realpath(recipe.data))
+    if not known or (taken.own and taken.name == "train") or not (seen := _count_learned(run, taken)):
+        return ""
+    if taken.own:
+        return f"{seen} of these images were trained on: the folder has changed since, and so has its split"
+    return f"{seen} of these images were trained on, so scores flatter: {held_back} measures those held back"
+
+
+def _count_learned(run: Run, taken: OpenedSplit) -> int:
     """Return how many images of a split the run was trained on, by its split.csv; 0 where it has none.
 
     Raises:

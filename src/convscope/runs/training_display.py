@@ -132,7 +132,8 @@ class _Terminal(_Lines):
 
     def epoch_ended(self, row: EpochRow) -> None:
         super().epoch_ended(row)
-        if row.epoch == self._epochs:
+        # A head that is solved is epoch 0 of its run, before any step.
+        if row.epoch == self._epochs and "training" in self._tasks:
             self._bars.remove_task(self._tasks.pop("training"))
 
     def moved(self, share: float, seconds_left: float | None) -> None:
@@ -155,7 +156,7 @@ class _Notebook(Silent):
     def __init__(self) -> None:
         self._bars = NotebookBars()
         self._lines: list[str] = []
-        self._epochs = 0
+        self._epochs = self._last = 0
 
     def progressed(self, done: int, total: int, what: str) -> None:
         self._bars.show(what, done, total, f"{done:,} of {total:,}" if total else f"{done:,}")
@@ -167,8 +168,9 @@ class _Notebook(Silent):
         self._bars.show("training", *_place(step), _note(step))
 
     def epoch_ended(self, row: EpochRow) -> None:
-        # A series of trainings numbers its epochs anew; one that is resumed begins later.
-        before = self._lines if row.epoch > 1 and self._lines else [header_line(row)]
+        # A series of trainings numbers its epochs anew; one that is resumed begins later, a solved head at 0.
+        before = self._lines if self._lines and row.epoch > self._last else [header_line(row)]
+        self._last = row.epoch
         self._lines = [*before, epoch_line(row, self._epochs)]
         # The columns need a face that a notebook's style for `pre` would not give.
         self._bars.below = f'<pre style="font-family:monospace">{html.escape(chr(10).join(self._lines))}</pre>'
@@ -266,5 +268,8 @@ def _bars() -> Iterator[Any]:
         TaskProgressColumn(),
         TextColumn("{task.fields[note]}", markup=False),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=8) as bars:
+    # What a caller prints into a file meanwhile stays there; on a terminal it is above the bar.
+    redirect = is_terminal(sys.stdout)
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, refresh_per_second=8, redirect_stdout=redirect) as bars:
         yield bars

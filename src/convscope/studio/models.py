@@ -1,14 +1,16 @@
 """The models that the page can open: their keys, and what each names. No torch.
 
-A key is a name of the catalogue (`resnet18`) or of a built-in trained network (`lenet5-digits`), `run:NAME` or
-`run:NAME@step-N` for a run below the runs folder, or `given` for what the command line named. The page never names a
-path: a key is looked up among what is there.
+A key is a name of the catalogue (`resnet18`) or of a built-in trained network (`lenet5-digits`), `run:NAME`,
+`run:NAME@best` or `run:NAME@step-N` for a run below the runs folder, or `given` for what the command line named. A run
+whose own name ends as such a key does always has `@best` after it. The page never names a path: a key is looked up
+among what is there.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,8 @@ WeightsOrigin = Literal["trained", "random", "own"]
 """Where a network's weights are from: a run, a random draw of ours, or its own factory or file, which may hold weights
 of a training or not."""
 _CHECKPOINT = re.compile(r"step-\d{1,12}")
+# The end of a key that is no part of the run's name.
+_WEIGHTS = re.compile(rf"@({BEST}|{_CHECKPOINT.pattern})?\Z", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +144,7 @@ def brings_weights(name: str) -> bool:
 def list_models(openable: Openable) -> list[ModelSource]:
     """Return the models that the page can open: given, built-in and trained, the runs, newest first, the catalogue."""
     given = [model_source(GIVEN, openable)] if openable.given else []
-    runs = [_of_run(f"{RUN_PREFIX}{name}", name, openable.runs / name) for name in run_folders(openable.runs)]
+    runs = [_of_run(run_key(name), name, openable.runs / name) for name in run_folders(openable.runs)]
     built_in = map(_of_built_in, built_in_networks().values())
     return [*given, *built_in, *runs, *(_of_catalogue(name) for name in _pictured())]
 
@@ -159,10 +163,8 @@ def model_source(key: str, openable: Openable) -> ModelSource:
         weights: WeightsOrigin = "trained" if trained else "own" if brings_weights(name) else "random"
         return ModelSource(key=GIVEN, title=path.name or name, kind="given", load=name, weights=weights)
     if key.startswith(RUN_PREFIX):
-        name, _, checkpoint = key.removeprefix(RUN_PREFIX).rpartition("@") if "@" in key else (key[4:], "", "")
         names = run_folders(openable.runs)
-        if name not in names and key.removeprefix(RUN_PREFIX) in names:  # a run's own name may hold an @
-            name, checkpoint = key.removeprefix(RUN_PREFIX), ""
+        name, checkpoint = _run_and_checkpoint(key.removeprefix(RUN_PREFIX), names)
         if name not in names:
             raise StudioError(f"there is no run {name!r} below the runs folder.{did_you_mean(name, names)}", "gone")
         folder = openable.runs / name
@@ -178,6 +180,27 @@ def model_source(key: str, openable: Openable) -> ModelSource:
         near = did_you_mean(key, [*built_in_networks(), *known])
         raise StudioError(f"there is no model {key[:80]!r} in the catalogue.{near}", "gone")
     return _of_catalogue(key)
+
+
+def run_key(name: str) -> str:
+    """Return the key of a run's best weights, from which its name is read back whatever it is.
+
+    >>> run_key("photos"), run_key("photos@home"), run_key("photos@best")
+    ('run:photos', 'run:photos@home', 'run:photos@best@best')
+    """
+    return f"{RUN_PREFIX}{name}{f'@{BEST}' if _WEIGHTS.search(name) else ''}"
+
+
+def _run_and_checkpoint(text: str, names: Collection[str]) -> tuple[str, str]:
+    """Return the names of a run and of its checkpoint in the text of a key; the checkpoint is "" where none is named.
+
+    Args:
+        text: without the prefix; a run's own name may hold an @.
+        names: of the runs that there are.
+    """
+    name, at, checkpoint = text.rpartition("@")
+    is_whole = text in names and not (name in names and _WEIGHTS.search(text))
+    return (text, "") if not at or is_whole else (name, checkpoint)
 
 
 def run_folders(root: Path) -> list[str]:

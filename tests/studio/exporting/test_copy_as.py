@@ -87,6 +87,8 @@ def test_runs_elsewhere_are_named_whatever_their_folder_is_called() -> None:
     assert studio[studio.index("--runs") + 1] == "/data/runs"
     assert field[2] == "/data/runs/a@b/checkpoint/step-40"
     assert shlex.split(as_command(state, PLAIN).split("\n")[1])[2] == "runs/a@b/checkpoint/step-40"
+    own = replace(state, model="run:a@step-40@best")  # a run of this name
+    assert shlex.split(as_command(own, PLAIN).split("\n")[1])[2] == "runs/a@step-40"
 
 
 def test_a_second_network_has_the_changes_that_the_page_makes_of_it() -> None:

@@ -13,6 +13,7 @@ test("commands name the learner's own network as a terminal does", async () => {
   assert.deepEqual(commandValues(given, graph), { model: "'my net.py:small'", layer: "stem.0", input: " --input 3x32x32" });
   assert.deepEqual(commandValues(given, null), { model: "'my net.py:small'", layer: "LAYER", input: "" });
   assert.deepEqual(commandValues({ key: "run:a", kind: "run", title: "a" }, graph), { model: "runs/a", layer: "stem.0", input: "" });
+  assert.equal(commandValues({ key: "run:a@best@best", kind: "run", title: "a@best" }, graph).model, "runs/a@best");
   assert.deepEqual(commandValues(undefined, null), { model: "lenet5-digits", layer: "c1", input: "" });
 });
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import "./bare_names.mjs";
 
-const { DEFAULTS, ORDERS, SCALES, clamped, formatState, numberText, parseState } = await import("convscope/state");
+const { DEFAULTS, ORDERS, SCALES, clamped, formatState, numberText, parseState, runNameOf } = await import("convscope/state");
 
 /** Numbers in an order that a seed decides. */
 function draws(seed) {
@@ -43,6 +43,11 @@ const CARRIED = {
   train: ["run", "new", "compare"],
   learn: ["lesson", "step", "seed"],
 };
+
+test("a run's name is read from the key of its weights, whatever it is", () => {
+  const keys = { "run:a": "a", "run:a@b": "a@b", "run:a@best": "a", "run:a@step-42": "a", "run:a@best@best": "a@best", "run:new\nline@step-1": "new\nline", resnet18: "" };
+  for (const [key, name] of Object.entries(keys)) assert.equal(runNameOf(key), name, key);
+});
 
 test("a state becomes a link and the same state of its room again", () => {
   const draw = draws(7);

@@ -54,9 +54,13 @@ def stream_plan(graph: Graph, wanted: Collection[int]) -> tuple[StreamStep, ...]
 
 
 def values_as_they_come(executor: TorchExecutor, steps: Collection[StreamStep]) -> Iterator[tuple[int, torch.Tensor]]:
-    """Yield wanted values, each with its numbers, which the next operation may overwrite."""
+    """Yield wanted values, each with its numbers, which the next operation may overwrite.
+
+    Raises:
+        CaptureError: the network does not run on its input.
+    """
     for step in steps:
-        executor.run(step.node, overwrite=step.overwrites)
+        executor.run_on_input(step.node, overwrite=step.overwrites)
         for value in step.wanted:
             yield value, executor.tensor(value)
         for value in step.freed:

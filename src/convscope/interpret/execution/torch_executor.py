@@ -95,14 +95,8 @@ class TorchExecutor:
     def tensor(self, value: int) -> torch.Tensor:
         """Return the numbers of a value, as torch has them."""
         if value not in self._tensors:
-            with self._autograd():
-                for node in self.nodes_to_run(value):
-                    try:
-                        self._run(node, self._tensors, overwrite=False)
-                    except (RuntimeError, IndexError) as reason:
-                        # Shapes alone do not show an index in the numbers that is beyond its axis.
-                        where, why = node.module or "the model", str(reason).partition("\n")[0]
-                        raise CaptureError(f"{where}: {node.op} does not run on this input: {why}") from reason
+            for node in self.nodes_to_run(value):
+                self.run_on_input(node)
         return self._tensors[value]
 
     def array(self, value: int) -> Array:
@@ -156,6 +150,19 @@ class TorchExecutor:
         """
         with self._autograd():
             return self._run(node, self._tensors if given is None else given, overwrite=overwrite)
+
+    def run_on_input(self, node: Node, *, overwrite: bool = False) -> None:
+        """Run one operation on the executor's own numbers, as `run` does, with torch's errors as ours.
+
+        Raises:
+            CaptureError: it does not run on these numbers.
+        """
+        try:
+            self.run(node, overwrite=overwrite)
+        except (RuntimeError, IndexError) as reason:
+            # Shapes alone do not show an index in the numbers that is beyond its axis.
+            where, why = node.module or "the model", str(reason).partition("\n")[0]
+            raise CaptureError(f"{where}: {node.op} does not run on this input: {why}") from reason
 
     def _run(self, node: Node, tensors: Mapping[int, torch.Tensor], *, overwrite: bool) -> list[torch.Tensor]:
         try:

@@ -31,7 +31,7 @@ from convscope.report.units import shape as shape_text
 from convscope.report.usage import Placeholder, are_options, call_text, setting_name
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import Run
-from convscope.runs.run_images import choose_split, labelled_by_run, name_without_split, open_split
+from convscope.runs.run_images import choose_split, labelled_by_run, learned_note, name_without_split, open_split
 from convscope.scoring.objective import Objective
 
 NO_LABEL = -1
@@ -171,6 +171,7 @@ def _of_run(
         found = probe_given(data, to_learn=False, earlier=spec.classes, value_range=spec.decoding.value_range)
     opened = open_split(run, found, recipe, spec, split, None, progress, on_others=_call(run, "DATA"))
     dataset, name, train = opened.dataset, opened.name, opened.dataset.train
+    learned = learned_note(run, recipe, opened, held_back=_call(run))
     known = opened.own and train is not None and len(train) > 0 and not isinstance(train.images, Streamed)
     return NetworkOnData(
         network=network.module,
@@ -183,13 +184,14 @@ def _of_run(
         train=labelled_by_run(train, dataset, spec) if known and train is not None and name != "train" else None,
         spec=spec,
         run=run,
-        notes=tuple(_notes(name, own=opened.own, asked=split)),
+        notes=tuple(filter(None, (*_notes(name, own=opened.own, asked=split), learned))),
     )
 
 
-def _call(model: object, data: str) -> str:
-    """Return the call, or the command, that measures a model on other images."""
-    return call_text("look" if are_options() else "learned", model, data=Placeholder(data))
+def _call(model: object, data: str = "") -> str:
+    """Return the call, or the command, that measures a model on its own images, or on others."""
+    others = {"data": Placeholder(data)} if data else {}
+    return call_text("look" if are_options() else "learned", model, **others)
 
 
 def _notes(split: str, *, own: bool, asked: str | None) -> Iterator[str]:

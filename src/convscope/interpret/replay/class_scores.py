@@ -41,12 +41,16 @@ def _by_image(graph: Graph, value: int) -> tuple[int, ...]:
 
 
 def compute_scores(executor: TorchExecutor) -> None:
-    """Compute the network's scores; the memory of each value is freed after its last use."""
+    """Compute the network's scores; the memory of each value is freed after its last use.
+
+    Raises:
+        CaptureError: the network does not run on its input.
+    """
     wanted = scores_value(executor.graph)
     nodes = executor.nodes_to_run(wanted)
     last_use = {value: node.index for node in nodes for value in node.inputs}
     for node in nodes:
-        executor.run(node)
+        executor.run_on_input(node)
         for value in (*node.inputs, *node.outputs):
             if last_use.get(value, node.index) == node.index and value != wanted:
                 executor.free(value)

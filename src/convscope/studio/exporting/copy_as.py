@@ -114,8 +114,9 @@ def _command_model(key: str, openable: Openable) -> str:
     if not key.startswith(RUN_PREFIX):
         return key
     folder = openable.runs if _has_own_runs(openable) else DEFAULT_RUNS
-    path = f"{folder}/{key.removeprefix(RUN_PREFIX)}".removesuffix(f"@{BEST}")
-    return _CHECKPOINT.sub(r"/checkpoint/\1", path)
+    path = f"{folder}/{key.removeprefix(RUN_PREFIX)}"
+    # One of the two: what is left may be the end of the run's own name.
+    return path.removesuffix(f"@{BEST}") if path.endswith(f"@{BEST}") else _CHECKPOINT.sub(r"/checkpoint/\1", path)
 
 
 def _has_own_runs(openable: Openable) -> bool:

@@ -4,6 +4,7 @@ import * as api from "convscope/api";
 import { made } from "convscope/elements";
 import * as icons from "convscope/icons";
 import { imageInto } from "convscope/stage";
+import { runNameOf } from "convscope/state";
 import { changed, go, link, loaded, say, sayProblem, show, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 
@@ -25,7 +26,7 @@ const saved = new Map();
 let savedOf = "";
 
 /** Return the name of the run that is shown; "" of another model. */
-const runName = () => /^run:(.+?)(@(best|step-\d+))?$/s.exec(link().model)?.[1] ?? "";
+const runName = () => runNameOf(link().model);
 
 /** Return the saved epochs of the run that is shown, the earliest first; none of another model. */
 function savedEpochs() {

@@ -25,6 +25,9 @@ export const DEFAULTS = Object.freeze({
   page: 0, step: null, interventions: [], attribution: "", target: null, other: "", run: "", new: false, compare: [], lesson: "", seed: null,
 });
 
+/** Return the name of the run of a model's key, run:NAME, run:NAME@best or run:NAME@step-N; "" of another model. @param {string} model */
+export const runNameOf = (model) => /^run:(.+?)(@(best|step-\d+))?$/s.exec(model)?.[1] ?? "";
+
 /** What is needed instead of what a link says. */
 class Unreadable extends Error {}
 

@@ -11,7 +11,7 @@ const quoted = (text) => (/^[\w./:@=+-]+$/.test(text) ? text : `'${text.replaceA
 
 /** Return what a command calls a model: the page knows a run's name, and of the model of the command line its title. @param {any} one */
 function commandName(one) {
-  if (one.kind === "run") return quoted(`runs/${one.key.slice("run:".length)}`);
+  if (one.kind === "run") return quoted(`runs/${one.title}`);
   return quoted(one.kind === "given" ? one.title : one.key);
 }
 

@@ -2,7 +2,7 @@
 import { html } from "lit-html";
 import * as api from "convscope/api";
 import { along, filled, numberText, scientific } from "convscope/learn/fill";
-import { formatState } from "convscope/state";
+import { formatState, runNameOf } from "convscope/state";
 import { changed } from "convscope/store";
 import { number, percent } from "convscope/units";
 
@@ -20,8 +20,8 @@ const toExplore = (model, unit, more = {}) => html`<a href=${formatState({ room:
 const runs = new Map();
 
 function runOf(model) {
-  if (!model.startsWith("run:")) return undefined;
-  const name = model.slice(4).split("@")[0];
+  const name = runNameOf(model);
+  if (!name) return undefined;
   if (!runs.has(name)) {
     runs.set(name, null);
     api.request(`/api/runs/${encodeURIComponent(name)}`).then(
