@@ -56,6 +56,8 @@ class TestExtent:
         for wrong in (-1, np.zeros((2, 3)), np.zeros((2, 4, 4)), [(0, 0, 0, 0)]):
             with pytest.raises(GeometryError, match="side"):
                 object_side(wrong)
+        with pytest.raises(GeometryError, match="objects of several shapes: give boxes of 4 numbers each"):
+            object_side([(0, 0, 3, 9), (0, 0, 3)])
 
 
 class TestMeasurements:
@@ -114,6 +116,14 @@ class TestMeasurements:
         # Of three such layers the counts are known; shares of the middle do not depend on the number of channels.
         assert walk.halvings > 0 and np.isfinite(counted).all() and counted[4, 4] == counted.max() > 0
         assert np.allclose(counted, counted[::-1, ::-1])
+
+    def test_rows_and_columns_are_those_of_an_image_with_channels_in_its_last_axis(self):
+        class ChannelsLast(nn.Conv2d):
+            def forward(self, images):
+                return super().forward(images.permute(0, 3, 1, 2))
+
+        found = effective_fields(ChannelsLast(3, 2, 3), input_shape=(8, 12, 3), layers=["convolution"], seeds=1)
+        assert found.image_shape == found.layers[0].mask.shape == (8, 12)
 
 
 class TestRecord:

@@ -104,7 +104,7 @@ def effective_fields(
         trained = None if batch is None else gradients_on_images(replays, measured, batch, seed=seed, progress=report)
     return EffectiveFields(
         network=network.name,
-        image_shape=(shape[-2], shape[-1]),
+        image_shape=mapped.image_shape,
         layers=tuple(_layer_field(graph, mapped.image, layer, initial, trained) for layer in measured),
         draws=initial.draws,
         images=0 if trained is None else trained.draws,
