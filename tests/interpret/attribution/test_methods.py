@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 import convscope.interpret.attribution.integrated_gradients as integrated_module
 import convscope.interpret.attribution.occlusion as occlusion_module
@@ -359,12 +360,39 @@ class Clamped(nn.Module):
 
 
 @pytest.mark.parametrize(
-    "rectify", [lambda x: x.clamp(min=0), lambda x: torch.clamp(x, 0, 1e6), lambda x: x.clamp_min(0)]
+    "rectify",
+    [
+        lambda x: x.clamp(min=0),
+        lambda x: torch.clamp(x, 0, 1e6),
+        lambda x: x.clamp_min(0),
+        lambda x: x.clamp(min=torch.zeros(1, dtype=x.dtype)),
+        lambda x: torch.maximum(x, torch.zeros_like(x)),
+        lambda x: torch.maximum(torch.zeros((), dtype=x.dtype), x),
+        lambda x: torch.fmax(x, torch.zeros((), dtype=x.dtype)),
+        lambda x: functional.threshold(x, 0.0, 0.0),
+        lambda x: functional.hardtanh(x, 0.0, 1e6),
+        lambda x: functional.prelu(x, torch.zeros(1, dtype=x.dtype)),
+        lambda x: functional.leaky_relu(x, 0.0),
+        lambda x: functional.rrelu(x, 0.0, 0.0),
+    ],
 )
-def test_clamps_at_zero_are_rectifiers_and_the_limit_of_a_norm_is_none(
+def test_what_rectifies_at_zero_is_a_rectifier_and_the_limit_of_a_norm_is_none(
     rectify: Callable[[torch.Tensor], torch.Tensor],
 ) -> None:
     twin = attribute(subject_of(Clamped(torch.relu).double(), 3, 9, 9), "guided-backprop", target=1)
     found = attribute(subject_of(Clamped(rectify).double(), 3, 9, 9), "guided-backprop", target=1)
     assert found.measures["rectifiers"] == twin.measures["rectifiers"] == 2
     np.testing.assert_array_equal(found.values, twin.values)
+
+
+@pytest.mark.parametrize(
+    "rectify", [functional.hardtanh, lambda x: functional.threshold(x, -1.0, -1.0), lambda x: x.clamp(-1, 1)]
+)
+def test_what_lets_negative_numbers_through_up_to_a_limit_is_no_rectifier(
+    rectify: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    of = subject_of(Clamped(rectify).double(), 3, 9, 9)
+    found = attribute(of, "guided-backprop", target=1)
+    assert found.measures["rectifiers"] == 0
+    assert "the network has no rectifier: this is the plain gradient" in found.notes
+    np.testing.assert_array_equal(found.cells, attribute(of, "gradient", target=1).cells)
