@@ -451,6 +451,12 @@ def test_a_layer_that_the_scores_do_not_depend_on_has_no_map_of_them(method: str
         attribute(subject_of(OneMap(), 3, 6, 6), method, options=asked(layer="beside"))
 
 
+def test_a_map_that_is_no_map_of_real_numbers_is_refused() -> None:
+    of = subject_of(Clamped(lambda x: x * (x > 0)), 3, 9, 9)
+    with pytest.raises(GeometryError, match="gt outputs bool: take a layer of real numbers"):
+        attribute(of, "grad-cam", options=asked(layer="gt"))
+
+
 class Length(nn.Conv2d):
     """The length of a map that is 0, at which it has no gradient."""
 

@@ -149,7 +149,7 @@ def map_asked(subject: Subject, layer: str | None) -> tuple[int, MapLayout]:
         shape = sizes_text(run.graph.shape(value)[1:]) or "one number"
         raise GeometryError(f"{layer} has no spatial map: its output is {shape}: {there}")
     if not run.tensor(value).is_floating_point():
-        raise GeometryError(f"{layer} outputs integers, which have no gradient: take another layer")
+        raise GeometryError(f"{layer} outputs {run.graph.values[value].spec.dtype}: take a layer of real numbers")
     if not _leads_to(run.graph, value, run.output):
         before = f": take one before them, such as {run.names.of_value(last)}" if last is not None else ""
         raise CaptureError(f"the scores of {subject.name} do not depend on {layer}{before}")
