@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from convscope.api.annotations import Positive, Seed
+from convscope.api.generators import exclusive
 from convscope.api.public import public
 from convscope.arrays import Floats
 from convscope.capture.load import ModelLike, load
@@ -41,6 +42,7 @@ _HALF_PRECISION = (torch.float16, torch.bfloat16)
 
 
 @public
+@exclusive(None)
 def effective_fields(
     model: ModelLike,
     images: Sequence[Given] | Tensor | None = None,
