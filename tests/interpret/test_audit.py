@@ -11,6 +11,7 @@ from torch import nn
 
 from convscope.errors import CaptureError
 from convscope.interpret.audit import MODES, Audit, LayerError, audit
+from convscope.interpret.execution.torch_executor import as_array
 from convscope.interpret.explanation.explain import explain
 
 
@@ -148,3 +149,7 @@ def test_a_layer_whose_error_is_no_number_is_the_worst() -> None:
     fine, broken = (LayerError("a", "relu", (1,), {"fp32": error}, {"fp32": error}, True) for error in (0.5, math.nan))
     assert Audit("net", (1,), (fine, broken), 0.0, ()).worst("fp32") is broken
     assert Audit("net", (1,), (broken, fine), 0.0, ()).worst("fp32") is broken
+
+
+def test_a_conjugate_that_torch_has_not_computed_yet_has_its_numbers() -> None:
+    assert as_array(torch.tensor([1 + 2j]).conj()).tolist() == [1 - 2j]

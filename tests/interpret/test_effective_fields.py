@@ -11,6 +11,7 @@ from convscope.graph.reach_walk import walk_back
 from convscope.interpret.effective_field.effective_fields import effective_fields
 from convscope.interpret.effective_field.field_extent import field_extent
 from convscope.interpret.effective_field.object_size import object_side
+from convscope.interpret.equivariance.meter import equivariance
 
 WEIGHTS = np.array([1, 2, 3, 2, 1])
 
@@ -56,6 +57,8 @@ class TestExtent:
         for wrong in (-1, np.zeros((2, 3)), np.zeros((2, 4, 4)), [(0, 0, 0, 0)]):
             with pytest.raises(GeometryError, match="side"):
                 object_side(wrong)
+        with pytest.raises(GeometryError, match="objects of several shapes: give boxes of 4 numbers each"):
+            object_side([(0, 0, 3, 9), (0, 0, 3)])
 
 
 class TestMeasurements:
@@ -115,6 +118,14 @@ class TestMeasurements:
         assert walk.halvings > 0 and np.isfinite(counted).all() and counted[4, 4] == counted.max() > 0
         assert np.allclose(counted, counted[::-1, ::-1])
 
+    def test_rows_and_columns_are_those_of_an_image_with_channels_in_its_last_axis(self):
+        class ChannelsLast(nn.Conv2d):
+            def forward(self, images):
+                return super().forward(images.permute(0, 3, 1, 2))
+
+        found = effective_fields(ChannelsLast(3, 2, 3), input_shape=(8, 12, 3), layers=["convolution"], seeds=1)
+        assert found.image_shape == found.layers[0].mask.shape == (8, 12)
+
 
 class TestRecord:
     def test_the_network_is_left_as_found(self):
@@ -128,6 +139,18 @@ class TestRecord:
         assert list(network.modules()) == parts and network.training and torch.equal(state, torch.get_rng_state())
         assert all(p.grad is None for p in network.parameters()) and not network[0].weight.requires_grad
         assert not any(m._forward_hooks or m._backward_hooks for m in network.modules())
+
+    def test_what_a_network_draws_by_itself_is_not_drawn_from_the_caller(self, monkeypatch):
+        class Drawing(nn.Conv2d):
+            def forward(self, images):
+                return super().forward(images + torch.randn_like(images))
+
+        monkeypatch.setattr("convscope.api.generators._is_only_thread", lambda: True)
+        network, images, state = Drawing(2, 3, 3, padding=1), torch.randn(1, 2, 9, 9), torch.get_rng_state()
+        effective_fields(network, images, seeds=1)
+        assert torch.equal(torch.get_rng_state(), state)
+        equivariance(network, images[0], shifts=(1,))
+        assert torch.equal(torch.get_rng_state(), state)
 
     def test_it_is_shown_and_drawn(self):
         found = effective_fields(small(), torch.randn(2, 2, 12, 12), seeds=2, objects=5)

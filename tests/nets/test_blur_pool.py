@@ -40,6 +40,7 @@ def test_sizes_are_those_of_the_layers_replaced(side, taps):
         found = blurred_convolution(conv, stride=(1, 1), after=BlurPool2d(taps=taps))
         assert found(x).shape == conv(x).shape
     assert BlurPool2d()(torch.ones(1, 1, 1, 1)).shape == (1, 1, 1, 1)
+    assert BlurPool2d()(torch.ones(1, 1, 4, 4, device="meta")).shape == (1, 1, 2, 2)  # on any device
 
 
 def test_a_blurred_convolution_has_the_parameters_and_no_draws():

@@ -17,7 +17,7 @@ Source: Luo, Li, Urtasun and Zemel, "Understanding the effective receptive field
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -71,9 +71,14 @@ class ReachWalk:
         array = self._whole(value)
         return np.zeros(shape) if array is None else np.array(np.broadcast_to(array, shape))
 
-    def mask(self, value: int) -> npt.NDArray[np.bool_]:
-        """Return the positions of a value that take part in any sample and channel: (H, W) of (N, C, H, W)."""
-        return np.asarray(self.of(value).any(axis=self._others(value)))
+    def mask(self, value: int, positions: Sequence[int] | None = None) -> npt.NDArray[np.bool_]:
+        """Return the positions of a value that take part in any sample and channel: (H, W) of (N, C, H, W).
+
+        Args:
+            value: as an index into `Graph.values`.
+            positions: its axes of positions, such as those of `LayerAxes`; those of `value_axes` unless given.
+        """
+        return np.asarray(self.of(value).any(axis=self._others(value, positions)))
 
     def along(self, value: int, axis: int) -> npt.NDArray[np.bool_]:
         """Return the positions along one axis of a value that take part, at any position of the others."""
@@ -84,13 +89,13 @@ class ReachWalk:
         others = tuple(a for a in range(array.ndim) if a != axis)
         return np.broadcast_to(np.asarray((array > 0).any(axis=others)), (size,))
 
-    def map(self, value: int) -> npt.NDArray[np.float64]:
-        """Return the measure summed over samples and channels: (H, W) of (N, C, H, W)."""
-        return np.asarray(self.of(value).sum(axis=self._others(value)))
+    def map(self, value: int, positions: Sequence[int] | None = None) -> npt.NDArray[np.float64]:
+        """Return the measure summed over samples and channels, (H, W) of (N, C, H, W); `positions` as of `mask`."""
+        return np.asarray(self.of(value).sum(axis=self._others(value, positions)))
 
-    def _others(self, value: int) -> tuple[int, ...]:
+    def _others(self, value: int, positions: Sequence[int] | None) -> tuple[int, ...]:
         """Return the axes of a value that hold no positions; none of a vector, whose elements are all shown."""
-        positions = value_axes(self.graph, value).positions
+        positions = value_axes(self.graph, value).positions if positions is None else positions
         return tuple(a for a in range(len(self.graph.shape(value))) if positions and a not in positions)
 
     def _whole(self, value: int) -> Field | None:

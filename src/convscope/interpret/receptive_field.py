@@ -9,7 +9,6 @@ from convscope.api.public import public
 from convscope.capture.inputs import Inputs
 from convscope.capture.load import ModelLike
 from convscope.errors import CaptureError
-from convscope.graph.axes import ValueAxes
 from convscope.graph.layer_axes import LayerAxes
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.propagate import propagate
@@ -61,8 +60,8 @@ def field(
     middle = tuple(shape[axis] // 2 for axis in laid.positions)
     position = cell_position(shape, channel, middle if at is None else at, layer=layer, axes=laid)
     reads = walk_back(graph, output, position)
-    mask = np.asarray(reads.of(value).any(axis=_others(seen)))
-    share = np.asarray(walk_back(graph, output, position, measure="share").of(value).sum(axis=_others(seen)))
+    mask = reads.mask(value, seen.positions)
+    share = walk_back(graph, output, position, measure="share").map(value, seen.positions)
     axes = [(value, axis) for axis in seen.positions]
     reaches = propagate(graph, sources=axes)
     spans: list[Span | None] = []
@@ -108,13 +107,7 @@ def projective_field(inspection: Inspection, layer: str, pixel: tuple[int, ...])
     named = LayerAxes(names)
     output = names.find(layer)
     position = cell_position(graph.shape(value), None, pixel, layer=source, axes=named.of(value))
-    return np.asarray(walk_on(graph, value, position).of(output).any(axis=_others(named.of(output))))
-
-
-def _others(axes: ValueAxes) -> tuple[int, ...]:
-    """Return the axes of a value that hold no positions; none of a vector, whose elements are all shown."""
-    positions = axes.positions
-    return tuple(axis for axis in range(len(axes.names)) if positions and axis not in positions)
+    return walk_on(graph, value, position).mask(output, named.of(output).positions)
 
 
 def _source(inspection: Inspection, layer: str | None) -> tuple[int, str]:

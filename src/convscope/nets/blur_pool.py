@@ -53,7 +53,7 @@ class BlurPool2d(nn.Module):
         before, after = (self.taps - 1) // 2, self.taps // 2
         mode = "reflect" if min(x.shape[-2:]) > after else "replicate"
         padded = functional.pad(x, (before, after, before, after), mode=mode)
-        kernel = self.kernel.to(x.dtype).expand(x.shape[1], 1, self.taps, self.taps)
+        kernel = self.kernel.to(x).expand(x.shape[1], 1, self.taps, self.taps)
         return functional.conv2d(padded, kernel, stride=self.stride, groups=x.shape[1])
 
 

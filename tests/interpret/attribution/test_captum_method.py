@@ -1,12 +1,15 @@
 """Ours against Captum, where it is installed; and what is said where its hooks miss a part of the network."""
 
 import importlib.util
+import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from convscope.capture.capture import capture
 from convscope.errors import CaptureError
 from convscope.interpret.attribution.captum_traps import traps
 from convscope.interpret.attribution.methods import attribute
@@ -36,6 +39,7 @@ def test_a_missing_captum_is_met_with_the_command_that_installs_it() -> None:
         ("DenseNet", "GuidedBackprop", ("Captum hooks 1 of 2 rectifiers",)),
         ("functional", "Saliency", ()),
         ("SiLU", "DeepLift", ("Captum hooks 0 of 3 nonlinear operations",)),
+        ("in-place", "LRP", ("Captum hooks 4 of 5 operations that divide relevance, so this is not LRP",)),  # a mean
     ],
 )
 def test_what_captum_misses_is_known_beforehand(name: str, method: str, said: tuple[str, ...]) -> None:
@@ -43,9 +47,67 @@ def test_what_captum_misses_is_known_beforehand(name: str, method: str, said: tu
     assert len(found) == len(said) and all(one.startswith(want) for one, want in zip(found, said, strict=True))
 
 
+@pytest.mark.parametrize(("kind", "rectifiers"), [(nn.ReLU6, 1), (nn.PReLU, 1), (nn.Hardtanh, 0)])
+def test_rectifiers_that_captum_misses_are_those_of_guided_backpropagation(
+    kind: type[nn.Module], rectifiers: int
+) -> None:
+    graph = capture(nn.Sequential(nn.Conv2d(1, 2, 3), kind()), torch.zeros(1, 1, 5, 5))
+    missed = ("Captum hooks 0 of 1 rectifier, so this is not GuidedBackprop; take guided-backprop",)
+    assert traps("GuidedBackprop", graph) == missed * rectifiers
+
+
+class Residual(nn.Module):
+    """A convolution beside a branch past it, and a rectifier that is a function."""
+
+    def __init__(self, *, sums: bool) -> None:
+        super().__init__()
+        self.conv, self.sums = nn.Conv2d(1, 1, 3, padding=1), sums
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        found = torch.relu(self.conv(images))
+        return found + images if self.sums else found
+
+
+def test_relevance_is_lost_at_a_sum_and_not_at_a_rectifier() -> None:
+    graphs = [capture(Residual(sums=sums), torch.zeros(1, 1, 5, 5)) for sums in (True, False)]
+    said = "Captum hooks 1 of 2 operations that divide relevance, so this is not LRP"
+    assert [traps("LRP", graph) for graph in graphs] == [(said,), ()]
+
+
 def test_a_module_that_is_called_twice_is_refused_where_captum_needs_one_for_each_call() -> None:
     with pytest.raises(CaptureError, match="captum:DeepLift needs a module for each call, and relu1 is called"):
         traps("DeepLift", NETWORKS["reused"]().subject.replay.graph)
+
+
+class Saliency:
+    """Stands for Captum's method of this name."""
+
+    def __init__(self, scores: nn.Module) -> None:
+        self.scores = scores
+
+    def attribute(self, inputs: torch.Tensor, target: int) -> torch.Tensor:
+        (found,) = torch.autograd.grad(self.scores(inputs)[0, target], inputs)
+        return found.abs()
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = ModuleType("captum.attr")
+    library.Saliency = Saliency  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "captum", ModuleType("captum"))
+    monkeypatch.setitem(sys.modules, "captum.attr", library)
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_method_of_captum_is_computed_with_the_weights_that_replace_the_network_s() -> None:
+    of = NETWORKS["in-place"]()
+    before = state_of(of.network)
+    weights = {"fc.weight": of.weights["fc.weight"].roll(1, 1), "norm.running_var": of.weights["norm.running_var"] + 1}
+    other = of.subject.with_weights(weights)
+    found = attribute(other, "captum:Saliency", target=1)
+    np.testing.assert_allclose(found.cells, attribute(other, "gradient", target=1).cells, rtol=1e-9)
+    assert not np.allclose(found.cells, attribute(of.subject, "captum:Saliency", target=1).cells)
+    assert state_of(of.network) == before
 
 
 @installed

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 import convscope.interpret.attribution.integrated_gradients as integrated_module
 import convscope.interpret.attribution.occlusion as occlusion_module
@@ -261,7 +262,8 @@ def test_signals_and_volumes_are_explained_too(method: str, shape: tuple[int, ..
 
 def test_a_row_of_numbers_has_a_number_each() -> None:
     found = attribute(subject_of(nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3)), 6), "integrated-gradients")
-    assert found.cells.shape == (6,)
+    assert found.cells.shape == (6,) and found.cells.any() and found.measures["completeness gap"] <= 0.01  # type: ignore[operator]
+    assert found.notes[0] == "the input has no positions to blur: the baseline is the mean of its numbers"
     with pytest.raises(ArgumentError, match="takes no image"):
         attribute(subject_of(nn.Linear(6, 3), 6), "occlusion")
 
@@ -359,12 +361,110 @@ class Clamped(nn.Module):
 
 
 @pytest.mark.parametrize(
-    "rectify", [lambda x: x.clamp(min=0), lambda x: torch.clamp(x, 0, 1e6), lambda x: x.clamp_min(0)]
+    "rectify",
+    [
+        lambda x: x.clamp(min=0),
+        lambda x: torch.clamp(x, 0, 1e6),
+        lambda x: x.clamp_min(0),
+        lambda x: x.clamp(min=torch.zeros(1, dtype=x.dtype)),
+        lambda x: torch.maximum(x, torch.zeros_like(x)),
+        lambda x: torch.maximum(torch.zeros((), dtype=x.dtype), x),
+        lambda x: torch.fmax(x, torch.zeros((), dtype=x.dtype)),
+        lambda x: functional.threshold(x, 0.0, 0.0),
+        lambda x: functional.hardtanh(x, 0.0, 1e6),
+        lambda x: functional.prelu(x, torch.zeros(1, dtype=x.dtype)),
+        lambda x: functional.leaky_relu(x, 0.0),
+        lambda x: functional.rrelu(x, 0.0, 0.0),
+    ],
 )
-def test_clamps_at_zero_are_rectifiers_and_the_limit_of_a_norm_is_none(
+def test_what_rectifies_at_zero_is_a_rectifier_and_the_limit_of_a_norm_is_none(
     rectify: Callable[[torch.Tensor], torch.Tensor],
 ) -> None:
     twin = attribute(subject_of(Clamped(torch.relu).double(), 3, 9, 9), "guided-backprop", target=1)
     found = attribute(subject_of(Clamped(rectify).double(), 3, 9, 9), "guided-backprop", target=1)
     assert found.measures["rectifiers"] == twin.measures["rectifiers"] == 2
     np.testing.assert_array_equal(found.values, twin.values)
+
+
+@pytest.mark.parametrize(
+    "rectify", [functional.hardtanh, lambda x: functional.threshold(x, -1.0, -1.0), lambda x: x.clamp(-1, 1)]
+)
+def test_what_lets_negative_numbers_through_up_to_a_limit_is_no_rectifier(
+    rectify: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    of = subject_of(Clamped(rectify).double(), 3, 9, 9)
+    found = attribute(of, "guided-backprop", target=1)
+    assert found.measures["rectifiers"] == 0
+    assert "the network has no rectifier: this is the plain gradient" in found.notes
+    np.testing.assert_array_equal(found.cells, attribute(of, "gradient", target=1).cells)
+
+
+class OneMap(nn.Module):
+    """A map without channels on the way to the scores, and a second output beside them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 1, 3, padding=1)
+        self.beside, self.head = nn.Conv2d(4, 2, 3, padding=1), nn.Linear(36, 3)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.first(x).relu()
+        return self.head(self.second(x).squeeze(1).sigmoid().flatten(1)), self.beside(x)
+
+
+def test_a_map_without_channels_is_weighted_too() -> None:
+    of = subject_of(OneMap().double(), 3, 6, 6)
+    run = of.replay
+    (gradient,) = run.gradients(run.score(1).sum(), run.find("sigmoid"))
+    product = (gradient * run.value("sigmoid"))[0].numpy()
+    found = attribute(of, "hires-cam", target=1, options=asked(layer="sigmoid"))
+    np.testing.assert_allclose(found.cells, product, rtol=1e-12)
+    pooled = attribute(of, "grad-cam", target=1, options=asked(layer="sigmoid")).cells
+    weighted = float(gradient.mean()) * run.value("sigmoid")[0].numpy()
+    np.testing.assert_allclose(pooled, weighted.clip(min=0), rtol=1e-12)
+
+
+class Unbatched(OneMap):
+    """The same without an axis of images before its map, and with all of its channels."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        maps = self.first(x).squeeze(0).tanh()
+        return self.head((maps * torch.arange(1, 5, dtype=x.dtype)[:, None, None]).sum(0).flatten())[None]
+
+
+def test_all_channels_of_a_map_without_an_axis_of_images_are_weighted() -> None:
+    of = subject_of(Unbatched().double(), 3, 6, 6)
+    run = of.replay
+    (gradient,) = run.gradients(run.score(1).sum(), run.find("tanh"))
+    maps = run.value("tanh")
+    assert maps.shape == (4, 6, 6)
+    found = [attribute(of, name, target=1, options=asked(layer="tanh")).cells for name in ("grad-cam", "hires-cam")]
+    pooled = (gradient.mean((1, 2), keepdim=True) * maps).sum(0).clamp(min=0)
+    np.testing.assert_allclose(found[0], pooled.numpy(), rtol=1e-10)
+    np.testing.assert_allclose(found[1], (gradient * maps).sum(0).numpy(), rtol=1e-10)
+
+
+@pytest.mark.parametrize("method", ["grad-cam", "hires-cam"])
+def test_a_layer_that_the_scores_do_not_depend_on_has_no_map_of_them(method: str) -> None:
+    with pytest.raises(CaptureError, match="the scores of net do not depend on beside: take one before them, such as"):
+        attribute(subject_of(OneMap(), 3, 6, 6), method, options=asked(layer="beside"))
+
+
+def test_a_map_that_is_no_map_of_real_numbers_is_refused() -> None:
+    of = subject_of(Clamped(lambda x: x * (x > 0)), 3, 9, 9)
+    with pytest.raises(GeometryError, match="gt outputs bool: take a layer of real numbers"):
+        attribute(of, "grad-cam", options=asked(layer="gt"))
+
+
+class Length(nn.Conv2d):
+    """The length of a map that is 0, at which it has no gradient."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return (0 * super().forward(images)).square().sum((2, 3)).sqrt()
+
+
+def test_a_gradient_that_is_no_number_is_said_and_not_called_a_lack_of_evidence() -> None:
+    found = attribute(subject_of(Length(1, 2, 3), 1, 5, 5), "gradient-times-input")
+    assert found.notes == ("25 of 25 cells at the input are NaN or infinite",)
+    assert found.headline().endswith(": NaN or infinite")

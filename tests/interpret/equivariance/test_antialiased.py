@@ -98,6 +98,9 @@ def test_the_record_has_its_forms_and_says_that_it_must_be_trained():
 def test_what_can_not_be_blurred_is_one_line():
     with pytest.raises(CaptureError, match="nothing to blur: no pooling"):
         antialiased_network(nn.Sequential(nn.Conv2d(1, 1, 3)), (1, 8, 8))
+    for alone in (nn.MaxPool2d(2), nn.Conv2d(3, 4, 3, stride=2)):
+        with pytest.raises(CaptureError, match="is kept, it is the whole network: put it in an nn"):
+            antialiased_network(alone, (3, 16, 16))
     with pytest.raises(CaptureError, match="nothing to blur: 0 is kept, its size is rounded up"):
         antialiased_network(nn.Sequential(nn.MaxPool2d(2, ceil_mode=True)), (1, 9, 9))
     with pytest.raises(CaptureError, match="does not run"):

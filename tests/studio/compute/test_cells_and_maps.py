@@ -155,6 +155,29 @@ def test_a_field_is_the_walks_mask_with_its_counts() -> None:
     assert not (floats(gradient).reshape(counts.shape[0] and (2, *counts.shape))[1][counts == 0]).any()
 
 
+class ChannelsLastInside(nn.Module):
+    """A convolution, a linear layer over channels in the last axis, as of ConvNeXt, and a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.mix, self.last = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(4, 5), nn.Conv2d(5, 2, 3, padding=1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.last(self.mix(self.stem(images).permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize("weights", ["share", "gradient"])
+def test_a_field_on_a_value_with_channels_in_its_last_axis_lies_along_its_rows_and_columns(weights: str) -> None:
+    torch.manual_seed(0)
+    network = opened(ChannelsLastInside())
+    packet = field_packet(run_on(network), "last", 1, (3, 4), of="mix", weights=weights)
+    height, width = network.network.input_shape[1:]  # type: ignore[index]
+    assert packet.header["shape"] == [5, height, width]
+    assert (packet.header["box"], packet.header["pixels"]) == ([2, 3, 5, 6], 9)
+    counts, numbers = floats(packet).reshape(2, 3, 3)
+    assert (counts == 5).all() and (numbers != 0).all()
+
+
 def test_values_beyond_the_budget_are_computed_again() -> None:
     network = opened(ResidualNet())
     whole, small = run_on(network), run_on(network, budget=20_000)

@@ -18,8 +18,9 @@ def baseline_of(subject: Subject, name: str = DEFAULT) -> tuple[torch.Tensor, tu
 
     Args:
         subject: the network and its image.
-        name: blurred: by a Gaussian, see `blurred`; mean: each channel's mean over the image; black and
-            white: the pixel values 0 and 255, as the network's preprocessing turns them into its input.
+        name: blurred: by a Gaussian, see `blurred`, or the mean of an input without positions; mean: each channel's
+            mean over the image; black and white: the pixel values 0 and 255, as the network's preprocessing turns them
+            into its input.
 
     Raises:
         ArgumentError: there is no such baseline.
@@ -27,13 +28,17 @@ def baseline_of(subject: Subject, name: str = DEFAULT) -> tuple[torch.Tensor, tu
     if name not in BASELINES:
         hint = did_you_mean(name, BASELINES) or f" The baselines: {', '.join(BASELINES)}."
         raise ArgumentError(f"there is no baseline {name!r}.{hint}")
-    unknown = name in ("black", "white") and subject.preprocessing is None
-    notes = (f"no preprocessing is known: {name} is the input {int(name == 'white')}",) if unknown else ()
+    notes: tuple[str, ...] = ()
+    if name in ("black", "white") and subject.preprocessing is None:
+        notes = (f"no preprocessing is known: {name} is the input {int(name == 'white')}",)
+    if name == "blurred" and not subject.geometry.image_axes:
+        notes = ("the input has no positions to blur: the baseline is the mean of its numbers",)
     return BASELINES[name](subject).to(subject.tensor.dtype), notes
 
 
 def _blurred(subject: Subject) -> torch.Tensor:
-    return blurred(subject.tensor.double(), axes=subject.geometry.image_axes)
+    axes = subject.geometry.image_axes
+    return blurred(subject.tensor.double(), axes=axes) if axes else _mean(subject)
 
 
 def _mean(subject: Subject) -> torch.Tensor:

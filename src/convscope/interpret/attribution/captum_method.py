@@ -108,7 +108,7 @@ def _explained(name: str, subject: Subject, target: int, options: AttributionOpt
     settings = _settings(name, subject, baseline, options)
     try:
         with _seeded(), torch.inference_mode(False), torch.enable_grad(), warnings_ignored():
-            method = getattr(library, name)(_ClassScores(subject.network))
+            method = getattr(library, name)(_ClassScores(subject.network, subject.replays.weights))
             known = inspect.signature(method.attribute).parameters
             given = {key: value for key, value in settings.items() if key in known}
             values = method.attribute(image.clone().requires_grad_(), target=target, **given)
@@ -168,11 +168,20 @@ def _seeded() -> Iterator[None]:
 
 
 class _ClassScores(nn.Module):
-    """A copy of a network in evaluation mode that gives (N, classes), with nothing in place."""
+    """A copy of a network in evaluation mode that gives (N, classes), with nothing in place.
 
-    def __init__(self, network: nn.Module) -> None:
+    Args:
+        network: any module.
+        weights: numbers in place of its parameters and buffers, by name.
+    """
+
+    def __init__(self, network: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
         super().__init__()
         self.network = copy.deepcopy(getattr(network, "_orig_mod", network)).eval()
+        with torch.no_grad():
+            for (name, _), (_, tensor) in zip(_numbers(network), _numbers(self.network), strict=True):
+                if name in weights:
+                    tensor.copy_(weights[name])
         for module in self.network.modules():
             if getattr(module, "inplace", False) is True:
                 module.inplace = False
@@ -183,3 +192,9 @@ class _ClassScores(nn.Module):
         """Return the score of each class."""
         found = next(tensor for tensor in tensors_in(self.network(image)) if tensor.is_floating_point())
         return by_class(found)
+
+
+def _numbers(network: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield a network's parameters and buffers, each under every name that it has."""
+    yield from network.named_parameters(remove_duplicate=False)
+    yield from network.named_buffers(remove_duplicate=False)

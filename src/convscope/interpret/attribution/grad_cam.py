@@ -8,10 +8,9 @@ activation, cell by cell, before anything is averaged.
 from __future__ import annotations
 
 from convscope.interpret.attribution.options import AttributionOptions
-from convscope.interpret.attribution.placement import at_layer, map_asked
+from convscope.interpret.attribution.placement import at_layer, map_asked, summed_beside
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.execution.torch_executor import as_array
-from convscope.interpret.map_geometry import MapLayout
 from convscope.interpret.subject import Subject
 
 
@@ -39,20 +38,12 @@ def _weighted(subject: Subject, target: int, options: AttributionOptions, *, poo
     run = subject.replay
     value, layout = map_asked(subject, options.layer)
     (gradient,) = run.gradients(run.score(target).sum(), value)
-    weights, activation = gradient[0].double(), run.tensor(value).detach()[0].double()
-    along = [axis - 1 for axis in layout.axes]
+    # The run is of one image: where a value's first axis holds something else, its maps count as channels do.
+    weights, activation = gradient.double(), run.tensor(value).detach().double()
     if pooled:
-        weights = weights.mean(along, keepdim=True)
-    cells = as_array(
-        (weights * activation).permute(_channels_last(layout, activation.ndim)).flatten(len(along)).sum(-1)
-    )
+        weights = weights.mean(layout.axes, keepdim=True)
+    cells = as_array(summed_beside(weights * activation, layout.axes))
     if pooled:
         cells = cells.clip(min=0)
     name, title = ("grad-cam", "Grad-CAM") if pooled else ("hires-cam", "HiResCAM")
     return at_layer(subject, target, value, layout, cells, method=name, title=title, signed=not pooled)
-
-
-def _channels_last(layout: MapLayout, rank: int) -> list[int]:
-    """Return the axes of one image's value with those of positions first, in the order of the image's."""
-    along = [axis - 1 for axis in layout.axes]
-    return [*along, *(axis for axis in range(rank) if axis not in along)]

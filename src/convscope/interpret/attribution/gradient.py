@@ -1,7 +1,8 @@
 """The gradient of a class's score with respect to the input, and its product with the input.
 
-Source: Simonyan, Vedaldi and Zisserman 2014, "Deep inside convolutional networks", section 3; gradient times input:
-Shrikumar et al. 2016, "Not just a black box", section 2.
+Source: Simonyan, Vedaldi and Zisserman 2014, "Deep inside convolutional networks", section 3, which takes the largest
+channel at each position; here channels are summed, as in every other map. Gradient times input: Shrikumar et al. 2016,
+"Not just a black box", section 2.
 """
 
 from __future__ import annotations

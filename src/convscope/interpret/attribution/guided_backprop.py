@@ -1,7 +1,9 @@
 """Guided backpropagation: the gradient at the input, at every rectifier only where it is positive.
 
 The rectifiers are found in autograd's own record of the run. Hooks on `nn.ReLU` modules miss functions, ReLU6 and
-modules that are called twice: of GoogLeNet's 57 rectifiers they see none, and return the plain gradient.
+modules that are called twice: of GoogLeNet's 57 rectifiers they see none, and return the plain gradient. ReLU, ReLU6,
+leaky ReLU, PReLU, and maxima, thresholds and clamps at 0 are rectifiers; ELU, GELU, SiLU and a hard tanh from -1 are
+none, and keep their gradient.
 
 Source: Springenberg et al. 2015, "Striving for simplicity: the all convolutional net", section 3.4. It depends little
 on what the network learned (Adebayo et al. 2018, "Sanity checks for saliency maps", section 5.1): read it beside its

@@ -166,7 +166,7 @@ class _StraightPath:
     @property
     def difference(self) -> torch.Tensor:
         """The image less the baseline, (1, C, *S), in float64."""
-        return (self.image - self.baseline).double()
+        return self.image.double() - self.baseline.double()
 
     def gradient_sum(self, shares: torch.Tensor) -> torch.Tensor:
         """Return the sum of the gradients at some shares of the path, (C, *S), in float64."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 
 from convscope.arrays import Floats
 from convscope.errors import CaptureError, GeometryError
+from convscope.graph.records import Graph
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.execution.torch_executor import as_array
 from convscope.interpret.map_geometry import MapLayout, placed
@@ -16,7 +18,7 @@ from convscope.interpret.replay.replay import Replay
 from convscope.interpret.subject import Subject
 from convscope.report.units import shape as sizes_text
 
-# The last operations whose output has hardly any gradient where the network is sure.
+# The last operations whose output hardly changes at high confidence.
 _SATURATING = ("softmax", "log_softmax", "sigmoid")
 
 
@@ -111,8 +113,11 @@ def over_channels(subject: Subject, values: torch.Tensor) -> torch.Tensor:
     Numbers of an input without positions are returned as they are.
     """
     along = [axis - 1 for axis in subject.geometry.image_axes]
-    if not along:
-        return values
+    return summed_beside(values, along) if along else values
+
+
+def summed_beside(values: torch.Tensor, along: Sequence[int]) -> torch.Tensor:
+    """Return numbers summed over all axes but those of positions, `along`, (*S)."""
     others = [axis for axis in range(values.ndim) if axis not in along]
     moved = values.permute(*along, *others)
     return moved.flatten(len(along)).sum(-1) if others else moved
@@ -126,7 +131,7 @@ def map_asked(subject: Subject, layer: str | None) -> tuple[int, MapLayout]:
         layer: by name of a layer or an operation; the last with a map on the way to the scores unless given.
 
     Raises:
-        CaptureError: there is no such layer; the message has the nearest names.
+        CaptureError: there is no such layer; the message has the nearest names. Or the scores do not depend on it.
         GeometryError: the layer has no map, or no layer has one.
     """
     run, geometry = subject.replay, subject.geometry
@@ -144,8 +149,20 @@ def map_asked(subject: Subject, layer: str | None) -> tuple[int, MapLayout]:
         shape = sizes_text(run.graph.shape(value)[1:]) or "one number"
         raise GeometryError(f"{layer} has no spatial map: its output is {shape}: {there}")
     if not run.tensor(value).is_floating_point():
-        raise GeometryError(f"{layer} outputs integers, which have no gradient: take another layer")
+        raise GeometryError(f"{layer} outputs {run.graph.values[value].spec.dtype}: take a layer of real numbers")
+    if not _leads_to(run.graph, value, run.output):
+        before = f": take one before them, such as {run.names.of_value(last)}" if last is not None else ""
+        raise CaptureError(f"the scores of {subject.name} do not depend on {layer}{before}")
     return value, layout
+
+
+def _leads_to(graph: Graph, value: int, output: int) -> bool:
+    """Return whether an output is computed from a value."""
+    wanted = {output}
+    for node in reversed(graph.nodes):
+        if not wanted.isdisjoint(node.outputs):
+            wanted.update(node.inputs)
+    return value in wanted
 
 
 def require_gradient(run: Replay) -> torch.Tensor:
@@ -161,13 +178,16 @@ def require_gradient(run: Replay) -> torch.Tensor:
 
 
 def saturating(run: Replay) -> tuple[str, ...]:
-    """Return a remark where the network itself ends in a softmax or sigmoid, which has hardly any gradient."""
+    """Return a remark where the network itself ends in a softmax or sigmoid, which hardly changes near its limits."""
     node = scores_operation(run.graph)
     if node is None or node.op not in _SATURATING:
         return ()
-    return (f"the network ends in {node.op}: its gradient is small where the network is sure",)
+    return (f"the network ends in {node.op}: at high confidence its output hardly changes",)
 
 
 def _evidence(subject: Subject, target: int, cells: Floats, where: str) -> tuple[str, ...]:
+    lost = int(np.count_nonzero(~np.isfinite(cells)))
+    if lost:
+        return (f"{lost:,} of {cells.size:,} cells {where} are NaN or infinite",)
     found = bool((cells > 0).any())
     return () if found else (f"no positive evidence for {subject.class_name(target)} {where}",)

@@ -85,8 +85,8 @@ class Attribution(Pictured):
         """Return the method, the class and the largest cell."""
         found = f"{self.title} of {self.class_name} {self.where()}, {units.shape(self.cells.shape)}"
         if not self.has_evidence:
-            return f"{found}: no positive evidence"
-        place = np.unravel_index(int(self.cells.argmax()), self.cells.shape)
+            return f"{found}: no positive evidence" if np.isfinite(self.cells).all() else f"{found}: NaN or infinite"
+        place = np.unravel_index(int(np.nanargmax(self.cells)), self.cells.shape)
         return f"{found}: largest {number_text(float(self.cells[place]))} at ({', '.join(map(str, place))})"
 
     @property

@@ -134,7 +134,7 @@ def _input_gradient(run: Replay, score: Tensor, *, redirected: bool) -> Tensor:
     Redirected, a rectifier that is shut passes what would open it: else a channel that starts at 0 has no gradient at
     all, and stays there.
     """
-    hooks = [node.register_hook(_opened) for node in rectifiers(score)] if redirected else []
+    hooks = [node.register_hook(_opened) for node in rectifiers(score, with_hard_limits=True)] if redirected else []
     try:
         (found,) = run.gradients(score, run.inputs[0], last=True)
     finally:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from convscope.api.annotations import Positive, Seed
+from convscope.api.generators import exclusive
 from convscope.api.public import public
 from convscope.arrays import Floats
 from convscope.capture.load import ModelLike, load
@@ -41,6 +42,7 @@ _HALF_PRECISION = (torch.float16, torch.bfloat16)
 
 
 @public
+@exclusive(None)
 def effective_fields(
     model: ModelLike,
     images: Sequence[Given] | Tensor | None = None,
@@ -104,7 +106,7 @@ def effective_fields(
         trained = None if batch is None else gradients_on_images(replays, measured, batch, seed=seed, progress=report)
     return EffectiveFields(
         network=network.name,
-        image_shape=(shape[-2], shape[-1]),
+        image_shape=mapped.image_shape,
         layers=tuple(_layer_field(graph, mapped.image, layer, initial, trained) for layer in measured),
         draws=initial.draws,
         images=0 if trained is None else trained.draws,

@@ -78,6 +78,12 @@ class MappedLayers:
         self._axes_of_maps = AxesOfMaps(self.names)
         self._reaches: Reaches = propagate(graph, sources=self._axes, local=True)
 
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Rows and columns of the image."""
+        rows, columns = (self.graph.shape(value)[axis] for value, axis in self._axes)
+        return rows, columns
+
     def named(self, name: str) -> MappedLayer:
         """Return a layer by its name.
 

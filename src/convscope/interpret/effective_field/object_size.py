@@ -31,7 +31,10 @@ def object_side(objects: Objects) -> float:
     >>> object_side(mask)
     3.0
     """
-    array = np.asarray(objects)
+    try:
+        array = np.asarray(objects)
+    except ValueError:  # rows of several lengths
+        raise GeometryError("objects of several shapes: give boxes of 4 numbers each, or masks of one size") from None
     if array.ndim == 0 and np.issubdtype(array.dtype, np.number):
         sides = np.atleast_1d(array)
     elif array.ndim == 2 and array.shape[1] == _BOX:

@@ -13,6 +13,7 @@ from convscope.graph.vocabulary import ACTIVATIONS
 from convscope.nets.blur_pool import BlurPool2d, blurred_convolution, blurred_max_pool
 
 _HALVING = (2, 2)
+_ALONE = "it is the whole network: put it in an nn.Sequential"
 
 
 class BlurPlan:
@@ -48,6 +49,8 @@ class BlurPlan:
         module = self.network.get_submodule(node.module)
         if not isinstance(module, nn.MaxPool2d):
             return "", "its forward pass calls a function, so there is no module to replace"
+        if module is self.network:
+            return "", _ALONE
         if (why := _unlike(node)) or module.return_indices or module.ceil_mode:
             return "", why or ("its indices are read" if module.return_indices else "its size is rounded up")
         _put(self.network, node.module, blurred_max_pool(module, taps=self.taps))
@@ -57,6 +60,8 @@ class BlurPlan:
         module = self.network.get_submodule(node.module)
         if not isinstance(module, nn.Conv2d):
             return "", "its forward pass calls a function, so there is no module to replace"
+        if module is self.network:
+            return "", _ALONE
         if why := _unlike(node):
             return "", why
         if self._ran[node.module] > 1:

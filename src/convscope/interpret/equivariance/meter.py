@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from convscope.api.annotations import Seed
+from convscope.api.generators import exclusive
 from convscope.api.public import public
 from convscope.capture.load import ModelLike
 from convscope.errors import GeometryError
@@ -33,6 +34,7 @@ _AT_ONCE = 8
 
 
 @public
+@exclusive(None)
 def equivariance(
     model: ModelLike,
     image: Given,

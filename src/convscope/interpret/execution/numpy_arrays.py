@@ -113,6 +113,13 @@ def _index_select(s: OperatorSettings) -> Array:
     return found if x.ndim else found.reshape(())  # torch takes a number for a row of one, and gives a number
 
 
+def _gathered(s: OperatorSettings) -> Array:
+    x, index, axis = s["self"], s["index"], s["dim"] % max(1, s["self"].ndim)
+    # Torch takes as much of every other axis as the index has; NumPy would repeat the index along it.
+    part = x[tuple(slice(None) if other == axis else slice(size) for other, size in enumerate(index.shape))]
+    return np.take_along_axis(part, index, axis=axis)
+
+
 def _pad(s: OperatorSettings) -> Array:
     x, pairs = s["self"], s["pad"]
     widths = [(0, 0)] * (x.ndim - len(pairs) // 2)
@@ -215,7 +222,7 @@ ARRAY_OPERATORS: Mapping[str, NumpyOperator] = {
     "native_channel_shuffle": _channel_shuffle,
     "index": _indexed,
     "index_select": _index_select,
-    "gather": lambda s: np.take_along_axis(s["self"], s["index"], axis=s["dim"]),
+    "gather": _gathered,
     "embedding": lambda s: s["weight"][s["indices"]],
     "flip": lambda s: np.flip(s["self"], axis=s["dims"]),
     "cat": lambda s: concatenate(s["tensors"], axis=s["dim"]),

@@ -273,7 +273,7 @@ def laid_out(tensor: torch.Tensor, dtype: torch.dtype | None, *, channels_last: 
 
 def as_array(tensor: torch.Tensor) -> Array:
     """Return a tensor in NumPy; floating point as float64."""
-    tensor = tensor.detach().resolve_neg()
+    tensor = tensor.detach().resolve_conj().resolve_neg()
     array: Array = (tensor.double() if tensor.is_floating_point() else tensor).cpu().numpy()
     return array
 

@@ -55,6 +55,11 @@ class Replays:
         weights = chain(self.network.parameters(), self.network.buffers())
         return next((tensor.device for tensor in weights), torch.device("cpu"))
 
+    @property
+    def weights(self) -> Mapping[str, torch.Tensor]:
+        """The numbers in place of the network's own parameters and buffers, by name."""
+        return dict(self._weights or {})
+
     def on(self, *inputs: torch.Tensor) -> Replay:
         """Return the run on a batch.
 

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from convscope.errors import GeometryError
-from convscope.graph.axes import value_axes
 from convscope.graph.reach_walk import walk_back
 from convscope.interpret.cell_position import cell_position
 from convscope.studio.compute.image_run import ImageRun
@@ -78,13 +77,14 @@ def field_packet(
         raise StudioError(f"weights {weights[:20]!r} are none of {', '.join(WEIGHTS)}", "range")
     opened = run.opened
     graph, value, source = opened.graph, value_of(opened, name), value_of(opened, of)
-    position = position_of(opened, value, channel, at)
+    position, positions = position_of(opened, value, channel, at), opened.axes_of(source).positions
     ways = walk_back(graph, value, position, measure="paths")
-    counts = _on_a_plane(opened, source, ways.map(source))
+    counts = _on_a_plane(ways.map(source, positions), positions)
     if weights == "share":
-        weighed = _on_a_plane(opened, source, walk_back(graph, value, position, measure="share").map(source))
+        shares = walk_back(graph, value, position, measure="share").map(source, positions)
+        weighed = _on_a_plane(shares, positions)
     else:
-        weighed = _on_a_plane(opened, source, _gradient(run, value, position, source))
+        weighed = _on_a_plane(_gradient(run, value, position, source), positions)
     mask = counts > 0
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     box = [0, 0, 0, 0]
@@ -115,9 +115,9 @@ def _floats(numbers: np.ndarray[Any, Any]) -> bytes:
     return np.ascontiguousarray(numbers, dtype=np.float32).tobytes()
 
 
-def _on_a_plane(opened: OpenedModel, source: int, numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _on_a_plane(numbers: np.ndarray[Any, Any], positions: Sequence[int]) -> np.ndarray[Any, Any]:
     """Return numbers on positions as rows and columns: a signal is one row, of a volume all slices are summed."""
-    if not value_axes(opened.graph, source).positions:
+    if not positions:
         numbers = numbers.reshape(-1)
     if numbers.ndim < 2:
         return numbers.reshape(1, -1)
@@ -128,8 +128,8 @@ def _gradient(run: ImageRun, value: int, position: tuple[int, ...], source: int)
     """Return the size of the gradient of a cell's number with respect to each position, over channels."""
     replay = run.subject.replay
     (found,) = replay.gradients(replay.tensor(value)[position], source)
-    axes = value_axes(run.opened.graph, source)
-    others = [axis for axis in range(found.ndim) if axes.positions and axis not in axes.positions]
+    positions = run.opened.axes_of(source).positions
+    others = [axis for axis in range(found.ndim) if positions and axis not in positions]
     sizes: torch.Tensor = found.double().square().sum(dim=others).sqrt() if others else found.double().abs()
     run.forget_gradients()
     return sizes.numpy()
