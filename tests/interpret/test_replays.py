@@ -73,6 +73,14 @@ def test_numbers_that_a_network_of_half_precision_makes_itself_are_of_the_asked_
     torch.testing.assert_close(found, expected)
 
 
+def test_a_network_of_whole_numbers_takes_batches_too() -> None:
+    class Chooses(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.flatten(1).argmax(1)
+
+    assert Replays(Chooses()).takes([torch.zeros(3, 1, 4, 4)])
+
+
 def test_one_number_for_all_images_is_no_score() -> None:
     class Total(nn.Conv2d):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
