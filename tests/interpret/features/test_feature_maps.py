@@ -196,6 +196,8 @@ def test_a_contribution_of_frames_taken_for_images_is_that_of_a_channel_of_all_o
     network, tensor = OfFrames(), torch.randn(1, 3, 8, 8)
     image = Subject(network=network, name="net", image_name="noise", tensor=tensor)
     found = feature_maps(image, "conv", ranking="contribution", target=1)
+    assert found.notes == ("conv has 3 maps of one image along its first axis, such as tokens or frames: the first is "
+                           "shown",)  # fmt: skip
     with torch.no_grad():
         expected = [float(network(tensor)[0, 1] - network(tensor, without=channel)[0, 1]) for channel in range(4)]
     np.testing.assert_allclose(found.measures, expected, rtol=1e-4, atol=1e-6)

@@ -10,7 +10,7 @@ import numpy as np
 from convscope.arrays import Array, Floats
 from convscope.errors import GeometryError
 from convscope.interpret.features.cell_boxes import CellBox, CellBoxes, cropped
-from convscope.interpret.features.observed import first_observed, sample_maps
+from convscope.interpret.features.observed import first_axis_notes, first_observed, sample_maps
 from convscope.interpret.subject import Subject
 from convscope.report.charts import PlotBox
 from convscope.report.colour_maps import ColourScale, largest_cells, number_text, range_text
@@ -202,7 +202,7 @@ def channels_at(subject: Subject, layer: str = "", at: tuple[int, ...] | None = 
         ranks = (spread < values[:, None]).mean(axis=1)
     box = boxes.box(value, place)
     missing = int((~np.isfinite(values)).sum())
-    notes = [*subject.notes]
+    notes = [*subject.notes, *first_axis_notes(run, value, of=layer)]
     if missing:
         notes.append(f"{plural(missing, 'channel')} of {len(values):,} not finite here")
     if box is not None and not box.exact:

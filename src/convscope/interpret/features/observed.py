@@ -100,6 +100,14 @@ def sample_maps(run: Replay, value: int, *, of: str) -> Floats:
     return found[None] if axes.channels is None else found
 
 
+def first_axis_notes(run: Replay, value: int, *, of: str) -> tuple[str, ...]:
+    """Return the remark on a value whose first axis does not hold the images: `sample_maps` is of its first place."""
+    if AxesOfMaps(run.names).by_image(value):
+        return ()
+    count = run.graph.shape(value)[0]
+    return (f"{of} has {count:,} maps of one image along its first axis, such as tokens or frames: the first is shown",)
+
+
 def middle_plane(values: Floats) -> Floats:
     """Return a map of one or two axes as it is; of a volume the middle slice, (H, W)."""
     while values.ndim > 2:
