@@ -116,7 +116,7 @@ def compare_subjects(
         for one in sides:
             require_finite(one.replay)
         target = first.target(options.target)
-        named = first.classes[target] if first.classes else None
+        named = first.classes[target] if target < len(first.classes) else None
         targets = [one.target(target) if named is None or not one.classes else one.class_named(named) for one in sides]
         if options.page > 1:
             require_page(first, options.layer or "", page=options.page, per_page=options.maps)
