@@ -130,7 +130,7 @@ class GradientAscent:
     def _runs(self, replays: Replays, inputs: Tensor) -> Iterator[tuple[Replay, Tensor]]:
         """Yield a network's runs on pictures with their channels: one, or where it takes one picture at a time many."""
         size = len(inputs) if replays.takes([inputs]) else 1
-        for part, channels in zip(inputs.split(size), self._channels.split(size), strict=True):
+        for part, channels in zip(torch.split(inputs, size), torch.split(self._channels, size), strict=True):
             yield replays.on(part), channels
 
     def _maps(self, run: Replay, channels: Tensor) -> Tensor:

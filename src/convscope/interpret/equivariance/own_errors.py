@@ -44,7 +44,7 @@ def own_errors(
     shifts = [(axis, cells) for axis in range(len(shifted.axes)) for cells in _cells(maps, read)]
     batch = torch.cat([images, *(images.roll(cells, shifted.axes[axis]) for axis, cells in shifts)])
     # A network that takes no batches runs on all of them side by side, operation by operation.
-    inputs = [batch] if replays.takes([batch]) else batch.split(1)
+    inputs = (batch,) if replays.takes([batch]) else torch.split(batch, 1)
     graph, names = replays.graph_on(inputs[0])
     by_value = {names.find_source(found.name): found for found in maps}
     executors = [replays.executor(each) for each in inputs]
@@ -60,7 +60,8 @@ def own_errors(
             errors[found.name] = () if strides is None else _errors(found, strides, parts, shifts, shifted.size)
             rolled = (parts[0].roll(cells, found.axes[axis]) for axis, cells in shifts)
             put_right = torch.cat([parts[0], *rolled])
-            for executor, part in zip(executors, put_right.split(len(put_right) // len(executors)), strict=True):
+            of_each = torch.split(put_right, len(put_right) // len(executors))
+            for executor, part in zip(executors, of_each, strict=True):
                 executor.replace(value, part)
     return errors
 
