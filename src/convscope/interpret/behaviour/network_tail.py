@@ -60,7 +60,7 @@ class Tail:
         for value in self._after - {self.index}:
             self._executor.free(value)
         self._executor.replace(self.index, numbers)
-        return by_class(self._executor.tensor(self._output))
+        return by_class(self._executor.tensor(self._output), self.graph)
 
 
 def _split(graph: Graph, value: int, output: int) -> tuple[set[int], tuple[int, ...]]:

@@ -98,7 +98,7 @@ class Replays:
             return torch.cat([self.class_scores(*one) for one in _one_by_one(inputs)])
         captured = self._captured(inputs)
         ((_, scores),) = self._stream(captured, inputs, (scores_value(captured.graph),))
-        return by_class(scores)
+        return by_class(scores, captured.graph)
 
     def class_gradients(self, target: int, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return a class's score of each image, (N,), and its gradient with respect to the image, (N, C, *S).
@@ -173,7 +173,7 @@ class Replays:
         for name, numbers in given.items():
             executor.replace(captured.names.find_source(name), numbers)
         compute_scores(executor)
-        return by_class(executor.tensor(scores_value(executor.graph)))
+        return by_class(executor.tensor(scores_value(executor.graph)), executor.graph)
 
     def with_weights(self, weights: Mapping[str, torch.Tensor]) -> Replays:
         """Return the same network with other numbers in place of some parameters and buffers, by name."""
