@@ -10,6 +10,7 @@ from torch import nn
 from catalogue_facts import inspected
 from clocks import in_loops
 from convscope.interpret.inspection.cost_bars import LARGE, cost_parts
+from convscope.interpret.inspection.field_drawing import field_growth
 from convscope.interpret.inspection.network_drawing import network_places, placed_units
 from convscope.interpret.inspection.network_layout import lay_out
 from convscope.interpret.inspection.network_places import Places
@@ -308,6 +309,20 @@ def test_the_field_is_drawn_where_there_is_one(inspections: dict[str, Inspection
     assert drawing is not None and "grows to" in drawing.title
     ET.fromstring(drawing.document())
     assert inspect(nn.Linear(4, 2), (4,)).field_figure() is None
+
+
+def test_a_field_that_grows_along_one_axis_and_shrinks_along_the_other_is_no_growth():
+    class Branches(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.wide, self.high = (nn.Conv2d(1, 1, size, padding="same") for size in ((3, 9), (5, 3)))
+
+        def forward(self, x):
+            return torch.cat([self.wide(x), self.high(x)], 1)
+
+    inspection = inspect(Branches(), (1, 16, 16))
+    growth = field_growth(inspection.layers, inspection.source)
+    assert [(step.layer.name, step.rows, step.columns) for step in growth] == [("wide", 3, 9), ("concat", 5, 9)]
 
 
 def test_a_network_of_one_layer_can_be_drawn():

@@ -60,6 +60,28 @@ def test_a_cell_of_padding_alone() -> None:
     assert found.to_dict()["channels"] == []
 
 
+def test_the_range_of_a_large_window_is_of_what_it_reads() -> None:
+    cell = convscope.explain(nn.MaxPool2d(13, 1, 6), torch.ones(1, 13, 13), layer="max_pool", at=(0, 0))
+    assert "49 numbers of input, from 1 to 1" in str(cell) and "inf" not in str(cell)
+
+
+def test_the_number_that_is_marked_is_the_one_taken() -> None:
+    class Smallest(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.amin((2, 3))
+
+    cell = convscope.explain(Smallest(), torch.arange(4.0).reshape(1, 2, 2), layer="min")
+    assert cell.value == 0 and "the smallest is marked" in str(cell)
+
+    class SmallestOfTwo(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.unflatten(1, (2, 2)).amin(2)
+
+    network = nn.Sequential(SmallestOfTwo())
+    cell = convscope.explain(network, torch.arange(16.0).reshape(4, 2, 2), layer="0", channel=1, at=(1, 1))
+    assert cell.value == cell.torch_value == 11
+
+
 def test_hundreds_of_channels_become_the_largest_and_the_others() -> None:
     found = lens_of(nn.Conv2d(512, 2, 3), 512, 5, 5).cell("convolution", channel=1, at=(1, 1))
     assert "the other 504 channels" in str(found)

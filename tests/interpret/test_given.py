@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 from torch import nn
 
 import convscope
@@ -128,6 +129,13 @@ def test_pixels_are_resized_and_normalised_and_numbers_are_not(tmp_path: Path) -
     numbers = network_input(str(tmp_path / "numbers.npy"), network)
     assert (numbers.tensor == 255).all()
     assert numbers.notes == ("numbers.npy: int16 of 3×8×8, read as C×H×W; its numbers are used as they are",)
+
+
+def test_pixels_with_alpha_are_those_of_the_image() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 10, 4), np.uint8)
+    known = GivenNetwork("net", nn.Conv2d(3, 2, 3), (3, 8, 8))
+    found, image = network_input(pixels, known), network_input(Image.fromarray(pixels), known)
+    assert torch.equal(found.tensor, image.tensor) and "with alpha" in found.notes[0]
 
 
 def test_a_tensor_of_other_axes_is_named() -> None:

@@ -2,12 +2,16 @@
 
 from copy import deepcopy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from convscope.errors import CaptureError
+from convscope.interpret.behaviour.network_tail import Tail
+from convscope.interpret.look.prediction import image_prediction
 from convscope.interpret.replay.replays import Replays
+from convscope.interpret.subject import Subject
 
 
 @pytest.fixture
@@ -71,6 +75,31 @@ def test_numbers_that_a_network_of_half_precision_makes_itself_are_of_the_asked_
     expected = deepcopy(model).double()(batch.to(own).double())
     found = Replays(model).computed_in(torch.float64).class_scores(batch.to(own))
     torch.testing.assert_close(found, expected)
+
+
+def test_a_network_of_whole_numbers_takes_batches_too() -> None:
+    class Chooses(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.flatten(1).argmax(1)
+
+    assert Replays(Chooses()).takes([torch.zeros(3, 1, 4, 4)])
+
+
+@pytest.mark.parametrize("ending", [(nn.Flatten(0),), (nn.Softmax(1), nn.Flatten(0)), (nn.Flatten(0), nn.Softmax(0))])
+def test_scores_whose_axis_of_images_is_squeezed_away_are_those_of_one_image(ending: tuple[nn.Module, ...]) -> None:
+    torch.manual_seed(0)
+    layers = nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)
+    network, batch = nn.Sequential(*layers, *ending).eval(), torch.randn(2, 1, 6, 6)
+    replays = Replays(network)
+    with torch.no_grad():
+        expected = torch.stack([network(one) for one in torch.split(batch, 1)])
+        maps = layers[0](batch[:1])
+    torch.testing.assert_close(replays.class_scores(batch), expected)
+    torch.testing.assert_close(replays.on(batch[:1]).class_scores, expected[:1])
+    torch.testing.assert_close(Tail(replays, "0", batch[:1]).class_scores(maps), expected[:1])
+    image = Subject(network=network, name="net", image_name="noise", tensor=batch[:1])
+    shares = expected[0].softmax(0) if len(ending) == 1 else expected[0]
+    np.testing.assert_allclose(image_prediction(image).shares, shares.numpy(), rtol=1e-5)
 
 
 def test_one_number_for_all_images_is_no_score() -> None:

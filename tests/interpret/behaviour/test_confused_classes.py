@@ -98,6 +98,22 @@ def test_what_is_not_linear_is_said_and_no_confusion_too() -> None:
     assert found.pairs == () and "no pair" in found.headline() and "<svg" in found.svg
 
 
+def test_images_taken_for_a_class_without_images_make_no_pair() -> None:
+    model, data = network(), images()
+    with torch.no_grad():
+        model[4].weight.zero_()
+        model[4].bias[:] = torch.tensor([0.0, 0.0, 1.0])  # all are taken for the third class
+    alone = ImageSet(data.images, data.labels % 2, data.names)
+    found = confused_classes(Replays(model, name="net"), alone, PLAIN)
+    assert found.confusion[:, 2].sum() == 60 and found.pairs == ()
+    assert "60 images wrong, all predicted as classes of which there are no images" in found.headline()
+    with torch.no_grad():
+        model[4].bias[:] = torch.tensor([1.0, 0.0, 0.0])
+    found = confused_classes(Replays(model, name="net"), alone, PLAIN)
+    assert [(pair.first, pair.second, found.mistakes(pair)) for pair in found.pairs] == [(0, 1, 20)]
+    assert "nan" not in str(found) and "the same for both classes" in str(found)
+
+
 def test_bad_input_is_one_line() -> None:
     replays = Replays(network())
     with pytest.raises(GeometryError, match="twice"):

@@ -74,6 +74,24 @@ def test_it_stops_by_itself_and_when_interrupted() -> None:
     assert not found.interrupted and len(found.growth) == 48
 
 
+def test_a_network_that_takes_one_picture_at_a_time_makes_the_same() -> None:
+    class OneAtATime(nn.Module):
+        def __init__(self, rows: int) -> None:
+            super().__init__()
+            self.body, self.rows = network(), rows
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.body(x)
+            return found.reshape(self.rows or len(x), *found.shape[1:])
+
+    one, twin = (
+        feature_visualization(Replays(OneAtATime(rows)), images(), PLAIN, layer="body.1", channels=(2, 0), steps=3)
+        for rows in (1, 0)
+    )
+    np.testing.assert_allclose(one.growth, twin.growth, rtol=1e-4)
+    np.testing.assert_allclose(one.reached, twin.reached, rtol=1e-4)
+
+
 def test_colours_are_those_of_the_data() -> None:
     draw = np.random.default_rng(0)
     grey = draw.integers(0, 256, (6, 8, 8, 1), np.uint8).repeat(3, axis=3)

@@ -95,6 +95,13 @@ def test_a_layer_that_is_the_same_for_all_images_is_not_compared() -> None:
     assert found.nearest[1] is None and "same for all images" in str(found) and "<svg" in found.svg
 
 
+def test_a_layer_that_is_not_comparable_is_named_once() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Threshold(1e9, 2.5), nn.Flatten(), nn.Linear(72, 3))
+    replays = Replays(model)
+    found = layer_similarity(replays, replays, images(8), PLAIN, layers=["0", "1"])
+    assert [*found.remarks()] == ["the same for all images, or not finite, so not comparable: 1"]
+
+
 def test_bad_input_is_one_line_and_small_rests_are_left_out() -> None:
     replays = Replays(network())
     with pytest.raises(DataError, match="at least 4"):

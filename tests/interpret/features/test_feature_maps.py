@@ -178,3 +178,26 @@ def test_kernels_that_are_no_kernels_are_refused(kernels):
 def test_a_photograph_that_is_not_there_is_one_line():
     with pytest.raises(DataError, match=r"nowhere\.jpg"):
         random_convolution("nowhere.jpg")
+
+
+def test_a_contribution_of_frames_taken_for_images_is_that_of_a_channel_of_all_of_them():
+    class OfFrames(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv, self.head = nn.Conv2d(1, 4, 3), nn.Linear(4, 3)
+
+        def forward(self, x, without=None):
+            maps = self.conv(x.transpose(0, 1))  # the frames first, then the images
+            if without is not None:
+                maps[:, without] = 0
+            return self.head(torch.relu(maps).mean((2, 3)).mean(0, keepdim=True))
+
+    network, tensor = OfFrames(), torch.randn(1, 3, 8, 8)
+    image = Subject(network=network, name="net", image_name="noise", tensor=tensor)
+    found = feature_maps(image, "conv", ranking="contribution", target=1)
+    assert found.notes == ("conv has 3 maps of one image along its first axis, such as tokens or frames: the first is "
+                           "shown",)  # fmt: skip
+    with torch.no_grad():
+        expected = [float(network(tensor)[0, 1] - network(tensor, without=channel)[0, 1]) for channel in range(4)]
+    np.testing.assert_allclose(found.measures, expected, rtol=1e-4, atol=1e-6)

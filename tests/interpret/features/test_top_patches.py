@@ -83,6 +83,14 @@ def test_crops_are_the_exact_boxes_with_pads_shown(network):
     assert found.figure().document().count("<image") == 6 * 9
 
 
+def test_an_image_is_no_smaller_in_a_crop_than_two_thirds_of_it():
+    deep = nn.Sequential(*(nn.Conv2d(3, 3, 9, padding=4) for _ in range(6)))
+    patches = top_patches(Replays(deep), images_of(2), PLAIN, layers=["5"]).of_layer("5")
+    (row, _, _, box), *_ = patches._patches(0)
+    assert box.size_text == "49×49" and patches._crop(row, box).shape == (4 * (4 + 16 + 4), 4 * (3 + 12 + 3), 3)
+    assert patches.to_dict()["channels"][0]["patches"][0]["box"] == [list(span) for span in box.spans]
+
+
 def test_in_place_networks_stay_as_they_are_and_their_values_too(network):
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     inputs = to_floats(images_of(4).images, PLAIN)

@@ -97,6 +97,16 @@ def test_numbers_that_are_not_finite_are_counted():
     assert found.not_finite == 40 * 36 and np.isfinite(found.root_mean_square) and 3 not in found.dead
 
 
+def test_numbers_that_are_not_finite_are_not_saturated():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Sigmoid(), nn.Flatten(), nn.Linear(72, 2))
+    with torch.no_grad():
+        model[0].weight[0, 0, 0, 0] = float("nan")
+        model[0].weight[1].zero_()
+        model[0].bias.zero_()
+    (found,) = network_health(Replays(model), images(), PLAIN).layers
+    assert found.not_finite == 40 * 36 and found.saturated == 0
+
+
 def test_interrupted_it_is_of_what_was_gone_through():
     def interrupt(done, total, what):
         raise KeyboardInterrupt

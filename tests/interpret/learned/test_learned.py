@@ -214,9 +214,47 @@ def test_a_network_of_another_precision_is_measured(kind: torch.dtype) -> None:
     before = state_of(model)
     found = learned_of(given(model), find_parts(every=True), PartOptions())
     plain = learned_of(given(network()), find_parts(["health"]), PartOptions())
+    arrays = (np.asarray(images().images), images().labels)
+    assert convscope.learned(model, arrays, parts=["filters"], input_shape=(1, 8, 8)).filters is not None
     assert state_of(model) == before and found.health is not None and plain.health is not None
     assert [one for one in found.left_out if not one.startswith("norms")] == []
     assert found.health.layers[0].dead_share == pytest.approx(plain.health.layers[0].dead_share, abs=0.05)
+
+
+class OneAtATime(nn.Module):
+    """A network whose forward pass fixes the size of the batch unless it is 0, as files that were exported so do."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.head, self.rows = nn.Conv2d(1, 4, 3), nn.Linear(144, 3), rows
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.head(torch.relu_(self.conv(x)).reshape(self.rows or len(x), -1))
+        return y
+
+
+def test_a_network_that_takes_one_image_at_a_time_has_every_part() -> None:
+    names = ["patches", "confusions", "health", "knock-out", "probes", "equivariance", "similarity"]
+    found, twin = (
+        learned_of(given(OneAtATime(rows)), find_parts(names), PartOptions(images=12)).to_dict() for rows in (1, 0)
+    )
+    assert found["left_out"] == [] and found["patches"]["layers"][0]["rows"] == twin["patches"]["layers"][0]["rows"]
+    assert found["confusions"]["confusion"] == twin["confusions"]["confusion"]
+    for part in ("health", "similarity", "knock_out", "probes"):
+        assert numbers_in(found[part]) == pytest.approx(numbers_in(twin[part]), rel=1e-4, abs=1e-5)
+    assert numbers_in(found["equivariance"]) == pytest.approx(numbers_in(twin["equivariance"]), rel=1e-6, abs=1e-9)
+    of_pairs = [numbers_in([pair["margin"] for pair in each["confusions"]["pairs"]]) for each in (found, twin)]
+    assert of_pairs[0] == pytest.approx(of_pairs[1], rel=1e-4)
+
+
+def numbers_in(found: object) -> list[float]:
+    """Return all numbers of a record of JSON's types, in its order."""
+    if isinstance(found, dict | list):
+        return [
+            number for each in (found.values() if isinstance(found, dict) else found) for number in numbers_in(each)
+        ]
+    return [float(found)] if isinstance(found, int | float) else []
 
 
 def test_a_network_whose_scores_are_not_finite_is_one_line() -> None:
@@ -225,3 +263,30 @@ def test_a_network_whose_scores_are_not_finite_is_one_line() -> None:
         model[3].weight[0, 0, 0, 0] = float("nan")
     with pytest.raises(CaptureError, match=r"net gives NaN: its 3.weight holds NaN"):
         learned_of(given(model), find_parts(), PartOptions())
+
+
+class OfFrames(nn.Module):
+    """A network that takes each channel of an image for an image of its own, as one of frames does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.head = nn.Conv2d(1, 4, 3), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        frames = torch.relu(self.conv(x.flatten(0, 1)[:, None])).mean((2, 3))
+        y: torch.Tensor = self.head(frames.unflatten(0, x.shape[:2]).mean(1))
+        return y
+
+
+def test_maps_that_are_not_by_image_are_left_out_of_what_is_measured_by_image() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), np.uint8)
+    data = ImageSet(pixels, np.arange(12) % 3, [f"{i}.png" for i in range(12)])
+    on = replace(given(OfFrames(), data), normalization=Normalization((0.0,) * 3, (1.0,) * 3))
+    found = learned_of(on, find_parts(["patches", "health", "similarity", "probes", "equivariance"]), PartOptions())
+    assert found.patches is not None and found.patches.layers == ("head",)
+    assert found.similarity is not None and found.similarity.rows == ("head",)
+    assert found.health is not None and found.health.layers[0].units == 4
+    assert [text.partition(" left out")[0] for text in found.left_out] == ["probes", "equivariance"]
+    with pytest.raises(CaptureError, match="conv has 3 along its first axis for one image"):
+        learned_of(on, find_parts(["patches"]), PartOptions(layer="conv"))

@@ -110,6 +110,18 @@ def test_an_epoch_of_a_run_is_compared_with_the_run(run: Path, tmp_path: Path) -
     assert {"look.html", "comparison.svg", "similarity-2.npy", "2-run-epoch-2-grad-cam.png"} <= written
 
 
+def test_layers_are_compared_on_images_from_all_of_a_run_and_of_each_networks_size(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convscope.interpret.look.compare_looks.IMAGES", 60)
+    of_any_size = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 10))
+    pairs = [(of_any_size, (1, side, side)) for side in (32, 16)]
+    found = compare_looks(run, *pairs, image="digits/7", maps=3, methods=[])
+    (similarity,) = found.similarities  # a set may be sorted by class: the first 60 may be of one alone
+    assert similarity.images == 60 and similarity.data == "digits, test (179 in all)"
+    assert any("Sequential (2) takes images of 1×16×16" in text for text in found.left_out)
+
+
 def test_a_checkpoint_is_a_model_with_the_weights_of_its_epoch(run: Path) -> None:
     checkpoint = saved_checkpoints(run / "checkpoint")[-1]
     expected = read_checkpoint(checkpoint).measured

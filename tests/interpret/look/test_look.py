@@ -292,10 +292,16 @@ def test_a_network_that_takes_one_image_at_a_time_has_every_part() -> None:
     methods = ["grad-cam", "integrated-gradients", "occlusion"]
     image = np.random.default_rng(1).integers(0, 256, (12, 12), dtype=np.uint8)
     found, twin = (
-        convscope.look(OneAtATime(rows), image, methods=methods, ranking="contribution", robustness=True)
+        convscope.look(
+            OneAtATime(rows), image, methods=methods, ranking="contribution", robustness=True, equivariance=True
+        )
         for rows in (1, 0)
     )
     assert found.left_out == () and len(found.checks) == 3 and found.robustness is not None
+    assert found.equivariance is not None and twin.equivariance is not None
+    assert [layer.inside for layer in found.equivariance.layers] == pytest.approx(
+        [layer.inside for layer in twin.equivariance.layers], rel=1e-9
+    )
     assert twin.maps is not None and found.maps is not None
     for mine, other in zip(found.attributions, twin.attributions, strict=True):
         np.testing.assert_allclose(mine.map, other.map, atol=1e-6)
@@ -303,3 +309,10 @@ def test_a_network_that_takes_one_image_at_a_time_has_every_part() -> None:
     assert [one.perturbation.own.deletion.round(5).tolist() for one in found.checks if one.perturbation] == [
         one.perturbation.own.deletion.round(5).tolist() for one in twin.checks if one.perturbation
     ]
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+def test_pictures_are_made_for_a_network_of_another_precision(kind: torch.dtype) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (12, 12), dtype=np.uint8)
+    found = convscope.look(OneAtATime(0).to(kind), image, methods=[], visualize="conv:1")
+    assert found.left_out == () and found.visualization is not None

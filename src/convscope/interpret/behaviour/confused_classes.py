@@ -23,12 +23,12 @@ from convscope.graph.layer_names import LayerNames
 from convscope.interpret.behaviour.confusion_record import ClassPair, ConfusedClasses, WrongImage
 from convscope.interpret.behaviour.labelled_images import (
     class_names,
-    first_input,
     predictions,
     replay_batch,
     require_labels,
 )
-from convscope.interpret.features.observed import AxesOfMaps, observed_layers, observed_of
+from convscope.interpret.features.observed import AxesOfMaps, observed_by_image
+from convscope.interpret.replay.on_images import first_input, images_at_once
 from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, no_progress
 
@@ -56,7 +56,8 @@ def confused_classes(
         replays: the network.
         images: with one label each.
         normalization: of the network's input.
-        pairs: how many of the most confused pairs, counted in both directions, or these, by name or number.
+        pairs: how many of the most confused pairs of classes with images, counted in both directions, or these, by name
+            or number.
         layer: whose channels; the last observed layer with a map unless given.
         data: what to call the images.
         classes: names of the network's classes.
@@ -84,7 +85,7 @@ def confused_classes(
     count = int(replays.class_scores(one).shape[1])
     require_labels(images, count, data=data)
     known = class_names(classes, count)
-    chosen = last_map(names) if layer is None else observed_of(names, [layer])[0].name
+    chosen = last_map(names) if layer is None else observed_by_image(names, [layer])[0].name
     predicted = np.zeros(len(images), np.int64)
     batches = Batches(
         images, batch_size=replay_batch(graph, len(images)), device=replays.device, normalization=normalization
@@ -95,7 +96,11 @@ def confused_classes(
         done += len(rows)
         progress(done, len(images), "counting confusions")
     confusion = _confusion(images.labels, predicted, count)
-    asked = _most_confused(confusion, pairs) if isinstance(pairs, int) else [_numbers(pair, known) for pair in pairs]
+    asked = (
+        _most_confused(confusion, images.labels, pairs)
+        if isinstance(pairs, int)
+        else [_numbers(pair, known) for pair in pairs]
+    )
     found = []
     for number, (a, b) in enumerate(asked):
         found.append(_pair(replays, images, normalization, chosen, (a, b), predicted, known, data))
@@ -106,12 +111,12 @@ def confused_classes(
 
 
 def last_map(names: LayerNames) -> str:
-    """Return the name of the last observed layer with positions.
+    """Return the name of the last observed layer with positions, of a network captured on one image.
 
     Raises:
         CaptureError: no layer has a map.
     """
-    maps = [found for found in observed_layers(names) if found.positions]
+    maps = [found for found in observed_by_image(names, ()) if found.positions]
     if not maps:
         raise CaptureError(f"{names.graph.name} has no layer with a map: name a layer with channels")
     return maps[-1].name
@@ -124,12 +129,15 @@ def _confusion(labels: Integers, predicted: Integers, count: int) -> Integers:
     return np.asarray(flat.reshape(count, count), np.int64)
 
 
-def _most_confused(confusion: Integers, most: int) -> list[tuple[int, int]]:
-    """Return the pairs with the most mistakes in both directions; none of pairs without any."""
-    both = np.triu(confusion + confusion.T, 1)
-    order = np.argsort(-both, axis=None, kind="stable")[: max(0, most)]
-    places = [divmod(int(place), len(confusion)) for place in order]
-    return [(a, b) for a, b in places if both[a, b] > 0]
+def _most_confused(confusion: Integers, labels: Integers, most: int) -> list[tuple[int, int]]:
+    """Return the pairs of classes, both with images, that have the most mistakes in both directions; one at least."""
+    there = set(np.unique(labels).tolist())
+    both: dict[tuple[int, int], int] = {}
+    for true, predicted in np.argwhere(confusion).tolist():
+        if true != predicted and predicted in there:
+            pair = (min(true, predicted), max(true, predicted))
+            both[pair] = both.get(pair, 0) + int(confusion[true, predicted])
+    return sorted(both, key=lambda pair: (-both[pair], pair))[: max(0, most)]
 
 
 def _numbers(pair: tuple[int | str, int | str], known: Sequence[str]) -> tuple[int, int]:
@@ -205,7 +213,8 @@ def _side(
     parts: list[Floats] = []
     margins: list[Floats] = []
     graph, _ = replays.graph_on(first_input(replays, images, normalization))
-    size = min(_GRADIENT_BATCH, replay_batch(graph, len(rows)))
+    most = min(_GRADIENT_BATCH, replay_batch(graph, len(rows)))
+    size = images_at_once(replays, images, normalization, most)
     for start in range(0, len(rows), size):
         pixels = np.asarray(images.images[rows[start : start + size]])
         run = replays.on(to_floats(pixels, normalization, device=replays.device))

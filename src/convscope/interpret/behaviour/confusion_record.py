@@ -94,7 +94,8 @@ class ConfusedClasses(Pictured):
         layer: whose channels.
         classes: the names of the network's classes.
         confusion: images by true class (row) and predicted class (column).
-        pairs: the most confused one first, or as asked for; none where no image of a pair is mistaken.
+        pairs: the most confused one first, or as asked for; none where no image is predicted as another class that has
+            images.
     """
 
     network: str
@@ -115,7 +116,7 @@ class ConfusedClasses(Pictured):
     def headline(self) -> str:
         """Return the network and the pair that is confused most."""
         if not self.pairs:
-            return f"{self.network} on {self.data}: no pair of classes is confused"
+            return f"{self.network} on {self.data}: {self._no_pair()}"
         pair = self.pairs[0]
         return f"{self.network}: {self.pair_name(pair)}, {plural(self.mistakes(pair), 'mistake')}"
 
@@ -190,14 +191,25 @@ class ConfusedClasses(Pictured):
             facts.append(Fact("right", percent(right / total), right / total))
         blocks: list[Block] = [Facts(tuple(facts))]
         if not self.pairs:
-            blocks.append(Callout("note", "no image of a pair of classes is predicted as the other"))
+            blocks.append(Callout("note", self._no_pair()))
         blocks.append(Figure(self.figure))
         blocks += [Section(f"{self.pair_name(pair)}: {plural(self.mistakes(pair), 'mistake')}",
                            tuple(self._blocks(pair))) for pair in self.pairs]  # fmt: skip
         return Document(f"Confused classes of {self.network}", tuple(blocks))
 
+    def _no_pair(self) -> str:
+        """Return why there are no pairs: no image is wrong, or only as classes of which there are no images."""
+        wrong = int(self.confusion.sum() - np.trace(self.confusion))
+        if not wrong:
+            return "no pair of classes is confused"
+        return f"{plural(wrong, 'image')} wrong, all predicted as classes of which there are no images"
+
     def _blocks(self, pair: ClassPair) -> Iterator[Block]:
-        if not abs(pair.accounted - 1) <= _EXACT * max(1.0, float(np.abs(pair.shares).sum())):
+        if pair.margin == 0:
+            yield Callout(
+                "note", "the mean logit difference is the same for both classes: no channel has a share of it"
+            )
+        elif not abs(pair.accounted - 1) <= _EXACT * max(1.0, float(np.abs(pair.shares).sum())):
             yield Callout("note", f"the channels account for {percent(pair.accounted)} of the logit difference to "
                                   "first order: what follows the layer is not linear, or has other inputs")  # fmt: skip
         first, second = self.classes[pair.first], self.classes[pair.second]
@@ -208,8 +220,9 @@ class ConfusedClasses(Pictured):
         for channel in pair.largest():
             one, other = (float(mean) for mean in pair.means[:, channel])
             effect, share = float(pair.effect[channel]), float(pair.shares[channel])
+            written = percent(share) if np.isfinite(share) else "–"
             cells: list[Cell] = [(f"{channel}", channel), (f"{one:.3g}", one), (f"{other:.3g}", other),
-                                 (f"{effect:+.2f}", effect), (percent(share), share)]  # fmt: skip
+                                 (f"{effect:+.2f}", effect), (written, share)]  # fmt: skip
             rows.append(Row.of(cells))
         yield Table(columns, tuple(rows))
         if pair.wrong:

@@ -23,11 +23,11 @@ from convscope.interpret.behaviour.distortions import Distortion, distortions
 from convscope.interpret.behaviour.labelled_images import (
     NO_PREDICTION,
     class_names,
-    first_input,
     predictions,
     replay_batch,
 )
 from convscope.interpret.behaviour.robustness_profile import DistortionFailures, FailureExample, RobustnessProfile
+from convscope.interpret.replay.on_images import first_input
 from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, no_progress
 

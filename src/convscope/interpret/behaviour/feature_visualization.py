@@ -19,7 +19,7 @@ from convscope.interpret.attribution.batches import is_faster_in_bf16
 from convscope.interpret.behaviour.fourier_image import FourierImages, colour_statistics
 from convscope.interpret.behaviour.gradient_ascent import GradientAscent
 from convscope.interpret.behaviour.visualization_record import FeatureVisualization
-from convscope.interpret.features.observed import checked_channels, observed_of
+from convscope.interpret.features.observed import checked_channels, observed_by_image
 from convscope.interpret.features.top_patches import TopPatches, top_patches
 from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, no_progress
@@ -81,7 +81,7 @@ def feature_visualization(
     pixels = np.asarray(images.images[np.arange(1)])
     first = to_floats(pixels, normalization, device=replays.device)
     graph, names = replays.graph_on(first)
-    (observed,) = observed_of(names, [layer])
+    (observed,) = observed_by_image(names, [layer])
     chosen = checked_channels(channels, observed.channels, layer) or tuple(range(min(CHANNELS, observed.channels)))
     if patches is None:
         patches = top_patches(replays, images, normalization, layers=[observed.name], data=data, progress=progress)

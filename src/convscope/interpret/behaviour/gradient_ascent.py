@@ -6,7 +6,7 @@ pixels in each step, so that no pattern of single pixels grows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -53,7 +53,7 @@ class GradientAscent:
         self._channels = torch.tensor(channels)
         device = made.amplitudes.device
         sample = made.levels().detach()
-        _, names = replays.graph_on(sample)
+        _, names = replays.graph_on(sample[:1])
         self._value = names.find_source(layer)
         axis = AxesOfMaps(names).of(self._value).channels
         assert axis is not None
@@ -90,15 +90,12 @@ class GradientAscent:
         with torch.inference_mode(False), torch.enable_grad():
             levels = self._made.levels()
             moved = _moved(levels, self._jitter, self._draw)
-            run = self._replays.on(((moved - self._mean) / self._std).detach())
-            values = self._maps(run).to(moved.dtype)
-            means = values.flatten(1).mean(1)
-            gradient = _input_gradient(run, means.sum(), redirected=redirected).to(moved.dtype)
+            means, gradient = self._means(((moved - self._mean) / self._std).detach(), redirected=redirected)
             # The replay's own input is a leaf: the rest of the way is taken by hand.
             (of_amplitudes,) = torch.autograd.grad(moved, self._made.amplitudes, gradient / self._std)
             self._made.amplitudes.grad = -of_amplitudes
             self._optimizer.step()
-        self.means.append([float(mean) for mean in means.detach()])
+        self.means.append([float(mean) for mean in means])
 
     def has_stopped(self) -> bool:
         """Return whether no channel grew by 1 % on average over the last 16 steps; never in the first 32."""
@@ -117,15 +114,30 @@ class GradientAscent:
         levels = self._made.levels().detach()
         # What is looked at is a picture of 8 bits: so is what is measured.
         levels = (levels * 255).round() / 255
-        run = replays.on((levels - self._mean) / self._std)
-        values = self._maps(run).detach()
-        return levels, np.asarray(values.flatten(1).amax(1).double().cpu().numpy(), np.float64)
+        found = [self._maps(run, channels).detach().amax(1)
+                 for run, channels in self._runs(replays, (levels - self._mean) / self._std)]  # fmt: skip
+        return levels, np.asarray(torch.cat(found).double().cpu().numpy(), np.float64)
 
-    def _maps(self, run: Replay) -> Tensor:
-        """Return of each image its own channel's map, (N, positions)."""
+    def _means(self, inputs: Tensor, *, redirected: bool) -> tuple[Tensor, Tensor]:
+        """Return the mean of each picture's channel, (N,), and its gradient with respect to the input, (N, C, H, W)."""
+        means, gradients = [], []
+        for run, channels in self._runs(self._replays, inputs):
+            mean = self._maps(run, channels).to(inputs.dtype).mean(1)
+            gradients.append(_input_gradient(run, mean.sum(), redirected=redirected).to(inputs.dtype))
+            means.append(mean.detach())
+        return torch.cat(means), torch.cat(gradients)
+
+    def _runs(self, replays: Replays, inputs: Tensor) -> Iterator[tuple[Replay, Tensor]]:
+        """Yield a network's runs on pictures with their channels: one, or where it takes one picture at a time many."""
+        size = len(inputs) if replays.takes([inputs]) else 1
+        for part, channels in zip(torch.split(inputs, size), torch.split(self._channels, size), strict=True):
+            yield replays.on(part), channels
+
+    def _maps(self, run: Replay, channels: Tensor) -> Tensor:
+        """Return of each picture its own channel's map, (N, positions)."""
         tensor = run.tensor(self._value)
         maps = tensor.movedim(self._axis, 1).flatten(2) if tensor.ndim > 2 else tensor[:, :, None]
-        return maps[torch.arange(len(self._channels), device=maps.device), self._channels.to(maps.device)]
+        return maps[torch.arange(len(channels), device=maps.device), channels.to(maps.device)]
 
 
 def _input_gradient(run: Replay, score: Tensor, *, redirected: bool) -> Tensor:

@@ -23,7 +23,6 @@ from convscope.graph.vocabulary import CENTRING, NORMALIZATIONS
 from convscope.interpret.behaviour.knock_out_record import KnockedOut, KnockOut
 from convscope.interpret.behaviour.labelled_images import (
     class_names,
-    first_input,
     predictions,
     replay_batch,
     require_labels,
@@ -31,6 +30,7 @@ from convscope.interpret.behaviour.labelled_images import (
 from convscope.interpret.behaviour.network_tail import Tail
 from convscope.interpret.features.channel_means import channel_moments
 from convscope.interpret.features.observed import AxesOfMaps, checked_channels, observed_of
+from convscope.interpret.replay.on_images import first_input, images_at_once
 from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, no_progress
 
@@ -88,8 +88,8 @@ def channel_knock_out(
     require_labels(images, count, data=data)
     chosen = checked_channels(channels, observed.channels, layer) or tuple(range(observed.channels))
     groups = [chosen] if together else [(channel,) for channel in chosen]
-    batches = Batches(images, batch_size=batch_size or replay_batch(graph, len(images)), device=replays.device,
-                      normalization=normalization)  # fmt: skip
+    size = images_at_once(replays, images, normalization, batch_size or replay_batch(graph, len(images)))
+    batches = Batches(images, batch_size=size, device=replays.device, normalization=normalization)
     means, deviations = channel_moments(
         replays, batches, layer, AxesOfMaps(names).of(observed.value), progress=progress
     )

@@ -8,12 +8,9 @@ import numpy as np
 import torch
 
 from convscope.arrays import Integers
-from convscope.data.batches import to_floats
-from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import DataError
 from convscope.graph.records import Graph
-from convscope.interpret.replay.replays import Replays
 
 _BYTES = 1 << 29  # of what a batch computes
 _MOST = 128
@@ -33,11 +30,6 @@ def replay_batch(graph: Graph, images: int) -> int:
     """
     of_one = sum(value.spec.bytes for value in graph.values if value.kind == "activation")
     return 1 << (max(1, min(_MOST, images, _BYTES // max(1, of_one))).bit_length() - 1)
-
-
-def first_input(replays: Replays, images: ImageSet, normalization: Normalization) -> torch.Tensor:
-    """Return the first image as the network takes it, (1, C, H, W)."""
-    return to_floats(np.asarray(images.images[np.arange(1)]), normalization, device=replays.device)
 
 
 def require_labels(images: ImageSet, count: int, *, data: str) -> None:

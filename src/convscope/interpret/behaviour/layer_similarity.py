@@ -15,7 +15,7 @@ from convscope.errors import CaptureError, DataError
 from convscope.interpret.behaviour.labelled_images import replay_batch
 from convscope.interpret.behaviour.linear_cka import SMALLEST_BATCH, LinearCka, gram
 from convscope.interpret.behaviour.similarity_record import LayerSimilarity
-from convscope.interpret.features.observed import observed_of
+from convscope.interpret.features.observed import observed_by_image
 from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, no_progress
 from convscope.report.units import plural
@@ -112,7 +112,7 @@ class _ComparedSide:
     def layers_and_batch(self, pixels: Pixels, images: int) -> tuple[tuple[str, ...], int]:
         """Return the names of the layers that are compared, and how many of the images it takes at once."""
         graph, names = self.replays.graph_on(to_floats(pixels, self.normalization, device=self.replays.device))
-        layers = tuple(found.name for found in observed_of(names, self.asked))
+        layers = tuple(found.name for found in observed_by_image(names, self.asked))
         if not layers:
             raise CaptureError(f"{graph.name} has no layer with weights to compare: name some layers")
         return layers, replay_batch(graph, images)

@@ -12,7 +12,7 @@ from convscope.errors import CaptureError
 from convscope.graph.records import Graph
 from convscope.interpret.execution.streaming import stream_plan, values_as_they_come
 from convscope.interpret.features.observed import AxesOfMaps, MapAxes
-from convscope.interpret.replay.class_scores import by_class
+from convscope.interpret.replay.class_scores import by_class, scores_value
 from convscope.interpret.replay.replays import Replays
 
 
@@ -38,7 +38,7 @@ class Tail:
     def __init__(self, replays: Replays, layer: str, inputs: torch.Tensor) -> None:
         self.graph, names = replays.graph_on(inputs)
         self.index = names.find_source(layer)
-        self._output = replays.on(inputs).output
+        self._output = scores_value(self.graph)
         after, beside = _split(self.graph, self.index, self._output)
         if self._output not in after:
             raise CaptureError(f"the scores of {self.graph.name} do not depend on {layer}, so nothing is knocked out")
@@ -60,7 +60,7 @@ class Tail:
         for value in self._after - {self.index}:
             self._executor.free(value)
         self._executor.replace(self.index, numbers)
-        return by_class(self._executor.tensor(self._output))
+        return by_class(self._executor.tensor(self._output), self.graph)
 
 
 def _split(graph: Graph, value: int, output: int) -> tuple[set[int], tuple[int, ...]]:

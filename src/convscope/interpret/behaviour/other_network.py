@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convscope.capture.load import ModelLike, load
@@ -9,6 +10,7 @@ from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.data.records import ImageSet
 from convscope.errors import DataError
 from convscope.interpret.explanation.explain import given_network
+from convscope.interpret.replay.on_images import on_pixels
 from convscope.interpret.replay.replays import Replays
 from convscope.runs.run_directory import Run
 
@@ -34,13 +36,17 @@ class OtherNetwork:
 
     def require_size(self, images: ImageSet, *, data: str) -> None:
         """Raise DataError where it takes images of another size."""
-        height, width, channels = images.images.shape[1:]
-        if self.preprocessing is None or self.preprocessing.input_shape == (channels, height, width):
-            return
-        takes = "×".join(map(str, self.preprocessing.input_shape))
+        if self.preprocessing is not None:
+            require_image_size(self.replays.name, self.preprocessing.input_shape, images, data=data)
+
+
+def require_image_size(name: str, input_shape: Sequence[int], images: ImageSet, *, data: str) -> None:
+    """Raise DataError where images are of another size than a network's input, (C, H, W)."""
+    height, width, channels = images.images.shape[1:]
+    if tuple(input_shape) != (channels, height, width):
+        takes = "×".join(map(str, input_shape))
         raise DataError(
-            f"{self.replays.name} takes images of {takes} (C×H×W), and those of {data} are "
-            f"{height}×{width}×{channels} (H×W×C)"
+            f"{name} takes images of {takes} (C×H×W), and those of {data} are {height}×{width}×{channels} (H×W×C)"
         )
 
 
@@ -53,5 +59,5 @@ def other_network(model: ModelLike, seed: int = 0) -> OtherNetwork:
     """
     loaded = load(model)
     network = given_network(loaded, None, seed)
-    replays = Replays(network.module, name=network.name)
+    replays = on_pixels(Replays(network.module, name=network.name))
     return OtherNetwork(replays=replays, preprocessing=network.preprocessing, run=loaded.run)

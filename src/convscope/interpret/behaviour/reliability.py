@@ -13,7 +13,8 @@ from convscope.data.batches import Batches
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import DataError
-from convscope.interpret.behaviour.labelled_images import first_input, replay_batch, require_labels
+from convscope.interpret.behaviour.labelled_images import replay_batch, require_labels
+from convscope.interpret.replay.on_images import first_input
 from convscope.interpret.replay.own_probabilities import OwnProbabilities
 from convscope.interpret.replay.replays import Replays
 from convscope.report.charts import Curve, line_chart
@@ -203,7 +204,7 @@ def reliability(
 
     Raises:
         DataError: no images, or 1 where a temperature is fitted, or such as have not one class of the network's each;
-            a temperature that is not above 0.
+            a temperature that is not above 0; answers that are not finite.
         CaptureError: the network does not run on them.
 
     >>> from torch import nn
@@ -234,10 +235,11 @@ def reliability(
         half = ImageSet(np.zeros((len(rows), 1, 1, 1), np.uint8), images.labels[rows], [""] * len(rows))
         temperature, fitted = temperature_of(scores[rows], half, plain), len(rows)
     labels = images.labels[measured]
-    before, after = (
-        bins_of(replace(plain, temperature=each).probabilities_of(scores[measured]), labels, ranks=scores[measured])
-        for each in (1.0, temperature)
-    )
+    both = [replace(plain, temperature=each).probabilities_of(scores[measured]) for each in (1.0, temperature)]
+    unknown = int((~np.isfinite(both[0]).all(axis=1)).sum())
+    if unknown:
+        raise DataError(f"{graph.name} answers NaN for {plural(unknown, 'image')} of {data}: there is no confidence")
+    before, after = (bins_of(each, labels, ranks=scores[measured]) for each in both)
     return Reliability(
         network=graph.name,
         data=data,

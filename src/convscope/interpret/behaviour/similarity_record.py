@@ -37,7 +37,7 @@ class LayerSimilarity(Pictured):
         rows: the names of the first network's layers.
         columns: of the second's.
         similarity: (rows, columns), 1 for equal but for a turn and a scale; NaN where a layer is the same for all
-            images.
+            images, or not finite.
     """
 
     first: str
@@ -89,7 +89,8 @@ class LayerSimilarity(Pictured):
             planned: how many there are.
             rows: the first network's layers.
             columns: the second's.
-            similarity: linear CKA of each pair, a list for each row; "nan" where a layer is the same for all images.
+            similarity: linear CKA of each pair, a list for each row; "nan" where a layer is the same for
+                all images, or not finite.
             nearest: for each row the most similar column; None where it is not known.
         """
         return json_dict({
@@ -119,7 +120,8 @@ class LayerSimilarity(Pictured):
         unknown = [name for name, row in zip(self.rows, self.similarity, strict=True) if np.isnan(row).all()]
         unknown += [name for name, row in zip(self.columns, self.similarity.T, strict=True) if np.isnan(row).all()]
         if unknown:
-            yield f"the same for all images, so not comparable: {few(unknown, _NAMED)}"
+            named = few(list(dict.fromkeys(unknown)), _NAMED)
+            yield f"the same for all images, or not finite, so not comparable: {named}"
 
     def _others(self) -> Floats:
         """Return the similarities, of one network without those of each layer with itself."""
@@ -144,6 +146,9 @@ class LayerSimilarity(Pictured):
             *(Callout("note", remark) for remark in self.remarks()),
             facts,
             self.table(),
-            Figure(self.figure, "1: equal up to rotation and scale. Layers that are the same for all images: hatched."),
+            Figure(
+                self.figure,
+                "1: equal up to rotation and scale. Layers that are the same for all images, or not finite: hatched.",
+            ),
         )
         return Document(f"Similarity of layers: {self.first} and {self.second}", blocks)

@@ -92,7 +92,8 @@ def gradients_on_images(
     progress: Progress,
 ) -> MeanGradients:
     """Return the mean over images (N, C, H, W) with the network's own weights; see `gradients_at_initialization`."""
-    together = images_together(replays.on(images[:1]).graph)
+    graph, _ = replays.graph_on(images[:1])
+    together = images_together(graph) if replays.takes([images]) else 1
 
     def draws() -> Iterator[Mapping[str, Tensor]]:
         for number, part in enumerate(torch.split(images, together)):

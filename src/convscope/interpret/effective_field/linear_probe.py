@@ -16,8 +16,9 @@ from torch import Tensor
 from convscope.data.batches import Batches
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
-from convscope.errors import DataError
+from convscope.errors import CaptureError, DataError
 from convscope.interpret.features.observed import AxesOfMaps, MapAxes
+from convscope.interpret.replay.on_images import first_input, images_at_once
 from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, no_progress
 from convscope.report.short_repr import ShortRepr
@@ -78,17 +79,18 @@ def linear_probes(
         train: images to learn from.
         test: images to measure on.
         normalization: of the network's input.
-        layers: the names of layers.
+        layers: the names of layers; those whose first axis does not hold the images have no accuracy.
         classes: how many.
         progress: called after each batch and each fit.
 
     Raises:
         DataError: no images, or too few to fit.
-        CaptureError: no such layer.
+        CaptureError: no such layer, or none with numbers of each image.
     """
     if not len(train) or not len(test):
         raise DataError("a linear probe needs images to learn from and others to measure on")
     chosen = train.spaced(LEARNED), test.spaced(MEASURED)
+    layers = _by_image(replays, first_input(replays, chosen[0], normalization), layers)
     total = sum(map(len, chosen))
     features: list[dict[str, Tensor]] = []
     for part in chosen:
@@ -129,6 +131,16 @@ def probes_of_run(
     )
 
 
+def _by_image(replays: Replays, image: Tensor, layers: Sequence[str]) -> list[str]:
+    """Return the layers whose first axis holds the images, by the network on one image."""
+    graph, names = replays.graph_on(image)
+    axes = AxesOfMaps(names)
+    found = [name for name in layers if axes.by_image(names.find_source(name))]
+    if not found:
+        raise CaptureError(f"{graph.name}: no convolution has a map of each image, so none is probed")
+    return found
+
+
 def _features(
     replays: Replays,
     images: ImageSet,
@@ -141,7 +153,8 @@ def _features(
     """Return the features (N, channels) of each layer, float32 on the CPU."""
     found: dict[str, list[Tensor]] = {name: [] for name in layers}
     done = before
-    batches = Batches(images, batch_size=_BATCH, device=replays.device, normalization=normalization)
+    size = images_at_once(replays, images, normalization, _BATCH)
+    batches = Batches(images, batch_size=size, device=replays.device, normalization=normalization)
     for pixels, _, _ in batches:
         _, names = replays.graph_on(pixels)
         axes = AxesOfMaps(names)

@@ -128,7 +128,7 @@ def equivariance_of(
     (('2',), True, True)
     """
     doubled = replays.computed_in(torch.float64)
-    graph, names = doubled.graph_on(images)
+    graph, names = doubled.graph_on(images[:1])
     shifted = ShiftedMaps(names)
     maps, left_out = shifted.of(layers)
     pixels = _checked(shifts, shifted.size) if shifts is not None else _usual(maps, shifted.size)

@@ -43,18 +43,26 @@ def own_errors(
     read = {found.name: _strides_read(found, pixels_of_a_cell) for found in maps}
     shifts = [(axis, cells) for axis in range(len(shifted.axes)) for cells in _cells(maps, read)]
     batch = torch.cat([images, *(images.roll(cells, shifted.axes[axis]) for axis, cells in shifts)])
-    graph, names = replays.graph_on(batch)
+    # A network that takes no batches runs on all of them side by side, operation by operation.
+    inputs = (batch,) if replays.takes([batch]) else torch.split(batch, 1)
+    graph, names = replays.graph_on(inputs[0])
     by_value = {names.find_source(found.name): found for found in maps}
-    executor = replays.executor(batch)
+    executors = [replays.executor(each) for each in inputs]
+    plan = stream_plan(graph, tuple(by_value))
     errors: dict[str, tuple[OwnError, ...]] = {}
     with torch.inference_mode():
-        for value, numbers in values_as_they_come(executor, stream_plan(graph, tuple(by_value))):
+        for runs in zip(*(values_as_they_come(executor, plan) for executor in executors), strict=True):
+            value = runs[0][0]
             found = by_value[value]
+            numbers = runs[0][1] if len(runs) == 1 else torch.cat([each for _, each in runs])
             parts = torch.split(numbers, len(images))
             strides = read[found.name]
             errors[found.name] = () if strides is None else _errors(found, strides, parts, shifts, shifted.size)
             rolled = (parts[0].roll(cells, found.axes[axis]) for axis, cells in shifts)
-            executor.replace(value, torch.cat([parts[0], *rolled]))
+            put_right = torch.cat([parts[0], *rolled])
+            of_each = torch.split(put_right, len(put_right) // len(executors))
+            for executor, part in zip(executors, of_each, strict=True):
+                executor.replace(value, part)
     return errors
 
 

@@ -36,7 +36,7 @@ class Equivariance(Pictured):
         shifts: those that were done, as (axis, pixels).
         planned: how many shifts there are.
         layers: in the order in which they ran.
-        left_out: layers whose maps have no single stride.
+        left_out: layers whose maps have no single stride, or are not one of each image.
     """
 
     network: str
@@ -77,7 +77,7 @@ class Equivariance(Pictured):
                 border_increase, own_inside, own_border, own (of each shift of the maps that it reads axis, cells,
                 fractional, inside, border), and errors (of each shift axis, pixels, cells, fractional, inside, whole,
                 border).
-            left_out: layers whose maps have no single stride.
+            left_out: layers whose maps have no single stride, or are not one of each image.
         """
         return json_dict({
             "network": self.network,
@@ -180,7 +180,7 @@ class Equivariance(Pictured):
         if apart:
             yield f"without an error of their own, since they read maps of different strides: {few(apart, _NAMED)}"
         if self.left_out:
-            yield f"not measured, without a single stride: {few(self.left_out, _NAMED)}"
+            yield f"not measured, without a single stride or a map of each image: {few(self.left_out, _NAMED)}"
 
     def table(self) -> Table:
         """Return the layers with their errors."""

@@ -19,6 +19,7 @@ from convscope.graph.propagate import Reaches, Source, propagate
 from convscope.graph.reach import AxisReach
 from convscope.graph.receptive_field import summarise
 from convscope.graph.records import Graph
+from convscope.interpret.features.observed import AxesOfMaps
 from convscope.interpret.map_geometry import MapGeometry
 
 # Beyond every pixel: the field of a cell that a border may have cut.
@@ -91,7 +92,7 @@ class ShiftedMaps:
     def __init__(self, names: LayerNames) -> None:
         self.graph: Graph = names.graph
         self.names = names
-        self._geometry = MapGeometry(self.graph)
+        self._geometry, self._axes = MapGeometry(self.graph), AxesOfMaps(names)
         if self._geometry.image is None:
             raise CaptureError(f"{self.graph.name} takes no image: its input has no positions to shift")
         self.image: int = self._geometry.image
@@ -112,7 +113,9 @@ class ShiftedMaps:
         return self._geometry.size
 
     def of(self, layers: Sequence[str] | None = None) -> tuple[tuple[ShiftedMap, ...], tuple[str, ...]]:
-        """Return the maps in the order in which they run, and the names of layers whose maps have no single stride.
+        """Return the maps in the order in which they run, and the names of layers that are left out.
+
+        Those have maps without a single stride, or not one of each image.
 
         Args:
             layers: by name; all layers with a map unless given.
@@ -128,7 +131,8 @@ class ShiftedMaps:
             if layout is None or (asked is not None and layer.output not in asked) or layer.output in found:
                 continue
             strides = [self._stride(layer.output, source) for source in self._sources]
-            if any(not stride for stride in strides):
+            # Of maps that are not by image, as of frames taken for images, it is not known which belongs to which.
+            if any(not stride for stride in strides) or not self._axes.by_image(layer.output):
                 left_out.append(layer.name)
                 continue
             fields = [

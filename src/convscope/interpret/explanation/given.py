@@ -232,6 +232,10 @@ def _from_array(array: Array, network: GivenNetwork, name: str) -> NetworkInput:
             f"{described}, given to the network as {sizes_text(found.tensor.shape)}; its numbers are used as they are"
         )
         return NetworkInput(found.tensor, found.pixels, (note, *found.notes))
+    if pixels and wanted[0] in (1, 3) and array.ndim == len(wanted) == 3 and _has_alpha(array):
+        found = _from_image(array, network, name, name)
+        note = f"{described}, read as pixels H×W×C with alpha, resized and normalised"
+        return NetworkInput(found.tensor, found.pixels, (note,))
     if pixels and len(wanted) == 3:
         reading = understood(array, wanted, name=name, network=network.name, pixels=True)
         note = f"{described}, read as pixels {reading.words}, resized and normalised"
@@ -243,6 +247,11 @@ def _from_array(array: Array, network: GivenNetwork, name: str) -> NetworkInput:
     note = f"{described}{read}; its numbers are used as they are"
     tensor = _as_tensor(reading.sample, name)[None]
     return NetworkInput(tensor, drawn(tensor[0].double().numpy()) if len(wanted) == 3 else None, (note,))
+
+
+def _has_alpha(array: Array) -> bool:
+    """Return whether an image (H, W, C) or (C, H, W) has four channels, which stand last."""
+    return array.shape[2] == 4 and array.shape[0] not in (1, 3)
 
 
 def _as_tensor(array: Array, name: str) -> torch.Tensor:

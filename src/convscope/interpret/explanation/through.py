@@ -60,7 +60,8 @@ def as_the_layer_reads(graph: Graph, layer: LayerNodes, worked: Worked) -> Worke
     operands = tuple(_moved(graph, one, codes, starts) if one.value in made else one for one in worked.operands)
     if worked.winner is None:
         return replace(worked, operands=operands)
-    return choice_of(operands[0])
+    taken = int(np.ravel_multi_index(worked.winner, worked.operands[0].numbers.shape))  # the order stays
+    return choice_of(operands[0], flat=taken, which=worked.chosen)
 
 
 def _run(nodes: Sequence[Node], codes: dict[int, Array]) -> bool:

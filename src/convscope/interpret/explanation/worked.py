@@ -73,12 +73,14 @@ class Worked(ShortRepr):
         operands: what it was made of.
         lines: the steps after the operands; the last one gives the cell.
         winner: for a choice, the index into the operands' numbers.
+        chosen: for a choice, which of the numbers it is, such as "largest".
     """
 
     kind: WorkedKind
     operands: tuple[Operands, ...]
     lines: tuple[WorkedLine, ...]
     winner: Coordinates | None = None
+    chosen: str = ""
 
     @property
     def value(self) -> float:
@@ -162,7 +164,7 @@ def choice_of(operands: Operands, *, flat: int | None = None, which: str = "larg
     index = tuple(int(i) for i in np.unravel_index(flat, operands.numbers.shape))
     place = ", ".join(map(str, operands.position(index)[2:]))
     line = WorkedLine(f"the {which} of {int(operands.inside.sum())}, at ({place})", scalar(operands.numbers[index]))
-    return Worked("choice", (operands,), (line,), index)
+    return Worked("choice", (operands,), (line,), index, which)
 
 
 def mean_of(operands: Operands, divisor: int) -> Worked:

@@ -49,7 +49,7 @@ def worked_blocks(worked: Worked, label_of: Callable[[Operands], str], place_of:
     if worked.kind == "products":
         return _products(worked, source) if operands.numbers.ndim > 1 else _row(worked, source, place_of)
     if worked.kind in ("choice", "mean", "sum"):
-        return _window(operands, worked.winner, source)
+        return _window(worked, source)
     if worked.kind == "softmax":
         return _scores(operands, source, place_of)
     letters = "ab" if len(worked.operands) > 1 else "x"
@@ -159,18 +159,20 @@ def _row(worked: Worked, source: str, place_of: PlaceOf) -> list[Block]:
             Table.of(columns, rows)]  # fmt: skip
 
 
-def _window(operands: Operands, winner: Coordinates | None, source: str) -> list[Block]:
+def _window(worked: Worked, source: str) -> list[Block]:
+    operands, winner = worked.operands[0], worked.winner
     numbers = operands.numbers
     if not numbers.size:
         return [Paragraph(f"No number of {source} goes into it.")]
-    span = f"{numbers.size:,} numbers of {source}, from {ink(float(numbers.min()))} to {ink(float(numbers.max()))}."
+    inside = np.broadcast_to(operands.inside, numbers.shape)
+    read = numbers[inside] if inside.any() else numbers  # in the padding of a maximum there is minus infinity
+    span = f"{read.size:,} numbers of {source}, from {ink(float(read.min()))} to {ink(float(read.max()))}."
     one_channel = numbers.ndim < 3 or len(numbers) == 1
     if numbers.size > LARGEST_WINDOW and (max(numbers.shape[-2:]) > LARGEST_GRID or not one_channel):
         return [Paragraph(span)]
-    what = "all numbers count alike" if winner is None else "the largest is marked"
+    what = "all numbers count alike" if winner is None else f"the {worked.chosen} is marked"
     title = f"window of {source}"
     small = numbers.size <= LARGEST_WINDOW
-    inside = np.broadcast_to(operands.inside, numbers.shape)
     if numbers.ndim == 2 and len(numbers) == 1:
         won = None if winner is None else winner[-1]
         positions = positions_along(operands, 0)

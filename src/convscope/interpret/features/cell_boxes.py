@@ -105,6 +105,25 @@ class CellBoxes:
         return tuple(where.get(axis, 0) for axis in range(len(self.graph.shape(value))))
 
 
+def near_image(box: CellBox, sizes: Sequence[int]) -> CellBox:
+    """Return the part of a box that is drawn: of what lies outside of the image a quarter of its side at most.
+
+    A deep cell may read twenty times as much padding as image, which would be too small to see.
+
+    Args:
+        box: of as many axes as `sizes`.
+        sizes: of the image along each.
+
+    >>> near_image(CellBox(((-200, 234), (3, 9)), True), (32, 32)).spans
+    ((-8, 39), (3, 9))
+    """
+    spans = []
+    for (first, last), size in zip(box.spans, sizes, strict=True):
+        margin = -(-size // 4)
+        spans.append((max(first, -margin), min(last, size - 1 + margin)))
+    return CellBox(tuple(spans), box.exact)
+
+
 def cropped(pixels: Rgb, box: CellBox, *, least: int = 0) -> Rgb:
     """Return the part of an image (H, W, C) in a box, (h, w, 3); what lies outside of the image is hatched.
 

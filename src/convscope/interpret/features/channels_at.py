@@ -9,8 +9,8 @@ import numpy as np
 
 from convscope.arrays import Array, Floats
 from convscope.errors import GeometryError
-from convscope.interpret.features.cell_boxes import CellBox, CellBoxes, cropped
-from convscope.interpret.features.observed import first_observed, sample_maps
+from convscope.interpret.features.cell_boxes import CellBox, CellBoxes, cropped, near_image
+from convscope.interpret.features.observed import first_axis_notes, first_observed, sample_maps
 from convscope.interpret.subject import Subject
 from convscope.report.charts import PlotBox
 from convscope.report.colour_maps import ColourScale, largest_cells, number_text, range_text
@@ -161,11 +161,13 @@ class ChannelsAt(Pictured):
         high, wide = self.picture.shape[:2]
         frame = PlotBox(max(0, top), max(0, left), min(high, bottom + 1), min(wide, right + 1), self.box.size_text)
         outside = top < 0 or left < 0 or bottom >= high or right >= wide
-        large = max(bottom - top, right - left) >= _WIDE / 4  # smaller crops keep the edges of their pixels
-        note = f"{self.box.size_text}{', padding hatched' if outside else ''}"
+        drawn = near_image(self.box, (high, wide))
+        large = max(last - first for first, last in drawn.spans) >= _WIDE / 4  # smaller crops keep their pixels' edges
+        cut = " and cut off" if drawn != self.box else ""
+        note = f"{self.box.size_text}{f', padding hatched{cut}' if outside else ''}"
         return [
             Tile(self.picture, "the image", "framed: what the cells read", boxes=(frame,), photograph=True),
-            Tile(cropped(self.picture, self.box, least=int(_WIDE)), "what the cells read", note, photograph=large),
+            Tile(cropped(self.picture, drawn, least=int(_WIDE)), "what the cells read", note, photograph=large),
         ]
 
 
@@ -202,7 +204,7 @@ def channels_at(subject: Subject, layer: str = "", at: tuple[int, ...] | None = 
         ranks = (spread < values[:, None]).mean(axis=1)
     box = boxes.box(value, place)
     missing = int((~np.isfinite(values)).sum())
-    notes = [*subject.notes]
+    notes = [*subject.notes, *first_axis_notes(run, value, of=layer)]
     if missing:
         notes.append(f"{plural(missing, 'channel')} of {len(values):,} not finite here")
     if box is not None and not box.exact:

@@ -44,15 +44,18 @@ def contributions(
     axis = 0 if axes.channels is None else axes.channels
     count = 1 if axes.channels is None else numbers.shape[axis]
     name = run.names.of_value(value)
+    # Copies of one image's numbers are those of a batch only where the images lie along the first axis.
+    at_once = BATCH if len(numbers) == len(subject.tensor) else 1
     found = []
-    for start in range(0, count, BATCH):
-        channels = range(start, min(start + BATCH, count))
+    for start in range(0, count, at_once):
+        channels = range(start, min(start + at_once, count))
         without = numbers.repeat(len(channels), *[1] * (numbers.ndim - 1))
         for row, channel in enumerate(channels):
             if axes.channels is None:
-                without[row] = 0
+                without.zero_()
             else:
-                without[row].select(axis - 1, channel).fill_(0.0 if levels is None else float(levels[channel]))
+                copy = without if at_once == 1 else without[row : row + 1]
+                copy.select(axis, channel).fill_(0.0 if levels is None else float(levels[channel]))
         inputs = subject.tensor.repeat(len(channels), *[1] * (subject.tensor.ndim - 1))
         scores = subject.replays.class_scores_given({name: without}, inputs)
         found.append(score - scores[:, target].double())

@@ -16,6 +16,7 @@ from convscope.interpret.features.feature_maps_record import PAGE, FeatureMaps
 from convscope.interpret.features.map_choices import ChannelRanking, ScaleOf
 from convscope.interpret.features.observed import (
     checked_channels,
+    first_axis_notes,
     first_observed,
     observed_layers,
     sample_maps,
@@ -96,7 +97,7 @@ def feature_maps(
         scale=scale,
         network_range=_network_range(subject) if scale == "network" else None,
         picture=subject.pixels,
-        notes=(*subject.notes, *_notes(layer, maps)),
+        notes=(*subject.notes, *first_axis_notes(run, value, of=layer), *_notes(layer, maps)),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from convscope.arrays import Array, Rgb
 from convscope.data.records import Labels, Pixels
-from convscope.interpret.features.cell_boxes import CellBox, CellBoxes, cropped
+from convscope.interpret.features.cell_boxes import CellBox, CellBoxes, cropped, near_image
 from convscope.interpret.features.patch_search import LayerMaxima
 from convscope.report.colour_maps import number_text
 from convscope.report.document import Block, Callout, Document, Figure
@@ -141,7 +141,10 @@ class LayerPatches(Pictured):
         box = self._box(layer.channels - 1, tuple(size // 2 for size in layer.positions))
         if box is not None and not box.exact:
             notes.append(Callout("note", f"the receptive field of {layer.name} is not known exactly"))
-        caption = "Each crop is what the cell with the channel's largest value reads of an image; padding is hatched."
+        caption = (
+            "Each crop is what the cell with the channel's largest value reads of an image; padding is hatched, and "
+            "cut off from a quarter of the image's side on."
+        )
         text = grid_text(list(self._tiles()), subtitle=self._settings()["subtitle"])
         figure = Figure(self.figure, caption, text)
         return Document(f"Top patches of {layer.name} of {self.of.network}", (*notes, figure))
@@ -186,4 +189,5 @@ class LayerPatches(Pictured):
     def _crop(self, row: int, box: CellBox | None) -> Rgb:
         pixels = self.of.read(row)
         whole = CellBox(tuple((0, size - 1) for size in pixels.shape[:2]), False)
-        return cropped(pixels, box if box is not None and len(box.spans) == 2 else whole, least=_TILE)
+        drawn = near_image(box, pixels.shape[:2]) if box is not None and len(box.spans) == 2 else whole
+        return cropped(pixels, drawn, least=_TILE)

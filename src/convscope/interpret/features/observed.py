@@ -12,6 +12,7 @@ from math import prod
 
 from convscope.arrays import Floats
 from convscope.errors import CaptureError, GeometryError
+from convscope.graph.axes import batch_of
 from convscope.graph.layer_axes import LayerAxes, is_elementwise
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, reached_values
@@ -70,6 +71,10 @@ class AxesOfMaps:
         channels = self._named.of(value).channels
         return MapAxes(channels, tuple(axis for axis in range(1, len(self.graph.shape(value))) if axis != channels))
 
+    def by_image(self, value: int) -> bool:
+        """Return whether a value's first axis holds the images, not tokens, windows, or frames taken for images."""
+        return self.graph.shape(value)[:1] == (batch_of(self.graph),)
+
     def observed(self, name: str, value: int, layer: str) -> ObservedLayer | None:
         """Return a value as one that is looked at; None where it has no channels or holds no numbers."""
         shape, axes = self.graph.shape(value), self.of(value)
@@ -93,6 +98,14 @@ def sample_maps(run: Replay, value: int, *, of: str) -> Floats:
     axes = AxesOfMaps(run.names).of(value)
     found: Floats = as_array(tensor).transpose(axes.order())[0]
     return found[None] if axes.channels is None else found
+
+
+def first_axis_notes(run: Replay, value: int, *, of: str) -> tuple[str, ...]:
+    """Return the remark on a value whose first axis does not hold the images: `sample_maps` is of its first place."""
+    if AxesOfMaps(run.names).by_image(value):
+        return ()
+    count = run.graph.shape(value)[0]
+    return (f"{of} has {count:,} maps of one image along its first axis, such as tokens or frames: the first is shown",)
 
 
 def middle_plane(values: Floats) -> Floats:
@@ -164,6 +177,37 @@ def observed_of(names: LayerNames, asked: Sequence[str]) -> tuple[ObservedLayer,
             raise CaptureError(f"{name} gives {shape}, without channels: choose another layer")
         found.append(one)
     return tuple(found)
+
+
+def observed_by_image(names: LayerNames, asked: Sequence[str]) -> tuple[ObservedLayer, ...]:
+    """Return the layers that were asked for by name, or all that are looked at, of which each image has numbers.
+
+    Tokens, windows, or frames that are taken for images may lie along the first axis of a value: whose they are is not
+    known.
+
+    Args:
+        names: of a network captured on one image: with more, a first axis may be as long by chance.
+        asked: names of layers.
+
+    Raises:
+        CaptureError: as of `observed_of`, or numbers of a layer that was asked for are not by image.
+
+    >>> from torch import nn, randn
+    >>> from convscope.capture.capture import capture
+    >>> layers = nn.Unflatten(1, (3, 1)), nn.Flatten(0, 1), nn.Conv2d(1, 4, 3), nn.Unflatten(0, (1, 3))
+    >>> names = LayerNames(capture(nn.Sequential(*layers), randn(1, 3, 5, 5)))
+    >>> [found.name for found in observed_layers(names)], observed_by_image(names, ())
+    (['2'], ())
+    """
+    axes = AxesOfMaps(names)
+    found = observed_of(names, asked)
+    kept = tuple(one for one in found if axes.by_image(one.value))
+    for one in found if asked else ():
+        if one not in kept:
+            first = names.graph.shape(one.value)[0]
+            raise CaptureError(f"{one.name} has {first} along its first axis for one image: choose a layer with a map "
+                               "of each image")  # fmt: skip
+    return kept
 
 
 def _handed_on(graph: Graph, value: int, reached: Sequence[bool]) -> int:

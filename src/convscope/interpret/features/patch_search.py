@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from convscope.arrays import Floats, Integers
-from convscope.interpret.features.observed import AxesOfMaps, MapAxes, ObservedLayer, observed_of
+from convscope.interpret.features.observed import AxesOfMaps, MapAxes, ObservedLayer, observed_by_image
 from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, no_progress
 from convscope.report.short_repr import ShortRepr
@@ -64,7 +64,7 @@ def search_maxima(
     Args:
         replays: the network.
         batches: the images in order, as inputs (N, C, *S), and their rows (N,).
-        layers: by name; all that `observed_layers` finds unless given.
+        layers: by name; all that `observed_by_image` finds unless given.
         kept: how many images of each channel.
         total: images in all, for the progress.
         progress: called after each batch.
@@ -78,9 +78,9 @@ def search_maxima(
     try:
         for inputs, rows in batches:
             if not searches:
-                _, names = replays.graph_on(inputs)
+                _, names = replays.graph_on(inputs[:1])
                 axes = AxesOfMaps(names)
-                searches = [_Search(found, axes.of(found.value), kept) for found in observed_of(names, layers)]
+                searches = [_Search(found, axes.of(found.value), kept) for found in observed_by_image(names, layers)]
             by_name = {search.layer.name: search for search in searches}
             with torch.inference_mode():
                 for name, numbers in replays.values_as_they_come(inputs, wanted=tuple(by_name)):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from convscope.arrays import Array
-from convscope.data.batches import Batches, to_floats
+from convscope.data.batches import Batches
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet, Pixels
 from convscope.errors import CaptureError, DataError, GeometryError, did_you_mean
@@ -18,6 +18,7 @@ from convscope.interpret.features.cell_boxes import CellBoxes
 from convscope.interpret.features.layer_patches import CHANNELS, LayerPatches, SearchedImages
 from convscope.interpret.features.observed import checked_channels
 from convscope.interpret.features.patch_search import KEPT, LayerMaxima, search_maxima
+from convscope.interpret.replay.on_images import first_input, images_at_once
 from convscope.interpret.replay.replays import Replays
 from convscope.report.colour_maps import number_text
 from convscope.report.document import Block, Callout, Document, Fact, Facts, Section
@@ -199,14 +200,13 @@ def top_patches(
         raise DataError(f"{data} has no images to search")
     if kept < 1:
         raise GeometryError(f"{kept} patches of a channel: ask for at least 1")
-    size = batch_size or evaluation_batch(images.images.shape[1:])
+    size = images_at_once(replays, images, normalization, batch_size or evaluation_batch(images.images.shape[1:]))
     batches = Batches(images, batch_size=size, normalization=normalization)
     maxima, searched = search_maxima(
         replays, ((pixels, rows) for pixels, _, rows in batches), layers=layers, kept=kept, total=len(images),
         progress=progress,
     )  # fmt: skip
-    first = min(size, len(images))
-    graph, names = replays.graph_on(to_floats(np.asarray(images.images[np.arange(first)]), normalization))
+    graph, names = replays.graph_on(first_input(replays, images, normalization))
     searched_images = SearchedImages(
         network=graph.name, data=data, names=images.names, searched=searched, boxes=CellBoxes(names),
         read=partial(_pixels_of, images), labels=images.labels, classes=tuple(classes),

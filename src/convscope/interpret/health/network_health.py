@@ -16,6 +16,7 @@ from convscope.interpret.features.observed import AxesOfMaps
 from convscope.interpret.health.layer_health import LayerHealth, NetworkHealth
 from convscope.interpret.health.unit_statistics import UnitStatistics
 from convscope.interpret.opened_run import opened_run
+from convscope.interpret.replay.on_images import images_at_once
 from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, ProgressOption, no_progress
 from convscope.runs.predictor import Predictor
@@ -57,7 +58,8 @@ def network_health(
     found: dict[str, UnitStatistics] = {}
     done = 0
     try:
-        for pixels, _, _ in Batches(images, batch_size=_BATCH, device=replays.device, normalization=normalization):
+        size = images_at_once(replays, images, normalization, _BATCH)
+        for pixels, _, _ in Batches(images, batch_size=size, device=replays.device, normalization=normalization):
             graph, names = replays.graph_on(pixels)
             axes = AxesOfMaps(names)
             wanted = list(unit_layers(graph, names) if layers is None else layers)

@@ -58,7 +58,7 @@ class UnitStatistics:
         self._squares += float(matrix.square().sum())
         if self._limits is not None:
             low, high = self._limits
-            self._saturated += int(((matrix < low) | (matrix > high)).sum())
+            self._saturated += int((((matrix < low) | (matrix > high)) & finite).sum())
         if matrix.shape[1] <= MOST_CHANNELS:
             gram = matrix.T @ matrix
             self._gram = gram if self._gram is None else self._gram.add_(gram)

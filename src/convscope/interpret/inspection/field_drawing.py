@@ -51,7 +51,7 @@ def field_drawing(graph: Graph, growth: Sequence[FieldGrowth], source: int) -> D
 
 
 def field_growth(layers: Sequence[Layer], source: int) -> list[FieldGrowth]:
-    """Return the layers at which the exact field on an input is larger than at any layer before."""
+    """Return the layers at which the exact field on an input is larger than at the last of them, along no axis less."""
     found: list[FieldGrowth] = []
     for layer in layers:
         fields = layer.field_along(source)
@@ -59,7 +59,9 @@ def field_growth(layers: Sequence[Layer], source: int) -> list[FieldGrowth]:
             continue
         columns = fields[-1].size or 0
         rows = (fields[-2].size or 0) if len(fields) > 1 else 1
-        if not found or (rows, columns) > (found[-1].rows, found[-1].columns):
+        last = (found[-1].rows, found[-1].columns) if found else (0, 0)
+        # A branch may see more rows and fewer columns than another one: what joins them sees more of both.
+        if (rows, columns) != last and rows >= last[0] and columns >= last[1]:
             found.append(FieldGrowth(layer, rows, columns))
     return found
 

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import nn
 
 from convscope.capture.load import ModelLike, load
@@ -19,9 +18,9 @@ from convscope.data.preprocessing import Normalization, Preprocessing
 from convscope.data.records import Dataset, ImageSet
 from convscope.data.streamed import Streamed
 from convscope.errors import CaptureError
-from convscope.interpret.behaviour.labelled_images import first_input
 from convscope.interpret.explanation.explain import given_network
 from convscope.interpret.explanation.given import GivenNetwork, image_preprocessing
+from convscope.interpret.replay.on_images import first_input, on_pixels
 from convscope.interpret.replay.own_probabilities import own_objective
 from convscope.interpret.replay.replays import Replays
 from convscope.report.printable import few
@@ -71,10 +70,7 @@ class NetworkOnData:
     @cached_property
     def replays(self) -> Replays:
         """The network on any batch of pixels, by its operations; one of half precision is computed in float32."""
-        own = next((weights.dtype for weights in self.network.parameters() if weights.is_floating_point()), None)
-        half = own in (torch.float16, torch.bfloat16)
-        dtype = torch.float32 if half else None if own is torch.float32 else own
-        return Replays(self.network, name=self.name, dtype=dtype)
+        return on_pixels(Replays(self.network, name=self.name))
 
     @cached_property
     def objective(self) -> Objective:
@@ -216,7 +212,7 @@ def _labels(
         places = np.array([prepared.classes.index(name) for name in dataset.classes], np.int64)
         return replace(images, labels=places[images.labels]), prepared.classes, ()
     pixels = to_floats(np.asarray(images.images[np.arange(1)]), prepared.normalization)
-    outputs = int(Replays(network.module, name=network.name).class_scores(pixels).shape[1])
+    outputs = int(on_pixels(Replays(network.module, name=network.name)).class_scores(pixels).shape[1])
     named = f"{plural(len(dataset.classes), 'class', 'classes')} ({few(dataset.classes, _NAMED)})"
     if not prepared.classes and outputs == len(dataset.classes):
         return images, dataset.classes, (f"the network's outputs are taken as the {named}, in this order",)

@@ -18,6 +18,7 @@ from convscope.interpret.attribution.methods import attribute, find_method, requ
 from convscope.interpret.attribution.options import AttributionOptions
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.behaviour.layer_similarity import layer_similarity
+from convscope.interpret.behaviour.other_network import require_image_size
 from convscope.interpret.behaviour.similarity_record import LayerSimilarity
 from convscope.interpret.explanation.given import Given
 from convscope.interpret.features.feature_maps import require_page
@@ -29,13 +30,14 @@ from convscope.interpret.look.options import COMPARED_METHODS, MAPS, LookOptions
 from convscope.interpret.look.prediction import image_prediction
 from convscope.interpret.look.ranked_maps import ranked_maps
 from convscope.interpret.replay.finite import require_finite
+from convscope.interpret.replay.on_images import on_pixels
 from convscope.interpret.subject import Subject, subject
 from convscope.report.progress import Progress, ProgressOption, progress_of
 from convscope.runs.run_images import own_images
 
 SIMILARITY = "similarity of layers"
 IMAGES = 256
-"""Images of a run on which the similarity of layers is measured."""
+"""Images of a run, evenly spaced, on which the similarity of layers is measured."""
 
 
 @public
@@ -114,7 +116,7 @@ def compare_subjects(
         for one in sides:
             require_finite(one.replay)
         target = first.target(options.target)
-        named = first.classes[target] if first.classes else None
+        named = first.classes[target] if target < len(first.classes) else None
         targets = [one.target(target) if named is None or not one.classes else one.class_named(named) for one in sides]
         if options.page > 1:
             require_page(first, options.layer or "", page=options.page, per_page=options.maps)
@@ -272,15 +274,18 @@ def _similarities(sides: Sequence[Subject], left_out: list[str], progress: Progr
         return
     data = f"{with_images.run.recipe().data}, {split}"
     if len(images) > IMAGES:
-        images, data = images.part(slice(0, IMAGES)), f"{data}, the first {IMAGES}"
+        data = f"{data} ({len(images):,} in all)"
+        images = images.spaced(IMAGES)
     own = with_images.preprocessing.normalization
     first = sides[0]
     known = {one.name: own if one.preprocessing is None else one.preprocessing.normalization for one in sides}
     for other in sides[1:]:
         try:
+            for one in (first, other):
+                require_image_size(one.name, one.tensor.shape[1:], images, data=data)
             found = layer_similarity(
-                first.replays,
-                other.replays,
+                on_pixels(first.replays),
+                on_pixels(other.replays),
                 images,
                 known[first.name],
                 second_normalization=known[other.name],

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from convscope.data.records import SEVERAL, ImageSet
 from convscope.errors import CaptureError, ConvscopeError
@@ -30,6 +29,7 @@ from convscope.interpret.interrupts import Interrupts
 from convscope.interpret.look.options import LookOptions, layer_and_channels
 from convscope.interpret.look.ranked_maps import ranked_maps
 from convscope.interpret.look.record import LookPart
+from convscope.interpret.replay.on_images import on_pixels
 from convscope.interpret.subject import Subject
 from convscope.report.progress import Progress, ProgressOption, progress_of
 from convscope.report.short_repr import image_label
@@ -161,11 +161,10 @@ def _visualization(given: Subject, options: LookOptions, progress: Progress) -> 
         channels = feature_maps(given, layer, per_page=CHANNELS).shown
     _, normalization = given.picture("visualizations")
     data, images = _images(given, progress)
-    single = given.tensor.dtype in (torch.float32, torch.float64)
-    replays = given.replays if single else given.replays.computed_in(torch.float32)
     found = feature_visualization(
-        replays, images, normalization, layer=layer, channels=channels, data=data, seed=options.seed, progress=progress
-    )
+        on_pixels(given.replays), images, normalization, layer=layer, channels=channels, data=data, seed=options.seed,
+        progress=progress,
+    )  # fmt: skip
     own = np.array([float(np.max(maps[channel])) for channel in channels])
     return replace(found, network=given.name, image_name=given.image_name, own=own)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
-
 from convscope.data.batches import Batches
 from convscope.errors import ConvscopeError
 from convscope.interpret.behaviour.labelled_images import replay_batch
@@ -14,6 +12,7 @@ from convscope.interpret.features.feature_maps import feature_maps
 from convscope.interpret.features.feature_maps_record import FeatureMaps
 from convscope.interpret.features.observed import AxesOfMaps, first_observed
 from convscope.interpret.look.options import LookOptions
+from convscope.interpret.replay.on_images import images_at_once, on_pixels
 from convscope.interpret.subject import Subject
 from convscope.report.progress import Progress, no_progress
 from convscope.report.units import plural
@@ -64,15 +63,10 @@ def _means(given: Subject, layer: str, progress: Progress) -> ChannelMeans | Non
         return None
     split, images = own_images(given.run, progress=progress)
     some = images.spaced(IMAGES)
-    single = given.tensor.dtype in (torch.float32, torch.float64)
-    replays = given.replays if single else given.replays.computed_in(torch.float32)
-    run = given.replay
-    batches = Batches(
-        some,
-        batch_size=replay_batch(run.graph, len(some)),
-        device=replays.device,
-        normalization=given.spec.normalization,
-    )
+    replays, run = on_pixels(given.replays), given.replay
+    normalization = given.spec.normalization
+    size = images_at_once(replays, some, normalization, replay_batch(run.graph, len(some)))
+    batches = Batches(some, batch_size=size, device=replays.device, normalization=normalization)
     axes = AxesOfMaps(run.names).of(run.find(layer))
     if axes.channels is None:
         return None

@@ -15,7 +15,6 @@ from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph
 from convscope.interpret.execution.network_head import network_head
 from convscope.interpret.execution.streaming import StreamStep, stream_plan
-from convscope.interpret.replay.class_scores import scores_value
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +75,7 @@ class Captures:
         return self._captured[shapes]
 
     def take(self, inputs: Sequence[torch.Tensor], *, own_type: bool = False) -> bool:
-        """Return whether the network gives scores of each image of a batch; False where it takes one image at a time.
+        """Return whether the network gives numbers of each image of a batch; False where it takes one image at a time.
 
         A file may hold the size of a batch in its numbers, and so may a reshape in a forward pass.
 
@@ -90,8 +89,7 @@ class Captures:
         count = len(inputs[0]) if inputs else 1
         if count > 1 and self._takes_batches is None:
             try:
-                graph = self.of(inputs, own_type=own_type).graph
-                self._takes_batches = graph.shape(scores_value(graph))[0] == count
+                self._takes_batches = _images_given(self.of(inputs, own_type=own_type).graph) == count
             except CaptureError:
                 self.of([tensor[:1] for tensor in inputs], own_type=own_type)
                 self._takes_batches = False
@@ -100,3 +98,10 @@ class Captures:
     def _in_own_type(self, tensor: torch.Tensor) -> torch.Tensor:
         own = next((weights.dtype for weights in self._network.parameters() if weights.is_floating_point()), None)
         return tensor if own is None or not tensor.is_floating_point() else tensor.to(own)
+
+
+def _images_given(graph: Graph) -> int | None:
+    """Return the length of the first axis of the scores, or of the first output where none are scores; None without."""
+    floats = [value for value in graph.outputs if getattr(torch, graph.values[value].spec.dtype).is_floating_point]
+    first = next(iter(floats or graph.outputs), None)
+    return None if first is None else next(iter(graph.shape(first)), None)

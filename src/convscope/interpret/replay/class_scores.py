@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from convscope.errors import CaptureError
+from convscope.graph.axes import batch_of
 from convscope.graph.records import Graph, Node
 from convscope.interpret.execution.torch_executor import TorchExecutor
 from convscope.interpret.map_geometry import SAME_NUMBERS
@@ -29,15 +30,16 @@ def scores_operation(graph: Graph) -> Node | None:
     value = scores_value(graph)
     while (producer := graph.values[value].producer) is not None:
         node = graph.nodes[producer]
-        if node.op not in SAME_NUMBERS or _by_image(graph, node.inputs[0]) != _by_image(graph, value):
+        if node.op not in SAME_NUMBERS or images_and_classes(graph, node.inputs[0]) != images_and_classes(graph, value):
             return node
         value = node.inputs[0]
     return None
 
 
-def _by_image(graph: Graph, value: int) -> tuple[int, ...]:
-    """Return the images and the classes of scores: one class where there is no axis of them."""
-    return (*graph.shape(value), 1)[:2]
+def images_and_classes(graph: Graph, value: int) -> tuple[int, ...]:
+    """Return how many images and classes scores are of: one class where there is no axis of them, see `by_class`."""
+    shape = graph.shape(value)
+    return (1, *shape) if len(shape) == 1 and shape[0] != batch_of(graph) else (*shape, 1)[:2]
 
 
 def compute_scores(executor: TorchExecutor) -> None:
@@ -56,6 +58,12 @@ def compute_scores(executor: TorchExecutor) -> None:
                 executor.free(value)
 
 
-def by_class(scores: torch.Tensor) -> torch.Tensor:
-    """Return scores as (N, classes): of a map of scores (N, classes, *S) the mean over its positions."""
-    return scores[:, None] if scores.ndim == 1 else scores.flatten(2).mean(2) if scores.ndim > 2 else scores
+def by_class(scores: torch.Tensor, graph: Graph | None = None) -> torch.Tensor:
+    """Return scores as (N, classes): of a map of scores (N, classes, *S) the mean over its positions.
+
+    Scores of one axis are those of one class for each image; of a graph of another batch, those of all classes for one
+    image, whose axis the network squeezed away.
+    """
+    if scores.ndim == 1:
+        return scores[None] if graph is not None and len(scores) != batch_of(graph) else scores[:, None]
+    return scores.flatten(2).mean(2) if scores.ndim > 2 else scores

@@ -9,7 +9,7 @@ import torch
 
 from convscope.arrays import Floats
 from convscope.graph.records import Graph
-from convscope.interpret.replay.class_scores import scores_operation, scores_value
+from convscope.interpret.replay.class_scores import images_and_classes, scores_operation, scores_value
 from convscope.scoring.losses import LEAST_PROBABILITY, TargetArray
 from convscope.scoring.objective import Objective
 
@@ -56,11 +56,11 @@ def own_objective(graph: Graph) -> Objective:
     >>> [type(own_objective(capture(nn.Sequential(*layers[:n]), zeros(1, 1, 3, 3)))).__name__ for n in (2, 3)]
     ['Objective', 'OwnProbabilities']
     """
-    shape, node = graph.shape(scores_value(graph)), scores_operation(graph)
+    (_, classes), node = images_and_classes(graph, scores_value(graph)), scores_operation(graph)
     if node is not None and node.op == "softmax":
         axis, rank = node.arguments.get("dim"), len(graph.shape(node.outputs[0]))
-        if isinstance(axis, int) and rank > 1 and axis % rank == 1:
+        if isinstance(axis, int) and (axis % rank == 1 if rank > 1 else classes > 1):
             return OwnProbabilities()
     if node is not None and node.op == "sigmoid":
         return OwnProbabilities(loss="logistic")
-    return Objective(loss="logistic" if len(shape) < 2 or shape[1] == 1 else "softmax")
+    return Objective(loss="logistic" if classes == 1 else "softmax")

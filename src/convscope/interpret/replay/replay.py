@@ -60,7 +60,7 @@ class Replay:
     @property
     def class_scores(self) -> torch.Tensor:
         """The score of each class, (N, classes): of a map of scores (N, classes, *S) the mean over its positions."""
-        return by_class(self.scores)
+        return by_class(self.scores, self.graph)
 
     def score(self, target: int) -> torch.Tensor:
         """Return the score of a class for each image, (N,).

@@ -99,11 +99,11 @@ class Replays:
         >>> torch.equal(Replays(network).class_scores(batch), network(batch))
         True
         """
-        if not self._takes(inputs):
+        if not self.takes(inputs):
             return torch.cat([self.class_scores(*one) for one in _one_by_one(inputs)])
         captured = self._captured(inputs)
         ((_, scores),) = self._stream(captured, inputs, (scores_value(captured.graph),))
-        return by_class(scores)
+        return by_class(scores, captured.graph)
 
     def class_gradients(self, target: int, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return a class's score of each image, (N,), and its gradient with respect to the image, (N, C, *S).
@@ -119,7 +119,7 @@ class Replays:
         >>> torch.equal(gradients[1].flatten(), network[1].weight[3])
         True
         """
-        if not self._takes((inputs,)):
+        if not self.takes((inputs,)):
             each = [self.class_gradients(target, one) for (one,) in _one_by_one((inputs,))]
             return torch.cat([score for score, _ in each]), torch.cat([gradient for _, gradient in each])
         run = self.on(inputs)
@@ -131,7 +131,8 @@ class Replays:
     def values_as_they_come(self, *inputs: torch.Tensor, wanted: Sequence[str]) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield values of a batch by name, in the order in which they are computed, in a plain forward pass's memory.
 
-        The next operation may overwrite the numbers of a value: take what is needed of them before going on.
+        The next operation may overwrite the numbers of a value: take what is needed of them before going on. A network
+        that takes no batches runs on all images side by side, operation by operation.
 
         Raises:
             CaptureError: the network does not run on it, or has no such layer.
@@ -141,6 +142,11 @@ class Replays:
         >>> [(name, tuple(tensor.shape)) for name, tensor in found]
         [('0', (8, 2, 7, 7)), ('2', (8, 4, 5, 5))]
         """
+        if not self.takes(inputs):
+            runs = [self.values_as_they_come(*one, wanted=wanted) for one in _one_by_one(inputs)]
+            for values in zip(*runs, strict=True):
+                yield values[0][0], torch.cat([tensor for _, tensor in values])
+            return
         captured = self._captured(inputs)
         indices = {captured.names.find_source(name): name for name in wanted}
         for index, tensor in self._stream(captured, inputs, tuple(indices)):
@@ -163,7 +169,7 @@ class Replays:
         >>> torch.equal(scores, network[3].bias.expand(3, 4))
         True
         """
-        if not self._takes(inputs):
+        if not self.takes(inputs):
             rows = [{name: numbers[row : row + 1] for name, numbers in given.items()} for row in range(len(inputs[0]))]
             each = zip(rows, _one_by_one(inputs), strict=True)
             return torch.cat([self.class_scores_given(row, *one) for row, one in each])
@@ -172,7 +178,7 @@ class Replays:
         for name, numbers in given.items():
             executor.replace(captured.names.find_source(name), numbers)
         compute_scores(executor)
-        return by_class(executor.tensor(scores_value(executor.graph)))
+        return by_class(executor.tensor(scores_value(executor.graph)), executor.graph)
 
     def with_weights(self, weights: Mapping[str, torch.Tensor]) -> Replays:
         """Return the same network with other numbers in place of some parameters and buffers, by name."""
@@ -223,8 +229,12 @@ class Replays:
         found._captures = self._captures
         return found
 
-    def _takes(self, inputs: Sequence[torch.Tensor]) -> bool:
-        """Return whether the network takes these inputs as a batch."""
+    def takes(self, inputs: Sequence[torch.Tensor]) -> bool:
+        """Return whether the network takes these inputs as a batch; False where it takes one image at a time.
+
+        Raises:
+            CaptureError: the network does not run on one image either.
+        """
         return self._captures.take(inputs, own_type=self._dtype is not None)
 
     def _captured(self, inputs: Sequence[torch.Tensor]) -> CapturedGraph:
