@@ -25,7 +25,7 @@ WITHOUT = "relu,dropout,augmentation,weight-decay"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", default=os.environ.get("CONVSCOPE_DATASETS") or os.environ.get("DATASETS"))
+    parser.add_argument("folder", nargs="?", default=os.environ.get("CONVSCOPE_DATASETS"))
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", default="auto")

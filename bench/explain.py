@@ -1,4 +1,4 @@
-"""How long `explain` takes on ResNet-50 in a fresh process: after the imports, and once the network is under the lens.
+"""How long `explain` takes on ResNet-50 in a fresh process: after the imports, and down to a pixel.
 
 The bound: an answer in less than a second after import.
 """
@@ -16,7 +16,7 @@ ONE_PROCESS = """
 import time
 start = time.perf_counter()
 import torch
-from convscope.interpret.explanation.record import Lens
+from convscope.interpret.explanation.lens import Lens
 from convscope.nets.build import build
 torch.manual_seed(0)
 network, image = build("resnet50").eval(), torch.randn(1, 3, 224, 224)

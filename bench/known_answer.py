@@ -6,7 +6,7 @@ A small residual network (last map 8x8 of 64 pixels) is trained on shapes with `
 from `--runs`, and unseen images that it classifies rightly are explained. The plain images are of shapes on a ground
 of coarse colours under noise; hard ones have a textured ground of stronger colours and, in half, a bar in front of the
 shape; in "cue" a dot in a corner is the class; a distractor is a second, smaller shape of another class, which every
-image of that network's training has too, so that the network tells the two apart.
+image of that network's training has too, so that the network learns to distinguish them.
 
 Each figure is a share of the map's positive part, the mean of the networks: in the box around the shape (at a cue:
 around the dot), and in the box half a cell and a cell of the last stage wider, which are 4 and 8 of 64 pixels, 8 and 16

@@ -5,7 +5,7 @@
 In each round the recipe is trained twice in this process: once watched, as the studio watches it, and once with nothing
 written to `live/` but the norms, and no look at what is asked for. Which comes first alternates. Compared is the
 training time that a run reports. Printed are the medians and the ratio of each round, its median last: the limit is
-1.02. Below it stand what the views of the last watched training took by themselves, and their share of its time.
+1.02. The last line has what the views of the last watched training took by themselves, and their share of its time.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def page(rows: list[Row]) -> str:
     return "\n".join([
         *lines, "",
         "other: auxiliary heads that only training uses, which are not exported (positive), and buffers, which a file "
-        "does not tell from parameters (negative).", "",
+        "does not distinguish from parameters (negative).", "",
     ])  # fmt: skip
 
 

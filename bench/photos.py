@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 from convscope.report.table import Column, Table, print_table
-from convscope.report.units import percent
+from convscope.report.units import exact, percent
 from kit.images import read_once
 from kit.results import RESULTS, add_rows, read_rows, where_and_when
 
@@ -37,7 +37,7 @@ AS_THEY_ARE = ("--flip", "no", "--random-crop-padding", "0", "--random-resized-c
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", nargs="?", default=os.environ.get("CONVSCOPE_DATASETS") or os.environ.get("DATASETS"))
+    parser.add_argument("folder", nargs="?", default=os.environ.get("CONVSCOPE_DATASETS"))
     parser.add_argument("--images", type=int, default=5000, help="files to train on")
     parser.add_argument("--rounds", type=int, default=2, help="runs of each, in turn")
     parser.add_argument("--options", default="", help="more options of `convscope train`, in one string")
@@ -112,13 +112,12 @@ def measure(data: Path, place: Path, options: list[str], *, ready: bool) -> dict
 
 def table(rows: list[dict[str, str]]) -> Table:
     """Return a row a source; the last column is the second epoch's rate against that of ready tensors."""
-    columns = [Column("images from")] + [
-        Column(name, numeric=True)
-        for name in ("epoch 1 from the command, images/s", "epoch 1", "epoch 2", "of it preparing batches", "ratio")
-    ]
+    rates = ("epoch 1 from the command, images/s", "epoch 1", "epoch 2", "of it preparing batches", "ratio")
+    columns = [Column("images from"), *(Column(name, numeric=True) for name in ("images", "rounds", *rates))]
     ready = next(float(row["later"]) for row in rows if row["source"] == "ready tensors")
     cells = [
-        (row["source"], *(f"{float(row[name]):,.1f}" for name in ("from_command", "first", "later")),
+        (row["source"], exact(int(row["images"])), row["rounds"],
+         *(f"{float(row[name]):,.1f}" for name in ("from_command", "first", "later")),
          percent(float(row["data_wait"])), f"{float(row['later']) / ready:.3f}")
         for row in rows
     ]  # fmt: skip

@@ -16,19 +16,19 @@ import tempfile
 from pathlib import Path
 
 from convscope.report.table import Column, Table, print_table
+from convscope.report.units import exact
 from kit.images import read_once, some_of
 from kit.results import RESULTS, add_rows, read_rows, where_and_when
-from train import ours, peer
+from kit.training_runs import ours, peer
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", nargs="?", default=os.environ.get("CONVSCOPE_DATASETS") or os.environ.get("DATASETS"))
+    parser.add_argument("folder", nargs="?", default=os.environ.get("CONVSCOPE_DATASETS"))
     parser.add_argument("--images", type=int, default=6400, help="in the epoch")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each, in turn")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of small-resnet.csv")
     given = parser.parse_args()
-    given.options, given.epochs, given.minutes = "--model resnet18", 1, 0.0
     folder = Path(given.folder) / "cifar10" if given.folder else None
     if folder is None or not (folder / "train").is_dir():
         print(f"skipped: no cifar10/train in {given.folder or 'CONVSCOPE_DATASETS'}")
@@ -41,8 +41,11 @@ def main() -> None:
             for method, found in rates.items():
                 run = Path(place) / f"{method}-{number}"
                 run.mkdir()
+                options = ["--epochs", "1", "--seed", str(number)]
                 measured = (
-                    ours(data, number, run, given) if method == "convscope" else peer(method, data, number, run, given)
+                    ours(data, run, ["--model", "resnet18", *options])
+                    if method == "convscope"
+                    else peer(method, data, run, options)
                 )
                 found.append(measured.images_per_second)
                 print(f"{method}: {found[-1]:,.0f} images/s", flush=True)
@@ -58,13 +61,15 @@ def main() -> None:
 def table(rows: list[dict[str, str]]) -> Table:
     """Return a row a loop; the last column is its rate against the tutorial's."""
     columns = [Column("loop")] + [
-        Column(name, numeric=True) for name in ("images/s, median", "least to most", "times the tutorial's")
+        Column(name, numeric=True)
+        for name in ("images", "rounds", "images/s, median", "least to most", "times the tutorial's")
     ]
     plain = next(float(row["images_per_second"]) for row in rows if row["loop"] == "tutorial")
     cells = []
     for row in rows:
         rate, least, most = (float(row[name]) for name in ("images_per_second", "least", "most"))
-        cells.append((row["loop"], f"{rate:,.0f}", f"{least:,.0f} to {most:,.0f}", f"{rate / plain:.2f}"))
+        of_run = (exact(int(row["images"])), row["rounds"])
+        cells.append((row["loop"], *of_run, f"{rate:,.0f}", f"{least:,.0f} to {most:,.0f}", f"{rate / plain:.2f}"))
     return Table.of(columns, cells)
 
 

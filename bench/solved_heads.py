@@ -49,11 +49,14 @@ VALIDATION = (100, 200, 500, 1000, 2000)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("run")
-    parser.add_argument("data")
+    parser.add_argument("run", nargs="?")
+    parser.add_argument("data", nargs="?")
     parser.add_argument("--train", type=int, default=4000, help="training images of each draw")
     parser.add_argument("--draws", type=int, default=3)
     given = parser.parse_args()
+    if given.data is None:
+        print("skipped: name a trained run, and images in train/ and test/ by class, or digits")
+        return
     images = Images.of(given.run, given.data)
     found: dict[str, list[tuple[float, float, float]]] = {}
     for draw in range(given.draws):

@@ -11,8 +11,9 @@ other peers train what fits into `--minutes`. Peers may live in another environm
 airbench have measured on the test images by then, with several views of each; the other peers are measured after it.
 
 The curves end with what the run reached on the test images. On the way there, ours are of the images that it holds back
-from training; the peers' of the test images (the tutorial's of 1,000 of them), measured while their clock stands still
-(but for ultralytics, which fits its own validation into its time).
+from training; the peers' of the test images (the tutorial's of 1,000 of them), which is not in their time. A row of a
+peer without "to weights" was measured before its script recorded that; that of ultralytics has its own validation in
+its time, too.
 
 `--epochs` gives every method another length than its own, and its rows another name: convscope, 5 epochs.
 
@@ -64,13 +65,13 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", nargs="?", default=os.environ.get("CONVSCOPE_DATASETS") or os.environ.get("DATASETS"))
+    parser.add_argument("folder", nargs="?", default=os.environ.get("CONVSCOPE_DATASETS"))
     parser.add_argument("--only", default=",".join((OURS, *PEERS)), help="methods, with commas between")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each method, with the seeds 0, 1, ...")
     parser.add_argument("--first-seed", type=int, default=0, help="go on with this one after a bench that was stopped")
     parser.add_argument("--minutes", type=float, default=5.0, help="that peers without a length of their own get")
     parser.add_argument("--epochs", type=int, help="of every method, instead of its own")
-    parser.add_argument("--images", type=int, help="train on so few: a trial, whose results are not kept")
+    parser.add_argument("--images", type=int, help="train on this number: a trial, whose results are not kept")
     parser.add_argument("--options", default="", help="more options of `convscope train`, in one string")
     parser.add_argument("--airbench", type=Path, help="airbench94_muon.py, or a git directory that holds it")
     parser.add_argument("--peers-python", default=sys.executable, help="with fastai, timm and ultralytics")
@@ -85,7 +86,7 @@ def arguments() -> argparse.Namespace:
 
 
 def measure_all(given: argparse.Namespace, data: Path, place: Path) -> None:
-    """Every method with every seed, seed by seed, so that a machine that changes its mood changes it for all."""
+    """Measure every method with every seed, seed by seed, so that a machine that slows down does so for all."""
     read_once(data)
     methods = given.only.split(",")
     for seed in range(given.first_seed, given.seeds):

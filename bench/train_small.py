@@ -40,7 +40,7 @@ WORKS = (
 
 
 def main() -> None:
-    given = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("CONVSCOPE_DATASETS") or os.environ.get("DATASETS")
+    given = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("CONVSCOPE_DATASETS")
     rows = []
     with tempfile.TemporaryDirectory() as place:
         # A cache of its own, so that decoding is part of the time, as it is the first time for a user.

@@ -115,7 +115,7 @@ SHAPES = "residual network, shapes"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", nargs="?", default=os.environ.get("CONVSCOPE_DATASETS") or os.environ.get("DATASETS"))
+    parser.add_argument("folder", nargs="?", default=os.environ.get("CONVSCOPE_DATASETS"))
     parser.add_argument("--networks", default="all", help="parts of their names, with commas")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are made, and taken from")
     parser.add_argument("--images", type=int, default=20, help="explained of each network")

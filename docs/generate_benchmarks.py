@@ -45,7 +45,7 @@ PAGE = Path(__file__).with_name("benchmarks.md")
 README = Path(__file__).parents[1] / "README.md"
 # Before a block of commands: tests/docs/test_pages_run.py runs every other block.
 NOT_RUN = "<!-- not run: a measurement of hours, or on data that is not here -->\n"
-# What stands between these in the README is written here.
+# What the README has between these is written here.
 BEGIN, END = "<!-- from docs/benchmarks/train.csv -->\n", "<!-- end -->\n"
 BEGIN_MINUTES = "<!-- from docs/benchmarks/minutes.csv -->\n"
 MEASURED = (
@@ -147,12 +147,15 @@ def accuracy_against_minutes(results: Path) -> str:
     if not rows:
         return ""
     largest = max(grey_crops.CLASSES.values())
+    ours, peers = (
+        len({row["seed"] for row in rows if (row["method"] == minutes.OURS) == of_ours}) for of_ours in (True, False)
+    )
     about = (
         "Test accuracy by minutes, all from fresh weights. A peer's time ends with its saved weights, and it has "
-        "its defaults, or what\nit documents for small images (-small); ours ends with its test and report, "
-        f"median of {plural(len({row['seed'] for row in rows}), 'seed')}. In brackets: minutes\nthat a run took, "
+        "its defaults, or what\nit documents for small images (-small); ours ends with its test and report. Ours are "
+        f"medians of {plural(ours, 'seed')}, a peer's of {peers}. In\nbrackets: minutes that a run took, "
         f"where it went over. Of the grey crops {percent(largest, decimals=0)} are of the largest class, which is what "
-        "a constant prediction\nreaches. [How it was measured](docs/benchmarks.md#accuracy-against-minutes).\n"
+        "a\nconstant prediction reaches. [How it was measured](docs/benchmarks.md#accuracy-against-minutes).\n"
     )
     return f"{about}\n{markdown(minutes.summary(rows))}\n*{machines(rows)}, no GPU.*\n"
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 INTRODUCTION = """# The lecture notes, checked
 
-convscope grew out of five sets of lecture notes on convolutional networks. This is every number in them that can be
+convscope began with five sets of lecture notes on convolutional networks. This is every number in them that can be
 computed, beside the number that convscope computes; and what they state in words, where an experiment or a publication
 decides it. A question that the notes leave to the reader is answered in the same table.
 

@@ -24,7 +24,7 @@ from convscope.errors import ConvscopeError
 from convscope.nets.build import build
 from convscope.recipe.recipe import Recipe
 from convscope.runs.run_directory import Run
-from convscope.scoring.answer import EVALUATION_BATCH, scores_of_images
+from convscope.scoring.answer import evaluation_batch, scores_of_images
 from convscope.training.distributed import launch
 from convscope.training.loop import loop
 from convscope.training.train import train
@@ -150,7 +150,8 @@ def same_metrics(folder: Path, full: bool) -> Outcome:
     torch.manual_seed(0)
     network = build("lenet5", num_classes=10, in_channels=1, image_size=(32, 32)).eval()
     normalization = Normalization((0.5,), (0.3,))
-    for count in (1, 3, EVALUATION_BATCH - 1, EVALUATION_BATCH + 1, 769, 1025) if full else (3, 769):
+    batch = evaluation_batch((32, 32, 1))
+    for count in (1, 3, batch - 1, batch + 1, 769, 1025) if full else (3, 769):
         images = ImageSet(
             draw.integers(0, 256, (count, 32, 32, 1), dtype=np.uint8), np.arange(count) % 10, ["x"] * count
         )
@@ -161,7 +162,7 @@ def same_metrics(folder: Path, full: bool) -> Outcome:
                 scores = group.each_part(
                     images,
                     lambda part: scores_of_images(network, part, normalization, device="cpu", forward=network)[:, 0],
-                    EVALUATION_BATCH,
+                    batch,
                 )
                 exact = [int(np.argmax(scores, 1).tolist() == images.labels.tolist()), float(scores.sum())]
                 return [float((scores.argmax(1) == images.labels).mean()), *exact]

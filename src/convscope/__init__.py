@@ -1,7 +1,7 @@
 """Inspect, explain and train convolutional networks.
 
-Every command of the command line is a function here, of the same name: `convscope lr-find` is `convscope.lr_find`. The
-module of each is imported on first use, and so are `convscope.nets` and `convscope.reference`:
+Every command of the command line but `studio` is a function here, of the same name: `convscope lr-find` is
+`convscope.lr_find`. The module of each is imported on first use, and so are `convscope.nets` and `convscope.reference`:
 
 >>> import convscope
 >>> convscope.__version__

@@ -10,7 +10,7 @@ import click
 import pytest
 
 import pages
-from convscope.cli.main import LazyGroup, cli
+from convscope.cli.main import COMMANDS, LazyGroup, cli
 
 WITH_CODE = [page for page in pages.PAGES if any(block.language in pages.RUN for block in pages.blocks(page))]
 
@@ -61,6 +61,17 @@ def test_commands_and_options_exist(page: Path) -> None:
             known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
             used = {word.split("=")[0] for word in words if re.fullmatch(r"--?[a-z][\w-]*(=.*)?", word)}
             assert used <= known | {"--help"}, f"{block.place}: {name} has no {used - known}"
+
+
+def test_every_option_is_named_on_a_page() -> None:
+    assert isinstance(cli, LazyGroup)
+    named = set(re.findall(r"--[a-z][\w-]*", " ".join(page.read_text(encoding="utf-8") for page in pages.PAGES)))
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        options = [{*one.opts, *one.secondary_opts} for one in command.params if isinstance(one, click.Option)]
+        unnamed = [sorted(each) for each in options if not each & named]
+        assert not unnamed, f"no page names these options of {name}: {unnamed}"
 
 
 def test_a_shown_output_stands_for_what_is_printed() -> None:
