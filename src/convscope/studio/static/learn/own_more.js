@@ -21,7 +21,7 @@ const runs = new Map();
 
 function runOf(model) {
   if (!model.startsWith("run:")) return undefined;
-  const name = model.slice(4).split("@")[0];
+  const name = model.slice(4);
   if (!runs.has(name)) {
     runs.set(name, null);
     api.request(`/api/runs/${encodeURIComponent(name)}`).then(
@@ -31,6 +31,9 @@ function runOf(model) {
   }
   return runs.get(name);
 }
+
+/** Ask for each run anew: one that trains has more to show. */
+export const forgetRuns = () => runs.clear();
 
 function withRun(model, texts, show) {
   const run = runOf(model);
