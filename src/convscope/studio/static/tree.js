@@ -69,6 +69,7 @@ export function createTree() {
     const row = made("div", "tree-row");
     row.setAttribute("role", "treeitem");
     row.append(...["twist", "dot", "label", "times", "warn", "shape"].map((name) => made("span", name)));
+    row.firstChild.setAttribute("aria-hidden", "true"); // aria-expanded says it
     row.addEventListener("click", (event) => {
       cursor = Number(row.dataset.index);
       const unit = rows[cursor];
