@@ -1,4 +1,4 @@
-/** Why the network says so: an attribution over the image, with the checks that stand beside it. */
+/** An attribution over the image, with the checks beside it. */
 import { html, nothing } from "lit-html";
 import * as api from "convscope/api";
 import { scaleOf } from "convscope/atlas";

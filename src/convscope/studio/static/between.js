@@ -1,4 +1,4 @@
-/** One map of every layer between the image and the selected one, each with the cells that are lit. */
+/** One map of every layer between the image and the selected one. */
 import { channelTable, mapScale, paintBytes, paintMap } from "convscope/atlas";
 import { isCommand, made } from "convscope/elements";
 import { cellAt, selectCell } from "convscope/focus";

@@ -1,4 +1,4 @@
-/** Handing a state on: the link, Python, the command, one offline page. */
+/** A state as a link, Python, a command or an offline page. */
 import { html, nothing } from "lit-html";
 import * as api from "convscope/api";
 import { made } from "convscope/elements";

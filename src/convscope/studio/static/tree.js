@@ -1,4 +1,4 @@
-/** The network as a tree of blocks: a long list of which only the rows in view are in the document. */
+/** The network as a tree of blocks. */
 import { isCommand, made } from "convscope/elements";
 import { watch } from "convscope/light";
 import { go, link, loaded, show, view } from "convscope/store";
