@@ -185,9 +185,14 @@ def test_a_wrong_answer_or_the_shown_steps_begin_the_row_anew(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("CONVSCOPE_DATA", str(tmp_path))
-    on_a_terminal(f"{right_answer('1a', 1)}\n", "1a", "--seed", "1")
-    _, screen = on_a_terminal(f"7\n{right_answer('1a', 2)}\n", "1a", "--seed", "2")
-    assert "0 of 3 right in a row." in screen
+    _, screen = on_a_terminal(f"7\n8\n{right_answer('1a', 1)}\n", "1a", "--seed", "1")
+    assert "1 of 3 right in a row." in screen, "at the third try"
+    on_a_terminal("7\n8\n9\n", "1a", "--seed", "2")
+    assert json.loads((tmp_path / "exercises.json").read_text())["exercises"]["1a"]["in_a_row"] == 0
+    choice = "2b"
+    wrong = next(letter for letter in convscope.exercise(choice, seed=1).options if letter != right_answer(choice, 1))
+    _, screen = on_a_terminal(f"{wrong}\n{right_answer(choice, 1)}\n", choice, "--seed", "1")
+    assert "0 of 3 right in a row." in screen, "a choice counts at the first try"
     on_a_terminal(f"{right_answer('1a', 3)}\n", "1a", "--seed", "3")
     on_a_terminal("", "1a", "--seed", "4", "--show")
     assert json.loads((tmp_path / "exercises.json").read_text())["exercises"]["1a"]["in_a_row"] == 0

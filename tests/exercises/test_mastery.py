@@ -1,4 +1,4 @@
-"""Three right answers in a row, at the first try and with other numbers, master an exercise."""
+"""Three draws in a row, of other numbers and answered within the tries that count, master an exercise."""
 
 from __future__ import annotations
 

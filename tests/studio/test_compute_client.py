@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +17,7 @@ import anyio
 
 from clocks import StoppedClock
 from convscope.studio.compute import client as client_module
+from convscope.studio.models import Openable
 from convscope.studio.protocol import Packet, StudioError, read_frame, write_frame
 from studio_server import story, until
 
@@ -173,6 +175,31 @@ def test_an_attribution_that_hung_is_not_tried_again_of_the_same_model(tmp_path:
         assert (await attribute("lenet5", "gradient"))[1]["error"].startswith("no step ended")
 
     story(tmp_path, tell, deadline=0.5)
+
+
+@pytest.mark.parametrize("why", ["deadline", "stopped"])
+def test_a_quick_question_beside_work_that_never_ends_is_asked_of_the_next_process(tmp_path: Path, why: str) -> None:
+    """It is not to blame: it is neither refused nor failed, and neither is the next one of its kind."""
+
+    async def tell() -> None:
+        compute = client_module.ComputeClient(Openable(runs=tmp_path, deadline=60.0))
+        compute.start = lambda: setattr(compute, "stage", "starting")  # type: ignore[method-assign]
+        compute._child = SimpleNamespace(send=lambda *_: None, end=lambda: None)  # type: ignore[assignment]
+        compute.stage, compute._run_models = "ready", {"r1": "lenet5"}
+        hung = compute.submit("attribution", {"run": "r1", "method": "gradient"}, tab="a")
+        quick = compute.submit("image_png", {"model": "lenet5"}, tab="b", body=b"an upload")
+        hung.alive, quick.alive = 0.0, 20.0
+        if why == "stopped":
+            compute.stop_question(hung, grace=0.0)
+        compute._look_after(61.0 if why == "deadline" else time.monotonic() + 1.0)
+        with pytest.raises(StudioError) as ended:
+            await hung.answer
+        assert ended.value.kind == why
+        assert not quick.answer.done() and compute._waiting["fast"][0] is quick and quick.body == b"an upload"
+        assert compute._running == {"fast": None, "slow": None}
+        compute.submit("image_png", {"model": "lenet5"}, tab="c")
+
+    anyio.run(tell)
 
 
 def test_a_run_that_is_asked_for_again_is_the_newest_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,9 +36,9 @@ def command(
     """Ask an exercise on convolutional networks, and mark the answer.
 
     NAME is an exercise, such as 3a; without it the next one that you have not mastered is asked. On a terminal the
-    answer is asked for, three times at most; elsewhere give --answer. Three right answers in a row, each at the first
-    try, master an exercise; this is kept in your data folder and never sent anywhere. The exit code is 0 for a right
-    answer, 1 for a wrong one, 2 for one that can't be read.
+    answer is asked for, three times at most; elsewhere give --answer. Three draws in a row, each answered within three
+    tries, a multiple-choice question at the first, master an exercise; this is kept in your data folder and never sent
+    anywhere. The exit code is 0 for a right answer, 1 for a wrong one, 2 for one that can't be read.
     """
     if as_list:
         take_only("--list shows all exercises", ("as_list", "as_json"))
@@ -83,16 +83,15 @@ def command(
 
 def _ask(asked: Exercise) -> None:
     """Ask until the answer is right, three times at most; then show the steps, and exit with 1."""
-    from convscope.exercises.mastery import NEEDED, Standing
+    from convscope.exercises.mastery import NEEDED
     from convscope.report.terminal import print_document
 
-    standing = Standing()
     for left in reversed(range(TRIES)):
         marked = _read(asked)
         _print_lines(marked)
-        if left == TRIES - 1:
-            standing = _keep(asked, right=marked.right)
         if marked.right:
+            # By elimination three tries find most choices.
+            standing = _keep(asked, right=asked.kind != "choice" or left == TRIES - 1)
             if standing.mastered:
                 echo(word("now-mastered", name=asked.name, command="convscope exercise"))
             else:
@@ -101,6 +100,7 @@ def _ask(asked: Exercise) -> None:
             return
         if left:
             echo(word("again", left=left))
+    _keep(asked, right=False)
     echo(word("shown"))
     print_document(asked.solution())
     echo(word("fresh", command=f"convscope exercise {asked.name}"))
@@ -122,7 +122,7 @@ def _read(asked: Exercise) -> Marked:
 
 
 def _keep(asked: Exercise, *, right: bool) -> Standing:
-    """Keep an answer, right at the first try or not, in the user's data folder."""
+    """Keep the end of a draw, answered within the tries that count or not, in the user's data folder."""
     from convscope.cli.exercise_mastery import MasteryFile
 
     return MasteryFile().keep(asked.name, asked.seed, right=right)

@@ -45,7 +45,7 @@ class MasteryFile:
             self._give_up(error)
 
     def keep(self, name: str, seed: int, *, right: bool) -> Standing:
-        """Keep an answer to an exercise, `right` at the first try or not, and return the standing after it."""
+        """Keep the end of a draw, `right` within the tries that count or not, and return the standing after it."""
         self.mastery = self.mastery.after(name, seed, right=right)
         if self.path is not None:
             try:

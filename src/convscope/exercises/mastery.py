@@ -1,4 +1,4 @@
-"""Which exercises are mastered: by three right answers in a row, each at the first try and with other numbers."""
+"""Which exercises are mastered: by three draws of numbers in a row, each answered within the tries that count."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from convscope.exercises.texts import word
 from convscope.report.document import Document, Paragraph
 from convscope.report.table import Column, Row, Table
 
-NEEDED = 3  # right answers in a row
+NEEDED = 3  # draws in a row that were answered
 _SEEDS_KEPT = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The answers to one exercise.
+    """The draws of one exercise.
 
     Args:
-        in_a_row: right answers at the first try, without a wrong one between.
+        in_a_row: draws answered within the tries that count, three or of a choice one, without another one between.
         mastered: whether there were enough in a row, now or before.
         seeds: of the last numbers that were answered or shown: the same numbers do not count again.
     """
@@ -30,7 +30,7 @@ class Standing:
     seeds: tuple[int, ...] = ()
 
     def after(self, seed: int, *, right: bool) -> Standing:
-        """Return the standing after an answer: `right` at the first try, or not.
+        """Return the standing after a draw: `right` within the tries that count, or not.
 
         >>> Standing().after(1, right=True).after(1, right=True).in_a_row
         1
@@ -57,7 +57,7 @@ class Mastery:
         return self.standings.get(name, Standing())
 
     def after(self, name: str, seed: int, *, right: bool) -> Mastery:
-        """Return the mastery after an answer to an exercise: `right` at the first try, or not."""
+        """Return the mastery after a draw of an exercise: `right` within the tries that count, or not."""
         return Mastery({**self.standings, name: self.of(name).after(seed, right=right)})
 
     def following(self) -> str | None:

@@ -58,10 +58,16 @@ def test_axe_finds_nothing_while_the_camera_runs(open_page, studio: StudioComman
     assert not page.page.locator("dialog[open]").count()
     assert not page.page.evaluate("document.querySelector('video.camera')?.srcObject"), "the camera stays on"
     page.go("#/learn/2?step=4")
+    page.page.evaluate("""() => {
+      const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      navigator.mediaDevices.getUserMedia = async (what) => (globalThis.seen = await ask(what));
+    }""")
     page.page.get_by_role("button", name="Start the camera").click()
     page.page.get_by_role("button", name="Stop the camera").wait_for()
     screenshot(page.page, f"learn-camera-{theme}")
     assert not violations(page.page)
+    page.go("#/train?v=1")
+    page.page.wait_for_function("() => seen.getTracks().every((track) => track.readyState === 'ended')")
 
 
 def test_a_dialog_lists_the_keys_of_its_room(page: StudioPage) -> None:
@@ -214,6 +220,22 @@ def test_the_keyboard_alone(page: StudioPage) -> None:
     page.page.go_back()
     page.rest()
     assert page.cell == f"{value}:{channel}:{at}"
+
+
+def test_a_control_that_goes_passes_its_focus_on(page: StudioPage) -> None:
+    in_form = "() => document.activeElement.closest('form') && {}document.querySelector('.worked')"
+    page.go("#/learn/1a?seed=1")
+    exercise = page.page.locator("[data-exercise='1a']")
+    for _ in range(3):  # the answers are wrong: the button goes
+        exercise.locator("input").fill("1")
+        exercise.get_by_role("button", name="Check").press("Enter")
+    page.page.wait_for_function(in_form.format(""))
+    exercise.get_by_role("button", name="New numbers").press("Enter")
+    page.page.wait_for_function(in_form.format("!"))
+    # A link that leads elsewhere goes with the page that it was on.
+    page.page.get_by_role("link", name="Back to chapter 1").press("Enter")
+    page.page.wait_for_function("() => document.activeElement.matches('h1')")
+    assert "Why not" in page.page.locator("h1").first.inner_text()
 
 
 def test_a_dialog_keeps_and_returns_the_focus(page: StudioPage) -> None:

@@ -106,6 +106,37 @@ def test_a_training_from_its_form_to_its_report(start: Start, open_page: Open) -
     page.wait_for_function("most => Number(document.querySelector('.epochs input')?.max) > most", arg=most)
 
 
+FORECAST = {
+    **{"model": "lenet5", "parameters": 1, "epochs": 1, "steps": 1, "batch_size": 1, "classes": ["a", "b"]},
+    **{"images": {"training": 2}, "faster": [], "reasons": [], "notices": []},
+    "forecast": {"seconds": 1.0, "earliest": None, "step_bytes": None, "run_bytes": 1, "cache_bytes": 1},
+}
+
+
+def test_a_form_that_is_opened_again_has_no_forecast_of_a_set_that_is_gone(page: StudioPage) -> None:
+    page.go("#/train?v=1&new=1")
+    options = page.ask("/api/train/options")
+    photos = {"id": "set-1", "title": "photos", "kind": "folder", "images": None, "classes": 2}
+    shown = {**options, "sets": [*options["sets"], photos]}
+    page.page.route("**/api/train/options", lambda route: route.fulfill(json=shown))
+    page.page.route("**/api/train/forecast", lambda route: route.fulfill(json=FORECAST))
+    page.go("#/learn")
+    page.go("#/train?v=1&new=1")
+    page.page.get_by_label("Data set").select_option("set-1")
+    page.page.get_by_role("button", name="Forecast").click()
+    heading = page.page.get_by_role("heading", name="Forecast")
+    heading.wait_for()
+    page.go("#/learn")
+    page.go("#/train?v=1&new=1")
+    page.page.wait_for_timeout(100)
+    assert heading.is_visible(), "its set is there yet"
+    shown = options
+    page.go("#/learn")
+    page.go("#/train?v=1&new=1")
+    heading.wait_for(state="hidden")
+    assert page.page.get_by_label("Data set").input_value() == options["sets"][0]["id"]
+
+
 @pytest.mark.long
 def test_a_run_of_a_terminal_looks_the_same_and_says_why_it_died(
     start: Start, open_page: Open, endless: subprocess.Popen[bytes]

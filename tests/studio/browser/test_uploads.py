@@ -75,6 +75,34 @@ def test_an_image_above_the_limit(page: StudioPage, tmp_path: Path) -> None:
     assert page.channels
 
 
+# Drag a file over an element and drop it; returns whether the page answers, so that the browser does not open the file.
+DROP = """([selector, name]) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File(["no image"], name));
+  const event = (type) => new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer });
+  return ["dragover", "drop"].every((type) => !document.querySelector(selector).dispatchEvent(event(type)));
+}"""
+
+
+def test_what_is_dropped_is_sent_or_refused_and_the_page_stays(page: StudioPage) -> None:
+    page.faults.expect("Failed to load resource.*status of 4")
+    page.explore(m="given", i="sample:0", l="stem")
+    assert page.page.evaluate(DROP, ["#stage", "notes.txt"])
+    page.says("image")
+    page.page.evaluate("() => { Blob.prototype.arrayBuffer = () => Promise.reject(new Error()); }")
+    assert page.page.evaluate(DROP, ["body", "photos"])  # as a browser gives a folder
+    page.says("photos can't be read: it is a folder")
+    # What was said of an image that could not be used goes with the next run.
+    page.explore(m="given", i="upload:0123456789abcdef", l="stem")
+    page.says("here no more")
+    page.page.locator(".status").get_by_role("button", name="Samples").wait_for()
+    page.explore(m="given", i="sample:1", l="stem")
+    assert "here no more" not in page.text
+    page.go("#/learn/1a?seed=1")
+    assert page.page.evaluate(DROP, ["body", "a.png"]) and page.link.startswith("#/learn")
+    assert not page.page.evaluate(DROP, ["[data-exercise] input", "a.png"]), "text may be dropped into a field"
+
+
 @pytest.mark.long
 def test_the_webcam_and_a_drawn_digit(page: StudioPage) -> None:
     page.explore(m="lenet5", i="sample:8")

@@ -40,8 +40,8 @@ test("numbers are put in the place of their names, and unknown names stay", () =
 test("three in a row master an exercise, and it stays mastered", async () => {
   const storage = storing();
   const progress = await opened(storage);
-  for (const right of [true, true, false, true, true, true, false]) progress.note("3a", right, "2026-01-01");
-  assert.deepEqual(progress.progressOf("3a"), { streak: 0, drawn: 7, right: 5, mastered: "2026-01-01" });
+  [true, true, false, true, true, true, false].forEach((right, seed) => progress.note("3a", seed, right, "2026-01-01"));
+  assert.deepEqual(progress.progressOf("3a"), { streak: 0, drawn: 7, right: 5, mastered: "2026-01-01", seeds: [0, 1, 2, 3, 4, 5, 6] });
   const again = await opened(storage);
   assert.deepEqual(again.progressOf("3a"), progress.progressOf("3a"));
   assert.equal(again.exported("unsupervised").unsupervised, true);
@@ -49,12 +49,21 @@ test("three in a row master an exercise, and it stays mastered", async () => {
   assert.equal((await opened(storage)).progressOf("3a").drawn, 0);
 });
 
+test("the same numbers do not count again, as in the terminal", async () => {
+  const progress = await opened(storing());
+  for (let time = 0; time < 3; time += 1) progress.note("3a", 42, true);
+  assert.equal(progress.progressOf("3a").streak, 1);
+  progress.note("4a", 1, false); // its answer was shown
+  progress.note("4a", 1, true);
+  assert.equal(progress.progressOf("4a").streak, 0);
+});
+
 test("two tabs keep the progress of both", async () => {
   const storage = storing();
   const [one, other] = [await opened(storage), await opened(storage)];
-  one.note("3a", true);
-  other.note("4a", true);
-  one.note("3a", true);
+  one.note("3a", 1, true);
+  other.note("4a", 1, true);
+  one.note("3a", 2, true);
   const again = await opened(storage);
   assert.deepEqual([again.progressOf("3a").drawn, again.progressOf("4a").drawn], [2, 1]);
 });
@@ -62,8 +71,8 @@ test("two tabs keep the progress of both", async () => {
 test("progress that a full storage does not take is kept in the page", async () => {
   const storage = storing();
   const progress = await opened({ ...storage, setItem: () => { throw new DOMException("full", "QuotaExceededError"); } });
-  progress.note("3a", true);
-  progress.note("3a", true);
+  progress.note("3a", 1, true);
+  progress.note("3a", 2, true);
   assert.equal(progress.progressOf("3a").streak, 2);
 });
 
@@ -72,7 +81,7 @@ test("without storage, with a full one or with what others have stored, the page
   for (const storage of [undefined, denied, storing({ "convscope-learn": "{" }), storing({ "convscope-learn": "[1]" }), storing({ "convscope-learn": '{"exercises":{"3a":null}}' }), storing({ "convscope-learn": '{"exercises":{"3a":{"streak":"x"}}}' })]) {
     const progress = await opened(storage);
     assert.equal(progress.progressOf("3a").drawn, 0);
-    progress.note("3a", true);
+    progress.note("3a", 3, true);
     assert.equal(progress.progressOf("3a").streak, 1);
     assert.equal(progress.isStored(), storage !== undefined && storage !== denied);
   }

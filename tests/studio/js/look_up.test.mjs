@@ -82,3 +82,22 @@ test("work for all changes of one task is done once, after them", async () => {
 test("a link's names are data", () => {
   assert.equal(parseState("#/explore?l=%3Cimg%20onerror%3E").state.value, "<img onerror>");
 });
+
+test("where a browser refuses to write so many links, the newest is written later", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { go, link } = await import("convscope/store");
+  const written = [];
+  let refuses = true;
+  const write = (name) => (_state, _title, fragment) => {
+    if (refuses) throw new DOMException("too many", "SecurityError");
+    written.push([name, fragment]);
+  };
+  globalThis.history = { pushState: write("pushState"), replaceState: write("replaceState") };
+  for (const channel of [1, 2]) go({ channel });
+  assert.equal(link().channel, 2);
+  refuses = false;
+  t.mock.timers.tick(1000);
+  assert.deepEqual(written, [["replaceState", "#/explore?v=1&c=2"]]);
+  go({ channel: 3 });
+  assert.deepEqual(written.at(-1), ["pushState", "#/explore?v=1&c=3"]);
+});

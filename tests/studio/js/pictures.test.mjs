@@ -3,9 +3,19 @@ import { test } from "node:test";
 import "./bare_names.mjs";
 
 const { channelTable, colourTable, cssColour, inkOn, mapScale, scaleOf } = await import("convscope/atlas");
-const { decode, encode, floats } = await import("convscope/packet");
+const { decode, floats } = await import("convscope/packet");
 const { scrolledTo, visible } = await import("convscope/virtual");
 const { number, percent, short, tiny } = await import("convscope/units");
+
+/** Return a packet as the server writes it. @param {Uint8Array} bytes */
+function encode(header, bytes) {
+  const text = new TextEncoder().encode(JSON.stringify(header));
+  const all = new Uint8Array(4 + text.length + ((4 - (text.length % 4)) % 4) + bytes.length);
+  new DataView(all.buffer).setUint32(0, text.length, true);
+  all.set(text, 4);
+  all.set(bytes, all.length - bytes.length);
+  return all.buffer;
+}
 
 test("a packet is read back as it was written", () => {
   for (let length = 0; length < 9; length += 1) {

@@ -2,8 +2,9 @@
 
 A question waits in its lane until the one before it is answered. Of some operations (NEWEST_WINS) a tab has one at a
 time. A question that shows no sign of life for `Openable.deadline` seconds, or goes on after it was stopped, ends the
-process: all that it was asked is answered with an error, and it is started again. What passed the deadline is not asked
-of the same model a second time, until `ask_again`; whether a question is about a model or about a run of it.
+process: it is answered with an error, and the process is started again with all others, that of the other lane first.
+What passed the deadline is not asked of the same model a second time, until `ask_again`; whether a question is about a
+model or about a run of it.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ MOST_OF_TAB = 64
 MOST_PARTS_BYTES = 256 * 2**20  # of one question
 MOST_RUNS_KNOWN = 64  # whose models are known, the newest
 QUICK_ENDS = 3  # of processes that were never ready, after which none is started
+_GOES_ON = "the work did not stop by itself, so the compute process was ended"
 
 
 @dataclass
@@ -66,7 +68,6 @@ class Question:
     told: asyncio.Event = field(default_factory=asyncio.Event)
     alive: float = 0.0
     stop_by: float | None = None
-    sent: bool = False
 
     @property
     def lane(self) -> AskLane:
@@ -210,27 +211,18 @@ class ComputeClient:
         found = (why for (model, work), why in self._expired.items() if question.is_of(model, work))
         return next((StudioError(f"not tried again: {why}", "deadline") for why in found), None)
 
-    def _expire(self, late: Question, now: float) -> str:
-        """Note that a question passed the deadline, answer those that ask for the same, and return why it ended.
-
-        A question of the same model in the other lane may have waited for this one.
-        """
-        deadline = self._openable.deadline
+    def _expire(self, late: Question) -> str:
+        """Note that a question passed the deadline, answer those that wait for the same, and return why it ended."""
         why = (
-            f"no step ended in {deadline:g} s, so the compute process was ended: the model may never end, or needs a "
-            "longer deadline than the studio was started with"
+            f"no step ended in {self._openable.deadline:g} s, so the compute process was ended: the model may never "
+            "end, or needs a longer deadline than the studio was started with"
         )
         late.fail(StudioError(why, "deadline"))
-        model = late.model
-        if not model:
+        if not late.model:
             return why
-        for question in filter(None, self._running.values()):
-            if question.model == model and now > question.alive + deadline / 2:
-                question.fail(StudioError(why, "deadline"))
-                self._expired[model, question.work] = why
-        expired = [work for known, work in self._expired if known == model]
+        self._expired[late.model, late.work] = why
         for waiting in self._waiting.values():
-            for other in [other for other in waiting if any(other.is_of(model, each) for each in expired)]:
+            for other in [other for other in waiting if other.is_of(late.model, late.work)]:
                 waiting.remove(other)
                 other.fail(StudioError(why, "deadline"))
         return why
@@ -250,7 +242,6 @@ class ComputeClient:
         self._child.send(
             {"id": question.number, "operation": question.operation, "values": question.values}, question.body
         )
-        question.body = b""
 
     def _received(self, child: ComputeChild, envelope: dict[str, Any], payload: bytes) -> None:
         if child is not self._child:
@@ -317,22 +308,32 @@ class ComputeClient:
         self._fail_all(StudioError(why, "internal"))
 
     async def _watched(self) -> None:
-        """End the process where a question goes on too long."""
+        """Look after the questions that are being answered, until the client is closed."""
         while True:
             await asyncio.sleep(0.2)
-            now = time.monotonic()
-            for question in filter(None, self._running.values()):
-                if question.stop_by is not None and now > question.stop_by:
-                    why = "the work did not stop by itself, so the compute process was ended"
-                elif now > question.alive + self._openable.deadline:
-                    why = self._expire(question, now)
-                else:
-                    continue
-                child, self._child = self._child, None
-                if child is not None:
-                    threading.Thread(target=child.end, daemon=True).start()
-                self._restart(why)
-                break
+            self._look_after(time.monotonic())
+
+    def _look_after(self, now: float) -> None:
+        """End the process where a question goes on too long: of several the one that showed no sign of life longest."""
+        running = sorted(filter(None, self._running.values()), key=lambda question: question.alive)
+        for question in running:
+            stopped = question.stop_by is not None and now > question.stop_by
+            if not stopped and now <= question.alive + self._openable.deadline:
+                continue
+            self._requeue([other for other in running if other is not question])
+            why = _GOES_ON if stopped else self._expire(question)
+            child, self._child = self._child, None
+            if child is not None:
+                threading.Thread(target=child.end, daemon=True).start()
+            self._restart(why)
+            return
+
+    def _requeue(self, questions: list[Question]) -> None:
+        """Let questions that were being answered wait for the next process, before all others of their lanes."""
+        for question in questions:
+            self._running[question.lane] = None
+            if not question.answer.done():
+                self._waiting[question.lane].appendleft(question)
 
     def _fail_all(self, error: StudioError) -> None:
         for lane in self._waiting:

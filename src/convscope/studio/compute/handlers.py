@@ -48,7 +48,7 @@ def _image(session: ExploreSession, ask: Ask) -> Packet:
 
 def _image_png(session: ExploreSession, ask: Ask) -> Packet:
     model = ask.values.get("model")
-    return session.image_png(ask.fields.text("image"), model, interventions_of(ask.values), ask.body)
+    return session.image_png(ask.fields.text("image"), model, interventions_of(ask.values), ask.body, ask.check)
 
 
 def _run(session: ExploreSession, ask: Ask) -> Packet:
@@ -88,7 +88,11 @@ def _reach(session: ExploreSession, ask: Ask) -> Packet:
     fields = ask.fields
     direction = ask.values.get("direction") or "backward"
     return session.reach(
-        fields.text("model"), fields.text("value"), channel=_maybe(ask, "channel"), direction=str(direction)
+        fields.text("model"),
+        fields.text("value"),
+        channel=_maybe(ask, "channel"),
+        direction=str(direction),
+        check=ask.check,
     )
 
 

@@ -39,6 +39,7 @@ MODELS_BUDGET = 2**31  # bytes of the weights of all models
 MODEL_BYTES = 2**26  # of a model beside its weights, about
 RUNS_KEPT = 16  # of which the newest have their values
 RUNS_WITH_VALUES = 2
+LOCK_SECONDS = 0.5  # between two signs of life of a question that waits for a model
 
 
 def _no_check() -> None: ...
@@ -87,7 +88,9 @@ class ExploreSession:
         source = model_source(key, self.openable)
         with self._lock:
             opening = self._opening.setdefault(key, threading.Lock())
-        with opening:
+        while not opening.acquire(timeout=LOCK_SECONDS):  # another thread opens it
+            check()
+        try:
             age = _age_of(source.load)
             known = self._models.get(key)
             if known is not None and known[0] == age:
@@ -101,6 +104,8 @@ class ExploreSession:
             kept = {opened.serial for _, opened in self._models.all()}
             self._runs.drop(lambda run: run.opened.serial not in kept)
             return made
+        finally:
+            opening.release()
 
     def graph(self, key: str, check: StillWanted = _no_check) -> Packet:
         """Return a network's record."""
@@ -108,9 +113,17 @@ class ExploreSession:
         ChannelParts.of(opened)  # which the first tables would wait for
         return self._kept(("graph", key, opened.serial), lambda: Packet(graph_record(opened)))
 
-    def reach(self, key: str, value: str, *, channel: int | None = None, direction: str = "backward") -> Packet:
+    def reach(
+        self,
+        key: str,
+        value: str,
+        *,
+        channel: int | None = None,
+        direction: str = "backward",
+        check: StillWanted = _no_check,
+    ) -> Packet:
         """Return the tables of a value; see `reach_packet`."""
-        opened = self.opened(key)
+        opened = self.opened(key, check)
         place = ("reach", key, opened.serial, value, channel, direction)
         return self._kept(place, lambda: reach_packet(opened, value, channel=channel, direction=direction))
 
@@ -122,10 +135,15 @@ class ExploreSession:
         return packet
 
     def image_png(
-        self, key: str, model: str | None, interventions: Sequence[Intervention] = (), body: bytes = b""
+        self,
+        key: str,
+        model: str | None,
+        interventions: Sequence[Intervention] = (),
+        body: bytes = b"",
+        check: StillWanted = _no_check,
     ) -> Packet:
         """Return an image as a PNG: as a network is given it after the changes, or without one as it is."""
-        return self.images.png(key, None if model is None else self.opened(model), interventions, body)
+        return self.images.png(key, None if model is None else self.opened(model, check), interventions, body)
 
     # --- runs ---
 

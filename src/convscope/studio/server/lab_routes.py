@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,12 +22,9 @@ def lab_routes(openable: Openable) -> list[BaseRoute]:
     """Return the route: `/api/learn/lab/NAME?folder=FOLDER&guess=first,second`."""
 
     def folders() -> list[str]:
-        root = openable.runs
-        return (
-            sorted(path.name for path in root.iterdir() if path.is_dir() and not path.is_symlink())
-            if root.is_dir()
-            else []
-        )
+        with suppress(OSError):  # it is not there, or closed to this user
+            return sorted(path.name for path in openable.runs.iterdir() if path.is_dir() and not path.is_symlink())
+        return []
 
     async def lab(request: Request) -> Response:
         """Answer with what a folder shows of a lab."""

@@ -5,6 +5,7 @@ import { dialogs } from "convscope/dialogs";
 import { made } from "convscope/elements";
 import { mountExplore } from "convscope/explore";
 import * as icons from "convscope/icons";
+import { keepFocus } from "convscope/kept_focus";
 import { shortcuts } from "convscope/keys";
 import { forgetMasks } from "convscope/light";
 import { forgetAll, load, ready } from "convscope/loading";
@@ -107,7 +108,7 @@ function draw() {
   if (room in LATER) openRoom(room);
   else if ((ready() || loaded.graph) && !explore) explore = mountExplore(rooms.explore);
   document.title = [room === "explore" ? loaded.graph?.title : opened[room]?.title?.() || TEXT.rooms[room], "convscope studio"].filter(Boolean).join(" · ");
-  render(html`${bar()}<main><h1 class="hidden-text">${document.title}</h1>${room in LATER ? rooms[room] : explore ? rooms.explore : starting()}</main>${status()}${dialogs()}`, app);
+  render(html`${bar()}<main><h1 class="hidden-text" tabindex="-1">${document.title}</h1>${room in LATER ? rooms[room] : explore ? rooms.explore : starting()}</main>${status()}${dialogs()}`, app);
   if (loaded.run?.run !== lastRun) {
     lastRun = loaded.run?.run;
     forgetMasks();
@@ -145,6 +146,7 @@ async function watchSession() {
 }
 
 keptTheme();
+keepFocus();
 addEventListener("resize", changed);
 subscribe(draw);
 shortcuts();

@@ -1,11 +1,11 @@
-/** Why the network says so: an attribution over the image, with the checks that stand beside it. */
+/** An attribution over the image, with the checks beside it. */
 import { html, nothing } from "lit-html";
 import * as api from "convscope/api";
 import { scaleOf } from "convscope/atlas";
 import { legend } from "convscope/focus";
 import { madeAgain, sayFailed } from "convscope/loading";
 import { floats } from "convscope/packet";
-import { changed, go, link, loaded, pending, view } from "convscope/store";
+import { changed, go, link, loaded, pending, unsay, view } from "convscope/store";
 import { TEXT } from "convscope/strings";
 
 let asked = "";
@@ -21,6 +21,7 @@ function loadAttribution() {
   const key = at.attribution && run ? `${run}\n${at.attribution}\n${at.target}` : "";
   if (key === asked) return;
   asked = key;
+  unsay("attribution");
   endCurrent();
   endCurrent = () => {};
   loaded.attribution = null;
@@ -59,6 +60,7 @@ async function follow(key, run, at) {
       asked = "";
       changed();
     });
+    if (view.said) view.said.of = "attribution";
   } finally {
     if (asked === key) {
       pending.delete("attribution");
@@ -111,7 +113,7 @@ export function attributionPanel() {
       ${map ? html`<p>${map.header.headline ?? ""}</p>${end > 0 ? legend(map.lo < 0 ? scaleOf(-end, end, "diverging") : scaleOf(0, end, "magma"), map.lo < 0 ? TEXT.forAndAgainst : TEXT.importance) : nothing}
         ${(map.header.notes ?? []).map((note) => html`<p class="muted small">${note}</p>`)}` : nothing}
       ${found?.checks ? html`<div><h3>${TEXT.checks}: ${found.checks.verdict}</h3><ul class="checks">
-        ${found.checks.lines.map((line) => html`<li><span class=${line.warning ? "fail" : "pass"} aria-label=${line.warning ? TEXT.warning : TEXT.passed}>${line.warning ? "!" : "✓"}</span><span>${line.text}</span></li>`)}</ul></div>`
+        ${found.checks.lines.map((line) => html`<li><span class=${line.warning ? "fail" : "pass"} role="img" aria-label=${line.warning ? TEXT.warning : TEXT.passed}>${line.warning ? "!" : "✓"}</span><span>${line.text}</span></li>`)}</ul></div>`
         : at.attribution && found && !found.done ? html`<p class="muted small row"><span class="spinner"></span>${found.progress || (map ? TEXT.checking : TEXT.loading.attribution)}</p>` : nothing}
     </div></details>`;
 }

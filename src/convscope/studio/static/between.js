@@ -1,6 +1,6 @@
-/** One map of every layer between the image and the selected one, each with the cells that are lit. */
+/** One map of every layer between the image and the selected one. */
 import { channelTable, mapScale, paintBytes, paintMap } from "convscope/atlas";
-import { made } from "convscope/elements";
+import { isCommand, made } from "convscope/elements";
 import { cellAt, selectCell } from "convscope/focus";
 import { boxOfCell, frame, light, register } from "convscope/light";
 import { atlas } from "convscope/loading";
@@ -32,8 +32,22 @@ export function createBetween() {
   }, { root: element, rootMargin: "200px" });
   onTables(() => changed());
 
+  // One of them is reached by Tab: a network may have a thousand.
+  element.addEventListener("keydown", (event) => {
+    const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!by || isCommand(event)) return;
+    (by > 0 ? event.target.nextSibling : event.target.previousSibling)?.focus();
+    event.preventDefault();
+  });
+
+  function choose(button, on) {
+    button?.setAttribute("aria-current", String(on));
+    if (button) button.tabIndex = on ? 0 : -1;
+  }
+
   function make(value, unit) {
     const button = made("button", "thumb");
+    button.tabIndex = -1;
     button.setAttribute("aria-current", "false");
     button.dataset.value = value;
     const picture = made("span", "picture");
@@ -94,7 +108,7 @@ export function createBetween() {
         thumbs.set(name, thumb);
         watcher.observe(thumb.button);
       }
-      if (name === selected) thumb.button.setAttribute("aria-current", "true");
+      if (name === selected) choose(thumb.button, true);
       element.append(thumb.button);
     }
     if (from + SLICE < values.length) filling = setTimeout(fill, 0, values, from + SLICE);
@@ -106,7 +120,7 @@ export function createBetween() {
       const { value } = link();
       const found = targets();
       if (found !== tables || loaded.graph !== graph || value !== selected) {
-        thumbs.get(selected)?.button.setAttribute("aria-current", "false");
+        choose(thumbs.get(selected)?.button, false);
         [tables, graph, selected] = [found, loaded.graph, value];
         const wanted = new Set(found.map((target) => target.value));
         wanted.delete("input");

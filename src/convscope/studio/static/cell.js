@@ -1,4 +1,4 @@
-/** One number worked out: its terms at their real positions, a sum that runs, and a step into any operand. */
+/** One number worked out, step by step. */
 import { html, nothing, render } from "lit-html";
 import * as api from "convscope/api";
 import { scaleOf } from "convscope/atlas";
@@ -37,7 +37,7 @@ export function createCell() {
   let paging = false;
   const playback = new Playback((index, playing) => {
     drawStep(index);
-    if (!playing) go({ step: index >= steps.length - 1 ? null : index }, { replace: true });
+    if (!playing && link().room === "explore") go({ step: index >= steps.length - 1 ? null : index }, { replace: true });
   });
 
   function take(found) {
@@ -151,9 +151,9 @@ export function createCell() {
     render(html`
       <div><div class="muted small">${cell.adds ? TEXT.running : TEXT.result}</div><div class="running number" aria-live="off">${number(real(step.running ?? cell.number), 6)}</div></div>
       <table><tbody>
-        ${rows.map((row) => html`<tr data-now=${String(row.now)}><td>${row.text}</td><td class="number">${number(real(row.value), 5)}</td></tr>`)}
-        <tr class="total" data-now=${String(step.kind === "result" && index > 0 && playback.playing)}><td>${cell.name}</td><td class="number">${number(real(cell.number), 6)}</td></tr>
-        ${(cell.following ?? []).map((line) => html`<tr><td class="muted">${line.text}</td><td class="number">${number(real(line.number), 6)}</td></tr>`)}
+        ${rows.map((row) => html`<tr data-now=${String(row.now)}><th scope="row">${row.text}</th><td class="number">${number(real(row.value), 5)}</td></tr>`)}
+        <tr class="total" data-now=${String(step.kind === "result" && index > 0 && playback.playing)}><th scope="row">${cell.name}</th><td class="number">${number(real(cell.number), 6)}</td></tr>
+        ${(cell.following ?? []).map((line) => html`<tr><th scope="row" class="muted">${line.text}</th><td class="number">${number(real(line.number), 6)}</td></tr>`)}
       </tbody></table>
       ${cell.check ? html`<p class=${close ? "verdict good" : "verdict bad"}>${close ? TEXT.agrees : TEXT.differs} <span class="number">${number(difference, 2)}</span></p>` : nothing}`, sums);
   }

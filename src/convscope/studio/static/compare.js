@@ -1,4 +1,4 @@
-/** Two networks, or two epochs of one run, side by side: the same channel, cell and colours in both. */
+/** Two networks, or two epochs of one run, side by side. */
 import { html, nothing, render } from "lit-html";
 import { mapScale, mapSize } from "convscope/atlas";
 import { made } from "convscope/elements";

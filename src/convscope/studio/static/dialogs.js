@@ -1,4 +1,4 @@
-/** The dialog that is open: models, images, search, keys, a digit to draw, the camera, text to copy. */
+/** The dialog that is open. */
 import { html, nothing, render } from "lit-html";
 import { made } from "convscope/elements";
 import * as icons from "convscope/icons";
@@ -44,7 +44,6 @@ element.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 let open = "";
-let before = null;
 
 /** The dialog's element, drawn as the view says. */
 export function dialogs() {
@@ -60,16 +59,10 @@ export function dialogs() {
     const was = open;
     open = view.dialog;
     queueMicrotask(() => {
-      if (kind && !element.open) {
-        before = document.activeElement;
-        element.showModal();
-      }
+      if (kind && !element.open) element.showModal();
       if (kind) element.querySelector("input[type=search], [autofocus], .gallery button[aria-current=true], .body button, .body [tabindex]")?.focus();
-      if (!kind && element.open) element.close();
-      if (!kind && was) {
-        render(nothing, element);
-        if (before instanceof HTMLElement && before.isConnected) before.focus();
-      }
+      if (!kind && element.open) element.close(); // the focus goes back to where it was
+      if (!kind && was) render(nothing, element);
     });
   }
   return element;

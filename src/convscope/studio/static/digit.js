@@ -9,7 +9,6 @@ const SIDE = 280;
 const canvas = made("canvas");
 canvas.width = canvas.height = SIDE;
 canvas.className = "pad";
-canvas.tabIndex = 0;
 canvas.setAttribute("role", "img");
 canvas.setAttribute("aria-label", TEXT.padLabel);
 /** @type {[number, number]|null} */

@@ -1,4 +1,4 @@
-/** The network as the server laid it out: boxes as high as their maps, connections, skips as arcs. */
+/** The network as the server laid it out. */
 import { made, setAll, shapeElement } from "convscope/elements";
 import { watch } from "convscope/light";
 import { link, loaded } from "convscope/store";

@@ -70,8 +70,8 @@ export function mountExplore(container) {
       const panes = ["tree", "middle", "maps", "number"];
       const pane = view.pane === "number" && !open ? "maps" : view.pane;
       render(html`<div class="explore" data-pane=${pane} data-number=${open ? "open" : "closed"}>
-        <div class="panes-switch" role="tablist" aria-label=${TEXT.panesLabel}>
-          ${panes.map((name) => html`<button role="tab" aria-selected=${String(pane === name)} ?disabled=${name === "number" && !open} @click=${() => show({ pane: name })}>${TEXT.panes[name]}</button>`)}
+        <div class="panes-switch" role="group" aria-label=${TEXT.panesLabel}>
+          ${panes.map((name) => html`<button aria-pressed=${String(pane === name)} ?disabled=${name === "number" && !open} @click=${() => show({ pane: name })}>${TEXT.panes[name]}</button>`)}
         </div>
         ${treePane()}${middlePane()}${mapsPane()}
         ${open ? html`<section class="pane pane-number" aria-label=${TEXT.panes.number}>${cell.element}</section>` : nothing}

@@ -1,4 +1,4 @@
-/** The selected map, large: a cursor by pointer or keys, exact numbers in its cells, and a readout beside it. */
+/** The selected map, large, with exact numbers and a readout. */
 import { html, render } from "lit-html";
 import { cssColour, endsOf, inkOn, mapScale, mapSize, paintMap, paintStrip } from "convscope/atlas";
 import { isCommand, made } from "convscope/elements";
@@ -219,7 +219,7 @@ export function createFocus() {
   }
 }
 
-/** Return the exact numbers of a channel of the selected value, once they are there: of the selected one unless given. */
+/** Return the exact numbers of a channel of the selected value, once they are there. */
 function exactNumbers(channel = link().channel) {
   const { numbers } = loaded;
   return numbers?.channel === channel && numbers.value === link().value ? numbers : null;

@@ -109,8 +109,10 @@ async function openKernel(unit, out, into) {
 
 function takeKernel(form) {
   const { module, out, in: into, weights } = view.kernel;
-  const rows = weights.map((row, y) => row.map((_, x) => Number(form.elements[`w${y}-${x}`].value.replace("−", "-"))));
+  const read = (input) => Number(input.value.replace("−", "-"));
+  const rows = weights.map((row, y) => row.map((_, x) => read(form.elements[`w${y}-${x}`])));
   if (!rows.flat().every(Number.isFinite)) {
+    [...form.elements].find((input) => !Number.isFinite(read(input))).focus();
     say(TEXT.noNumber, "error");
     return;
   }

@@ -1,9 +1,9 @@
-/** Asks for what the state needs and is not there: each thing once, the newest need first, errors as one line. */
+/** Asks for what the state needs and is not there, each thing once. */
 import * as api from "convscope/api";
 import { atlasOf } from "convscope/atlas";
 import { floats } from "convscope/packet";
 import { clamped } from "convscope/state";
-import { go, link, loaded, pending, say, view, changed } from "convscope/store";
+import { go, link, loaded, pending, say, unsay, view, changed } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { forgetReach } from "convscope/reach";
 
@@ -29,6 +29,7 @@ const lost = new Set();
 function need(name, key, ask, then = () => {}) {
   if (keys.get(name) === (key ?? "")) return;
   keys.set(name, key ?? "");
+  unsay(name);
   if (key === null) {
     questions.delete(name);
     pending.delete(name);
@@ -74,6 +75,7 @@ function failed(name, problem) {
   } else if (name === "graph" && problem.kind === "gone") {
     say(problem.message, "error", { label: TEXT.models, act: () => { say(""); view.dialog = "model"; changed(); } });
   } else sayFailed(problem, () => [name, ...broken.keys()].forEach(forget));
+  if (view.said) view.said.of = name;
   changed();
 }
 

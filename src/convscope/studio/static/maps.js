@@ -1,9 +1,9 @@
-/** The feature maps of the selected value: ranked, paged, one scale per map, layer or network, one click from a cell. */
+/** The feature maps of the selected value, ranked and paged. */
 import { html, nothing, render } from "lit-html";
 import { COLOURS, mapScale, mapSize, paintMap } from "convscope/atlas";
 import { isCommand, made } from "convscope/elements";
 import { boxOfCell, frame, light, register } from "convscope/light";
-import { cellAt, createFocus, legend, selectCell } from "convscope/focus";
+import { createFocus, legend, pointable, selectCell } from "convscope/focus";
 import { ORDERS, SCALES } from "convscope/state";
 import { go, link, loaded, pending } from "convscope/store";
 import { TEXT } from "convscope/strings";
@@ -93,20 +93,11 @@ export function createMaps() {
 
   function makeTile() {
     const tile = emptyTile();
-    const { button, picture } = tile;
+    const { button } = tile;
     button.setAttribute("role", "option");
-    picture.addEventListener("pointermove", (event) => {
-      const { height, width } = dimensions();
-      const [y, x] = cellAt(event, picture, height, width);
-      light({ kind: "cell", value: link().value, c: tile.channel, y, x });
-    });
-    picture.addEventListener("pointerleave", () => light(null));
-    button.addEventListener("click", (event) => {
-      const { height, width } = dimensions();
-      // A click of the pointer works out the cell; Enter selects the map.
-      if (event.detail > 0) selectCell(link().value, tile.channel, cellAt(event, picture, height, width));
-      else go({ channel: tile.channel, at: null, step: null });
-    });
+    // A click of the pointer works out the cell; Enter selects the map.
+    pointable(button, () => ({ value: link().value, channel: tile.channel, ...dimensions() }));
+    button.addEventListener("click", (event) => { if (!event.detail) go({ channel: tile.channel, at: null, step: null }); });
     button.addEventListener("keydown", (event) => onKey(event, tiles.indexOf(tile)));
     return tile;
   }

@@ -2,7 +2,7 @@
  * The transport of an offline page: it answers from the page itself what `transport.js` asks the server.
  * An export puts it in that module's place; it has the same two exports. See docs/studio.md for what a page carries.
  */
-import { decode, encode } from "convscope/packet";
+import { decode } from "convscope/packet";
 
 /** @typedef {{type: string, block: number, start: number, length: number}} Place */
 
@@ -161,7 +161,18 @@ function boxed(bytes, text) {
   const kept = new Uint8Array(rows.reduce((sum, row) => sum + row.length, 0));
   rows.forEach((row, number) => kept.set(row, number * row.length));
   const shape = [...packet.header.shape.slice(0, -2), rows.length, (rows[0]?.length ?? 0) / 4];
-  return new Uint8Array(encode({ ...packet.header, shape, box: [top, left, bottom, right] }, kept));
+  return encode({ ...packet.header, shape, box: [top, left, bottom, right] }, kept);
+}
+
+/** Return a packet of a header and bytes, as the server writes it. @param {Uint8Array} bytes */
+function encode(header, bytes) {
+  const text = new TextEncoder().encode(JSON.stringify(header));
+  const start = Math.ceil((4 + text.length) / 4) * 4;
+  const all = new Uint8Array(start + bytes.length);
+  new DataView(all.buffer).setUint32(0, text.length, true);
+  all.set(text, 4);
+  all.set(bytes, start);
+  return all;
 }
 
 /** Return whether two JSON values are equal, whatever the order of their keys. */

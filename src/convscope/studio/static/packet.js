@@ -24,17 +24,3 @@ export function decode(buffer) {
 export function floats(packet, offset = 0, count = Math.floor((packet.bytes.byteLength - offset) / 4)) {
   return new Float32Array(packet.bytes.buffer, packet.bytes.byteOffset + offset, count);
 }
-
-/**
- * Write a packet, as the server does; for tests and for stored answers.
- * @param {Uint8Array} bytes
- */
-export function encode(header, bytes) {
-  const text = new TextEncoder().encode(JSON.stringify(header));
-  const start = Math.ceil((4 + text.length) / 4) * 4;
-  const all = new Uint8Array(start + bytes.length);
-  new DataView(all.buffer).setUint32(0, text.length, true);
-  all.set(text, 4);
-  all.set(bytes, start);
-  return all.buffer;
-}

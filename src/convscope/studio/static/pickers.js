@@ -1,4 +1,4 @@
-/** Choosing a model or an image: lists, samples, an upload, a drop, a paste, the camera, a drawn digit. */
+/** Choosing a model or an image. */
 import { html, nothing } from "lit-html";
 import * as api from "convscope/api";
 import { made } from "convscope/elements";
@@ -31,10 +31,11 @@ const runName = () => runNameOf(link().model);
 /** Return the saved epochs of the run that is shown, the earliest first; none of another model. */
 function savedEpochs() {
   const name = runName();
-  if (!name || loaded.session?.offline) return [];
   const { model } = link();
-  if (model !== savedOf) {
-    savedOf = model;
+  const fresh = model !== savedOf;
+  savedOf = model;
+  if (!name || loaded.session?.offline) return [];
+  if (fresh) {
     api.request(`/api/runs/${encodeURIComponent(name)}`).then(
       (run) => {
         saved.set(name, (run.saved ?? []).sort((a, b) => (a.epoch ?? Infinity) - (b.epoch ?? Infinity)));
@@ -93,7 +94,7 @@ export function imageBody() {
   const images = [...(view.uploads ?? []), ...(loaded.session?.images ?? [])];
   return html`
     <div class="row">
-      <label class="button primary-file">${icons.up}${TEXT.chooseFile}<input class="hidden-text" type="file" accept="image/*" @change=${(e) => { if (e.target.files[0]) upload(e.target.files[0], e.target.files[0].name); }}></label>
+      <label class="button primary-file">${icons.up}${TEXT.chooseFile}<input class="hidden-text" type="file" accept="image/*" @change=${chosen}></label>
       <button @click=${() => show({ dialog: "camera" })}>${icons.camera}${TEXT.camera}</button>
       <button @click=${() => show({ dialog: "digit" })}>${icons.pencil}${TEXT.drawDigit}</button>
     </div>
@@ -102,6 +103,12 @@ export function imageBody() {
       ${images.map((entry, index) => html`<button aria-current=${String(entry.key === image)} @click=${() => takeImage(entry.key)}>${sampleImage(entry, index)}<span>${entry.title}</span></button>`)}
     </div>
     ${runImages()}`;
+}
+
+function chosen({ target }) {
+  const [file] = target.files;
+  target.value = ""; // the same file may be chosen again
+  if (file) upload(file, file.name);
 }
 
 function runImages() {
@@ -127,7 +134,8 @@ export async function upload(blob, title) {
   }
   say(TEXT.uploading(title));
   try {
-    const found = await api.uploadImage(blob, title);
+    const bytes = await blob.arrayBuffer().catch(() => Promise.reject(new Error(TEXT.unreadable(title))));
+    const found = await api.uploadImage(new Blob([bytes], { type: blob.type }), title);
     const entry = { key: found.key, title: found.title || title };
     view.uploads = [entry, ...(view.uploads ?? []).filter((other) => other.key !== entry.key)];
     view.imageTitles ??= new Map();
@@ -139,25 +147,23 @@ export async function upload(blob, title) {
   }
 }
 
+const takesFiles = () => link().room === "explore" && !loaded.session?.offline;
+
 addEventListener("paste", (event) => {
-  if (link().room !== "explore" || loaded.session?.offline) return;
-  const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
-  if (file) {
-    event.preventDefault();
-    upload(file, TEXT.pasted);
-  }
-});
-addEventListener("dragover", (event) => {
-  if (link().room !== "explore" || !event.dataTransfer?.types.includes("Files")) return;
-  event.preventDefault();
-  document.querySelector(".drop")?.classList.add("over");
-});
-addEventListener("dragleave", () => document.querySelector(".drop")?.classList.remove("over"));
-addEventListener("drop", (event) => {
-  if (link().room !== "explore" || loaded.session?.offline) return;
-  const file = event.dataTransfer?.files[0];
+  const file = takesFiles() && [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
   if (!file) return;
   event.preventDefault();
-  document.querySelector(".drop")?.classList.remove("over");
-  upload(file, file.name);
+  upload(file, TEXT.pasted);
 });
+/** Answer what is dragged over the page: text goes into a field, for anything else a browser would leave the page. */
+function dragged(event) {
+  const { dataTransfer, target, type } = event;
+  if (target.closest?.("input")) return;
+  event.preventDefault();
+  const taken = takesFiles() && dataTransfer.types.includes("Files");
+  dataTransfer.dropEffect = taken ? "copy" : "none";
+  document.querySelector(".drop")?.classList.toggle("over", taken && type === "dragover");
+  const [file] = dataTransfer.files;
+  if (taken && type === "drop" && file) upload(file, file.name);
+}
+for (const type of ["dragover", "dragleave", "drop"]) addEventListener(type, dragged);

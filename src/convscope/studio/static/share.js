@@ -1,4 +1,4 @@
-/** Handing a state on: the link, Python, the command, one offline page. */
+/** A state as a link, Python, a command or an offline page. */
 import { html, nothing } from "lit-html";
 import * as api from "convscope/api";
 import { made } from "convscope/elements";
@@ -13,7 +13,7 @@ export function shareMenu() {
   const open = view.menu === "share";
   const act = (work) => () => { show({ menu: "" }); work(); };
   return html`<div class="menu" @focusout=${(e) => { if (open && !e.currentTarget.contains(e.relatedTarget)) show({ menu: "" }); }} @keydown=${(e) => { if (open && e.key === "Escape") { show({ menu: "" }); e.stopPropagation(); } }}>
-    <button aria-haspopup="true" aria-expanded=${String(open)} aria-label=${TEXT.share} @click=${() => show({ menu: open ? "" : "share" })}>${icons.share}<span>${TEXT.share}</span></button>
+    <button aria-expanded=${String(open)} aria-label=${TEXT.share} @click=${() => show({ menu: open ? "" : "share" })}>${icons.share}<span>${TEXT.share}</span></button>
     ${open ? html`<div class="sheet">
       <button @click=${act(copyLink)}>${TEXT.copyLink}</button>
       ${live ? html`<button @click=${act(() => copy("python"))}>${TEXT.copyPython}</button>

@@ -1,4 +1,4 @@
-/** Where a worked number reads: the map of its operands, the window on it, and the cell that is added now. */
+/** Where a worked number reads: the map of its operands, and the window on it. */
 import * as api from "convscope/api";
 import { endsOf, paintNumbers, scaleOf } from "convscope/atlas";
 import { made } from "convscope/elements";

@@ -1,4 +1,4 @@
-/** The image as the network is given it, with the lit field, its exact mask, an attribution, and a cursor of its own. */
+/** The image as the network is given it, with what is lit, an attribution and a cursor. */
 import { html, nothing, render } from "lit-html";
 import * as api from "convscope/api";
 import { colourTable, paintNumbers } from "convscope/atlas";
@@ -32,7 +32,8 @@ export function imageInto(element, model, image, interventions, part = "icon") {
     (address) => { if (element.dataset.of === key) element.src = address; },
     (problem) => {
       if (element.dataset.of === key) element.dataset.failed = problem.kind === "stopped" ? "stopped" : run;
-      if (part === "" && problem.kind !== "stopped") sayFailed(problem, () => { element.dataset.failed = "again"; changed(); });
+      // Of an image that is gone the run says so, and offers the samples.
+      if (part === "" && !["stopped", "gone"].includes(problem.kind)) sayFailed(problem, () => { element.dataset.failed = "again"; changed(); });
     },
   );
   return element;

@@ -20,7 +20,7 @@ export const view = {
   dialog: "", // the open dialog
   menu: "",
   query: "",
-  said: null, // {text, kind, action} of the status line
+  said: null, // {text, kind, action, of} of the status line; `of`: what failed
   playing: false,
   speed: 1,
   tool: "", // what a drag on the image makes: crop | occlude
@@ -82,7 +82,18 @@ function become({ state: next, notes }) {
 export function go(patch, { replace = false } = {}) {
   // What is shown is what the link says: fields of its room, within their limits.
   const fragment = formatState({ ...roomState(patch.room ?? state.room), ...patch });
-  if (become(parseState(fragment))) history[replace ? "replaceState" : "pushState"](null, "", fragment);
+  if (become(parseState(fragment))) write(fragment, replace);
+}
+
+let late;
+/** Write a link into the address. Firefox refuses more than 200 in 10 s: the last one is written later. */
+function write(fragment, replace) {
+  clearTimeout(late);
+  try {
+    history[replace ? "replaceState" : "pushState"](null, "", fragment);
+  } catch {
+    late = setTimeout(() => write(formatState(state), true), 1000);
+  }
 }
 
 /** Change what no link says. */
@@ -96,6 +107,9 @@ export function say(text, kind = "note", action = null) {
   view.said = text ? { text, kind, action } : null;
   changed();
 }
+
+/** Take back what was said of a thing, once it is asked for again. */
+export const unsay = (name) => { if (view.said?.of === name) say(""); };
 
 /** Say what went wrong, unless newer work replaced it. @param {{message: string, kind?: string}} problem */
 export function sayProblem({ message, kind }) {

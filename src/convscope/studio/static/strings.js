@@ -1,4 +1,4 @@
-/** Every text of the shell and of Explore, in one table; functions where a number or a name stands in it. */
+/** Every text of the shell and of Explore, in one table. */
 import { number, plural, range, whole } from "convscope/units";
 
 const mib = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
@@ -81,6 +81,7 @@ export const TEXT = {
   runImage: "Image of the run, by number",
   tooLarge: (bytes, limit) => `The file has ${mib(bytes)}; at most ${mib(limit)} can be sent`,
   uploading: (title) => `Sending ${title}`,
+  unreadable: (title) => `${title} can't be read: it is a folder, or a file that was moved`,
   foundBlocks: (count, shown) => `${count}${Number(count.split(" ")[0].replace(",", "")) > shown ? `, the first ${shown} shown` : ""}`,
   foundNothing: (query) => `No block matches “${query}”.`,
 

@@ -1,4 +1,4 @@
-/** The terms of a worked number as elements: grids of a window, or lines with bars; each leads to its operand. */
+/** The terms of a worked number: grids of a window, or lines with bars; each leads to its operand. */
 import { cssColour, inkOn } from "convscope/atlas";
 import { made } from "convscope/elements";
 import { light } from "convscope/light";

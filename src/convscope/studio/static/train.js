@@ -1,4 +1,4 @@
-/** The Train room: the list of runs at the left; at the right a new training, one run, or several beside each other. */
+/** The Train room: the list of runs, and beside it a form, a run or a comparison. */
 import { html, nothing, render } from "lit-html";
 import { oncePerTask } from "convscope/store";
 import { createComparison } from "convscope/train_compare";
@@ -39,12 +39,12 @@ export function mountTrain(container, context) {
         runs = found.runs;
         leftOut = found.left_out;
         loaded = true;
+        // A link may be older than its run; and a browser may not listen on by itself to a server that was away.
+        if (run && (problem || (!run.now && runs.some((each) => each.name === run.name)))) run.reload();
+        if (problem) form?.reload();
         problem = "";
-        // A link may be older than its run.
-        if (run && !run.now && runs.some((each) => each.name === run.name)) run.reload();
       } catch (error) {
-        const { message, kind } = error;
-        problem = kind === "away" ? TRAIN.away : message;
+        problem = error.message;
       }
       changed();
     }
@@ -118,12 +118,11 @@ export function mountTrain(container, context) {
 
   document.addEventListener("visibilitychange", () => { if (!document.hidden) ask(); });
   context.subscribe(() => {
-    if (here()) changed();
-    else if (run) {
-      // Explore is shown: the stream of events is not needed meanwhile.
-      run.close();
-      run = null;
-    }
+    if (here()) return changed();
+    // Another room is shown: the stream of events is not needed meanwhile, and the form is asked for anew.
+    run?.close();
+    run = null;
+    asksForm = false;
   });
   draw();
   ask();

@@ -1,4 +1,4 @@
-/** A line chart that goes on while a training runs, with its numbers in a table for screen readers, and by arrow keys. */
+/** A line chart, with its numbers in a table for screen readers, and by arrow keys. */
 import { html, render } from "lit-html";
 import uPlot from "uplot";
 import { thinned } from "convscope/train_data";

@@ -1,4 +1,4 @@
-/** Runs beside each other: one measure of all on one chart, the settings that differ, scores by class. */
+/** Runs beside each other: curves, settings that differ, scores by class. */
 import { html, nothing } from "lit-html";
 import { Chart } from "convscope/train_chart";
 import { duration, joined, spreadOf, words } from "convscope/train_data";

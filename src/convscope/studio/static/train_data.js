@@ -1,4 +1,4 @@
-/** What the Train room shows, as data: rows of epochs, values of a form, pictures of a view. Nothing here touches the page. */
+/** What the Train room shows, as data. Nothing here touches the page. */
 
 /**
  * One epoch's measures, as a run has it.

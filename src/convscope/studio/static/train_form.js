@@ -26,7 +26,13 @@ export function createForm({ context, changed, started }) {
   async function load() {
     try {
       options = await context.api.request("/api/train/options");
-      if (!options.sets.some(({ id }) => id === chosen)) chosen = options.sets[0]?.id ?? "";
+      problem = "";
+      const { sets, weights } = options;
+      const goneWeights = values.weights && !weights.includes(values.weights);
+      if (goneWeights) values = { ...values, weights: "" };
+      if (!sets.some(({ id }) => id === chosen)) chosen = sets[0]?.id ?? "";
+      else if (!goneWeights) return changed();
+      renew(); // the forecast was of what is gone
     } catch (error) {
       problem = error.message;
     }

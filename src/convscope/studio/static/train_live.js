@@ -1,4 +1,4 @@
-/** The view of a training: the image, filters and feature maps as pictures that change while it runs. */
+/** The image, filters and feature maps of a training, which change while it runs. */
 import { html, nothing, render } from "lit-html";
 import { pictures, rgba } from "convscope/train_data";
 import { TRAIN } from "convscope/train_strings";

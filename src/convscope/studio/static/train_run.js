@@ -1,4 +1,4 @@
-/** One run: how far it is, its curves, filters and maps while it trains, its scores, settings and log. */
+/** One run: how far it is, its curves, filters, maps, scores, settings and log. */
 import { html, nothing } from "lit-html";
 import { Chart } from "convscope/train_chart";
 import { columns, duration, normColumns, shareDone, thinned, withNorms, withRow, words } from "convscope/train_data";
@@ -183,7 +183,7 @@ export function createRun({ context, name, changed }) {
     if (!record) return html`<p class="empty">${problem || TRAIN.loading}</p>`;
     const { state, reason } = record;
     return html`<article class="train-run" aria-labelledby="run-title" data-run-shown=${name} data-state=${state}>
-      <header class="run-head"><h1 id="run-title">${name}</h1>${chip(state)}<span class="spread"></span>${buttons()}</header>
+      <header class="run-head"><h1 id="run-title">${name}</h1><span role="status">${chip(state)}</span><span class="spread"></span>${buttons()}</header>
       <div role="status" aria-live="polite" class="small muted">${said}</div>
       ${problem ? html`<p class="problem" role="alert">${problem}</p>` : nothing}
       ${reason && state !== "opening" ? html`<p class=${record.alive ? "muted" : "problem"}>${reason}</p>` : nothing}

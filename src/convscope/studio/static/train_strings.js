@@ -11,8 +11,6 @@ export const TRAIN = {
   choose: (name) => `Compare ${name}`,
   chooseRun: "Choose a run of the list, or start a training.",
   loading: "Loading",
-  away: "The server does not answer. This page goes on when it does.",
-  gone: "This run is not there any more: it was moved or removed.",
   states: {
     opening: "opening", training: "training", pausing: "pausing", paused: "paused", stopping: "stopping", finishing: "writing the report",
     done: "done", stopped: "stopped", interrupted: "interrupted", diverged: "diverged", failed: "failed", unknown: "unknown", gone: "gone",
@@ -73,7 +71,7 @@ export const TRAIN = {
     some: (n, of) => (n < of ? `${n} of ${whole(of)}` : whole(of)),
     picture: (what, n, low, high) => `${what}, number ${n}: black is ${low}, white is ${high}`,
     filterScale: (most) => `black is −${most}, grey 0, white ${most}`, cellScale: (low, high) => `one cell each: black is ${low}, white ${high}`, mapScale: "each map from its lowest number (black) to its highest (white)",
-    log: "Log", scores: "Scores by class", settings: "Settings", network: "Network", epochs: "Epochs", notes: "Damaged files",
+    log: "Log", scores: "Scores by class", settings: "Settings", epochs: "Epochs", notes: "Damaged files",
     scoresOf: (s) => `${whole(s.images)} images, ${s.split}`,
     opening: "The training opens its images, and measures what a step takes, before it has a run directory.",
     classes: (n) => `${whole(n)} ${n === 1 ? "class" : "classes"}`,
@@ -90,7 +88,6 @@ export const TRAIN = {
     unread: "unknown", score_of: (s) => `${s.split} ${s.measured}`, mixed: "The runs measure different things: accuracy, and mean average precision.",
   },
   chart: {
-    help: "Left and right arrow keys move through the numbers.",
     summary: (title, n) => `${title}: ${plural(n, "row")} of numbers follow in a table. Left and right arrow keys move through them.`,
     none: "No numbers yet.",
     thinned: (n, of) => `${whole(n)} of ${whole(of)} rows`,

@@ -1,4 +1,4 @@
-/** The network as a tree of blocks: a long list of which only the rows in view are in the document. */
+/** The network as a tree of blocks. */
 import { isCommand, made } from "convscope/elements";
 import { watch } from "convscope/light";
 import { go, link, loaded, show, view } from "convscope/store";
@@ -69,6 +69,7 @@ export function createTree() {
     const row = made("div", "tree-row");
     row.setAttribute("role", "treeitem");
     row.append(...["twist", "dot", "label", "times", "warn", "shape"].map((name) => made("span", name)));
+    row.firstChild.setAttribute("aria-hidden", "true"); // aria-expanded says it
     row.addEventListener("click", (event) => {
       cursor = Number(row.dataset.index);
       const unit = rows[cursor];

@@ -45,7 +45,7 @@ export function createCausal(room, found) {
     responseCells.update({ rows: 1, columns: left().length, text: (_, c) => numberText(left()[c]), label: texts.response });
     outputCells.update({ rows: 1, columns: signal.length, cursor: [0, second], text: (_, c) => (c > second ? "" : numberText(output(c))), mark: (_, c) => (c > second ? "later" : ""), spoken: spoken(output), label: `${texts["output-label"]} ${filled(texts.second, { second, value: sum })}` });
     const laid = (column) => (read(column) ? numberText(left()[second - column]) : "");
-    laidCells.update({ rows: 1, columns: signal.length, text: (_, c) => laid(c), mark: (_, c) => (read(c) ? "in-window" : ""), label: `${texts["on-signal"]}: ${signal.map((_, column) => laid(column)).filter(Boolean).join(", ")}` });
+    laidCells.update({ rows: 1, columns: signal.length, text: (_, c) => laid(c), mark: (_, c) => (read(c) ? "in-window" : ""), label: texts["on-signal"] });
     const last = signal.length - 1;
     const seconds = signal.map((_, column) => column).filter(read).join(", ");
     return html`

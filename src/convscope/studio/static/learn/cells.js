@@ -71,6 +71,12 @@ export function createCells({ move, enter, type, say, step = 3, quiet = false })
     for (const [key, value] of Object.entries({ x: column * CELL, y: row * CELL, width: width * CELL, height: height * CELL })) rect.setAttribute(key, String(value));
   }
 
+  /** Return the numbers of a grid without a cursor, row by row: a screen reader has nothing else of them. */
+  function inWords() {
+    const line = (row) => Array.from({ length: columns }, (_, column) => shown.text(row, column)).filter(Boolean).join(", ");
+    return Array.from({ length: rows }, (_, row) => line(row)).join("; ");
+  }
+
   /** @param {Shown} now */
   function update(now) {
     shown = now;
@@ -90,7 +96,7 @@ export function createCells({ move, enter, type, say, step = 3, quiet = false })
     }
     place(frame, now.window ?? null);
     place(ring, move && now.cursor ? [...now.cursor, 1, 1] : null);
-    element.setAttribute("aria-label", now.label);
+    element.setAttribute("aria-label", move ? now.label : `${now.label}: ${inWords()}`);
     if (!move) element.setAttribute("role", "img");
   }
 

@@ -37,14 +37,27 @@ export function createChapter({ chapter, course, room }) {
   let slips = [];
   const own = createOwn({ chapter, words, changed });
 
-  WIDGETS[chapter.widget.name]().then((module) => {
-    if (closed) return;
-    widget = module.create({ ...room, changed: widgetChanged, texts: chapter.widget.texts, words });
-    widgetChanged();
-  }, (error) => {
+  /** Say why the widget is not shown. */
+  function failed(error) {
     problem = error.message;
     widgetChanged();
+  }
+
+  /** Ask for a record as the room does; the chapter says where none comes. */
+  const record = (...asked) => room.record(...asked).catch((error) => {
+    failed(error);
+    throw error;
   });
+
+  function load() {
+    [problem, applied] = ["", 0];
+    WIDGETS[chapter.widget.name]().then((module) => {
+      if (closed) return;
+      widget?.close?.();
+      widget = module.create({ ...room, record, optional: room, changed: widgetChanged, texts: chapter.widget.texts, words });
+      widgetChanged();
+    }, failed);
+  }
 
   function widgetChanged() {
     if (scheduled) return;
@@ -68,7 +81,7 @@ export function createChapter({ chapter, course, room }) {
 
   function drawWidget() {
     follow();
-    render(html`${problem ? html`<p class="problem" role="alert">${problem}</p>` : widget ? widget.view() : html`<p class="muted">${words.loading}</p>`}
+    render(html`${problem ? html`<p class="problem" role="alert">${problem}</p><button @click=${load}>${words.exercise.again}</button>` : widget ? widget.view() : html`<p class="muted">${words.loading}</p>`}
       ${chapter.tasks.length ? html`<div class="tasks"><h3>${words.tasks}</h3><ul>${chapter.tasks.map(taskView)}</ul></div>` : nothing}`, body);
   }
 
@@ -138,5 +151,9 @@ export function createChapter({ chapter, course, room }) {
     widget?.close?.();
   }
 
-  return { view, close, number: chapter.number, stepBy: (by) => show(stepNow() + by), seed: (to) => { if (to !== null) [...exercises, ...slips].forEach((one) => one.take(to)); } };
+  load();
+  /** Stop what plays and the camera, as where another room is shown. */
+  const pause = () => widget?.close?.();
+
+  return { view, close, pause, number: chapter.number, stepBy: (by) => show(stepNow() + by), seed: (to) => { if (to !== null) [...exercises, ...slips].forEach((one) => one.take(to)); } };
 }

@@ -34,23 +34,29 @@ export function createExercise({ name, seed: given, course, changed, drawn, say 
     return held ? (after + 1) % course.seeds : Math.floor(Math.random() * course.seeds);
   }
 
-  async function load() {
+  /** @param {boolean} [fresh] whether the learner asked for it: the question is said, and its first field gets the focus */
+  async function load(fresh = false) {
     const wanted = seed;
     problem = "";
     try {
       const answer = await asked(name, wanted);
-      if (wanted === seed) found = answer;
+      if (wanted !== seed) return;
+      found = answer;
+      if (fresh) {
+        say(answer.statement);
+        setTimeout(() => document.getElementById(`${id}-form`)?.querySelector("input")?.focus({ preventScroll: true }));
+      }
     } catch (error) {
       problem = filled(words.failed, { problem: error.message });
     }
     changed();
   }
 
-  /** Begin anew. @param {number} to a seed */
-  function draw(to) {
+  /** Begin anew. @param {number} to a seed @param {boolean} [fresh] as `load` takes it */
+  function draw(to, fresh) {
     [seed, found, text, wrong, shown, done, feedback] = [to, null, "", 0, false, false, null];
     drawn?.(to);
-    load();
+    load(fresh);
   }
 
   function check(event) {
@@ -64,7 +70,7 @@ export function createExercise({ name, seed: given, course, changed, drawn, say 
       const mark = marked(text, found, course.marking);
       if (mark.mark === "right") {
         done = true;
-        progress.note(name, found.kind !== "choice" || wrong === 0);
+        progress.note(name, seed, found.kind !== "choice" || wrong === 0);
       } else {
         wrong += 1;
         if (wrong >= progress.TRIES) end();
@@ -80,7 +86,7 @@ export function createExercise({ name, seed: given, course, changed, drawn, say 
 
   /** Show the worked steps; the draw counts as not answered. */
   function end() {
-    if (!done) progress.note(name, false);
+    if (!done) progress.note(name, seed, false);
     done = shown = true;
     changed();
   }
@@ -107,15 +113,17 @@ export function createExercise({ name, seed: given, course, changed, drawn, say 
   input.spellcheck = false;
   input.id = `${id}-answer`;
   input.maxLength = 600;
+  input.setAttribute("aria-describedby", `${id}-feedback`);
   input.addEventListener("input", () => { text = input.value; });
 
   function answerField() {
     if (found.kind === "choice") {
-      return html`<fieldset class="options"><legend class="hidden-text">${words.answer}</legend>${Object.entries(found.options).map(([letter, says]) => html`<label class="option-row">
+      return html`<fieldset class="options" aria-describedby=${`${id}-feedback`}><legend class="hidden-text">${words.answer}</legend>${Object.entries(found.options).map(([letter, says]) => html`<label class="option-row">
         <input type="radio" name=${`${id}-${seed}`} value=${letter} .checked=${text === letter} ?disabled=${done} @change=${() => { text = letter; changed(); }}><span class="letter">${letter}</span><span>${says}</span></label>`)}</fieldset>`;
     }
     if (input.value !== text) input.value = text;
     input.disabled = done;
+    input.setAttribute("aria-invalid", String(Boolean(feedback) && feedback.kind !== "right"));
     return html`<label class="answer-field"><span>${words.answer}${found.unit ? html` <span class="muted">(${found.unit})</span>` : nothing}</span>${input}</label>`;
   }
 
@@ -125,17 +133,17 @@ export function createExercise({ name, seed: given, course, changed, drawn, say 
     return html`<section class="exercise" aria-labelledby=${`${id}-title`} data-exercise=${name} data-seed=${seed} data-done=${String(done)}>
       <header><h3 id=${`${id}-title`}><span class="exercise-name">${name}</span> ${title}</h3><span class="spread"></span>
         ${known.mastered ? html`<span class="badge mastered">${course.words.mastered}</span>` : known.drawn ? html`<span class="badge">${filled(course.words.streak, { count: Math.min(known.streak, progress.GOAL), goal: progress.GOAL })}</span>` : nothing}</header>
-      ${problem ? html`<p class="problem" role="alert">${problem}</p><button @click=${load}>${words.again}</button>` : !found ? html`<p class="muted">${course.words.loading}</p>` : html`
+      ${problem ? html`<p class="problem" role="alert">${problem}</p><button @click=${() => load()}>${words.again}</button>` : !found ? html`<p class="muted">${course.words.loading}</p>` : html`
         <p class="statement">${prose(found.statement)}</p>
         ${Object.entries(found.shown).map(([label, rows]) => html`<figure class="rows"><figcaption class="small muted">${label}</figcaption><pre tabindex="0" aria-label=${label}>${rows}</pre></figure>`)}
-        <form @submit=${check}>${answerField()}
+        <form id=${`${id}-form`} @submit=${check}>${answerField()}
           <div class="row">${done ? nothing : html`<button class="primary" type="submit">${words.check}</button>
             <span class="small muted">${wrong ? (wrong === progress.TRIES - 1 ? words.last : filled(words.try, { number: wrong + 1 })) : nothing}</span>`}
             ${done && !shown ? html`<button type="button" @click=${end}>${words.show}</button>` : nothing}
             ${wrong && !done ? html`<button type="button" @click=${end}>${words.show}</button>` : nothing}
-            <button type="button" class=${done ? "primary" : ""} @click=${() => draw(freshSeed(seed))}>${words.fresh}</button>
+            <button type="button" class=${done ? "primary" : ""} @click=${() => draw(freshSeed(seed), true)}>${words.fresh}</button>
             <span class="spread"></span><button type="button" class="quiet small" @click=${copyLink} title=${words.link}>${filled(words.seed, { seed: String(seed) })}</button></div></form>
-        ${feedback ? html`<div class="feedback" data-kind=${feedback.kind}>${feedback.lines.map((line) => html`<p>${line}</p>`)}
+        ${feedback ? html`<div class="feedback" id=${`${id}-feedback`} data-kind=${feedback.kind}>${feedback.lines.map((line) => html`<p>${line}</p>`)}
           ${feedback.suggestion && !done ? html`<button type="button" @click=${() => suggested(feedback.suggestion)}>${filled(course.marking.mean, { suggestion: feedback.suggestion })}</button>` : nothing}</div>` : nothing}
         ${shown ? html`<div class="worked"><h4>${words.steps}</h4><ol>${found.steps.map((step) => html`<li>${step}</li>`)}</ol>
           <p><strong>${filled(words["right-answer"], { answer: found.kind === "choice" ? `${found.answer}) ${found.options[found.answer].replace(/\.$/, "")}` : answerText(found.answer) })}</strong></p>

@@ -18,7 +18,7 @@ export function createFieldPicture({ room, move }) {
   let source = null;
   let shown = null;
 
-  room.record("shifted-predictions", { picture: "0" }).then((found) => {
+  room.optional.record("shifted-predictions", { picture: "0" }).then((found) => {
     if (source) return;
     const pixels = Uint8Array.from(atob(found.pixels), (character) => character.charCodeAt(0));
     const drawn = made("canvas");

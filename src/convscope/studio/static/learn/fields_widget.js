@@ -126,6 +126,7 @@ export function create(room) {
 
   function take(event) {
     const [file] = event.target.files;
+    event.target.value = ""; // the same file may be chosen again
     if (!file) return;
     createImageBitmap(file).then(
       (bitmap) => { state.problem = ""; picture.photo(bitmap); room.changed(); },

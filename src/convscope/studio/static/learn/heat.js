@@ -95,6 +95,7 @@ export function createHeat({ move, say, paint, step = 8, quiet = false }) {
       canvas.width = columns * scale;
       canvas.height = rows * scale;
     }
+    canvas.style.imageRendering = split && now.text ? "auto" : ""; // text is made smaller, not pixels larger
     const ink = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
     if (split && now.text) cellsInto(ink, now, scale);
     else if (split) scaledInto(ink, now, scale);

@@ -2,7 +2,7 @@
 import { html, nothing } from "lit-html";
 import * as api from "convscope/api";
 import { commandValues, FIRST, isConvolution, layersOf } from "convscope/learn/own_commands";
-import { OWN_MORE } from "convscope/learn/own_more";
+import { forgetRuns, OWN_MORE } from "convscope/learn/own_more";
 import { filled, numberText } from "convscope/learn/fill";
 import { prose } from "convscope/learn/prose";
 import { formatState } from "convscope/state";
@@ -72,6 +72,7 @@ export function createOwn({ chapter, words, changed }) {
   async function ask() {
     const asked = model;
     [waiting, problem, graph] = [true, "", null];
+    forgetRuns();
     changed();
     try {
       const found = await api.graph(asked, "learn");
@@ -84,7 +85,7 @@ export function createOwn({ chapter, words, changed }) {
   }
 
   function chooser() {
-    return html`<div class="row"><label class="field"><span>${words["own-model"]}</span><select @change=${(event) => { model = event.target.value; graph = null; changed(); }}>${models().map((one) => html`<option
+    return html`<div class="row"><label class="field"><span>${words["own-model"]}</span><select @change=${(event) => { model = event.target.value; graph = null; problem = ""; changed(); }}>${models().map((one) => html`<option
       value=${one.key} .selected=${one.key === model}>${one.title}</option>`)}</select></label>
       <button class="primary" @click=${ask} ?disabled=${waiting}>${words["own-ask"]}</button>
       <a class="button" href=${formatState({ room: "explore", model })}>${words["own-open"]}</a>

@@ -32,6 +32,9 @@ function runOf(model) {
   return runs.get(name);
 }
 
+/** Ask for each run anew: one that trains has more to show. */
+export const forgetRuns = () => runs.clear();
+
 function withRun(model, texts, show) {
   const run = runOf(model);
   if (run === undefined) return html`<p class="muted">${texts["own-run"]}</p>`;

@@ -23,7 +23,7 @@ export function create(room) {
   let pixel = /** @type {[number, number]} */ ([0, 0]);
   /** @type {any} */
   let presets = {};
-  room.record("real-layers").then((found) => { presets = found; changed(); }, (problem) => say(problem.message));
+  room.optional.record("real-layers").then((found) => { presets = found; changed(); }, () => {}); // sliders need no presets
 
   const strip = made("div", "strip");
   strip.tabIndex = 0;

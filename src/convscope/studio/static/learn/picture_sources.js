@@ -20,6 +20,12 @@ function greyOf(source, width, height) {
   }));
 }
 
+/** Why no camera is started, by the name of the browser's error; without `mediaDevices` it is a TypeError. @type {Object<string, string>} */
+const REASONS = { NotAllowedError: "denied", NotFoundError: "none", NotReadableError: "in-use", TypeError: "insecure" };
+
+/** Return why no camera is started, as the names of the texts end. @param {Error} error */
+export const cameraProblem = ({ name }) => REASONS[name] ?? "other";
+
 /** Return a picture file as grey values; rejects where the browser can't read it. @param {Blob} file */
 export async function pictureOf(file) {
   const picture = await createImageBitmap(file);

@@ -3,8 +3,9 @@
 const KEY = "convscope-learn";
 export const GOAL = 3; // right in a row
 export const TRIES = 3;
+const SEEDS_KEPT = 20;
 
-/** @typedef {{streak: number, drawn: number, right: number, mastered: string}} Known */
+/** `seeds`: of the last draws, which do not count again. @typedef {{streak: number, drawn: number, right: number, mastered: string, seeds: number[]}} Known */
 
 /** @type {Map<string, Known>} */
 let known = new Map();
@@ -16,8 +17,9 @@ function read() {
     const kept = JSON.parse(localStorage.getItem(KEY) ?? "{}");
     const found = new Map();
     for (const [name, one] of Object.entries(kept.exercises ?? {})) {
-      const { streak, drawn, right, mastered } = /** @type {any} */ (one);
-      if ([streak, drawn, right].every((count) => Number.isInteger(count) && count >= 0)) found.set(name, { streak, drawn, right, mastered: String(mastered ?? "") });
+      const { streak, drawn, right, mastered, seeds } = /** @type {any} */ (one);
+      if (![streak, drawn, right].every((count) => Number.isInteger(count) && count >= 0)) continue;
+      found.set(name, { streak, drawn, right, mastered: String(mastered ?? ""), seeds: Array.isArray(seeds) ? seeds : [] });
     }
     known = found;
   } catch (problem) {
@@ -31,14 +33,15 @@ read();
 export const isStored = () => stores;
 
 /** Return what is known of an exercise. @param {string} name @returns {Known} */
-export const progressOf = (name) => known.get(name) ?? { streak: 0, drawn: 0, right: 0, mastered: "" };
+export const progressOf = (name) => known.get(name) ?? { streak: 0, drawn: 0, right: 0, mastered: "", seeds: [] };
 
-/** Note the end of a draw. @param {string} name @param {boolean} right within the tries that count @param {string} [now] */
-export function note(name, right, now = new Date().toISOString()) {
+/** Note the end of a draw. @param {string} name @param {number} seed @param {boolean} right within the tries that count @param {string} [now] */
+export function note(name, seed, right, now = new Date().toISOString()) {
   if (stores) read();
   const before = progressOf(name);
-  const streak = right ? before.streak + 1 : 0;
+  const streak = right ? before.streak + Number(!before.seeds.includes(seed)) : 0;
   known.set(name, {
+    seeds: [...before.seeds.filter((kept) => kept !== seed), seed].slice(-SEEDS_KEPT),
     streak, drawn: before.drawn + 1, right: before.right + Number(right),
     mastered: before.mastered || (streak >= GOAL ? now : ""),
   });

@@ -9,6 +9,7 @@ import * as progress from "convscope/learn/progress";
 import { createProjector } from "convscope/learn/projector";
 import { formatState } from "convscope/state";
 import { go, link, oncePerTask, say as sayBelow, subscribe } from "convscope/store";
+import { TEXT } from "convscope/strings";
 
 const STYLES = ["/static/learn/learn.css", "/static/learn/course.css"];
 
@@ -94,7 +95,7 @@ export function mountLearn(container) {
 
   function masteredIn(chapter) {
     const count = chapter.exercises.filter(({ name }) => progress.progressOf(name).mastered).length;
-    return html`<span class="small muted number" aria-label=${`${course.words.mastered}: ${count} / ${chapter.exercises.length}`}>${count}/${chapter.exercises.length}</span>`;
+    return html`<span class="small muted number" role="img" aria-label=${`${course.words.mastered}: ${count} / ${chapter.exercises.length}`}>${count}/${chapter.exercises.length}</span>`;
   }
 
   function list() {
@@ -130,16 +131,21 @@ export function mountLearn(container) {
 
   function draw() {
     if (!course) {
-      render(problem ? html`<p class="problem" role="alert">${problem}</p><button @click=${load}>${"↻"}</button>` : html`<p class="empty">…</p>`, body);
+      render(problem ? html`<p class="problem" role="alert">${problem}</p><button @click=${load}>${TEXT.retry}</button>` : html`<p class="empty">…</p>`, body);
       return;
     }
     follow();
     render(html`<div class="learn" data-projecting=${String(projector.on)}>${list()}<div class="learn-main">${open ? open.view() : overview()}</div></div>`, body);
   }
 
+  let wasHere = true;
   subscribe(() => {
     if (here()) changed();
-    else projector.end();
+    else if (wasHere) {
+      projector.end();
+      open?.pause?.();
+    }
+    wasHere = here();
   });
   load();
   draw();

@@ -6,7 +6,7 @@ import { createCells } from "convscope/learn/cells";
 import { check, choice, slider } from "convscope/learn/controls";
 import { numberText } from "convscope/learn/fill";
 import { createHeat } from "convscope/learn/heat";
-import { pictureOf, startCamera } from "convscope/learn/picture_sources";
+import { cameraProblem, pictureOf, startCamera } from "convscope/learn/picture_sources";
 import { createPlayer } from "convscope/learn/player";
 
 const SMALL = 10; // rows that are shown as numbers
@@ -121,13 +121,14 @@ export function createSliding(room, found) {
       if (mine === asking) stopCamera = stop;
       else stop(); // meanwhile another picture or another mode was chosen, or the button pressed again
     } catch (error) {
-      if (mine === asking) problem = filled(texts["no-camera"], { problem: error.message });
+      if (mine === asking) problem = filled(texts[`no-camera-${cameraProblem(error)}`], { problem: error.message });
     }
     changed();
   }
 
   async function file(event) {
     const [given] = event.target.files;
+    event.target.value = ""; // the same file may be chosen again
     if (!given) return;
     try {
       images.file = await pictureOf(given);

@@ -3,6 +3,7 @@ import { html, nothing, render } from "lit-html";
 import * as api from "convscope/api";
 import { made } from "convscope/elements";
 import * as icons from "convscope/icons";
+import { keepFocus } from "convscope/kept_focus";
 import * as data from "convscope/learn/course_data";
 import { filled } from "convscope/learn/fill";
 import { mountLearn } from "convscope/learn/room";
@@ -30,13 +31,14 @@ function draw(/** @type {any} */ words, /** @type {any} */ room) {
   render(html`<header class="bar"><a class="brand" href="#/learn" aria-label=${`convscope, ${words.list}`}>${icons.brand}<span>convscope</span></a>
       <span class="spread"></span>
       <button class="icon quiet" @click=${nextTheme} aria-label=${TEXT.themeLabel(theme())} title=${TEXT.themeLabel(theme())}>${icons.theme}</button></header>
-    <main><h1 class="hidden-text">${document.title}</h1>${container}</main>
+    <main><h1 class="hidden-text" tabindex="-1">${document.title}</h1>${container}</main>
     <footer class="status"><div class=${`said ${said?.kind ?? ""}`} role="status" aria-live="polite">${said ? html`<span>${said.text}</span><button class="quiet" @click=${() => say("")} aria-label=${TEXT.dismiss}>${icons.close}</button>` : nothing}</div>
       <span class="spread"></span>
       <details class="offline"><summary>${words.copy}</summary><p>${filled(words["copy-holds"], loaded.session.offline)}</p></details></footer>`, app);
 }
 
 keptTheme();
+keepFocus();
 loaded.session = await api.session();
 const { words } = await data.course();
 followLink();
