@@ -43,6 +43,9 @@ def test_a_chapter_is_worked_through_by_keys(open_page: Open, studio: StudioComm
     shown = _opened(open_page, studio, "#/learn/3?step=5")
     page = shown.page
     page.locator(".strip svg .bracket").first.wait_for()
+    # The step that the link names is scrolled to.
+    top = "document.querySelector('.step[data-step=\"5\"]').getBoundingClientRect().top"
+    page.wait_for_function(f"() => {top} >= 0 && {top} < innerHeight / 2")
     assert page.locator("output").first.inner_text() == "⌊(8 + 2·0 − 3) / 2⌋ + 1 = 3"
     assert page.locator(".strip .pixel.never").count() == 1
     page.locator(".strip").focus()

@@ -30,6 +30,7 @@ export function createChapter({ chapter, course, room }) {
   let problem = "";
   let closed = false;
   let applied = 0; // the step whose settings the widget has
+  let reached = 1; // the step that was scrolled to, or whose button was pressed
   /** @type {Map<string, {guess: string, done: boolean}>} */
   const tasks = new Map(chapter.tasks.map((task) => [task.id, { guess: "", done: false }]));
   const exercises = chapter.exercises.map(({ name }) => createExercise({ name, seed: link().seed, course, changed, say }));
@@ -79,6 +80,13 @@ export function createChapter({ chapter, course, room }) {
     if (set) widget.set(set);
   }
 
+  /** Scroll to the step that a link names. @param {number} step from 1 */
+  function reach(step) {
+    if (reached === step) return;
+    reached = step;
+    queueMicrotask(() => body.closest("article")?.querySelector(`[data-step="${step}"]`)?.scrollIntoView({ block: "start" }));
+  }
+
   function drawWidget() {
     follow();
     render(html`${problem ? html`<p class="problem" role="alert">${problem}</p><button @click=${load}>${words.exercise.again}</button>` : widget ? widget.view() : html`<p class="muted">${words.loading}</p>`}
@@ -88,7 +96,8 @@ export function createChapter({ chapter, course, room }) {
   /** @param {number} step from 1 */
   function show(step) {
     applied = 0;
-    go({ step: Math.min(Math.max(1, step), chapter.steps.length) }, { replace: true });
+    reached = Math.min(Math.max(1, step), chapter.steps.length);
+    go({ step: reached }, { replace: true });
     changed();
     // In a narrow window the widget is below the steps.
     const { top, bottom } = body.getBoundingClientRect();
@@ -132,6 +141,7 @@ export function createChapter({ chapter, course, room }) {
   function view() {
     drawWidget(); // the theme or the link may have changed
     const step = stepNow();
+    reach(step);
     return html`<article class="chapter" data-chapter=${chapter.number}>
       <header><p class="muted chapter-number">${filled(words.chapter, { number: chapter.number })}</p><h2>${chapter.title}</h2><p class="lead">${prose(chapter.summary)}</p></header>
       <div class="lesson">

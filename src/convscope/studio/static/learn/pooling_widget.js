@@ -133,9 +133,9 @@ export function create(room) {
       ${choice({ label: texts.picture, options: PICTURES.map((name) => [name, texts[name]]), value: state.picture, change: (value) => set({ picture: value }) })}
       ${segments({ label: texts.pool, options: CHOICES.map((name) => [name, texts[name]]), value: state.pool, titled: true, change: (value) => set({ pool: value }) })}
       ${state.pool === "none" ? nothing : segments({ label: texts.poolings, titled: true, options: [["1", texts.once], ["2", texts.twice]], value: state.poolings, change: (value) => set({ poolings: value }) })}
-      ${slider({ label: texts.down, value: state.dy, low: -FARTHEST, high: FARTHEST, change: (value) => moved(value, state.dx) })}
+      <div class="shifts">${slider({ label: texts.down, value: state.dy, low: -FARTHEST, high: FARTHEST, change: (value) => moved(value, state.dx) })}
       ${slider({ label: texts.right, value: state.dx, low: -FARTHEST, high: FARTHEST, change: (value) => moved(state.dy, value) })}
-      <button ?disabled=${!state.dy && !state.dx} @click=${() => moved(0, 0)}>${texts.reset}</button></div>`;
+      <button ?disabled=${!state.dy && !state.dx} @click=${() => moved(0, 0)}>${texts.reset}</button></div></div>`;
   }
 
   return {
