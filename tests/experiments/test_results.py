@@ -92,6 +92,15 @@ def test_a_file_that_is_cut_off_anywhere_loses_its_end_and_says_so(run: Run, dat
         assert list(found.trials) == TRIALS[: max(0, whole[:length].count(b"\n") - 1)]
 
 
+def test_epochs_that_end_after_a_row_lose_the_training_that_ended_early(run: Run) -> None:
+    write_results(run, TRIALS)
+    path = run.path / EPOCHS
+    lines = path.read_bytes().splitlines(keepends=True)
+    for count in range(1, len(lines)):
+        path.write_bytes(b"".join(lines[:count]))
+        assert all(trial in TRIALS or not trial.rows for trial in read_results(run).trials), count
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), name=st.sampled_from([RESULTS, EPOCHS]))
 def test_a_byte_that_was_changed_is_read_or_named_and_nothing_else(run: Run, data: st.DataObject, name: str) -> None:

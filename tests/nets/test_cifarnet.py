@@ -91,7 +91,7 @@ def test_every_parameter_but_a_filter_has_a_pace_and_every_filter_any_scale(size
         for name, weight in network.named_parameters():
             if name in filters:
                 weight.mul_(3)
-    assert torch.allclose(network(images), before, atol=1e-4)
+    assert torch.allclose(network(images), before, atol=1e-3)  # batch normalization adds a constant to the variance
 
 
 def test_classifier_weights_have_the_deviation_of_one_over_the_width():

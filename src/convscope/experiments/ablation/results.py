@@ -117,6 +117,10 @@ def read_results(run: Run) -> Results:
         )
         return Results(tuple(trials.values()), tuple(notes))
     recipe = run.recipe() if trials else Recipe()
+    if rows and any(trial.ending != DIVERGED and not trial.rows for trial in trials.values()):
+        # The file ends before later trainings: one that had no planned end may lack epochs as well.
+        last = next(reversed(rows))
+        cut |= {last} if last in trials and trials[last].ending != "done" else set()
     for key, trial in list(trials.items()):
         if key in cut or not _has_its_epochs(trial, recipe):
             notes.append(f"{epochs.path} lacks epochs of {trial.variant} with seed {trial.seed}: it is trained again")

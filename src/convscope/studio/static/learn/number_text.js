@@ -9,7 +9,7 @@ const DOTTED = /^([+-]?)([1-9]\d{0,2}(?:\.\d{3}){2,})$/;
 const DECIMAL = /^[+-]?(?:\d*\.\d+|\d+\.|\d+(?=[eE]))(?:[eE][+-]?\d{1,3})?$/;
 const COMMA = /^[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+$/;
 const POWER = /^([+-]?)(\d{1,6})\s*(?:\^|\*\*)\s*(\d{1,2})$/;
-const DECIMAL_POWER = /^([+-]?)(\d{0,6}\.\d{1,6})\s*(?:\^|\*\*)\s*(\d{1,2})$/;
+const REAL_POWER = /^([+-]?)(\d{1,6}|\d{0,6}\.\d{1,6})\s*(?:\^|\*\*)\s*([+-]?\d{1,2})$/;
 const OF_TEN = /^([+-]?(?:\d+|\d*\.\d+))\s*[x*]\s*10\s*(?:\^|\*\*)\s*([+-]?\d{1,2})$/;
 const RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 const FRACTION = /^([+-]?\d+)\s*\/\s*(\d+)$/;
@@ -37,12 +37,17 @@ export class AnswerError extends Error {
 export function cleaned(text) {
   const characters = Array.from(text);
   if (characters.length > MOST_CHARACTERS) throw new AnswerError("too-long", { characters: characters.length, most: MOST_CHARACTERS });
-  const lowered = (power) => power.replaceAll("⁻", "-").replaceAll("⁺", "+").replace(/[⁰¹²³⁴-⁹]/g, (one) => String(RAISED.indexOf(one)));
-  const written = text.replace(/[⁺⁻]?[⁰¹²³⁴-⁹]+/g, (power) => `^${lowered(power)}`);
-  const plain = Array.from(written).map((one) => digit(ALIKE[one] ?? one)).join("");
+  const plain = plainText(text);
   const found = plain.slice(plain.lastIndexOf("=") + 1).trim();
   if (!found) throw new AnswerError("empty");
   return found;
+}
+
+/** Return a text with plain digits, signs, commas and spaces. @param {string} text */
+export function plainText(text) {
+  const lowered = (power) => power.replaceAll("⁻", "-").replaceAll("⁺", "+").replace(/[⁰¹²³⁴-⁹]/g, (one) => String(RAISED.indexOf(one)));
+  const written = text.replace(/[⁺⁻]?[⁰¹²³⁴-⁹]+/g, (power) => `^${lowered(power)}`);
+  return Array.from(written).map((one) => digit(ALIKE[one] ?? one)).join("");
 }
 
 function digit(character) {
@@ -89,12 +94,19 @@ export function readNumber(text, whole, digits = null) {
     if (value >= 10n ** BigInt(MOST_DIGITS)) throw new AnswerError("too-many-digits", { most: MOST_DIGITS });
     return power[1] === "-" ? -Number(value) : Number(value);
   }
-  const decimal = whole ? null : DECIMAL_POWER.exec(text);
-  if (decimal) return (decimal[1] === "-" ? -1 : 1) * Number(decimal[2]) ** Number(decimal[3]);
+  const real = whole ? null : REAL_POWER.exec(text);
+  if (real) return realPower(Number(real[2]), Number(real[3]), real[1]);
   const ofTen = whole ? null : OF_TEN.exec(text);
   if (ofTen) return Number(`${ofTen[1]}e${ofTen[2]}`);
   const fraction = FRACTION.exec(text);
   return fraction && Number(fraction[2]) ? Number(fraction[1]) / Number(fraction[2]) : null;
+}
+
+/** @param {number} base @param {number} exponent @param {string} sign */
+function realPower(base, exponent, sign) {
+  if (!base && exponent < 0) return null;
+  if (base && exponent * Math.log10(base) >= MOST_DIGITS) throw new AnswerError("too-many-digits", { most: MOST_DIGITS });
+  return (sign === "-" ? -1 : 1) * base ** exponent;
 }
 
 /** Throw where a comma or a dot can be a decimal mark as well as one that sets thousands apart. */

@@ -1,5 +1,5 @@
 /** Answers in any spelling, read as `exercises/parse.py` reads them; a test compares the two. */
-import { AnswerError, cleaned, readNumber, shown } from "convscope/learn/number_text";
+import { AnswerError, cleaned, plainText, readNumber, shown } from "convscope/learn/number_text";
 
 const BETWEEN = /\s*(?:;|(?<=[\d)\s])[xX](?=[\s(]*[+-]?\d)|\*(?!\*)|\||&|\band\b)\s*/;
 const MOST_NUMBERS = 64;
@@ -15,7 +15,8 @@ export function parseAnswer(text, asked, units) {
   for (const [name, spellings] of Object.entries(asked.words)) {
     if (spellings.includes(stripped(plain.toLowerCase(), " .!"))) return name;
   }
-  const read = { choice: option, layers, matrix, numbers, shape: numbers }[asked.kind];
+  if (asked.kind === "choice") return option(text, plain, asked);
+  const read = { layers, matrix, numbers, shape: numbers }[asked.kind];
   if (read) return read(plain, asked, units);
   const found = readNumber(withoutUnit(stripped(plain, "()[] "), units), asked.kind === "whole", asked.digits);
   if (found === null) throw new AnswerError(`no-${asked.kind}`, { given: shown(text) });
@@ -35,16 +36,21 @@ function withoutUnit(text, units) {
   return found && units.includes(found[2].toLowerCase()) ? found[1] : text;
 }
 
-function option(text, { options }) {
+/** Return the letter of an option: by the letter, its place from 1, or its text, in which "=" is no equation's. */
+function option(text, plain, { options }) {
   const letters = Object.keys(options);
-  const asked = stripped(text.toLowerCase(), " .");
-  const byText = letters.findLast((letter) => stripped(options[letter].toLowerCase(), " .") === asked);
-  if (byText !== undefined) return byText;
-  const key = stripped(text.toLowerCase(), " ().:]");
+  for (const given of [text, plain]) {
+    const byText = letters.findLast((letter) => alike(options[letter]) === alike(given));
+    if (byText !== undefined) return byText;
+  }
+  const key = stripped(plain.toLowerCase(), " ().:]");
   if (letters.includes(key)) return key;
   if (/^\d{1,3}$/.test(key) && Number(key) >= 1 && Number(key) <= letters.length) return letters[Number(key) - 1];
-  throw new AnswerError("no-choice", { given: shown(text), letters: letters.join(", ") });
+  throw new AnswerError("no-choice", { given: shown(plain), letters: letters.join(", ") });
 }
+
+/** Return an option's text as it is compared: without case, with plain signs and single spaces. @param {string} text */
+const alike = (text) => stripped(plainText(text).toLowerCase().split(/\s+/).filter(Boolean).join(" "), " .");
 
 function numbers(text, { lengths, digits }, units) {
   const inner = stripped(text.replace(/[()[\]{}]/g, " "), " ,");
