@@ -240,7 +240,7 @@ def closed(folder: Path, words: str, whole: Run) -> Tally:
         line = line.replace("IMAGE", str(image))
         script = f"{sys.executable} -m convscope {line} {redirection}; exit ${{PIPESTATUS[0]}}"
         done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
-        # A file on a full disk is told by the exit code, unless what was made is in a run directory.
+        # That a disk was full is said by the exit code, unless what was made is in a run directory.
         full = redirection == ">/dev/full" and "RUNS" not in words
         lost = "RUNS" in words and not list(runs.glob("*/report.html"))
         tally.count(done.stdout + done.stderr, lost=lost, expected=done.returncode == (2 if full else 0))

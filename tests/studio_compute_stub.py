@@ -1,4 +1,4 @@
-"""A compute process without torch, for tests of the server: it waits, raises, hangs or ends as it is told."""
+"""A compute process without torch, for tests of the server: it waits, raises, hangs or ends as each question says."""
 
 from __future__ import annotations
 

@@ -107,6 +107,11 @@ class Flat(nn.Module):
     def forward(self, x):
         return self.layers(x)
 
+class Squeezed(Flat):
+    """Scores of one image without an axis of images."""
+    def forward(self, x):
+        return super().forward(x).squeeze(0)
+
 class Wide(nn.Module):
     """Two channels in, four times as wide as high, 130 channels, no classes: a picture out."""
     def __init__(self):

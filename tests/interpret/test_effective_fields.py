@@ -33,6 +33,25 @@ class OfPositions(nn.Module):
         return self.wide(self.conv(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+class Reshaped(nn.Module):
+    """Of several images it copies what is a view of one."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = small()
+
+    def forward(self, x):
+        x.permute(1, 0, 2, 3).flatten(0, 1).mean()
+        return self.body(x)
+
+
+def test_a_batch_may_run_more_operations_than_one_image():
+    images = torch.randn(3, 2, 12, 12)
+    (found,) = effective_fields(Reshaped(), images, layers=["body.4"], seeds=1).layers
+    (expected,) = effective_fields(small(), images, layers=["4"], seeds=1).layers
+    np.testing.assert_allclose(found.measured["trained"].mass, expected.measured["trained"].mass, rtol=1e-5)
+
+
 class TestExtent:
     @pytest.mark.parametrize(("side", "half", "most"), [(9, 7, 9), (4, 4, 4), (21, 15, 21)])
     def test_of_a_uniform_square(self, side, half, most):

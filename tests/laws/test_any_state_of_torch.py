@@ -24,7 +24,7 @@ from torch import nn
 import convscope
 from convscope.api.float32_arithmetic import FULL, read_arithmetic
 from convscope.api.generators import OwnGenerators, exclusive
-from convscope.api.torch_state import known_state
+from convscope.api.torch_state import changes_undone, known_state
 from convscope.api.warning_filters import warnings_ignored
 from convscope.claims import networks as claimed
 from convscope.hardware.mode import ComputeMode, computing
@@ -158,6 +158,8 @@ def test_the_newer_settings_of_float32_change_nothing_and_stay(backend: str, ope
         mode = ComputeMode(precision="tf32", memory_format="contiguous", compile="no", threads=1)
         for each, allowed in ((mode, True), (replace(mode, precision="fp32"), False)):
             with known_state(), computing(each, "cuda"):
+                with changes_undone():  # as around a callback of the user
+                    torch.set_float32_matmul_precision("medium")
                 assert torch.backends.cuda.matmul.allow_tf32 is torch.backends.cudnn.allow_tf32 is allowed
         assert convscope.inspect("lenet5").to_dict()["layers"]
         assert (read_arithmetic(), get("cuda", "conv"), get(backend, operation)) == (arithmetic, of_convolutions, value)

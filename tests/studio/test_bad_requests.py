@@ -1,4 +1,4 @@
-"""A request that can't be answered is told so in one line: what was got, and what is needed."""
+"""A request that can't be answered gets one line: what was got, and what is needed."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _NEWER: tuple[ArithmeticPlace, ...] = (
 _OF_CUDNN: tuple[ArithmeticPlace, ...] = (("cuda", "conv"), ("cuda", "rnn"))
 _NONE, _TF32, _IEEE = "none", "tf32", "ieee"
 
-# Full float32 precision, but for cuDNN's convolutions, which torch computes in tf32 unless it is told otherwise.
+# Full float32 precision, but for cuDNN's convolutions, which torch computes in tf32 by default.
 FULL: Arithmetic = ("highest", *[_NONE] * len(_NEWER))
 
 
@@ -75,15 +75,17 @@ def tf32_of_cuda(*, allowed: bool) -> Iterator[None]:
     import torch
 
     seen, callers = [_get(place) for place in _OF_CUDNN], read_arithmetic()
-    write_arithmetic(FULL)
-    older, newer = _read_cudnn()
     try:
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
-        yield
+        write_arithmetic(FULL)
+        older, newer = _read_cudnn()
+        try:
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+            yield
+        finally:
+            torch.backends.cudnn.allow_tf32 = older
+            for place, value in zip(_OF_CUDNN, newer, strict=True):
+                _set(place, value)
     finally:
-        torch.backends.cudnn.allow_tf32 = older
-        for place, value in zip(_OF_CUDNN, newer, strict=True):
-            _set(place, value)
         write_arithmetic(callers)
         for place, value in zip(_OF_CUDNN, seen, strict=True):
             if _get(place) != value:  # tf32, as it is until it is first set, which can't be undone

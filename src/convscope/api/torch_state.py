@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from convscope.api.float32_arithmetic import FULL, read_arithmetic, write_arithmetic
 from convscope.api.thread_count import own_thread_count
@@ -24,6 +24,9 @@ from convscope.api.warning_filters import tolerate_again, warnings_tolerated, wa
 from convscope.errors import ConvscopeError
 
 Produced = TypeVar("Produced")
+
+# How a setting of the process is read and written, and a value of it.
+_ProcessSetting: TypeAlias = tuple[Callable[[], Any], Callable[[Any], object], Any]
 
 # Variables that libraries set for themselves when they are first used; only names like these are restored.
 _LIBRARIES = ("TORCH", "PYTORCH", "TRITON", "THP_", "KINETO", "OMP_", "MKL_", "KMP_", "CUDA", "CUBLAS", "NCCL")
@@ -77,7 +80,7 @@ def known_steps(steps: Generator[Produced]) -> Generator[Produced]:
 
 @contextmanager
 def changes_undone() -> Iterator[None]:
-    """Call a function of the caller inside: the known state is in force again after it, whatever the function set.
+    """Call a function of the caller inside: what was in force is so again after it, whatever the function set.
 
     >>> import torch
     >>> with known_state(), changes_undone():
@@ -88,10 +91,11 @@ def changes_undone() -> Iterator[None]:
     with ExitStack() as restored:
         if "torch" in sys.modules:
             _enter_thread(restored)
+        settings = _process.in_force()
         try:
             yield
         finally:
-            _process.set_known()
+            _process.set_again(settings)
             tolerate_again()
 
 
@@ -116,7 +120,7 @@ class _Process:
         self.lock = threading.Lock()
         self._calls = 0
         self._environment: dict[str, str] = {}
-        self._settings: list[tuple[Callable[[], Any], Callable[[Any], object], Any]] | None = None
+        self._settings: list[_ProcessSetting] | None = None
 
     def enter(self) -> None:
         """Count a call; the first keeps the caller's settings, and the first after torch's import sets torch's."""
@@ -141,11 +145,17 @@ class _Process:
                 if name.lstrip("_").startswith(_LIBRARIES):
                     _restore_variable(name, self._environment.get(name))
 
-    def set_known(self) -> None:
-        """Set the known values again."""
+    def in_force(self) -> list[_ProcessSetting]:
+        """Return the settings as they are: the known values, or others that a call has set, such as tf32 on a GPU."""
         with self.lock:
-            if self._settings is not None:
-                _set(_settings())
+            if self._settings is None:
+                return []
+            return [(read, write, read()) for read, write, _ in _settings()]
+
+    def set_again(self, settings: list[_ProcessSetting]) -> None:
+        """Set what `in_force` returned."""
+        with self.lock:
+            _set(settings)
 
     def after_fork(self) -> None:
         """Forget the calls of all other threads, which a forked process does not have."""
@@ -161,7 +171,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_process.after_fork)
 
 
-def _set(settings: list[tuple[Callable[[], Any], Callable[[Any], object], Any]]) -> None:
+def _set(settings: list[_ProcessSetting]) -> None:
     """Write the settings that are not as they should be: some writers import torch's compiler, in a second."""
     for read, write, value in settings:
         if read() != value:
@@ -175,7 +185,7 @@ def _restore_variable(name: str, value: str | None) -> None:
         os.environ[name] = value
 
 
-def _settings() -> list[tuple[Callable[[], Any], Callable[[Any], object], Any]]:
+def _settings() -> list[_ProcessSetting]:
     """Return how each setting of torch's process is read and written, and its known value."""
     import torch
 

@@ -266,7 +266,7 @@ class Predictor(Documented):
     def _prediction(self, image: str, scores: Floats, top: int, threshold: float | None) -> Prediction:
         probabilities = self.spec.objective.probabilities_of(scores[None])[0]
         if not np.isfinite(probabilities).all():
-            raise DataError(f"{image}: the network answers NaN, so its weights are not finite numbers")
+            raise DataError(f"{image}: the network gives NaN, so its weights are not finite numbers")
         order = np.argsort(-scores, kind="stable")
         several, rule = self.spec.multi_label, self.spec.defect_rule
         shown = int((probabilities >= threshold).sum()) if several and threshold is not None else 1

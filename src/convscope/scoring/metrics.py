@@ -59,7 +59,7 @@ def score(
         raise DataError(f"the {split} split has no images to measure on")
     if not np.isfinite(probabilities).all():
         # argmax would call every one of these class 0.
-        raise DataError("the network answers NaN: its weights or the images are not finite numbers")
+        raise DataError("the network gives NaN: its weights or the images are not finite numbers")
     ranks = probabilities if ranks is None else ranks
     predicted = ranks.argmax(1)
     confidence = probabilities.max(1)

@@ -53,7 +53,7 @@ def score_labels(
     if not len(targets):
         raise DataError(f"the {split} split has no images to measure on")
     if not np.isfinite(probabilities).all():
-        raise DataError("the network answers NaN: its weights or the images are not finite numbers")
+        raise DataError("the network gives NaN: its weights or the images are not finite numbers")
     ranks = probabilities if ranks is None else ranks
     shown, predicted = targets > 0, probabilities >= threshold
     per_class = tuple(

@@ -1,4 +1,4 @@
-"""Shards: a folder and the shards made of it are one data set, and hostile archives are told in a line."""
+"""Shards: a folder and the shards made of it are one data set, and hostile archives are refused in a line."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from convscope.errors import CaptureError
 from convscope.interpret.attribution.captum_traps import traps
 from convscope.interpret.attribution.methods import attribute
 from convscope.interpret.attribution.options import AttributionOptions
+from convscope.interpret.subject import Subject
 from look_networks import NETWORKS
 from look_state import state_of
 
@@ -108,6 +109,20 @@ def test_a_method_of_captum_is_computed_with_the_weights_that_replace_the_networ
     np.testing.assert_allclose(found.cells, attribute(other, "gradient", target=1).cells, rtol=1e-9)
     assert not np.allclose(found.cells, attribute(of.subject, "captum:Saliency", target=1).cells)
     assert state_of(of.network) == before
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_scores_whose_axis_of_images_was_squeezed_away_are_those_of_all_classes() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)).eval()
+    image = torch.randn(1, 3, 8, 8)
+    found, expected = (
+        attribute(
+            Subject(network=each, name="net", image_name="image", tensor=image), "captum:Saliency", target=3
+        ).cells
+        for each in (nn.Sequential(network, nn.Flatten(0)), network)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 @installed

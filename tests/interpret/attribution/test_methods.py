@@ -21,6 +21,7 @@ from convscope.interpret.attribution.options import AttributionOptions
 from convscope.interpret.attribution.record import Attribution
 from convscope.interpret.attribution.windows import Windows
 from convscope.interpret.map_geometry import MapGeometry, placed
+from convscope.interpret.replay.rectifiers import rectifiers
 from convscope.interpret.replay.replays import Replays
 from convscope.interpret.subject import Subject
 from look_networks import Small
@@ -343,6 +344,13 @@ def test_a_record_keeps_what_was_asked() -> None:
     assert (found.target, found.class_name, found.baseline) == (2, "owl", "mean")
     assert found.measures["window"] == 6 and found.to_dict()["class_name"] == "owl"
     assert found.pixels is of.pixels
+
+
+def test_a_rectifier_whose_limit_was_overwritten_is_none() -> None:
+    x, limit = torch.ones(3, requires_grad=True), torch.zeros(3)
+    score = torch.maximum(x, limit).sum()
+    limit.add_(1)
+    assert not list(rectifiers(score))
 
 
 class Clamped(nn.Module):

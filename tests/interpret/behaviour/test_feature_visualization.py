@@ -16,6 +16,7 @@ from convscope.interpret.behaviour.fourier_image import FourierImages, colour_st
 from convscope.interpret.replay.replays import Replays
 
 PLAIN = Normalization((0.5,), (0.25,))
+COLOUR = Normalization((0.5,) * 3, (0.25,) * 3)
 
 
 def images(count: int = 12, channels: int = 1, side: int = 12) -> ImageSet:
@@ -90,6 +91,28 @@ def test_a_network_that_takes_one_picture_at_a_time_makes_the_same() -> None:
     )
     np.testing.assert_allclose(one.growth, twin.growth, rtol=1e-4)
     np.testing.assert_allclose(one.reached, twin.reached, rtol=1e-4)
+
+
+def test_a_batch_may_run_more_operations_than_one_picture() -> None:
+    class Reshaped(nn.Module):
+        def __init__(self, *, reshaped: bool) -> None:
+            super().__init__()
+            self.body, self.reshaped = network(channels=3), reshaped
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            # Of several pictures this copies, of one it is a view.
+            beside = x.permute(1, 0, 2, 3).flatten(0, 1).mean() if self.reshaped else x.mean()
+            found: torch.Tensor = self.body(x + 0 * beside)
+            return found
+
+    found, twin = (
+        feature_visualization(
+            Replays(Reshaped(reshaped=each)), images(channels=3), COLOUR, layer="body.1", channels=(2, 0), steps=3
+        )
+        for each in (True, False)
+    )
+    np.testing.assert_allclose(found.growth, twin.growth, rtol=1e-4)
+    np.testing.assert_allclose(found.reached, twin.reached, rtol=1e-4)
 
 
 def test_colours_are_those_of_the_data() -> None:

@@ -52,5 +52,5 @@ def test_bad_input_is_one_line() -> None:
         reliability(replays, images(8), PLAIN, temperature=0)
     with pytest.raises(DataError, match="too few"):
         reliability(replays, images(1), PLAIN)
-    with pytest.raises(DataError, match="net answers NaN for 8 images of the images"):
+    with pytest.raises(DataError, match="net gives NaN or infinite scores for 8 images of the images"):
         reliability(Replays(Sure(float("nan")), name="net"), images(8), PLAIN, temperature=1.0)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from convscope.errors import CaptureError
 from convscope.nets.build import build
@@ -104,6 +105,15 @@ def test_a_network_of_other_layers_is_refused_though_most_numbers_are_of_its_fir
     for file, name, share in (("vgg11", "vgg16", "36.4"), ("vgg16", "vgg11", "36.4"), ("vgg11", "vgg11_bn", "45.5")):
         with pytest.raises(CaptureError, match=rf"another network: {share} % of its layers fit; not features"):
             fit_weights(networks[name], networks[file].state_dict(), where="x.pth")
+
+
+def test_a_small_network_of_another_width_takes_what_fits():
+    def network(width: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(300, 40), nn.Linear(40, width), nn.Linear(width, 5))
+
+    fit = fit_weights(network(16), network(12).state_dict(), where="x.pth")
+    assert fit.taken == ("0.weight", "0.bias", "2.bias")
+    assert [each.name for each in fit.misfits] == ["1.bias", "1.weight", "2.weight"]
 
 
 class Harmful:

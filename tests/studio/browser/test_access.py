@@ -204,6 +204,11 @@ def test_the_keyboard_alone(page: StudioPage) -> None:
     page.press("Enter")
     page.rest()
     assert page.state["l"].startswith("stem")
+    # The layers between: another one by an arrow key and Enter, which keeps the focus.
+    tab_to(page, ".between")
+    page.press("ArrowLeft", "Enter")
+    page.rest()
+    assert page.page.evaluate("document.activeElement.dataset.value") == page.state["l"]
     # A map, its cursor, a field, and the number.
     tab_to(page, "#focus-map")
     page.press("ArrowRight", "ArrowDown")

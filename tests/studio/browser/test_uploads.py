@@ -75,10 +75,11 @@ def test_an_image_above_the_limit(page: StudioPage, tmp_path: Path) -> None:
     assert page.channels
 
 
-# Drag a file over an element and drop it; returns whether the page answers, so that the browser does not open the file.
+# Drag a file, or text where there is no name, over an element and drop it; returns whether the page answers, so that
+# the browser does not open the file.
 DROP = """([selector, name]) => {
   const dataTransfer = new DataTransfer();
-  dataTransfer.items.add(new File(["no image"], name));
+  if (name) dataTransfer.items.add(new File(["no image"], name)); else dataTransfer.items.add("7", "text/plain");
   const event = (type) => new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer });
   return ["dragover", "drop"].every((type) => !document.querySelector(selector).dispatchEvent(event(type)));
 }"""
@@ -100,7 +101,8 @@ def test_what_is_dropped_is_sent_or_refused_and_the_page_stays(page: StudioPage)
     assert "here no more" not in page.text
     page.go("#/learn/1a?seed=1")
     assert page.page.evaluate(DROP, ["body", "a.png"]) and page.link.startswith("#/learn")
-    assert not page.page.evaluate(DROP, ["[data-exercise] input", "a.png"]), "text may be dropped into a field"
+    assert page.page.evaluate(DROP, ["[data-exercise] input", "a.png"])
+    assert not page.page.evaluate(DROP, ["[data-exercise] input", ""]), "text may be dropped into a field"
 
 
 @pytest.mark.long

@@ -106,6 +106,14 @@ def test_networks_of_unusual_shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     explored(open_session(Openable(runs=tmp_path, given=odd_file(tmp_path, factory), input_text=shape)), "given", image)
 
 
+def test_scores_without_an_axis_of_images_are_of_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    session = open_session(Openable(runs=tmp_path, given=odd_file(tmp_path, "Squeezed"), input_text="3x12x12"))
+    assert header(session, "graph", model="given")["class_count"] == 4
+    prediction = header(session, "run", model="given", image="sample:1", interventions=[])["prediction"]
+    assert len(prediction["top"]) == 4
+
+
 def test_a_strangers_file_and_its_onnx_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     session = open_session(Openable(runs=tmp_path, given=stranger_file(tmp_path), input_text="3x32x32"))

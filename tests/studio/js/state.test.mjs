@@ -45,7 +45,7 @@ const CARRIED = {
 };
 
 test("a run's name is read from the key of its weights, whatever it is", () => {
-  const keys = { "run:a": "a", "run:a@b": "a@b", "run:a@best": "a", "run:a@step-42": "a", "run:a@best@best": "a@best", "run:new\nline@step-1": "new\nline", resnet18: "" };
+  const keys = { "run:a": "a", "run:a@b": "a@b", "run:a@best": "a", "run:a@step-42": "a", "run:a@best@best": "a@best", "run:new\nline@step-1": "new\nline", "run:a@step-1234567890123": "a@step-1234567890123", resnet18: "" };
   for (const [key, name] of Object.entries(keys)) assert.equal(runNameOf(key), name, key);
 });
 

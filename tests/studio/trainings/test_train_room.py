@@ -76,7 +76,7 @@ def test_a_disk_that_refuses_the_temporary_folder_is_said(tmp_path: Path, monkey
 
 
 def test_a_form_becomes_a_run_that_is_paused_goes_on_and_has_a_report(room: TrainRoom) -> None:
-    # So many epochs that it trains until it is stopped, on any machine.
+    # More epochs than any machine trains before the test stops it.
     name = room.start("digits", {**QUICK, "epochs": "5000", "batch_size": 16}, "a <b> run")
     assert name == "a <b> run" and room.running == 1
     opening = room.record(name)

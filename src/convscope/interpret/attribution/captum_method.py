@@ -191,7 +191,8 @@ class _ClassScores(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Return the score of each class."""
         found = next(tensor for tensor in tensors_in(self.network(image)) if tensor.is_floating_point())
-        return by_class(found)
+        # Scores of one axis are those of one class for each image, or of all classes for one.
+        return found[None] if found.ndim == 1 and len(found) != len(image) else by_class(found)
 
 
 def _numbers(network: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

@@ -49,13 +49,12 @@ class GradientAscent:
         channels: Sequence[int],
         seed: int,
     ) -> None:
-        self._replays, self._made = replays, made
+        self._replays, self._made, self._layer = replays, made, layer
         self._channels = torch.tensor(channels)
         device = made.amplitudes.device
         sample = made.levels().detach()
         _, names = replays.graph_on(sample[:1])
-        self._value = names.find_source(layer)
-        axis = AxesOfMaps(names).of(self._value).channels
+        axis = AxesOfMaps(names).of(names.find_source(layer)).channels
         assert axis is not None
         self._axis = axis
         self._mean, self._std = (torch.tensor(each, device=device)[None, :, None, None] for each in
@@ -135,7 +134,7 @@ class GradientAscent:
 
     def _maps(self, run: Replay, channels: Tensor) -> Tensor:
         """Return of each picture its own channel's map, (N, positions)."""
-        tensor = run.tensor(self._value)
+        tensor = run.tensor(run.find(self._layer))  # a batch may run other operations before it than one picture
         maps = tensor.movedim(self._axis, 1).flatten(2) if tensor.ndim > 2 else tensor[:, :, None]
         return maps[torch.arange(len(channels), device=maps.device), channels.to(maps.device)]
 

@@ -238,7 +238,9 @@ def reliability(
     both = [replace(plain, temperature=each).probabilities_of(scores[measured]) for each in (1.0, temperature)]
     unknown = int((~np.isfinite(both[0]).all(axis=1)).sum())
     if unknown:
-        raise DataError(f"{graph.name} answers NaN for {plural(unknown, 'image')} of {data}: there is no confidence")
+        raise DataError(
+            f"{graph.name} gives NaN or infinite scores for {plural(unknown, 'image')} of {data}, so no confidence"
+        )
     before, after = (bins_of(each, labels, ranks=scores[measured]) for each in both)
     return Reliability(
         network=graph.name,

@@ -93,7 +93,8 @@ def gradients_on_images(
 ) -> MeanGradients:
     """Return the mean over images (N, C, H, W) with the network's own weights; see `gradients_at_initialization`."""
     graph, _ = replays.graph_on(images[:1])
-    together = images_together(graph) if replays.takes([images]) else 1
+    together = images_together(graph)
+    together = together if replays.takes([images[:together]]) else 1
 
     def draws() -> Iterator[Mapping[str, Tensor]]:
         for number, part in enumerate(torch.split(images, together)):
@@ -115,8 +116,8 @@ def _gradients(run: Replay, layers: Sequence[MappedLayer], seed: int) -> dict[st
     draw = torch.Generator().manual_seed(seed + _SIGNS)
     found = {}
     for layer in layers:
-        value = run.tensor(layer.value)
-        axes = value_axes(run.graph, layer.value)
+        index = run.find(layer.name)  # a batch may run other operations before it than one image
+        value, axes = run.tensor(index), value_axes(run.graph, index)
         cells = value[tuple(
             slice(None) if place is None or axes.names[axis] == BATCH else place
             for axis, place in enumerate(layer.cell)

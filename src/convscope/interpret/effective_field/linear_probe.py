@@ -137,7 +137,7 @@ def _by_image(replays: Replays, image: Tensor, layers: Sequence[str]) -> list[st
     axes = AxesOfMaps(names)
     found = [name for name in layers if axes.by_image(names.find_source(name))]
     if not found:
-        raise CaptureError(f"{graph.name}: no convolution has a map of each image, so none is probed")
+        raise CaptureError(f"{graph.name}: no layer has values of each image, so none is probed")
     return found
 
 

@@ -70,7 +70,15 @@ def _is_rectifier(node: torch.autograd.graph.Node) -> bool:
     name = node.name().rstrip("0123456789")
     if name == _THRESHOLD:  # above 0 it lets a part of the positive numbers through
         return float(node._saved_threshold) >= 0  # type: ignore[attr-defined]
-    return name in _RECTIFIERS or any(_is_zero(getattr(node, kept, None)) for kept in _LIMITS.get(name, ()))
+    return name in _RECTIFIERS or any(_is_zero(_kept(node, each)) for each in _LIMITS.get(name, ()))
+
+
+def _kept(node: torch.autograd.graph.Node, name: str) -> Any:
+    """Return what autograd kept of an operation; None where it kept nothing, or where that was overwritten in place."""
+    try:
+        return getattr(node, name, None)
+    except RuntimeError:
+        return None
 
 
 def _is_zero(limit: Any) -> bool:

@@ -17,8 +17,10 @@ from convscope.report.units import percent, plural, shape
 
 # Two networks of one family share half of their numbers by chance of name and shape. Below this share of both the file
 # and the network it is another network; a file of features alone is all used, though the network has more. The same
-# share of layers must fit: nine in ten numbers of a VGG are those of its first fully connected layers, at any depth.
+# share of layers must fit: nine in ten numbers of a VGG are those of its first fully connected layers, at any depth. Of
+# few layers the share says little: one of three is changed by another width between them.
 LEAST_SHARE = 0.6
+LEAST_LAYERS = 6
 LISTED = 6  # names that a message lists before it says how many more there are
 
 Weights = dict[str, Tensor]
@@ -89,7 +91,7 @@ def fit_weights(network: nn.Module, weights: Mapping[str, Tensor], *, where: str
     convolution for colour images is added up over its channels for a network of grey ones.
 
     Raises:
-        CaptureError: so little fits that they are another network's, or numbers are not finite.
+        CaptureError: too few numbers or layers fit, so that they are another network's, or numbers are not finite.
     """
     own = dict(network.state_dict(keep_vars=True))
     classes = _classes(network)
@@ -132,9 +134,10 @@ def _require_enough(fit: Fit, own: Mapping[str, Tensor], weights: Mapping[str, T
     """Raise CaptureError where too few numbers, or too few layers, of both the file and the network fit."""
     heads = {*fit.other, *(misfit.name for misfit in fit.remade)}
     numbers = max(_share(_numbers(own), fit.taken, heads), _share(_numbers(weights), fit.taken, fit.other))
-    layers = max(
-        _share(_layers(own), fit.taken, heads, of_none=1), _share(_layers(weights), fit.taken, fit.other, of_none=1)
-    )
+    of_own, of_file = _layers(own), _layers(weights)
+    layers = max(_share(of_own, fit.taken, heads), _share(of_file, fit.taken, fit.other))
+    if min(len(of_own), len(of_file)) < LEAST_LAYERS:
+        layers = 1.0
     if min(numbers, layers) >= LEAST_SHARE:
         return
     mistyped = tuple(misfit for misfit in fit.misfits if misfit.types is not None)
@@ -158,10 +161,10 @@ def _is_finite(tensor: Tensor, dtype: torch.dtype) -> bool:
     return tensor.is_meta or not dtype.is_floating_point or bool(torch.isfinite(tensor.to(dtype)).all())
 
 
-def _share(sizes: Mapping[str, int], taken: Iterable[str], left_out: Collection[str], *, of_none: float = 0) -> float:
-    """Return the share of a network or a file that was taken, apart from what is left out; `of_none` of nothing."""
+def _share(sizes: Mapping[str, int], taken: Iterable[str], left_out: Collection[str]) -> float:
+    """Return the share of a network or a file that was taken, apart from what is left out; 0 of nothing."""
     whole = sum(size for name, size in sizes.items() if name not in left_out)
-    return sum(sizes.get(name, 0) for name in taken) / whole if whole else of_none
+    return sum(sizes.get(name, 0) for name in taken) / whole if whole else 0.0
 
 
 def _numbers(tensors: Mapping[str, Tensor]) -> dict[str, int]:

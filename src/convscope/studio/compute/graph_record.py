@@ -13,6 +13,7 @@ from typing import Any
 
 from convscope.errors import CaptureError
 from convscope.geometry.relation import ReachStatus
+from convscope.graph.axes import batch_of
 from convscope.graph.diagnose.diagnose import Folded, fold_warnings
 from convscope.graph.fold import TreeItem, alike_runs, layer_tree
 from convscope.graph.receptive_field import ReceptiveField
@@ -26,7 +27,7 @@ from convscope.interpret.replay.class_scores import scores_value
 from convscope.report.units import plural
 from convscope.studio.compute.opened_model import OpenedModel, drawn_shape, key_of
 
-WARNINGS_APART = 40  # more are told once for all layers that they concern
+WARNINGS_APART = 40  # more are named once for all layers that they concern
 
 
 def graph_record(opened: OpenedModel) -> dict[str, Any]:
@@ -71,6 +72,8 @@ def _class_count(opened: OpenedModel) -> int | None:
         shape = opened.graph.shape(scores_value(opened.graph))
     except CaptureError:  # it gives whole numbers alone
         return None
+    if len(shape) == 1 and shape[0] != batch_of(opened.graph):  # whose axis of images was squeezed away
+        return shape[0]
     return shape[1] if len(shape) == 2 and shape[1] > 1 else None
 
 

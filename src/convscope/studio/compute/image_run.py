@@ -173,10 +173,10 @@ class ImageRun:
             tensor = self.tensor(scores_value(self.opened.graph))
         except CaptureError:  # the network gives whole numbers alone
             return None
-        if tensor.ndim != 2 or len(tensor) != 1:
+        if tensor.ndim not in (1, 2) or len(found := by_class(tensor, self.opened.graph)) != 1:
             return None
-        found: Floats = by_class(tensor)[0].double().numpy()
-        return found
+        scores: Floats = found[0].double().numpy()
+        return scores
 
     def prediction(self, top: int = TOP) -> dict[str, Any]:
         """Return what the network says of the image, as the page shows it."""

@@ -1,7 +1,7 @@
 /**
  * What is lit: the receptive field of a cell on the image and on every layer between, or all that a pixel reaches.
  *
- * Surfaces (the image, a map, a box of the drawing) register what they show and are told boxes, in the same frame and
+ * Surfaces (the image, a map, a box of the drawing) register what they show and get boxes, in the same frame and
  * without a request, from tables that were loaded before. Where the pointer rests, the exact mask follows.
  */
 import * as api from "convscope/api";

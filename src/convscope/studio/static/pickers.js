@@ -155,10 +155,10 @@ addEventListener("paste", (event) => {
   event.preventDefault();
   upload(file, TEXT.pasted);
 });
-/** Answer what is dragged over the page: text goes into a field, for anything else a browser would leave the page. */
+/** Answer what is dragged over the page: text goes into a field, for a file a browser would leave the page. */
 function dragged(event) {
   const { dataTransfer, target, type } = event;
-  if (target.closest?.("input")) return;
+  if (target.closest?.(dataTransfer.types.includes("Files") ? "input[type=file]" : "input")) return;
   event.preventDefault();
   const taken = takesFiles() && dataTransfer.types.includes("Files");
   dataTransfer.dropEffect = taken ? "copy" : "none";

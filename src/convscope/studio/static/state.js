@@ -26,7 +26,7 @@ export const DEFAULTS = Object.freeze({
 });
 
 /** Return the name of the run of a model's key, run:NAME, run:NAME@best or run:NAME@step-N; "" of another model. @param {string} model */
-export const runNameOf = (model) => /^run:(.+?)(@(best|step-\d+))?$/s.exec(model)?.[1] ?? "";
+export const runNameOf = (model) => /^run:(.+?)(@(best|step-\d{1,12}))?$/s.exec(model)?.[1] ?? "";
 
 /** What is needed instead of what a link says. */
 class Unreadable extends Error {}
