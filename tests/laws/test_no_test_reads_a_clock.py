@@ -20,7 +20,6 @@ ALLOWED = {
     "studio_command.py": "a limit of minutes",
     "training/distributed/test_torchrun.py": "a limit of minutes",
     "training/live/test_live_run.py": "hours are added to it",
-    "training/network_choice/test_choice_in_time.py": "reads it once, and stops it",
     "training/test_halved_batch.py": "the plan is a multiple of the usual one",
     "training/timing/test_time_budget.py": "replaces it",
 }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from clocks import StoppedClock
 from convscope.data.memory.source import list_memory
 from convscope.data.open import Probe, probe
 from convscope.recipe.recipe import Recipe
@@ -25,15 +25,19 @@ from convscope.training.timing.time_budget import TimeBudget
 # Seconds of a step for each image, on a machine that a test makes up.
 STEP = {"lenet5": 1e-4, "cifarnet-tiny": 4e-4, "cifarnet-small": 8e-4, "cifarnet": 2e-3, "resnet18": 1e-2}
 
+# When each command began, on the clocks of that machine.
+BEGAN = 1000.0
+
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """Return the seconds of a step by network, which a test may change; "delay" is how busy the machine is.
 
-    The clock of the search stands still: what this machine takes for a test changes no choice.
+    Its clocks stand still: what this machine takes for a test, or to decode an image, changes no choice.
     """
     speeds = dict(STEP)
-    now = time.monotonic()
+    for clock in ("monotonic", "perf_counter"):
+        monkeypatch.setattr(time, clock, StoppedClock(BEGAN))
 
     def rates(resolved: ResolvedRecipe, *, effort: float, directory: Path) -> MeasuredRates:
         step = speeds.get(resolved.model, 5e-3)
@@ -42,7 +46,6 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
 
     monkeypatch.setattr(network_search, "rates_on_noise", rates)
     monkeypatch.setattr(network_search, "known_rates", lambda resolved, directory: None)
-    monkeypatch.setattr(network_search, "time", SimpleNamespace(monotonic=lambda: now))
     return speeds
 
 
@@ -62,13 +65,13 @@ def images(count: int, side: int, channels: int, *, several: bool = False) -> Pr
 def search(found: Probe, processes: int, *, minutes: float, **settings: object) -> NetworkSearch:
     """Return the search of minutes that are given."""
     recipes = CandidateRecipes(recipe=Recipe.from_dict({"data": "images", "minutes": minutes, **settings}), found=found)
-    budget = TimeBudget(seconds=60 * minutes, began=time.monotonic(), given=True)
+    budget = TimeBudget(seconds=60 * minutes, began=BEGAN, given=True)
     return NetworkSearch(recipes, budget, processes=processes)
 
 
 def chosen(found: Probe, minutes: float = 0.0, **settings: object) -> ChosenInTime:
     recipe = Recipe.from_dict({"data": "images", "minutes": minutes or "auto", **settings})
-    budget = TimeBudget(seconds=60 * (minutes or 10), began=time.monotonic(), given=bool(minutes))
+    budget = TimeBudget(seconds=60 * (minutes or 10), began=BEGAN, given=bool(minutes))
     return chosen_in_time(recipe, found, budget)
 
 
