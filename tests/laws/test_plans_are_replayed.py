@@ -52,7 +52,8 @@ class _Scripted(Pacer):
     """Changes the plan at the steps that a test names."""
 
     def __init__(self, changes: dict[int, int]) -> None:
-        super().__init__(costs=Costs(steps=((1.0, 1.0),), epoch_end=1.0, finish=1.0), sides=Sides(), deadline=1e9)
+        costs = Costs(steps=((1.0, 1.0),), epoch_end=1.0, finish=1.0)
+        super().__init__(costs=costs, sides=Sides(), clock=lambda: 0.0, deadline=1e9)
         self._changes = changes
 
     def within_epoch(self, plan: StepPlan, step: int) -> int:

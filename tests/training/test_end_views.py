@@ -75,7 +75,7 @@ def test_views_for_which_the_time_runs_out_are_fewer_and_those_that_were_named_s
     tmp_path: Path, machine: Any
 ) -> None:
     fast = Rates(steps=((1.0, 1e-6),), prepare=0.0, validate=0.0, view=0.0, written=0.0)
-    machine(fast, passed=SECONDS - 2.0)
+    machine(fast, passed=SECONDS - 1.0)
     run = trained(tmp_path)
     assert run.spec().tta in ("one", "flip") and "the time runs out" in run.log_path.read_text()
     run = trained(tmp_path, tta="flip-shift")

@@ -7,6 +7,7 @@ each of them trains the same batch of the same images with the same settings.
 from __future__ import annotations
 
 import math
+import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
@@ -107,6 +108,7 @@ class Session:
         return Pacer(
             costs=replace(self.costs, before=0.0),
             sides=sides_of(self.resolved),
+            clock=time.monotonic,
             deadline=None if self.budget is None else self.budget.deadline,
             budget=0.0 if self.budget is None else self.budget.seconds,
             most_steps=self.most_steps,

@@ -25,7 +25,11 @@ class Machine:
     stalls: list[tuple[float, float]] = field(default_factory=list)
     noise: random.Random | None = None
     validation: float = 1.0  # how long the end of an epoch takes, of what was measured
+    tick: float = 0.0  # seconds between two values of its clock
     now: float = 0.0
+
+    def clock(self) -> float:
+        return self.now // self.tick * self.tick if self.tick else self.now
 
     def factor(self) -> float:
         return next((factor for since, factor in reversed(self.changes) if self.now >= since), 1.0)
@@ -58,7 +62,7 @@ def simulated(machine: Machine, *, budget: float, epoch_steps: int, sides: Sides
     )
     plan = StepPlan.of(steps, epoch_steps=epoch_steps)
     machine.now += costs.before
-    pacer = Pacer(costs=costs, sides=sides, deadline=budget, budget=budget, most_steps=most, clock=lambda: machine.now)
+    pacer = Pacer(costs=costs, sides=sides, deadline=budget, budget=budget, most_steps=most, clock=machine.clock)
     changes = epoch = 0
 
     def replanned(steps: int, at: int) -> StepPlan:
@@ -106,6 +110,20 @@ def test_as_measured_it_ends_in_time_and_uses_it(cases: int) -> None:
         costs, budget, epoch_steps, sides = drawn(rng)
         found = simulated(Machine(costs, noise=rng), budget=budget, epoch_steps=epoch_steps, sides=sides)
         assert 0.90 * budget <= found.seconds <= budget
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 1.5])
+def test_a_clock_that_shows_no_time_for_most_steps_is_enough(factor: float) -> None:
+    costs = Costs(steps=((1.0, 0.004),), epoch_end=0.1, finish=1.0)
+    machine = Machine(costs, changes=[(0.0, factor)], tick=1 / 64)
+    found = simulated(machine, budget=30.0, epoch_steps=500, sides=Sides())
+    assert 0.93 * 30.0 <= found.seconds <= 30.0
+
+
+def test_a_clock_that_stands_still_goes_on_as_fast_as_it_may() -> None:
+    machine = Machine(Costs(steps=((1.0, 0.004),), epoch_end=0.1, finish=1.0), tick=1e6)
+    found = simulated(machine, budget=30.0, epoch_steps=500, sides=Sides(), most=9_000)
+    assert found.plan.steps == 9_000
 
 
 @CASES

@@ -1,14 +1,14 @@
 """The pacer: keeps a training within its time by planning the rest of its steps again as they turn out.
 
-It reads Python's monotonic clock, so a change of the machine's date has no effect; on Linux and macOS the clock stands
-still while the machine is suspended, so that time is not counted. It depends on seconds and steps alone: the loop calls
-it when a step or an epoch has ended, and takes the plan that is returned.
+In training it reads Python's monotonic clock, so a change of the machine's date has no effect; on Linux and macOS the
+clock stands still while the machine is suspended, so that time is not counted. It depends on seconds and steps alone:
+the loop calls it when a step or an epoch has ended, and takes the plan that is returned.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
-import time
 from collections import deque
 from collections.abc import Callable
 
@@ -35,6 +35,9 @@ LOOK_AGAIN, WINDOW = 0.01, 0.1
 FEWEST, KEPT = 4, 512
 # A step that takes longer than this multiple of the median is a stall, and counts in the average as that multiple.
 STALL = 3.0
+# A step is never expected to take less than this share of what was measured, whatever the clock shows: before Python
+# 3.13, Windows' advances every 16 ms, and shows no time for most steps that are shorter.
+LEAST_OF_STEP = 1e-3
 # What comes after the last step is never expected to take less than this share of what was measured before the first.
 LEAST_OF_FINISH = 0.5
 # The end of an epoch is never expected to be faster than steps by more than this: the speed may have changed within it.
@@ -49,11 +52,11 @@ class Pacer:
     Args:
         costs: as measured before the first step; `before` is over.
         sides: progressive resizing.
+        clock: returns seconds, and never goes back.
         deadline: when the command must have ended, on `clock`; None: the plan stays as it is.
         budget: the seconds that the command was given in all.
         most_steps: no plan is made longer than this; None: as the time allows.
         ends_early: whether the training may end early where its validation is flat.
-        clock: returns seconds, and never goes back.
     """
 
     def __init__(
@@ -61,11 +64,11 @@ class Pacer:
         *,
         costs: Costs,
         sides: Sides,
+        clock: Callable[[], float],
         deadline: float | None = None,
         budget: float = 0.0,
         most_steps: int | None = None,
         ends_early: bool = False,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._costs = costs
         self._sides = sides
@@ -229,8 +232,9 @@ class Pacer:
             window -= seconds
         if found:
             found += [1.0] * (FEWEST - len(found))
-            longest = STALL * statistics.median(found)
-            self.step_ratio = statistics.fmean(min(ratio, longest) for ratio in found)
+            median = statistics.median(found)
+            longest = STALL * median if median > 0 else math.inf
+            self.step_ratio = max(LEAST_OF_STEP, statistics.fmean(min(ratio, longest) for ratio in found))
 
     def _since_mark(self) -> float:
         now = self._clock()
