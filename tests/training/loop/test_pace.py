@@ -17,7 +17,8 @@ class Scripted(Pacer):
     """A pacer with the number of steps that a test gives for a step."""
 
     def __init__(self, steps: dict[int, int]) -> None:
-        super().__init__(costs=Costs(steps=((1.0, 1.0),), epoch_end=0.0, finish=0.0), sides=Sides(), deadline=1e9)
+        costs = Costs(steps=((1.0, 1.0),), epoch_end=0.0, finish=0.0)
+        super().__init__(costs=costs, sides=Sides(), clock=lambda: 0.0, deadline=1e9)
         self.steps = steps
         self.at = 0
 
