@@ -21,7 +21,7 @@ from convscope.experiments.ablation.plan import (
     write_plan,
 )
 from convscope.experiments.ablation.record import Ablation
-from convscope.experiments.ablation.results import read_results
+from convscope.experiments.ablation.results import Results, read_results
 from convscope.experiments.ablation.series import OpeningListener, Series
 from convscope.experiments.ablation.trial import Trial, measured_on
 from convscope.experiments.ablation.variants import BASELINE, choose_variants
@@ -234,41 +234,22 @@ def ablate_on(
     _check_alone()
     listener = listener or Silent()
     run = resume.run if isinstance(resume, HasRun) else resume if isinstance(resume, Run) else Run(Path(resume))
-    plan = read_plan(run)
-    recipe = run.recipe()
-    own = is_own(recipe.model)
-    if own != (plan.source is not None):
-        raise RunError(
-            f"{run.path / ABLATION_PLAN} can't be used: its source does not fit {recipe.model} of the recipe"
-        )
-    run.require_code_of(without_folders(recipe.model), plan.source)
-    if plan.source is not None:
-        code = run.code_of(recipe.model, plan.source)
-        run.require_same_code(code, plan.source)
-        recipe = recipe.changed({"model": code})
-    count = len(plan.seeds) if seeds is None else seeds
-    if count < len(plan.seeds):
-        raise RunError(f"{run} was begun with {plural(len(plan.seeds), 'seed')}: give more, not {count}")
-    all_seeds = following_seeds(recipe.seed, count)
+    begun = read_plan(run)
+    recipe = _recipe_of(run, begun)
+    all_seeds = _seeds_with(begun, seeds, run, recipe)
     given = images_again(run, data, classes, ())
     jobs = _jobs_on(given, jobs)
     cache = None if cache_directory is None else Path(cache_directory)
     with run.locked():
-        results = read_results(run)
+        results = _results_of(run, begun)
         done = list(results.trials)
-        planned = {(variant.name, seed) for variant in plan.variants for seed in plan.seeds}
-        if other := next(((t.variant, t.seed) for t in done if (t.variant, t.seed) not in planned), None):
-            raise RunError(
-                f"{run} has a result of {other[0]} with seed {other[1]}, which {ABLATION_PLAN} does not plan: "
-                f"add it by {setting_name('without')} or {setting_name('seeds')}, or remove its row"
-            )
-        wanted = [variant.name for variant in plan.variants if variant.name != BASELINE]
+        wanted = [variant.name for variant in begun.variants if variant.name != BASELINE]
         wanted += [name for name in without or () if name not in wanted]
         chosen: list[tuple[AblationPlan, int]] = []
 
         def share(resolved: ResolvedRecipe) -> Sharing:
             variants = choose_variants(wanted, recipe, resolved.architecture.on_meta)
-            grown = replace(make_plan(resolved, variants, all_seeds), data_hash=plan.data_hash, source=plan.source)
+            grown = replace(make_plan(resolved, variants, all_seeds), data_hash=begun.data_hash, source=begun.source)
             at_once, threads = shared_out(jobs, resolved.mode.threads, grown, resolved)
             assert threads != AUTO
             of_memory: tuple[Notice, ...] = ()
@@ -283,17 +264,15 @@ def ablate_on(
                 notices=of_memory,
             )
 
-        session = prepare(
-            recipe,
-            Opening(
-                listener=OpeningListener(listener),
-                cache_directory=cache,
-                of_run=True,
-                any_threads=True,
-                share=share,
-                given=given,
-            ),
+        opening = Opening(
+            listener=OpeningListener(listener),
+            cache_directory=cache,
+            of_run=True,
+            any_threads=True,
+            share=share,
+            given=given,
         )
+        session = prepare(recipe, opening)
         ((plan, at_once),) = chosen
         if hash_of(session.dataset) != plan.data_hash:
             raise RunError(f"the images of {recipe.data} have changed since {run} was begun: start a new one")
@@ -315,6 +294,41 @@ def ablate_on(
         for line in (*results.notes, of_done):
             series.notify(line)
         return series.train(done)
+
+
+def _recipe_of(run: Run, plan: AblationPlan) -> Recipe:
+    """Return the baseline's recipe; that of one's own network names the code to run, which must be as it was."""
+    recipe = run.recipe()
+    if is_own(recipe.model) != (plan.source is not None):
+        raise RunError(
+            f"{run.path / ABLATION_PLAN} can't be used: its source does not fit {recipe.model} of the recipe"
+        )
+    run.require_code_of(without_folders(recipe.model), plan.source)
+    if plan.source is None:
+        return recipe
+    code = run.code_of(recipe.model, plan.source)
+    run.require_same_code(code, plan.source)
+    return recipe.changed({"model": code})
+
+
+def _seeds_with(plan: AblationPlan, seeds: int | None, run: Run, recipe: Recipe) -> tuple[int, ...]:
+    """Return the seeds of a plan, and as many after them as are asked for."""
+    count = len(plan.seeds) if seeds is None else seeds
+    if count < len(plan.seeds):
+        raise RunError(f"{run} was begun with {plural(len(plan.seeds), 'seed')}: give more, not {count}")
+    return following_seeds(recipe.seed, count)
+
+
+def _results_of(run: Run, plan: AblationPlan) -> Results:
+    """Return the results of the trainings that are done, all of which are planned."""
+    results = read_results(run)
+    planned = {(variant.name, seed) for variant in plan.variants for seed in plan.seeds}
+    if other := next(((t.variant, t.seed) for t in results.trials if (t.variant, t.seed) not in planned), None):
+        raise RunError(
+            f"{run} has a result of {other[0]} with seed {other[1]}, which {ABLATION_PLAN} does not plan: "
+            f"add it by {setting_name('without')} or {setting_name('seeds')}, or remove its row"
+        )
+    return results
 
 
 def _check_labels(found: Probe) -> None:
