@@ -3,11 +3,11 @@
     python bench/forecasts.py [FOLDER] [--only TEXT] [--results FOLDER] [--work PLACE]
 
 20 commands of different images, networks, sizes and epochs, each in a process of its own with an empty cache, from its
-start to its end. A row has the seconds of the forecast and those of the command, and their ratio; of a training that
-ended early also those of the earliest end that the forecast names. FOLDER (or the
-variable CONVSCOPE_DATASETS) holds `cifar10/` and `mnist10k/`; the grey crops are made (`bench/grey_crops.py`), the
-digits come along. Rows go to docs/benchmarks/forecasts.csv, and one that is there is not
-measured again, so a call that was stopped goes on where it was.
+start to its end. A row has the time of the forecast and that of the command, and their ratio. Where the forecast names
+an earliest end, a training that ended early is judged by both: it is within where it took no less than the one and no
+more than the other, but for 15 %. FOLDER (or the variable CONVSCOPE_DATASETS) holds `cifar10/` and `mnist10k/`; the
+grey crops are made (`bench/grey_crops.py`), the digits come along. Rows go to docs/benchmarks/forecasts.csv, and one
+that is there is not measured again, so a call that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from convscope.report.table import Column, Table, print_table
+from convscope.report.units import percent
 from convscope.report.units import seconds as shown
 from kit.results import RESULTS, add_rows, read_rows, where_and_when
-from time_budget import CommandError, forecast_text, judged, source
+from time_budget import GOOD, CommandError, judged, off, source
 
 COMMANDS = (
     "digits",
@@ -106,8 +107,17 @@ def measured(words: list[str], work: Path) -> dict[str, Any]:
 def table(rows: list[dict[str, str]]) -> Table:
     """Return a row for each command."""
     columns = [Column("command"), *(Column(name, numeric=True) for name in ("forecast", "took", "ratio"))]
+    columns += [Column("ended early"), Column(f"within {percent(GOOD, decimals=0)}")]
     lines = [
-        (row["command"], forecast_text(row), shown(float(row["seconds"])), f"{float(row['ratio']):.3f}") for row in rows
+        (
+            row["command"],
+            " to ".join(shown(float(row[name])) for name in ("earliest", "forecast") if row[name]),
+            shown(float(row["seconds"])),
+            f"{float(row['ratio']):.3f}",
+            "yes" if row["ended_early"] == "True" else "",
+            "yes" if abs(off(row)) <= GOOD else "no",
+        )
+        for row in rows
     ]
     return Table.of(columns, lines)
 

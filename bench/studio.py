@@ -15,11 +15,12 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from convscope.report.table import Column, Table, print_table
-from kit.results import add_rows, where_and_when
+from kit.results import add_rows, read_rows, where_and_when
 from kit.studio_bench import Measured, StudioBench
 from kit.studio_rows import ROWS
 from studio_browser import running_browser
@@ -47,6 +48,8 @@ def main() -> None:
     parser.add_argument("--only", default="", help="rows that contain this")
     parser.add_argument("--results", type=Path, help="folder in which studio.csv is written")
     given = parser.parse_args()
+    if not any(given.only in name for name, _ in ROWS):
+        parser.error(f"--only {given.only}: no row contains it; rows: {', '.join(name for name, _ in ROWS)}")
     found: list[Measured] = []
     with running_browser() as browser, tempfile.TemporaryDirectory() as folder:
         bench = StudioBench(browser=browser, folder=Path(folder), events=given.events)
@@ -62,7 +65,8 @@ def main() -> None:
                 row.forward = bench.forward
                 print(f"{row.name}: {row.said()}", flush=True)
             found += rows
-    print_table(table(found))
+        add_rows(bench.folder / "studio.csv", [row.to_row() for row in found], key=("row",))
+        print_table(table(read_rows(bench.folder / "studio.csv")))
     if given.results:
         kept = [{**row.to_row(), **where_and_when()} for row in found if row.numbers]
         add_rows(given.results / "studio.csv", kept, key=("row",))
@@ -74,8 +78,8 @@ def forward_ms(model: str) -> float:
     return float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
 
 
-def table(rows: list[Measured]) -> Table:
-    """Return the table: asked, measured, and in forward passes of the run."""
+def table(rows: Sequence[Mapping[str, str]]) -> Table:
+    """Return the table of rows of studio.csv: asked, measured, and in forward passes of the run."""
     columns = [
         Column("what"),
         *(Column(name, numeric=True) for name in ("asked", "p50", "p95", "events")),
@@ -85,21 +89,27 @@ def table(rows: list[Measured]) -> Table:
     ]
     lines = []
     for row in rows:
-        in_forwards = row.unit == "ms" and row.forward is not None
+        asked, p50, p95, forward = (number(row[name]) for name in ("asked", "p50", "p95", "forward_ms"))
+        in_forwards = row["unit"] == "ms"
         lines.append(
             [
-                row.name,
-                "" if row.asked is None else f"{row.asked:,g} {row.unit}",
-                "" if row.p50 is None else f"{row.p50:,.1f}",
-                "" if row.p95 is None else f"{row.p95:,.1f}",
-                str(len(row.numbers) or ""),
-                "" if row.met is None else ("yes" if row.met else "no"),
-                f"{row.asked / ASKED_FORWARD:.1f}" if in_forwards and row.asked is not None else "",
-                f"{row.p95 / row.forward:.1f}" if in_forwards and row.p95 is not None and row.forward else "",
-                row.note,
+                row["row"],
+                "" if asked is None else f"{asked:,g} {row['unit']}",
+                "" if p50 is None else f"{p50:,.1f}",
+                "" if p95 is None else f"{p95:,.1f}",
+                row["events"] if row["events"] != "0" else "",
+                {"True": "yes", "False": "no"}.get(row["met"], ""),
+                "" if asked is None or not in_forwards else f"{asked / ASKED_FORWARD:.1f}",
+                "" if p95 is None or not forward or not in_forwards else f"{p95 / forward:.1f}",
+                row["note"],
             ]
         )
     return Table.of(columns, lines)
+
+
+def number(cell: str) -> float | None:
+    """Return the number of a cell of a CSV file; None where it is empty."""
+    return float(cell) if cell else None
 
 
 if __name__ == "__main__":

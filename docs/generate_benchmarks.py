@@ -34,6 +34,7 @@ import minutes
 import photos
 import probe
 import small_resnet
+import studio
 import time_budget
 import train
 import weight_randomization
@@ -60,6 +61,7 @@ MEASURED = (
     ("known-answer", known_answer, "Attributions of images whose answer is known"),
     ("weight-randomization", weight_randomization, "Attributions under random weights"),
     ("look-peers", look_peers, "Attributions beside Captum and pytorch-grad-cam"),
+    ("studio", studio, "The page of the studio, in Chromium"),
     ("look-costs", look_costs, "What a look costs, in forward passes of one image"),
 )
 # Of wide tables these columns become headings, so that the rest can be read on a narrow screen.

@@ -322,6 +322,57 @@ def wheel(bench: StudioBench) -> Iterator[Measured]:
     yield Measured(name="the studio in the wheel", asked=WHEEL_LIMIT, numbers=[sum(sizes) / 1e6], unit="MB", by="max")
 
 
+def sliders(bench: StudioBench) -> Iterator[Measured]:
+    """Measure each chapter's sliders: from an input at the begin of a frame to the end of the last that it changes."""
+    with bench.studio() as studio, bench.page(studio) as page:
+        for chapter in range(1, 9):
+            times: list[float] = []
+            page.go(f"#/learn/{chapter}", rest=False)
+            page.page.locator(f'article.chapter[data-chapter="{chapter}"] .widget').wait_for()
+            for step in range(1, page.page.locator("li.step").count() + 1):
+                page.go(f"#/learn/{chapter}?step={step}", rest=False)
+                page.page.locator(f'.step[data-step="{step}"][data-current="true"]').wait_for()
+                page.page.wait_for_function("() => !document.querySelector('.widget .spinner')")
+                times += page.page.evaluate(SLIDES, bench.events // 4)
+            if times:
+                note = "a quarter of the events in each step"
+                yield Measured(name=f"slider of chapter {chapter}", asked=20, numbers=times, note=note)
+
+
+# Moves the sliders that can be seen in turn. What changes the page within three frames after the input counts.
+SLIDES = """async (events) => {
+  const times = [];
+  let changed = false;
+  const observer = new MutationObserver(() => { changed = true; });
+  observer.observe(document.querySelector(".widget"), { subtree: true, childList: true, characterData: true });
+  for (let turn = 0; turn < events; turn += 1) {
+    const shown = [...document.querySelectorAll(".widget input[type=range]:enabled")];
+    const sliders = shown.filter((slider) => slider.checkVisibility());
+    if (!sliders.length) break;
+    const slider = sliders[turn % sliders.length], step = Number(slider.step) || 1;
+    const places = Math.floor((slider.max - slider.min) / step) + 1;
+    await new Promise(requestAnimationFrame);
+    const began = performance.now();
+    slider.value = String(Number(slider.min) + (((turn + 1) * 7) % places) * step);
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+    const shownAt = await new Promise((done) => {
+      const channel = new MessageChannel();
+      channel.port1.onmessage = () => done(performance.now());
+      channel.port2.postMessage(0);
+    });
+    let last = shownAt;
+    for (let frame = 0; frame < 3; frame += 1) {
+      changed = false;
+      const at = await bench.painted();
+      if (changed) last = at;
+    }
+    times.push(last - began);
+  }
+  observer.disconnect();
+  return times;
+}"""
+
+
 def kept(times: Sequence[float | None]) -> list[float]:
     """Return the times of events that were followed by what was waited for."""
     return [one for one in times if one is not None]
@@ -337,5 +388,6 @@ ROWS: tuple[tuple[str, Callable[[StudioBench], Iterator[Measured]]], ...] = (
     ("live training", live),
     ("large networks", large),
     ("exports", exports),
+    ("sliders", sliders),
     ("wheel", wheel),
 )

@@ -90,5 +90,5 @@ def test_a_plan_that_fills_its_minutes_fills_them_too_where_other_work_ends(monk
     # Three epochs take some 15 seconds: all of them fit into 60, and two into 12.
     for alone in (forecast(None), forecast(60.0)):
         assert alone.earliest == pytest.approx(alone.begun + (alone.seconds - alone.begun) / 2)
-        assert "or less where other work on this machine ends" in alone.text
+        assert " where other work on this machine ends: " in alone.text
     assert forecast(12.0).earliest is None

@@ -105,7 +105,7 @@ def test_a_step_is_compared_as_a_whole(
     assert seconds(known_rates(resolved, tmp_path)) == 0.2
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2, "key": {}, "rates": {"waited": 2, "alone": {}}}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 3, "key": {}, "rates": {"waited": 2, "alone": {}}}'])
 def test_a_damaged_file_is_measured_anew(
     measure: Callable[..., MeasuredRates], resolved: ResolvedRecipe, tmp_path: Path, content: str
 ) -> None:

@@ -53,7 +53,7 @@ def test_other_work_that_ends_leaves_its_share_of_what_is_still_to_come(
     why = (
         "validation is flat and other work on this machine ends" if free.earliest else "other work on this machine ends"
     )
-    assert f", or less where {why}, " in busy.text and busy.to_dict()["earliest_where"] == why.split(" and ")
+    assert f" where {why}: " in busy.text and busy.to_dict()["earliest_where"] == why.split(" and ")
     three = busy.of_several([1.0, 0.5, 1.0]).with_end(2.0, of_time_alone=alone)
     assert three.earliest == pytest.approx(4.0 + 2.5 * (busy.earliest - 4.0) + 2.0 * alone)
     assert three.earliest is not None and 4.0 < three.earliest < three.seconds

@@ -19,7 +19,7 @@ from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.resolve.spec import spec_for
 from convscope.training.timing.rates import Rates
 
-RATES = KeptFolder(name="rates", content="rates", format=2, largest=100_000)
+RATES = KeptFolder(name="rates", content="rates", format=3, largest=100_000)
 # Images of noise: no more are timed at once.
 NOISE_IMAGES = 64
 

@@ -19,7 +19,7 @@ from convscope.report.short_repr import ShortRepr
 from convscope.report.units import percent, times
 from convscope.training.autotune.kept import KeptFolder
 
-PLANS = KeptFolder(name="plans", content="plan", format=3, largest=1_000_000)
+PLANS = KeptFolder(name="plans", content="plan", format=4, largest=1_000_000)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

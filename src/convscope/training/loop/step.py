@@ -92,6 +92,12 @@ def differentiate(
     return output
 
 
+def losses_of(output: LossOutput, objective: Objective, batch: TrainingBatch) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what is measured of a step: the loss of the main scores, the plain loss, the number that is right."""
+    plain = objective.plain(output.scores, batch.targets)
+    return output.main, plain, objective.count_right(output.scores, batch.targets)
+
+
 def descend(state: TrainingState, *, gradient_clip: float) -> None:
     """Take the optimizer's step along the gradients, clipped to a norm where that is not 0."""
     if gradient_clip:
@@ -130,8 +136,8 @@ def _measured(state: TrainingState, settings: Settings, batch: TrainingBatch) ->
     if weight:
         output = differentiate(state, settings.objective, batch, weight=weight)
         with torch.no_grad():
-            plain = settings.objective.plain(output.scores, batch.targets)
-            return output.main * weight, plain * weight, settings.objective.count_right(output.scores, batch.targets)
+            value, plain, right = losses_of(output, settings.objective, batch)
+            return value * weight, plain * weight, right
     state.optimizer.zero_grad(set_to_none=True)
     if (scores := _take_part(state, batch)) is not None:
         torch.autograd.backward(scores)

@@ -54,7 +54,8 @@ class Forecast(ShortRepr):
         run_bytes: of the disk: weights and checkpoints.
         trainings: how many the command has; the seconds are of them all.
         at_once: how many of these run at the same time; memory is of them all.
-        earliest: seconds in all where it ends as early as it may; None where it takes its plan in any case.
+        earliest: seconds in all where it ends as early as it may, an estimate where other work was on the machine; None
+            where it takes its plan in any case.
         earliest_where: what lets it end then: a validation that is flat or does not improve, other work that ends.
         faster: choices that take less, where it takes long.
     """
@@ -113,6 +114,8 @@ class Forecast(ShortRepr):
         'about 4 min 50 s: so far 20.0 s, steps 4 min 10 s, test and report 19.0 s; disk 57.00 MB'
         >>> replace(found, earliest=190.0, earliest_where=(FLAT,)).text[:71]
         'about 4 min 50 s, or less where validation is flat, 3 min 10 s at least'
+        >>> replace(found, earliest=190.0, earliest_where=(BUSY,)).text[:68]
+        'about 4 min 50 s, or about 3 min 10 s where other work on this machi'
         >>> found.of_several([1.0, 1.0, 1.0], at_once=2).text[:65]
         'about 9 min 20 s for 3 trainings, 2 at once: so far 20.0 s, steps'
         """
@@ -126,9 +129,7 @@ class Forecast(ShortRepr):
         named = [f"{name} {whole_tenths(took)}" for name, took in parts.items() if took >= LEAST_NAMED * self.seconds]
         of = f" for {plural(self.trainings, 'training')}" if self.trainings > 1 else ""
         together = f", {self.at_once} at once" if self.at_once > 1 else ""
-        where = " and ".join(self.earliest_where)
-        early = f", or less where {where}, {self._least} at least" if self._least else ""
-        said = [f"about {whole_tenths(self.seconds)}{of}{together}{early}: {', '.join(named)}"]
+        said = [f"about {whole_tenths(self.seconds)}{of}{together}{self._early_text}: {', '.join(named)}"]
         if self.step_bytes is not None:
             of_step = f"{byte_size(self.step_bytes)} {'for steps at once' if self.at_once > 1 else 'a step'}"
             whole = "" if self.process_bytes is None else f"about {byte_size(self.process_bytes)}, "
@@ -136,6 +137,16 @@ class Forecast(ShortRepr):
         cached = f", {byte_size(self.cache_bytes)} of them decoded images" if self.cache_bytes else ""
         said.append(f"disk {byte_size(self.run_bytes + self.cache_bytes)}{cached}")
         return "; ".join(said)
+
+    @property
+    def _early_text(self) -> str:
+        """The earliest end; what it is without the other work on the machine is an estimate."""
+        if not self._least:
+            return ""
+        where = " and ".join(self.earliest_where)
+        if BUSY in self.earliest_where:
+            return f", or about {self._least} where {where}"
+        return f", or less where {where}, {self._least} at least"
 
     @property
     def lines(self) -> tuple[str, ...]:
