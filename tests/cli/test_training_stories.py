@@ -267,6 +267,7 @@ MISTAKES = [
     (["train", "digits", "--recipe", "none.toml"], "the recipe none.toml can't be read"),
     (["train", "--resume", "none"], "there is no run at none"),
     (["train", "digits", "--resume", "none"], "leave DATA"),
+    (["train", "--resume", "runs/a", "--runs", "elsewhere"], "whose folder is not elsewhere: leave --runs out"),
     (["train", "digits", "--optimizer", "adam"], "adamw"),
     (["train", "digits", "--threads", "100000"], "threads is 100000: it must be below 1025"),
     (["train", "digits", "--threads", "1024"], "threads is 1024, and this machine has"),

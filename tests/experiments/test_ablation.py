@@ -193,6 +193,7 @@ def test_an_ablation_of_which_every_training_diverged_says_so_and_fails(
         ("", "there is nothing to train on"),
         ("--resume nowhere", "not the directory of an ablation"),
         ("--resume nowhere --epochs 3", "takes data and settings from the folder"),
+        ("--resume nowhere --runs elsewhere", "leave --runs out"),
         ("nowhere", "there is no folder nowhere"),
     ],
 )

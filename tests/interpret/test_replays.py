@@ -150,3 +150,24 @@ def test_what_writes_in_place_gives_the_same_numbers_and_gradients_in_memory_of_
     assert torch.equal(run.scores, scores) and torch.equal(run.value("first"), before)
     (expected,) = torch.autograd.grad(scores[:, 1].sum(), own)
     assert torch.equal(run.gradients(run.score(1).sum(), run.inputs[0])[0], expected)
+
+
+def test_memory_that_is_not_enough_is_said_with_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Enormous(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.repeat(1, 1, 2**19, 2**19).mean((2, 3))
+
+    with pytest.raises(
+        CaptureError, match=r"repeat asks for 70\.37 TB of memory, and less is free: take a smaller image"
+    ):
+        Replays(Enormous()).class_scores(torch.zeros(1, 1, 8, 8))
+    run = Replays(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten())).on(torch.zeros(1, 1, 5, 5))
+    score = run.score(0).sum()
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has")
+
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(torch.autograd, "grad", full)
+    with pytest.raises(CaptureError, match=r"Sequential: a gradient asks for 2\.147 GB of memory"):
+        run.gradients(score, run.inputs[0])

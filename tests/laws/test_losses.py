@@ -24,6 +24,7 @@ from convscope.reference import loss as reference
 from convscope.runs.run_like import open_run
 from convscope.scoring.losses import LOSSES
 from convscope.scoring.metrics import score
+from convscope.scoring.multi_label import score_labels
 from convscope.scoring.objective import Objective
 from convscope.training.resolve.resolve import resolve
 
@@ -166,7 +167,13 @@ def test_how_many_are_right() -> None:
     assert int(Objective().count_right(top, torch.tensor([0, 1]))) == 1
     assert int(Objective().count_right(top, torch.tensor([[0.4, 0.6, 0.0], [0.1, 0.0, 0.9]]))) == 1  # the heavier label
     several = Objective(loss="multi-label")
-    assert int(several.count_right(top, torch.tensor([[1.0, 1, 0], [1, 0, 1]]))) == 1  # of 0 no one says yes
+    # A score of 0 is a probability of 0.5, which is a yes, here as in the metrics of a run.
+    targets = torch.tensor([[1.0, 1, 0], [1, 0, 1]])
+    assert int(several.count_right(top, targets)) == 2
+    found = score_labels(
+        several.probabilities_of(top.double().numpy()), targets.numpy(), classes=("a", "b", "c"), objective=several
+    )
+    assert found.exact_match == 1
 
 
 @pytest.mark.parametrize(

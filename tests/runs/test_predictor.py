@@ -270,6 +270,7 @@ def test_a_file_object_with_errors_of_its_own_harms_no_other(
         (lambda module, given, found: found.sum(), r"answers \(\) to 1 image: .* remove hooks"),
         (lambda module, given, found: found[:, :2], "answers 2 scores an image, for 3 classes"),
         (lambda module, given, found: {}["key"], "failed in its forward: KeyError: 'key'"),
+        (lambda module, given, found: torch.empty(2**48), r"asks for 1\.126 PB of memory, and less is free: take"),
     ],
 )
 def test_a_hook_that_spoils_the_scores_is_an_error_in_words(predictor: Predictor, hook: Any, message: str) -> None:

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from convscope.scoring.confusion_counts import count_confusions
 from convscope.scoring.intervals import (
     around,
     influence_on_average_precision,
     influence_on_macro_f1,
     of_share,
 )
-from convscope.scoring.metrics import confusion_matrix, per_class
+from convscope.scoring.metrics import per_class
 from convscope.scoring.multi_label import average_precision
 
 
@@ -23,7 +24,7 @@ def test_interval_of_a_share_is_wilsons(right: int, images: int) -> None:
 
 
 def _f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> float:
-    found = per_class(confusion_matrix(predicted, labels, classes=classes), tuple("abcdef"[:classes]))
+    found = per_class(count_confusions(predicted, labels, classes=classes), tuple("abcdef"[:classes]))
     return float(np.mean([item.f1 for item in found if item.f1 is not None]))
 
 
@@ -31,8 +32,8 @@ def test_interval_of_macro_f1_is_the_bootstraps() -> None:
     draw = np.random.default_rng(0)
     labels = draw.choice(4, 800, p=[0.5, 0.3, 0.15, 0.05])
     predicted = np.where(draw.random(800) < 0.8, labels, draw.integers(0, 4, 800))
-    confusion = confusion_matrix(predicted, labels, classes=4)
-    found = around(_f1(labels, predicted, 4), influence_on_macro_f1(confusion), confusion)
+    counts = count_confusions(predicted, labels, classes=4)
+    found = around(_f1(labels, predicted, 4), influence_on_macro_f1(counts), counts.images)
     rows = draw.integers(0, 800, (400, 800))
     theirs = np.percentile([_f1(labels[some], predicted[some], 4) for some in rows], [2.5, 97.5])
     assert found == pytest.approx(theirs, abs=0.01)
@@ -61,8 +62,10 @@ def test_influence_is_what_one_image_more_changes() -> None:
 
 
 def test_a_measure_that_no_image_changes_has_no_interval() -> None:
-    for confusion in (np.diag([5, 5]), np.diag([5, 5])[::-1]):  # every image right, and none
-        assert around(0.0, influence_on_macro_f1(confusion), confusion) is None
+    labels = np.repeat([0, 1], 5)
+    for predicted in (labels, 1 - labels):  # every image right, and none
+        counts = count_confusions(predicted, labels, classes=2)
+        assert around(0.0, influence_on_macro_f1(counts), counts.images) is None
     for positives in range(1, 40):  # each of another rank, and all before the others
         ranks = np.arange(50.0)[::-1]
         assert around(1.0, influence_on_average_precision(ranks, np.arange(50) < positives)) is None

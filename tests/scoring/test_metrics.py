@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -21,8 +22,9 @@ from sklearn.metrics import (
 )
 
 from convscope.errors import DataError
+from convscope.scoring.confusion_counts import count_confusions
 from convscope.scoring.measured import cautions
-from convscope.scoring.metrics import calibration_bins, calibration_error, score, top_k
+from convscope.scoring.metrics import calibration_bins, calibration_error, per_class, score, top_k
 from convscope.scoring.scores import Scores
 
 _CASES = (st.integers(0, 10**6), st.integers(1, 60), st.integers(2, 12))
@@ -128,3 +130,24 @@ def test_many_classes_without_images_are_named_in_few_words() -> None:
     found = score(np.eye(50)[:2], np.array([0, 1]), classes=tuple(f"c{number}" for number in range(50)), split="val")
     (line,) = cautions(found, class_weights="none")
     assert line == "no validation images of 'c2', 'c3', 'c4' and 45 more: nothing is measured of them"
+
+
+def test_confusions_of_21_000_classes_take_little_memory() -> None:
+    draw, classes = np.random.default_rng(0), 21_000
+    labels, predicted = draw.integers(0, classes, (2, 3_000))
+    predicted[::2] = labels[::2]
+    labels[1:8:2], predicted[1:8:2] = 7, 20_999
+    tracemalloc.start()
+    counts = count_confusions(predicted, labels, classes=classes)
+    names = tuple(map(str, range(classes)))
+    right = (labels == predicted).mean()
+    scores = Scores(
+        split="test", classes=names, images=3_000, loss=0.0, accuracy_top1=float(right), accuracy_top5=None,
+        calibration_error=0.0, counts=counts, per_class=per_class(counts, names), calibration=(), mistakes=(),
+    )  # fmt: skip
+    assert scores.macro_f1_interval is not None and scores.figure().title.startswith("The ")
+    found = scores.to_dict()
+    assert found["confusion_matrix"] is None
+    assert found["most_confused"][0] == {"true": "7", "predicted": "20999", "images": 4}
+    assert tracemalloc.get_traced_memory()[1] < 100e6
+    tracemalloc.stop()

@@ -214,6 +214,17 @@ def test_what_got_no_weights_is_never_frozen_and_what_would_fit_is_said(of_large
     assert fitting.freeze == "conv1,bn1,layer1,layer2,layer3,layer4" and len(fitting.lines) == 1
 
 
+@pytest.mark.parametrize(("prefix", "model", "said"), [("", "resnet20", True), ("net.", "resnet20", True),
+                                                      ("", "resnet32", False), ("", "resnet44", False)])  # fmt: skip
+def test_a_file_of_a_deeper_network_is_named(prefix: str, model: str, said: bool, tmp_path: Path) -> None:
+    deeper = build("resnet32", num_classes=7)
+    torch.save({f"{prefix}{name}": value for name, value in deeper.state_dict().items()}, tmp_path / "deeper.pth")
+    architecture = architecture_of(model, "", classes=10, decoding=Decoding(size=(32, 32), channels=3))
+    start = read_start(str(tmp_path / "deeper.pth"), architecture, trained=True)
+    line = "the file has the layers of resnet32, more than resnet20 takes: model='resnet32' takes them"
+    assert (line in start.lines) is said and len(start.lines) == said + bool(prefix)
+
+
 def test_a_named_part_that_got_no_weights_is_refused(of_large_images):
     with pytest.raises(RunError, match=r"freeze: conv1 got no weights that fit .*stem=imagenet.*, or leave them out"):
         begun(of_large_images, freeze="conv1,layer1")

@@ -103,6 +103,28 @@ def exclusive(device: torch.device | str | None = "cpu") -> Iterator[None]:
                 np.random.set_state(others[1])  # noqa: NPY002 - see above
 
 
+@contextmanager
+def generators_restored() -> Iterator[None]:
+    """Restore the generators of torch, NumPy and Python after, where this is the only thread; hold off no other thread.
+
+    For a long work in which a network of the user may draw: see `exclusive` for what is restored beside other threads.
+
+    >>> with generators_restored():
+    ...     first = torch.rand(3)
+    >>> torch.equal(first, torch.rand(3))
+    True
+    """
+    alone = _is_only_thread()
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002 - a user's code may draw there
+    try:
+        yield
+    finally:
+        if alone and _is_only_thread():
+            torch.set_rng_state(states[0])
+            random.setstate(states[1])
+            np.random.set_state(states[2])  # noqa: NPY002
+
+
 def _is_only_thread() -> bool:
     return threading.active_count() == 1
 

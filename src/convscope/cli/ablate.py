@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from convscope.cli.command_process import command_process
+from convscope.cli.given_options import require_resumed_in_place
 from convscope.cli.output import echo
 from convscope.cli.own_code import trust_option, with_trusted
 from convscope.cli.progress import log_lines, training_progress
@@ -83,6 +84,7 @@ def command(
                 raise RunError(
                     "--resume FOLDER takes data and settings from the folder: give --without, --seeds, --jobs only"
                 )
+            require_resumed_in_place(Path(resume), runs_directory)
             found = ablate_on(
                 Run(Path(resume), model=model, trust_code=trust_code),
                 without=parts,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from pathlib import Path
 
 import click
 from click.core import ParameterSource
+
+from convscope.errors import RunError
+from convscope.report.printable import from_here
 
 
 def given_options() -> Iterator[click.Parameter]:
@@ -27,6 +31,13 @@ def take_only(why: str, names: Collection[str]) -> None:
         if parameter.name not in names:
             shown = parameter.opts[-1] if isinstance(parameter, click.Option) else (parameter.name or "").upper()
             raise click.UsageError(f"{why}: leave {shown} out")
+
+
+def require_resumed_in_place(run: Path, folder: str) -> None:
+    """Raise RunError where `--runs` is on the command line, and is not the folder of the run that is resumed."""
+    given = any(parameter.name == "runs_directory" for parameter in given_options())
+    if given and Path(folder).resolve() != run.absolute().parent.resolve():
+        raise RunError(f"--resume goes on in {from_here(run)}, whose folder is not {folder}: leave --runs out")
 
 
 def typed_again(*, without: Collection[str] = (), only: Collection[str] | None = None) -> list[str]:

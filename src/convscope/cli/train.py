@@ -10,6 +10,7 @@ import click
 
 from convscope.cli.command_process import command_process
 from convscope.cli.ensembles import is_ensemble, resume_members, train_members
+from convscope.cli.given_options import require_resumed_in_place
 from convscope.cli.output import echo, echo_json
 from convscope.cli.own_code import trust_option, with_trusted
 from convscope.cli.progress import log_lines, training_progress
@@ -81,6 +82,7 @@ def command(
             raise RunError(
                 "--resume RUN takes its data, recipe and name from the run: leave DATA, --recipe and --name out"
             )
+        require_resumed_in_place(Path(resume), runs_directory)
         with locked_early(Path(resume), writes=first):
             run, settings = with_code(open_run(Path(resume), trust_code=trust_code), settings)
             return _go_on(run, settings, ensemble, cache=cache, as_json=as_json, first=first, began=began)

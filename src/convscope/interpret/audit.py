@@ -28,6 +28,7 @@ from convscope.errors import CaptureError
 from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node
 from convscope.hardware.machine import this_machine
+from convscope.hardware.memory_errors import is_out_of_memory, too_large
 from convscope.interpret.execution.numpy_executor import operator_of, reads_left_out, run_node
 from convscope.interpret.execution.torch_executor import TorchExecutor, as_array
 from convscope.interpret.explanation.explain import given_network
@@ -311,7 +312,9 @@ def _runtime_note(network: OnnxNetwork, inputs: Sequence[torch.Tensor], exact: S
 def _run(executor: TorchExecutor, node: Node, label: str, precision: str) -> None:
     try:
         executor.run(node)
-    except (RuntimeError, TypeError, IndexError) as error:
+    except (RuntimeError, TypeError, IndexError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise CaptureError(too_large(f"{label} ({node.op.replace('_', ' ')})", error)) from error
         reason = str(error).strip().splitlines()[0]
         raise CaptureError(f"{label} ({node.op.replace('_', ' ')}) does not run in {precision}: {reason}") from error
     made = executor.array(node.outputs[0]).shape

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from convscope.api.generators import generators_restored
 from convscope.capture.load import load
 from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
@@ -44,6 +45,8 @@ class OpenedRun:
 def opened_run(run: RunLike | Predictor, split: str | None, progress: ProgressOption) -> Iterator[OpenedRun]:
     """Open a run and a split of its images; a bar of the progress is closed at the end.
 
+    Random generators are restored after: a network may draw from them when it is evaluated too.
+
     Args:
         run: its directory, what `convscope.train` returned, or a predictor of it.
         split: test, val or train; test, or else val, unless given.
@@ -57,7 +60,7 @@ def opened_run(run: RunLike | Predictor, split: str | None, progress: ProgressOp
     if loaded.run is None:
         raise RunError(f"{loaded.name or 'the model'} is no run, so its images are not known: give the run's directory")
     network, spec = given_network(loaded, None, 0), loaded.run.spec()
-    with progress_of(progress) as report:
+    with generators_restored(), progress_of(progress) as report:
         name, images = own_images(loaded.run, split, progress=report)
         yield OpenedRun(
             replays=Replays(network.module, name=network.name),

@@ -13,20 +13,25 @@ import torch
 from torch import nn
 
 from convscope.arrays import Array
-from convscope.capture.load import ModelLike, load
+from convscope.capture.load import Loaded, ModelLike, load
 from convscope.data.batches import to_floats
 from convscope.data.preprocessing import Normalization, Preprocessing
-from convscope.errors import DataError, GeometryError, did_you_mean
+from convscope.errors import CaptureError, DataError, GeometryError, did_you_mean
 from convscope.interpret.explanation.explain import given_network
-from convscope.interpret.explanation.given import Given, in_dtype, network_input
+from convscope.interpret.explanation.given import Given, GivenNetwork, in_dtype, network_input
 from convscope.interpret.map_geometry import MapGeometry
 from convscope.interpret.replay.own_probabilities import own_objective
 from convscope.interpret.replay.replay import Replay
 from convscope.interpret.replay.replays import Replays
+from convscope.nets.from_file import needed_arguments
+from convscope.report.printable import few
+from convscope.report.units import plural
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.predictor import Predictor
 from convscope.runs.run_directory import Run
 from convscope.scoring.objective import Objective
+
+_NAMED, _LONGEST_NAME = 4, 40  # inputs that a message names, and characters of each
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -153,11 +158,12 @@ def subject(model: ModelLike, image: Given, *, input_shape: Sequence[int] | None
     """Return a model in any form with an image in any form, as `explain` takes them.
 
     Raises:
-        CaptureError: there is no such model, or it does not run on this image.
+        CaptureError: there is no such model, it takes several inputs, or it does not run on this image.
         DataError: the image can't be read.
     """
     loaded = load(model)
     network = given_network(loaded, input_shape, seed)
+    require_one_input(loaded, network)
     given = network_input(image, network)
     name = os.fspath(image) if isinstance(image, (str, os.PathLike)) else "the input"
     tensor = in_dtype(given.tensor, network.dtype, name=name, network=network.name)
@@ -174,3 +180,13 @@ def subject(model: ModelLike, image: Given, *, input_shape: Sequence[int] | None
         spec=model.spec if isinstance(model, Predictor) else None if loaded.run is None else loaded.run.spec(),
         notes=(*filter(None, (loaded.weights_note(seed),)), *given.notes),
     )
+
+
+def require_one_input(loaded: Loaded, network: GivenNetwork) -> None:
+    """Raise CaptureError for a network that takes several inputs: an image is one of them."""
+    names = [one.name[:_LONGEST_NAME] for one in loaded.declared] or needed_arguments(network.module.forward)
+    if len(names) > 1:
+        raise CaptureError(
+            f"{network.name} takes {plural(len(names), 'input')} ({few(names, _NAMED)}), and an image is one: "
+            "wrap it in a module whose forward takes the image and gives it the others"
+        )

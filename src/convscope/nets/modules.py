@@ -1,13 +1,16 @@
-"""What is done to any network's modules: replace them, set their mode for a while, find what normalizes."""
+"""What is done to any network's modules: replace them, set their mode, copy them to the CPU, find what normalizes."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from convscope.errors import CaptureError
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -47,6 +50,28 @@ def replace_modules(network: nn.Module, kind: type[Module], make: Callable[[Modu
                 setattr(parent, name, new.train(child.training))
                 replaced += 1
     return replaced
+
+
+def on_cpu(network: nn.Module, *, name: str) -> nn.Module:
+    """Return a network itself where its numbers are on the CPU, or are none (meta), else a copy of it on the CPU.
+
+    Raises:
+        CaptureError: it can't be copied.
+    """
+    tensors = [*network.parameters(), *network.buffers()]
+    if all(tensor.device.type in ("cpu", "meta") for tensor in tensors):
+        return network
+    moved: dict[int, Any] = {}
+    for tensor in tensors:
+        copied = tensor.detach().cpu()
+        moved[id(tensor)] = nn.Parameter(copied, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else copied
+    try:
+        return copy.deepcopy(network, moved)
+    except Exception as error:  # whatever a module's attributes raise when they are copied
+        device = next(tensor.device for tensor in tensors if tensor.device.type not in ("cpu", "meta"))
+        raise CaptureError(
+            f"{name} is on {device} and can't be copied to the CPU: give it there, model.cpu()"
+        ) from error
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from convscope.data.records import Decoding, ImageSet, Pixels
 from convscope.errors import DataError, RunError
 from convscope.files.regular import UnreadableError
 from convscope.hardware.device import usable_device
+from convscope.hardware.memory_errors import is_out_of_memory, too_large
 from convscope.report.document import Document, Fact, Facts
 from convscope.report.documented import Documented
 from convscope.report.json_values import json_dict
@@ -205,9 +206,9 @@ class Predictor(Documented):
         """Run the network, whatever the caller has hooked to it."""
         try:
             return self.network(pixels)
-        except torch.OutOfMemoryError:
-            raise
         except Exception as error:
+            if is_out_of_memory(error):
+                raise RunError(too_large(self.spec.name, error)) from error
             self.spec.build(check=True)  # says so where the size is the reason
             raise RunError(f"{self.spec.name} failed in its forward: {type(error).__name__}: {error}") from error
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convscope.arrays import Floats, Integers
+from convscope.scoring.confusion_counts import ConfusionCounts
 
 ConfidenceInterval: TypeAlias = tuple[float, float]
 
@@ -46,17 +47,18 @@ def around(value: float, influence: Floats, counts: Integers | int = 1) -> Confi
     return (max(0.0, value - half), min(1.0, value + half)) if half else None
 
 
-def influence_on_macro_f1(confusion: Integers) -> Floats:
-    """Return the derivative of macro F1 by the count in each cell, (classes, classes).
+def influence_on_macro_f1(counts: ConfusionCounts) -> Floats:
+    """Return the derivative of macro F1 by the images of each pair of classes that occurs, (P,).
 
     F1 of class c is 2 R / (O + P), with R right, O own and P predicted images; an image of class a that is called b
     adds 1 to O of a and to P of b, and where a is b to R.
     """
-    right, total = np.diag(confusion), confusion.sum(1) + confusion.sum(0)
+    right, total = counts.right, counts.own + counts.called
     there = total > 0
     total = np.where(there, total, 1)
     of_total = -2 * right / total**2
-    influence = of_total[:, None] + of_total[None, :] + np.diag(2 / total)
+    influence = of_total[counts.true] + of_total[counts.predicted]
+    influence += np.where(counts.true == counts.predicted, 2 / total[counts.true], 0)
     return np.asarray(influence / there.sum())
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from convscope.arrays import Floats, Integers
 from convscope.errors import DataError
+from convscope.scoring.confusion_counts import ConfusionCounts, count_confusions
 from convscope.scoring.defect_rule import DefectRule
 from convscope.scoring.defect_scores import score_defects
 from convscope.scoring.objective import Objective
@@ -64,7 +65,7 @@ def score(
     predicted = ranks.argmax(1)
     confidence = probabilities.max(1)
     bins = bins_of(probabilities, labels, ranks=ranks)
-    confusion = confusion_matrix(predicted, labels, classes=len(classes))
+    counts = count_confusions(predicted, labels, classes=len(classes))
     return Scores(
         split=split,
         classes=classes,
@@ -73,24 +74,14 @@ def score(
         accuracy_top1=float((predicted == labels).mean()),
         accuracy_top5=top_k(ranks, labels, 5) if len(classes) > 5 else None,
         calibration_error=calibration_error(bins),
-        confusion=confusion,
-        per_class=per_class(confusion, classes),
+        counts=counts,
+        per_class=per_class(counts, classes),
         calibration=bins,
         mistakes=_mistakes(predicted, labels, confidence, names),
         loss_name=objective.measured,
         curves=one_vs_rest(probabilities, labels[:, None] == np.arange(len(classes)), classes),
         defects=None if rule is None else score_defects(rule, probabilities, labels, classes=classes),
     )
-
-
-def confusion_matrix(predicted: Integers, labels: Integers, *, classes: int) -> Integers:
-    """Return the confusion matrix, true by row and predicted by column, int64 (classes, classes).
-
-    >>> confusion_matrix(np.array([1, 1, 0]), np.array([0, 1, 0]), classes=2).tolist()
-    [[1, 1], [0, 1]]
-    """
-    pairs = labels * classes + predicted
-    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes).astype(np.int64)
 
 
 def top_k(ranks: Floats, labels: Integers, k: int) -> float:
@@ -101,22 +92,20 @@ def top_k(ranks: Floats, labels: Integers, k: int) -> float:
     return float((above + tied < k).mean())
 
 
-def per_class(confusion: Integers, classes: tuple[str, ...]) -> tuple[ClassScore, ...]:
-    """Return precision, recall and F1 of each class from a confusion matrix; None for a division by 0."""
-    found = []
-    for index, name in enumerate(classes):
-        right, own, called = int(confusion[index, index]), int(confusion[index].sum()), int(confusion[:, index].sum())
-        found.append(
-            ClassScore(
-                name=name,
-                images=own,
-                predicted=called,
-                precision=right / called if called else None,
-                recall=right / own if own else None,
-                f1=2 * right / (own + called) if own + called else None,
-            )
+def per_class(counts: ConfusionCounts, classes: tuple[str, ...]) -> tuple[ClassScore, ...]:
+    """Return precision, recall and F1 of each class from the confusions; None for a division by 0."""
+    of_each = zip(classes, counts.right.tolist(), counts.own.tolist(), counts.called.tolist(), strict=True)
+    return tuple(
+        ClassScore(
+            name=name,
+            images=own,
+            predicted=called,
+            precision=right / called if called else None,
+            recall=right / own if own else None,
+            f1=2 * right / (own + called) if own + called else None,
         )
-    return tuple(found)
+        for name, right, own, called in of_each
+    )
 
 
 def bins_of(probabilities: Floats, labels: Integers, *, ranks: Floats) -> tuple[CalibrationBin, ...]:

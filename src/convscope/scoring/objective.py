@@ -118,10 +118,10 @@ class Objective:
         """Return the number of correct predictions, a scalar tensor.
 
         That is the right class on top, of soft targets the heaviest; with the multi-label loss every yes and no right
-        (scikit-learn's accuracy of several labels).
+        (scikit-learn's accuracy of several labels), a yes from a probability of 0.5 on, as in `multi_label`.
         """
         if self.multi_label:
-            return ((scores > 0) == (targets > 0.5)).all(1).sum()
+            return ((scores >= 0) == (targets > 0.5)).all(1).sum()  # the sigmoid of 0 is 0.5
         labels = targets.argmax(1) if targets.is_floating_point() else targets
         return (scores.argmax(1) == labels).sum()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from convscope.report.short_repr import ShortRepr
 from convscope.report.svg import Drawing
 from convscope.report.table import Column, Table
 from convscope.report.units import exact, interval, loss, percent, plural
+from convscope.scoring.confusion_counts import MOST_IN_MATRIX, ConfusionCounts
 from convscope.scoring.defect_scores import DefectScores
 from convscope.scoring.intervals import ConfidenceInterval, around, influence_on_macro_f1, of_share
 from convscope.scoring.threshold_curves import ThresholdCurve, curves_figure
@@ -68,7 +69,7 @@ class Mistake(ShortRepr):
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Scores(Pictured):
-    """The measures of one split; `confusion[i, j]` counts images of class i that were called j."""
+    """The measures of one split; `counts` has the images by true and predicted class."""
 
     split: str
     classes: tuple[str, ...]
@@ -77,7 +78,7 @@ class Scores(Pictured):
     accuracy_top1: float
     accuracy_top5: float | None
     calibration_error: float
-    confusion: Integers
+    counts: ConfusionCounts
     per_class: tuple[ClassScore, ...]
     calibration: tuple[CalibrationBin, ...]
     mistakes: tuple[Mistake, ...]
@@ -90,6 +91,16 @@ class Scores(Pictured):
     curves: tuple[ThresholdCurve, ...] = ()
     # Missed defects and false alarms, where one class is the good one.
     defects: DefectScores | None = None
+
+    @cached_property
+    def confusion(self) -> Integers:
+        """The confusion matrix: `confusion[i, j]` images of class i are predicted as j, int64 (classes, classes)."""
+        return self.counts.matrix()
+
+    @property
+    def right(self) -> int:
+        """How many images are predicted as their class."""
+        return int(self.counts.right.sum())
 
     @property
     def shown_curves(self) -> tuple[ThresholdCurve, ...]:
@@ -116,12 +127,12 @@ class Scores(Pictured):
     @property
     def accuracy_interval(self) -> ConfidenceInterval:
         """The 95 % interval of top-1 accuracy."""
-        return of_share(int(self.confusion.trace()), self.images)
+        return of_share(self.right, self.images)
 
     @property
     def macro_f1_interval(self) -> ConfidenceInterval | None:
         """The 95 % interval of macro F1; None where every image is right, or none is: nothing varies."""
-        return around(self.macro_f1, influence_on_macro_f1(self.confusion), self.confusion)
+        return around(self.macro_f1, influence_on_macro_f1(self.counts), self.counts.images)
 
     @property
     def largest(self) -> ClassScore:
@@ -176,7 +187,8 @@ class Scores(Pictured):
             temperature: what scores are divided by before they become probabilities, fitted on validation images.
             classes: the names, in the order of the network's outputs.
             per_class: name, images, predicted, precision, recall, f1 of each.
-            confusion_matrix: images by true class (row) and predicted class (column).
+            confusion_matrix: images by true class (row) and predicted class (column); None of more than 2,000 classes.
+            most_confused: true class, predicted class and images, of the most frequent mistakes.
             worst_mistakes: image, true class, predicted class, confidence.
             curves: class, roc_auc, average_precision, and the points of the ROC and precision-recall curves; of defects
                 against good images where one class is the good one, else of each class against all others, and of
@@ -204,7 +216,11 @@ class Scores(Pictured):
                 "temperature": self.temperature,
                 "classes": self.classes,
                 "per_class": [vars(score) for score in self.per_class],
-                "confusion_matrix": self.confusion,
+                "confusion_matrix": self.confusion if len(self.classes) <= MOST_IN_MATRIX else None,
+                "most_confused": [
+                    {"true": self.classes[true], "predicted": self.classes[predicted], "images": images}
+                    for true, predicted, images in self.counts.wrong.most_frequent(mistakes)
+                ],
                 "worst_mistakes": [
                     {
                         "image": mistake.name,
@@ -221,16 +237,14 @@ class Scores(Pictured):
 
     def headline(self) -> str:
         """Return the split and the accuracy."""
-        right = int(self.confusion.trace())
         accuracy = f"{percent(self.accuracy_top1, decimals=2)} ({interval(self.accuracy_interval)})"
-        return f"{self.split}: accuracy {accuracy}, {right:,} of {plural(self.images, 'image')}"
+        return f"{self.split}: accuracy {accuracy}, {self.right:,} of {plural(self.images, 'image')}"
 
     def facts(self) -> list[Fact]:
         """Return the main scores, each with its name."""
-        right = int(self.confusion.trace())
         top1, f1 = percent(self.accuracy_top1, decimals=2), percent(self.macro_f1, decimals=2)
         facts = [
-            Fact("top-1 accuracy", top1, self.accuracy_top1, f"{top1} ({right:,} of {self.images:,})"),
+            Fact("top-1 accuracy", top1, self.accuracy_top1, f"{top1} ({self.right:,} of {self.images:,})"),
             Fact("95 % interval", interval(self.accuracy_interval, name=""), list(self.accuracy_interval)),
             Fact("balanced accuracy", percent(self.balanced_accuracy, decimals=2), self.balanced_accuracy),
             Fact("macro F1", f1, self.macro_f1, f"{f1} ({interval(self.macro_f1_interval)})"),
@@ -254,11 +268,10 @@ class Scores(Pictured):
         title = f"Confusion matrix, {SPLIT_NAMES.get(self.split, self.split)} images"
         if len(self.classes) <= LARGEST_DRAWN:
             return confusion_matrix(self.confusion, self.classes, title=title)
-        wrong = self.confusion.copy()
-        np.fill_diagonal(wrong, 0)
-        worst = np.sort(np.argsort(-(wrong.sum(0) + wrong.sum(1)), kind="stable")[:LARGEST_DRAWN])
+        wrong = self.counts.wrong
+        worst = np.sort(np.argsort(-(wrong.own + wrong.called), kind="stable")[:LARGEST_DRAWN])
         title = f"The {LARGEST_DRAWN} classes with the most mistakes, of {len(self.classes):,}"
-        return confusion_matrix(self.confusion[np.ix_(worst, worst)], [self.classes[i] for i in worst], title=title)
+        return confusion_matrix(self.counts.among(worst), [self.classes[i] for i in worst], title=title)
 
     def blocks(self) -> tuple[Block, ...]:
         """Return the scores, each class's, the confusion matrix and the worst mistakes."""

@@ -27,6 +27,7 @@ from convscope.report.units import plural
 from convscope.report.usage import Placeholder, setting_name, settings_text
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import Run
+from convscope.training.deeper_network import deeper_network
 
 # Fetch timm's trained weights: an option of the start alone. It is not in model.json, for predicting must not fetch.
 PRETRAINED = "pretrained"
@@ -128,6 +129,10 @@ def read_start(weights: str, architecture: Architecture, *, trained: bool, solve
         setting = _fitting_setting(architecture, matched.weights)
         remedy = f"{setting} takes more of the file" if setting else ""
         lines.append(remedy)
+    if not other and (deeper := deeper_network(architecture, matched.weights, fit)):
+        lines.append(
+            f"the file has the layers of {deeper}, more than {name} takes: {settings_text(model=deeper)} takes them"
+        )
     backbone = _backbone(architecture, network) if solved or freeze == ALL_BUT_LAST else ""
     if solved:
         before = part_names(network, backbone)

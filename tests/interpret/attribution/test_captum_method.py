@@ -91,10 +91,20 @@ class Saliency:
         return found.abs()
 
 
+class IntegratedGradients(Saliency):
+    """Stands for a method of Captum that runs several images in one batch."""
+
+    def attribute(self, inputs: torch.Tensor, target: int) -> torch.Tensor:
+        batch = torch.cat([inputs, 2 * inputs, 3 * inputs])
+        (found,) = torch.autograd.grad(self.scores(batch)[:, target].square().sum(), inputs)
+        return found
+
+
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     library = ModuleType("captum.attr")
     library.Saliency = Saliency  # type: ignore[attr-defined]
+    library.IntegratedGradients = IntegratedGradients  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "captum", ModuleType("captum"))
     monkeypatch.setitem(sys.modules, "captum.attr", library)
 
@@ -123,6 +133,46 @@ def test_scores_whose_axis_of_images_was_squeezed_away_are_those_of_all_classes(
         for each in (nn.Sequential(network, nn.Flatten(0)), network)
     )
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+class OfOneImage(nn.Module):
+    """A network with the size of a batch in its numbers, as exported files have it."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.body(x)
+        return found.reshape(1, -1)
+
+
+def of_one_and_many() -> tuple[Subject, Subject]:
+    """Return a network that takes one image at a time with an image, and the same network that takes a batch."""
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)).eval()
+    image = torch.randn(1, 3, 8, 8)
+    one, many = (
+        Subject(network=each, name="net", image_name="image", tensor=image) for each in (OfOneImage(body), body)
+    )
+    return one, many
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_network_that_takes_one_image_at_a_time_is_run_on_one_after_the_other() -> None:
+    found, expected = (attribute(each, "captum:IntegratedGradients", target=3).cells for each in of_one_and_many())
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+    with pytest.raises(
+        CaptureError, match="captum:DeepLift needs the image and its baseline in one batch, and net takes"
+    ):
+        attribute(of_one_and_many()[0], "captum:DeepLift", target=3)
+
+
+@installed
+@pytest.mark.parametrize("method", [name for name in METHODS if not name.startswith("DeepLift")])
+def test_captum_s_methods_are_the_same_on_one_image_at_a_time(method: str) -> None:
+    found, expected = (attribute(each, f"captum:{method}", target=3).cells for each in of_one_and_many())
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
 @installed

@@ -383,6 +383,12 @@ class Clamped(nn.Module):
         lambda x: functional.prelu(x, torch.zeros(1, dtype=x.dtype)),
         lambda x: functional.leaky_relu(x, 0.0),
         lambda x: functional.rrelu(x, 0.0, 0.0),
+        lambda x: torch.where(x > 0, x, 0),
+        lambda x: torch.where(x >= 0, x, torch.zeros_like(x)),
+        lambda x: torch.where(x < 0, torch.tensor(0.0, dtype=x.dtype), x),
+        lambda x: x * (x > 0),
+        lambda x: (x > 0).to(x.dtype) * x,
+        lambda x: x.masked_fill(x < 0, 0),
     ],
 )
 def test_what_rectifies_at_zero_is_a_rectifier_and_the_limit_of_a_norm_is_none(
@@ -395,7 +401,15 @@ def test_what_rectifies_at_zero_is_a_rectifier_and_the_limit_of_a_norm_is_none(
 
 
 @pytest.mark.parametrize(
-    "rectify", [functional.hardtanh, lambda x: functional.threshold(x, -1.0, -1.0), lambda x: x.clamp(-1, 1)]
+    "rectify",
+    [
+        functional.hardtanh,
+        lambda x: functional.threshold(x, -1.0, -1.0),
+        lambda x: x.clamp(-1, 1),
+        lambda x: torch.where(x > -1, x, 0),
+        lambda x: torch.where(x > 0, x, 0.5 * x),
+        lambda x: torch.where(x < 0, x, 0),
+    ],
 )
 def test_what_lets_negative_numbers_through_up_to_a_limit_is_no_rectifier(
     rectify: Callable[[torch.Tensor], torch.Tensor],

@@ -12,7 +12,9 @@ from convscope.data.preprocessing import Normalization
 from convscope.data.records import ImageSet
 from convscope.errors import CaptureError, DataError, GeometryError
 from convscope.interpret.behaviour.confused_classes import confused_classes
+from convscope.interpret.behaviour.confusion_record import ConfusedClasses
 from convscope.interpret.replay.replays import Replays
+from convscope.scoring.confusion_counts import count_confusions
 
 PLAIN = Normalization((0.5,), (0.25,))
 
@@ -126,3 +128,17 @@ def test_bad_input_is_one_line() -> None:
         confused_classes(replays, images(classes=2), PLAIN, pairs=[(0, 2)])
     with pytest.raises(CaptureError, match="no layer with a map"):
         confused_classes(Replays(nn.Sequential(nn.Flatten(), nn.Linear(64, 3))), images(), PLAIN)
+
+
+def test_the_matrix_of_many_classes_is_never_made() -> None:
+    labels, predicted = np.array([3, 3, 3, 20_000]), np.array([3, 7, 7, 20_000])
+    counts = count_confusions(predicted, labels, classes=21_000)
+    assert counts.among(np.array([7, 3])).tolist() == [[0, 0], [2, 1]]
+    names = tuple(map(str, range(21_000)))
+    found = ConfusedClasses(network="net", data="images", layer="0", classes=names, counts=counts, pairs=())
+    assert found.to_dict()["confusion"] is None
+    assert {name: values.tolist() for name, values in found.arrays().items()} == {
+        "true": [3, 3, 20_000], "predicted": [3, 7, 20_000], "images": [1, 2, 1],
+    }  # fmt: skip
+    assert "2 images wrong" in str(found.document().blocks[1]) and found.figure().title
+    assert "confusion" not in vars(found)

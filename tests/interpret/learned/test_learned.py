@@ -21,6 +21,7 @@ from convscope.interpret.learned.learned import learned_of
 from convscope.interpret.learned.network_on_data import NetworkOnData
 from convscope.interpret.learned.parts import PARTS, PartOptions, find_parts
 from convscope.interpret.learned.training_norms import NormsOfRun, TrainingNorms
+from convscope.interpret.opened_run import opened_run
 from convscope.interpret.replay.replays import Replays
 from convscope.interpret.subject import Subject
 from convscope.runs.layer_norms import NormSample
@@ -290,3 +291,40 @@ def test_maps_that_are_not_by_image_are_left_out_of_what_is_measured_by_image() 
     assert [text.partition(" left out")[0] for text in found.left_out] == ["probes", "equivariance"]
     with pytest.raises(CaptureError, match="conv has 3 along its first axis for one image"):
         learned_of(on, find_parts(["patches"]), PartOptions(layer="conv"))
+
+
+class Drawing(nn.Module):
+    """A network that draws at random in evaluation mode too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = network()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.body(nn.functional.dropout(x, training=True))
+        return found
+
+
+def test_a_network_that_draws_leaves_the_generators_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, model = images(6), Drawing()
+    before = torch.get_rng_state()
+    convscope.learned(model, (data.images, data.labels), parts=["health"], input_shape=(1, 8, 8))
+    assert torch.equal(torch.get_rng_state(), before)
+    monkeypatch.setattr("convscope.interpret.opened_run.own_images", lambda *_, **__: ("test", data))
+    with opened_run("lenet5-digits", None, False) as run:
+        torch.rand(len(run.images))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+class OfTwo(nn.Module):
+    def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return (image * mask).mean((2, 3))
+
+
+def test_a_network_of_several_inputs_is_refused_in_one_line() -> None:
+    data = images(6)
+    said = r"OfTwo takes 2 inputs \(image, mask\), and an image is one: wrap it in a module"
+    with pytest.raises(CaptureError, match=said):
+        convscope.learned(OfTwo(), (data.images, data.labels), input_shape=(1, 8, 8))
+    with pytest.raises(CaptureError, match=said):
+        convscope.look(OfTwo(), data.images[0])

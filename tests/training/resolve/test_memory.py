@@ -16,11 +16,12 @@ import data_makers as made
 from convscope.data.open import probe
 from convscope.data.streamed import held_bytes
 from convscope.errors import RunError
+from convscope.hardware.memory_errors import is_out_of_memory
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import EpochRow, Silent
 from convscope.training.loop import step
 from convscope.training.resolve import memory as fitting
-from convscope.training.resolve.memory import LEAST_BATCH, fit_to_memory, halved_to_fit, is_out_of_memory, with_batch
+from convscope.training.resolve.memory import LEAST_BATCH, fit_to_memory, halved_to_fit, with_batch
 from convscope.training.resolve.resolve import resolve
 from convscope.training.train import train
 from convscope.training.train_run import train_on

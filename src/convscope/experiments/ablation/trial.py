@@ -15,6 +15,7 @@ from convscope.data.batches import to_floats
 from convscope.data.records import ImageSet
 from convscope.errors import RunError
 from convscope.experiments.ablation.variants import Variant
+from convscope.hardware.memory_errors import is_out_of_memory
 from convscope.nets.layer_groups import scale_free_of
 from convscope.recipe.presets import NAMED
 from convscope.report.short_repr import ShortRepr
@@ -29,7 +30,7 @@ from convscope.training.loop.loop import fit
 from convscope.training.loop.nonfinite import DivergedError
 from convscope.training.loop.state import Settings, TrainingState, loop_settings, new_state
 from convscope.training.optim.optimizers import default_learning_rate
-from convscope.training.resolve.memory import OutOfMemoryError, is_out_of_memory
+from convscope.training.resolve.memory import OutOfMemoryError
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
 from convscope.training.session import Session, held_out
 

@@ -22,6 +22,7 @@ from convscope.api.generators import exclusive
 from convscope.api.warning_filters import warnings_ignored
 from convscope.capture.outputs import tensors_in
 from convscope.errors import ArgumentError, CaptureError, did_you_mean, nearest_names
+from convscope.hardware.memory_errors import is_out_of_memory, too_large
 from convscope.interpret.attribution.baselines import DEFAULT, baseline_of
 from convscope.interpret.attribution.captum_traps import traps
 from convscope.interpret.attribution.options import AttributionOptions
@@ -51,6 +52,8 @@ _TAKES: Mapping[str, tuple[str, ...]] = {
 """Captum's methods at the input, and the options that each takes."""
 
 _OF_SEVERAL = ("DeepLiftShap", "GradientShap")  # they take the mean over several baselines
+_OF_ONE = ("Saliency", "InputXGradient", "GuidedBackprop", "Deconvolution", "LRP")  # they run the image alone
+_BESIDE_BASELINE = ("DeepLift", "DeepLiftShap")  # their hooks need the image and its baselines in one batch
 _BLOCKS = 8  # along each axis, of which methods that turn features on and off have one each
 
 
@@ -99,20 +102,30 @@ def _explained(name: str, subject: Subject, target: int, options: AttributionOpt
 
     Raises:
         ArgumentError: no such baseline, or a window or stride out of range.
-        CaptureError: Captum is not installed, or fails on this network.
+        CaptureError: Captum is not installed, fails on this network, or runs images beside each other where the network
+            takes one at a time.
     """
     library = import_captum()
     image = require_gradient(subject.replay).detach()
     missed = traps(name, subject.replay.graph)
+    one_by_one = name not in _OF_ONE and not subject.replays.takes([torch.cat([image, image])])
+    if one_by_one and name in _BESIDE_BASELINE:
+        raise CaptureError(
+            f"{PREFIX}{name} needs the image and its baseline in one batch, and {subject.name} takes one image at a "
+            "time: take integrated-gradients"
+        )
     baseline, notes = baseline_of(subject, options.baseline or DEFAULT)
     settings = _settings(name, subject, baseline, options)
     try:
         with _seeded(), torch.inference_mode(False), torch.enable_grad(), warnings_ignored():
-            method = getattr(library, name)(_ClassScores(subject.network, subject.replays.weights))
+            scores = _ClassScores(subject.network, subject.replays.weights, one_by_one=one_by_one)
+            method = getattr(library, name)(scores)
             known = inspect.signature(method.attribute).parameters
             given = {key: value for key, value in settings.items() if key in known}
             values = method.attribute(image.clone().requires_grad_(), target=target, **given)
     except Exception as error:  # whatever it raises, from an assertion to a missing import
+        if is_out_of_memory(error):
+            raise CaptureError(too_large(f"{PREFIX}{name} on {subject.name}", error)) from error
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise CaptureError(f"{PREFIX}{name} fails on {subject.name}: {why}") from error
     found = values.detach()[0].double()
@@ -173,10 +186,12 @@ class _ClassScores(nn.Module):
     Args:
         network: any module.
         weights: numbers in place of its parameters and buffers, by name.
+        one_by_one: whether the network takes one image at a time.
     """
 
-    def __init__(self, network: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    def __init__(self, network: nn.Module, weights: Mapping[str, torch.Tensor], *, one_by_one: bool = False) -> None:
         super().__init__()
+        self.one_by_one = one_by_one
         self.network = copy.deepcopy(getattr(network, "_orig_mod", network)).eval()
         with torch.no_grad():
             for (name, _), (_, tensor) in zip(_numbers(network), _numbers(self.network), strict=True):
@@ -190,6 +205,8 @@ class _ClassScores(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Return the score of each class."""
+        if self.one_by_one and len(image) > 1:
+            return torch.cat([self.forward(one) for one in torch.split(image, 1)])
         found = next(tensor for tensor in tensors_in(self.network(image)) if tensor.is_floating_point())
         # Scores of one axis are those of one class for each image, or of all classes for one.
         return found[None] if found.ndim == 1 and len(found) != len(image) else by_class(found)

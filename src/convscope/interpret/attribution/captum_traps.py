@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from convscope.errors import CaptureError
 from convscope.graph.records import Graph, Node, alive_nodes
+from convscope.interpret.replay.masked_rectifiers import masked_rectifiers
 from convscope.report.units import plural
 
 _LIMITS = {"clamp": "min", "clamp_min": "min", "hardtanh": "min_val"}  # rectifiers where this limit is 0
@@ -89,7 +90,11 @@ def traps(method: str, graph: Graph) -> tuple[str, ...]:
         return ()
     of, alive = _HOOKED[method], alive_nodes(graph)
     kinds = {module.path: module.kind for module in graph.modules if module.library}
-    nodes = [node for node in graph.nodes if node.index in alive and _is_meant(node, of)]
+    masked = set(masked_rectifiers(graph)) if of.operations is _RECTIFIERS else set[int]()
+    nodes = [
+        node for node in graph.nodes
+        if node.index in alive and (_is_meant(node, of) or not masked.isdisjoint(node.outputs))
+    ]  # fmt: skip
     hooked = [node for node in graph.nodes if node.index in alive and _seen(node, kinds, of)]
     again = next((node for node in (*nodes, *hooked) if node.call > 0 and kinds.get(node.module)), None)
     if of.called_once and again is not None:

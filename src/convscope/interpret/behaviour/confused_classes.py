@@ -31,6 +31,7 @@ from convscope.interpret.features.observed import AxesOfMaps, observed_by_image
 from convscope.interpret.replay.on_images import first_input, images_at_once
 from convscope.interpret.replay.replays import Replays
 from convscope.report.progress import Progress, no_progress
+from convscope.scoring.confusion_counts import ConfusionCounts, count_confusions
 
 EXAMPLES = 4  # wrong images of either class of a pair
 _MOST_OF_A_CLASS = 200  # images of each class whose gradients are taken
@@ -95,9 +96,10 @@ def confused_classes(
         predicted[rows.numpy()] = predictions(replays.class_scores(pixels))
         done += len(rows)
         progress(done, len(images), "counting confusions")
-    confusion = _confusion(images.labels, predicted, count)
+    known_rows = predicted >= 0
+    counts = count_confusions(predicted[known_rows], images.labels[known_rows], classes=count)
     asked = (
-        _most_confused(confusion, images.labels, pairs)
+        _most_confused(counts, images.labels, pairs)
         if isinstance(pairs, int)
         else [_numbers(pair, known) for pair in pairs]
     )
@@ -106,7 +108,7 @@ def confused_classes(
         found.append(_pair(replays, images, normalization, chosen, (a, b), predicted, known, data))
         progress(number + 1, len(asked), "what separates confused classes")
     return ConfusedClasses(
-        network=graph.name, data=data, layer=chosen, classes=known, confusion=confusion, pairs=tuple(found)
+        network=graph.name, data=data, layer=chosen, classes=known, counts=counts, pairs=tuple(found)
     )
 
 
@@ -122,21 +124,14 @@ def last_map(names: LayerNames) -> str:
     return maps[-1].name
 
 
-def _confusion(labels: Integers, predicted: Integers, count: int) -> Integers:
-    """Return images by true class (row) and predicted class (column); those without a prediction are left out."""
-    known = predicted >= 0
-    flat = np.bincount(labels[known] * count + predicted[known], minlength=count * count)
-    return np.asarray(flat.reshape(count, count), np.int64)
-
-
-def _most_confused(confusion: Integers, labels: Integers, most: int) -> list[tuple[int, int]]:
+def _most_confused(counts: ConfusionCounts, labels: Integers, most: int) -> list[tuple[int, int]]:
     """Return the pairs of classes, both with images, that have the most mistakes in both directions; one at least."""
     there = set(np.unique(labels).tolist())
     both: dict[tuple[int, int], int] = {}
-    for true, predicted in np.argwhere(confusion).tolist():
-        if true != predicted and predicted in there:
+    for true, predicted, mistakes in counts.wrong.most_frequent():
+        if predicted in there:
             pair = (min(true, predicted), max(true, predicted))
-            both[pair] = both.get(pair, 0) + int(confusion[true, predicted])
+            both[pair] = both.get(pair, 0) + mistakes
     return sorted(both, key=lambda pair: (-both[pair], pair))[: max(0, most)]
 
 

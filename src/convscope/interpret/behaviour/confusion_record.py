@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from convscope.report.short_repr import ShortRepr, short_path
 from convscope.report.svg import Drawing
 from convscope.report.table import Cell, Column, Row, Table
 from convscope.report.units import percent, plural
+from convscope.scoring.confusion_counts import MOST_IN_MATRIX, ConfusionCounts
 
 CHANNELS = 8
 """Channels of a pair that are listed and drawn."""
@@ -93,7 +95,7 @@ class ConfusedClasses(Pictured):
         data: the name of the images.
         layer: whose channels.
         classes: the names of the network's classes.
-        confusion: images by true class (row) and predicted class (column).
+        counts: images by true and predicted class.
         pairs: the most confused one first, or as asked for; none where no image is predicted as another class that has
             images.
     """
@@ -102,12 +104,17 @@ class ConfusedClasses(Pictured):
     data: str
     layer: str
     classes: tuple[str, ...]
-    confusion: Integers
+    counts: ConfusionCounts
     pairs: tuple[ClassPair, ...]
+
+    @cached_property
+    def confusion(self) -> Integers:
+        """The confusion matrix: images by true class (row) and predicted class (column)."""
+        return self.counts.matrix()
 
     def mistakes(self, pair: ClassPair) -> int:
         """Return how many images of either class are predicted as the other."""
-        return int(self.confusion[pair.first, pair.second] + self.confusion[pair.second, pair.first])
+        return self.counts.of(pair.first, pair.second) + self.counts.of(pair.second, pair.first)
 
     def pair_name(self, pair: ClassPair) -> str:
         """Return the names of a pair's classes."""
@@ -121,8 +128,16 @@ class ConfusedClasses(Pictured):
         return f"{self.network}: {self.pair_name(pair)}, {plural(self.mistakes(pair), 'mistake')}"
 
     def arrays(self) -> dict[str, Array]:
-        """Return the confusion matrix, and of each pair "A-B/means", "A-B/effect" and "A-B/shares" by class number."""
-        found: dict[str, Array] = {"confusion": self.confusion}
+        """Return the confusion matrix, and of each pair "A-B/means", "A-B/effect" and "A-B/shares" by class number.
+
+        Of more than 2,000 classes there is no matrix, but "true", "predicted" and "images" of each pair that occurs.
+        """
+        counts = self.counts
+        found: dict[str, Array] = (
+            {"confusion": self.confusion}
+            if counts.classes <= MOST_IN_MATRIX
+            else {"true": counts.true, "predicted": counts.predicted, "images": counts.images}
+        )
         for pair in self.pairs:
             name = f"{pair.first}-{pair.second}"
             found |= {f"{name}/means": pair.means, f"{name}/effect": pair.effect, f"{name}/shares": pair.shares}
@@ -136,7 +151,7 @@ class ConfusedClasses(Pictured):
             data: the name of the images.
             layer: whose channels.
             classes: their names.
-            confusion: images by true class (row) and predicted class (column).
+            confusion: images by true class (row) and predicted class (column); None of more than 2,000 classes.
             pairs: of each first and second (class names), mistakes, margin (difference of the classes' mean logit
                 differences), accounted (share of it that the channels make), channels, and of these effect (difference
                 of means in standard deviations) and shares (of the margin); wrong: names of images.
@@ -147,7 +162,7 @@ class ConfusedClasses(Pictured):
                 "data": self.data,
                 "layer": self.layer,
                 "classes": self.classes,
-                "confusion": self.confusion,
+                "confusion": self.confusion if len(self.classes) <= MOST_IN_MATRIX else None,
                 "pairs": [
                     {
                         "first": self.classes[pair.first],
@@ -170,7 +185,7 @@ class ConfusedClasses(Pictured):
         if not self.pairs:
             shown = min(len(self.classes), _MOST_CLASSES)
             title = f"{self.network} on {self.data}"
-            return confusion_matrix(self.confusion[:shown, :shown], self.classes[:shown], title=title)
+            return confusion_matrix(self.counts.among(np.arange(shown)), self.classes[:shown], title=title)
         channels = list(dict.fromkeys(channel for pair in self.pairs for channel in pair.largest()))
         values = np.stack([pair.effect[channels] for pair in self.pairs])
         return matrix_chart(
@@ -185,7 +200,7 @@ class ConfusedClasses(Pictured):
 
     def document(self) -> Document:
         """Return what is shown: of each pair the channels and the mistaken images."""
-        right, total = int(np.trace(self.confusion)), int(self.confusion.sum())
+        right, total = int(self.counts.right.sum()), int(self.counts.images.sum())
         facts = [Fact("images", f"{total:,} of {self.data}", total), Fact("layer", self.layer)]
         if total:
             facts.append(Fact("right", percent(right / total), right / total))
@@ -199,7 +214,7 @@ class ConfusedClasses(Pictured):
 
     def _no_pair(self) -> str:
         """Return why there are no pairs: no image is wrong, or only as classes of which there are no images."""
-        wrong = int(self.confusion.sum() - np.trace(self.confusion))
+        wrong = int(self.counts.wrong.images.sum())
         if not wrong:
             return "no pair of classes is confused"
         return f"{plural(wrong, 'image')} wrong, all predicted as classes of which there are no images"

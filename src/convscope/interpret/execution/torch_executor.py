@@ -19,6 +19,7 @@ from torch import nn
 from convscope.arrays import Array
 from convscope.errors import CaptureError
 from convscope.graph.records import Argument, Graph, Node, Ref, Value
+from convscope.hardware.memory_errors import is_out_of_memory, too_large
 from convscope.interpret.execution.network_head import read_by_head_alone
 from convscope.interpret.execution.torch_operation import torch_operation, without_writing
 
@@ -155,14 +156,17 @@ class TorchExecutor:
         """Run one operation on the executor's own numbers, as `run` does, with torch's errors as ours.
 
         Raises:
-            CaptureError: it does not run on these numbers.
+            CaptureError: it does not run on these numbers, or not in the memory that is free.
         """
         try:
             self.run(node, overwrite=overwrite)
-        except (RuntimeError, IndexError) as reason:
+        except (RuntimeError, IndexError, MemoryError) as reason:
+            what = f"{node.module or 'the model'}: {node.op}"
+            if is_out_of_memory(reason):
+                raise CaptureError(too_large(what, reason)) from reason
             # Shapes alone do not show an index in the numbers that is beyond its axis.
-            where, why = node.module or "the model", str(reason).partition("\n")[0]
-            raise CaptureError(f"{where}: {node.op} does not run on this input: {why}") from reason
+            why = str(reason).partition("\n")[0]
+            raise CaptureError(f"{what} does not run on this input: {why}") from reason
 
     def _run(self, node: Node, tensors: Mapping[int, torch.Tensor], *, overwrite: bool) -> list[torch.Tensor]:
         try:

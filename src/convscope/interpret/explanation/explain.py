@@ -18,6 +18,7 @@ from convscope.errors import CaptureError
 from convscope.interpret.explanation.given import Given, GivenNetwork, in_dtype, network_input
 from convscope.interpret.explanation.lens import Lens
 from convscope.interpret.explanation.record import Explanation
+from convscope.nets.modules import on_cpu
 from convscope.report.units import shape as shape_text
 
 
@@ -89,7 +90,13 @@ def lens(model: ModelLike, image: Given, *, input_shape: Sequence[int] | None = 
 
 
 def given_network(loaded: Loaded, input_shape: Sequence[int] | None, seed: int) -> GivenNetwork:
-    """Return a model that was found with its weights, drawn from the seed where it has none, and its input shape."""
+    """Return a model that was found with its weights, drawn from the seed where it has none, and its input shape.
+
+    It is on the CPU, where numbers are the same on every machine: of a network on another device a copy.
+
+    Raises:
+        CaptureError: it is on another device and can't be copied.
+    """
     shape = loaded.input_shape if input_shape is None else tuple(input_shape)
     module = loaded.module
     if module is None:
@@ -97,6 +104,7 @@ def given_network(loaded: Loaded, input_shape: Sequence[int] | None, seed: int) 
             torch.manual_seed(seed)
             module = loaded.build().eval()
     name = loaded.name or type(module).__name__
+    module = on_cpu(module, name=name)
     kind = getattr(torch, main_input(loaded.declared).dtype) if loaded.declared else None
     return GivenNetwork(name, module, shape, loaded.preprocessing, takes_images=loaded.takes_images, input_dtype=kind)
 

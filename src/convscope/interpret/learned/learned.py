@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from convscope.api.annotations import Positive, Seed
+from convscope.api.generators import generators_restored
 from convscope.api.public import public
 from convscope.api.torch_state import changes_undone
 from convscope.capture.load import ModelLike
@@ -27,6 +28,7 @@ OnLearnedPart: TypeAlias = Callable[[str, Documented], None]
 
 
 @public
+@generators_restored()
 def learned(
     model: ModelLike,
     data: str | Path | InMemory | None = None,

@@ -23,6 +23,7 @@ from convscope.interpret.explanation.given import GivenNetwork, image_preprocess
 from convscope.interpret.replay.on_images import first_input, on_pixels
 from convscope.interpret.replay.own_probabilities import own_objective
 from convscope.interpret.replay.replays import Replays
+from convscope.interpret.subject import require_one_input
 from convscope.report.printable import few
 from convscope.report.progress import Progress, no_progress
 from convscope.report.units import plural
@@ -118,8 +119,8 @@ def network_on_data(
         network: the model, where it is built already.
 
     Raises:
-        CaptureError: no such model, or it is no run and no images are given, or takes no images, or does not say its
-            input's shape.
+        CaptureError: no such model, or it is no run and no images are given, or takes no images or several inputs, or
+            does not say its input's shape.
         DataError: the images can't be read or are gone, or there is no such split.
         RunError: a run that can't be used.
     """
@@ -129,6 +130,7 @@ def network_on_data(
         others = _call(loaded.name or Placeholder("MODEL"), "FOLDER")
         raise CaptureError(f"{loaded.name or 'the model'} is no run, so it has no images: give an image, or {others}")
     built = network or given_network(loaded, input_shape, seed)
+    require_one_input(loaded, built)
     if run is not None:
         if input_shape is not None and tuple(input_shape) != loaded.input_shape:
             own = shape_text(loaded.own_input_shape())

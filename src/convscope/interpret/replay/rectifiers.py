@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,11 +24,14 @@ _THRESHOLD = "ThresholdBackward"
 _SHUT = ("HardtanhBackward", _THRESHOLD)
 
 
-def rectifiers(score: torch.Tensor, *, with_hard_limits: bool = False) -> Iterator[torch.autograd.graph.Node]:
+def rectifiers(
+    score: torch.Tensor, *, masked: Collection[torch.Tensor] = (), with_hard_limits: bool = False
+) -> Iterator[torch.autograd.graph.Node]:
     """Yield the rectifiers that a number depends on, by autograd's own record, each once.
 
     Args:
         score: the number.
+        masked: what rectifiers made that are written as masks, see `masked_rectifiers`.
         with_hard_limits: yield each hard tanh and threshold whose limit is below 0 too: below it they have no gradient
             either.
 
@@ -37,20 +40,23 @@ def rectifiers(score: torch.Tensor, *, with_hard_limits: bool = False) -> Iterat
     >>> [len(list(rectifiers(each.sum()))) for each in made]
     [1, 1, 0]
     """
+    made_masked = {tensor.grad_fn for tensor in masked}
     waiting, seen = [score.grad_fn], set()
     while waiting:
         node = waiting.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
-        if _is_rectifier(node) or (with_hard_limits and node.name().startswith(_SHUT)):
+        if node in made_masked or _is_rectifier(node) or (with_hard_limits and node.name().startswith(_SHUT)):
             yield node
         waiting.extend(before for before, _ in node.next_functions)
 
 
 @contextmanager
-def positive_at_rectifiers(score: torch.Tensor) -> Iterator[None]:
+def positive_at_rectifiers(score: torch.Tensor, *, masked: Collection[torch.Tensor] = ()) -> Iterator[None]:
     """Let only positive gradients of a number through at each rectifier (Springenberg et al. 2015, section 3.4).
+
+    Arguments are those of `rectifiers`.
 
     >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
     >>> score = (torch.relu(x) * torch.tensor([3.0, -4.0])).sum()
@@ -58,7 +64,7 @@ def positive_at_rectifiers(score: torch.Tensor) -> Iterator[None]:
     ...     torch.autograd.grad(score, x)
     (tensor([3., 0.]),)
     """
-    hooks = [node.register_prehook(_positive) for node in rectifiers(score)]
+    hooks = [node.register_prehook(_positive) for node in rectifiers(score, masked=masked)]
     try:
         yield
     finally:

@@ -15,9 +15,11 @@ import torch
 
 from convscope.errors import CaptureError, GeometryError
 from convscope.graph.layer_names import LayerNames
+from convscope.hardware.memory_errors import is_out_of_memory, too_large
 from convscope.interpret.execution.torch_executor import TorchExecutor
 from convscope.interpret.replay.class_scores import by_class, compute_scores, scores_value
-from convscope.interpret.replay.rectifiers import positive_at_rectifiers
+from convscope.interpret.replay.masked_rectifiers import masked_rectifiers
+from convscope.interpret.replay.rectifiers import positive_at_rectifiers, rectifiers
 
 
 class Replay:
@@ -116,6 +118,15 @@ class Replay:
         """Return the numbers of a layer's or operation's output, (N, ...), apart from autograd."""
         return self.tensor(self.find(name)).detach()
 
+    @property
+    def _masked(self) -> list[torch.Tensor]:
+        """What rectifiers made that are written as masks."""
+        return [self.tensor(value) for value in masked_rectifiers(self.graph)]
+
+    def count_rectifiers(self, score: torch.Tensor) -> int:
+        """Return how many rectifiers a number of this run depends on."""
+        return sum(1 for _ in rectifiers(score, masked=self._masked))
+
     def gradients(
         self, score: torch.Tensor, *values: int, guided: bool = False, last: bool = False
     ) -> tuple[torch.Tensor, ...]:
@@ -128,13 +139,15 @@ class Replay:
             last: free the run's memory on the way: no other gradient is computed from it.
 
         Raises:
-            CaptureError: torch has no gradient of an operation on the way.
+            CaptureError: torch has no gradient of an operation on the way, or the memory is not enough.
         """
         tensors = [self.tensor(value) for value in values]
         try:
-            with positive_at_rectifiers(score) if guided else nullcontext():
+            with positive_at_rectifiers(score, masked=self._masked) if guided else nullcontext():
                 found = torch.autograd.grad(score, tensors, retain_graph=not last, allow_unused=True)
-        except (RuntimeError, NotImplementedError) as reason:
+        except (RuntimeError, NotImplementedError, MemoryError) as reason:
+            if is_out_of_memory(reason):
+                raise CaptureError(too_large(f"{self.graph.name}: a gradient", reason)) from reason
             why = str(reason).partition("\n")[0]
             raise CaptureError(f"{self.graph.name} has no gradient here: {why}") from reason
         return tuple(torch.zeros_like(t) if g is None else g for g, t in zip(found, tensors, strict=True))

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-import numpy as np
-import numpy.typing as npt
-
 from convscope.data.records import ImageSet
 from convscope.report.charts import Curve, line_chart
 from convscope.report.document import Block, Code, Columns, Details, Fact, Figure, Gallery, Image, Paragraph, Section
@@ -29,7 +26,7 @@ def headline(scores: Scores) -> Iterator[Fact]:
     """Give the figures that sum the scores up."""
     yield _share(f"{SPLIT_TITLES.get(scores.split, scores.split)} accuracy", scores.accuracy_top1)
     yield Fact("95 % interval", interval(scores.accuracy_interval, name=""), list(scores.accuracy_interval))
-    right = int(scores.confusion.trace())
+    right = scores.right
     yield Fact("Correct", f"{right:,} of {scores.images:,}", right)
     yield _share("Balanced accuracy", scores.balanced_accuracy)
     yield _share("Macro F1", scores.macro_f1)
@@ -89,14 +86,11 @@ def _share(name: str, value: float) -> Fact:
 
 def confusion(scores: Scores) -> Section:
     """Return the confusion matrix and the most frequent mistakes."""
-    counts, classes = scores.confusion, scores.classes
-    wrong = counts.copy()
-    np.fill_diagonal(wrong, 0)
-    pairs = [(int(i), int(j)) for i, j in zip(*np.nonzero(wrong), strict=True)]
-    pairs.sort(key=lambda pair: (-wrong[pair], pair))
+    classes, own = scores.classes, scores.counts.own
+    wrong = scores.counts.wrong.most_frequent(CONFUSIONS)
     blocks: list[Block] = [Figure(scores.figure)]
     beside = scores.figure().width <= NARROW_MATRIX
-    if pairs:
+    if wrong:
         columns = [
             Column("true class"),
             Column("predicted"),
@@ -104,20 +98,11 @@ def confusion(scores: Scores) -> Section:
             Column("of the class", numeric=True),
         ]
         rows = [
-            (
-                classes[i],
-                classes[j],
-                (exact(int(wrong[i, j])), int(wrong[i, j])),
-                _percent(_of_class(wrong, counts, i, j)),
-            )
-            for i, j in pairs[:CONFUSIONS]
+            (classes[true], classes[predicted], (exact(images), images), _percent(images / int(own[true])))
+            for true, predicted, images in wrong
         ]
         blocks.append(Table.of(columns, rows, title="The most frequent mistakes"))
     return Section("Confusion matrix", (Columns(tuple(blocks)),) if beside else tuple(blocks))
-
-
-def _of_class(wrong: npt.NDArray[np.integer], counts: npt.NDArray[np.integer], i: int, j: int) -> float:
-    return int(wrong[i, j]) / max(1, int(counts[i].sum()))
 
 
 def _percent(value: float | None) -> Cell:

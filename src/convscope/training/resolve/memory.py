@@ -22,6 +22,7 @@ from convscope.data.streamed import held_bytes
 from convscope.errors import CaptureError, RunError
 from convscope.graph.memory import OptimizerKind
 from convscope.hardware.machine import available_memory
+from convscope.hardware.memory_errors import is_out_of_memory
 from convscope.nets.build import Architecture
 from convscope.nets.layer_groups import freeze
 from convscope.nets.modules import has_batch_norm
@@ -41,8 +42,6 @@ MOST_PER_INPUT_BYTE, MOST_PER_WEIGHT = 2000, 8
 # Batch normalisation needs two.
 LEAST_BATCH = 2
 
-# What torch, NumPy and the device say when there is no more.
-_WORDS = ("can't allocate memory", "not enough memory", "out of memory", "unable to allocate")
 Tried = TypeVar("Tried")
 Result = TypeVar("Result")
 # Changes a network in place.
@@ -199,23 +198,11 @@ def with_backoff(first: Tried, attempt: Callable[[Tried], Result], halve: Callab
         try:
             return attempt(tried)
         except (RuntimeError, MemoryError, OutOfMemoryError) as error:
-            if not is_out_of_memory(error):
+            if not isinstance(error, OutOfMemoryError) and not is_out_of_memory(error):
                 raise
             refused = str(error)
         # Out of the handler: the error holds on to all that was in memory.
         tried = halve(tried, refused)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that there was no memory left.
-
-    >>> is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ...")), \
-        is_out_of_memory(RuntimeError("shapes do not fit"))
-    (True, False)
-    """
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError, OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _WORDS)
 
 
 def _usable(device: str) -> int | None:
