@@ -175,6 +175,11 @@ def evaluate(
         RunError: no such run or device, or the run's files don't fit together; no such good class, or too few
             validation defects for the miss rate; a file that can't be written.
         DataError: classes that are not the run's, or no images.
+
+    >>> import convscope
+    >>> found = convscope.evaluate("lenet5-digits", "digits")
+    >>> found.scores.images, found.scores.accuracy_top1 > 0.95
+    (1797, True)
     """
     predictor = predictor_of(run, device, max_megapixels, model=model, trust_code=trust_code)
     if predictor.run is None:
