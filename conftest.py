@@ -40,6 +40,7 @@ def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Any:
 # Of functions that take a run.
 EXAMPLES_WITH_A_RUN = (
     "behaviour.of_run.", "crop_pairs.consistency", "network_health.health", "learned.learned.learned",
+    "runs.evaluate.evaluate",
 )  # fmt: skip
 
 

@@ -176,10 +176,9 @@ def evaluate(
             validation defects for the miss rate; a file that can't be written.
         DataError: classes that are not the run's, or no images.
 
-    >>> import convscope
-    >>> found = convscope.evaluate("lenet5-digits", "digits")
-    >>> found.scores.images, found.scores.accuracy_top1 > 0.95
-    (1797, True)
+    >>> found = evaluate(run)
+    >>> found.scores.split, found.scores.images, 0 < found.scores.accuracy_top1 < 1
+    ('test', 179, True)
     """
     predictor = predictor_of(run, device, max_megapixels, model=model, trust_code=trust_code)
     if predictor.run is None:
