@@ -176,6 +176,8 @@ def evaluate(
             validation defects for the miss rate; a file that can't be written.
         DataError: classes that are not the run's, or no images.
 
+    Here `run` is LeNet-5 after an epoch on the built-in digits:
+
     >>> found = evaluate(run)
     >>> found.scores.split, found.scores.images, 0 < found.scores.accuracy_top1 < 1
     ('test', 179, True)

@@ -66,6 +66,8 @@ def consistency(
 
     See `prediction_consistency` for the definition.
 
+    Here `run` is LeNet-5 after an epoch on the built-in digits:
+
     >>> found = consistency(run, farthest=2)
     >>> found.images, 0 < found.consistency < 1
     (179, True)

@@ -68,6 +68,8 @@ def learned(
         DataError: the images can't be read or are gone, or there is no such split.
         RunError: a run that can't be used.
 
+    Here `run` is LeNet-5 after an epoch on the built-in digits:
+
     >>> found = learned(run, parts=["calibration"])
     >>> found.calibration.images, found.health is None
     (179, True)
