@@ -37,10 +37,17 @@ def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return convscope.train("digits", recipe, runs_directory=folder, cache_directory=folder / "cache").run
 
 
+# Of functions that take a run.
+EXAMPLES_WITH_A_RUN = (
+    "behaviour.of_run.", "crop_pairs.consistency", "network_health.health", "learned.learned.learned",
+    "runs.evaluate.evaluate",
+)  # fmt: skip
+
+
 @pytest.fixture(autouse=True)
 def _run_of_examples(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) -> None:
     """Give the examples of functions that take a run one, as `run`."""
-    if "behaviour.of_run." in request.node.name:
+    if any(name in request.node.name for name in EXAMPLES_WITH_A_RUN):
         doctest_namespace["run"] = request.getfixturevalue("digits_run")
     else:
         doctest_namespace.pop("run", None)

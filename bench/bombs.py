@@ -1,9 +1,9 @@
-"""What small files that claim much cost: peak memory with eight decoded at once, and seconds of CPU for each.
+"""Small files that declare large images or many parts: peak memory with eight decoded at once, and CPU seconds of each.
 
     python bench/bombs.py [--at-once 8] [--only NAME]
 
 Each kind runs in a process of its own. The baseline is that process with everything imported and one small image
-decoded. `refused` means skipped with a reason; `decoded` that the pixels are honest, and were resized to 224.
+decoded. `refused` means skipped with a reason; `decoded`, that the pixels were decoded and resized to 224.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from training; the peers' of the test images (the tutorial's of 1,000 of them), 
 peer without "to weights" was measured before its script recorded that; that of ultralytics has its own validation in
 its time, too.
 
-`--epochs` gives every method another length than its own, and its rows another name: convscope, 5 epochs.
+`--epochs` gives every method another length than its own, and its rows another name: convscope, 5 epochs. So do
+`--minutes` other than 5 (fastai, 10 minutes) and `--options` (convscope --model resnet18).
 
 Rows go to docs/benchmarks/train.csv and train-curves.csv, where those of the same method and seed are replaced, so
 that methods can be measured one after another; the table and the plot are of all rows. `--plot-only` runs nothing.
@@ -41,6 +42,8 @@ from kit.results import RESULTS, add_rows, read_rows, where_and_when
 from kit.training_runs import OURS, Measured, NotHereError, SkippedError, ours, peer
 
 PEERS = ("airbench", "tutorial", "fastai", "timm", "ultralytics")
+OWN_LENGTH = ("airbench",)  # the others train what fits into the minutes
+MINUTES = 5.0
 
 
 def main() -> None:
@@ -69,7 +72,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", default=",".join((OURS, *PEERS)), help="methods, with commas between")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each method, with the seeds 0, 1, ...")
     parser.add_argument("--first-seed", type=int, default=0, help="go on with this one after a bench that was stopped")
-    parser.add_argument("--minutes", type=float, default=5.0, help="that peers without a length of their own get")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="that peers without a length of their own get")
     parser.add_argument("--epochs", type=int, help="of every method, instead of its own")
     parser.add_argument("--images", type=int, help="train on this number: a trial, whose results are not kept")
     parser.add_argument("--options", default="", help="more options of `convscope train`, in one string")
@@ -100,7 +103,8 @@ def measure_all(given: argparse.Namespace, data: Path, place: Path) -> None:
                 methods.remove(method)
                 continue
             print(f"{method}, seed {seed}: {found.seconds:.1f} s, {found.accuracy:.2%}", flush=True)
-            keep(given.results, called(method, given.epochs), seed, found)
+            name = called(method, given.epochs, minutes=given.minutes, options=given.options)
+            keep(given.results, name, seed, found)
 
 
 def run(method: str, data: Path, seed: int, place: Path, given: argparse.Namespace) -> Measured:
@@ -117,8 +121,16 @@ def run(method: str, data: Path, seed: int, place: Path, given: argparse.Namespa
     return peer(method, data, place, options, python=python)
 
 
-def called(method: str, epochs: int | None) -> str:
-    """Return the label of a method's rows, which names another length than its own."""
+def called(method: str, epochs: int | None, *, minutes: float = MINUTES, options: str = "") -> str:
+    """Return the label of a method's rows, which names another length than its own, and other settings of ours.
+
+    >>> called("fastai", None, minutes=10), called("convscope", 5, minutes=10, options="--model resnet18")
+    ('fastai, 10 minutes', 'convscope --model resnet18, 5 epochs')
+    """
+    if method == OURS:
+        method = " ".join([method, *shlex.split(options)])
+    elif epochs is None and minutes != MINUTES and method not in OWN_LENGTH:
+        return f"{method}, {minutes:g} minutes"
     return method if epochs is None else f"{method}, {plural(epochs, 'epoch')}"
 
 

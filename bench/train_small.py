@@ -7,6 +7,7 @@ FOLDER (or the variable CONVSCOPE_DATASETS) holds `mnist10k/` and `cifar10/`; wh
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -40,7 +41,9 @@ WORKS = (
 
 
 def main() -> None:
-    given = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("CONVSCOPE_DATASETS")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", nargs="?", default=os.environ.get("CONVSCOPE_DATASETS"))
+    given: str | None = parser.parse_args().folder
     rows = []
     with tempfile.TemporaryDirectory() as place:
         # A cache of its own, so that decoding is part of the time, as it is the first time for a user.

@@ -3,8 +3,9 @@
     python bench/weight_randomization.py [FOLDER] [--networks all] [--runs runs] [--images 20]
 
 Trains small networks with `convscope.train` on the built-in digits, on `cifar10/` of FOLDER (or CONVSCOPE_DATASETS), on
-crops of its `photos/` and on shapes, or takes their runs from `--runs`. Each method explains images that are classified
-rightly, with the trained weights and with random ones from the last layer down (Adebayo et al. 2018, section 3).
+crops of its `photos/` and on shapes, or takes their runs from `--runs`; one that was interrupted goes on. Each method
+explains images that are classified rightly, with the trained weights and with random ones from the last layer down
+(Adebayo et al. 2018, section 3).
 
 A figure is the mean over images at each stage: the rank correlation of the absolute maps, that of the maps with their
 signs, and SSIM of the absolute ones. "Upper" is the least correlation with signs while at most half of the layers are
@@ -33,7 +34,7 @@ from convscope.interpret.attribution.checks.randomized_weights import WeightRand
 from convscope.interpret.attribution.options import AttributionOptions
 from convscope.interpret.subject import Subject, subject
 from convscope.report.table import Column, Table, print_table
-from kit.known_answer_task import task_of
+from kit.known_answer_task import earlier_run, task_of
 from kit.results import RESULTS, add_rows, read_rows, where_and_when
 
 KIT = Path(__file__).parent / "kit"
@@ -145,14 +146,18 @@ def trained(name: str, folder: Path | None, runs: Path) -> tuple[float, list[tup
     if data is None:
         return None
     path = runs / f"randomized-{Path(of.model.partition(':')[0]).stem}"
-    if not path.is_dir():
+    earlier, complete = earlier_run(path, own_code=":" in of.model)
+    if not complete:
         recipe = convscope.Recipe(
             model=of.model, model_options=of.options, epochs=of.epochs, batch_size=64, optimizer="adamw",
             learning_rate=of.learning_rate, random_resized_crop=False, progressive_resize_share=0.0, tta="one",
             autotune="rules",
         )  # fmt: skip
-        given = data.images[: -data.tested], data.labels[: -data.tested]
-        convscope.train(given, recipe, classes=list(data.classes), name=path.name, runs_directory=runs)
+        given, classes = (data.images[: -data.tested], data.labels[: -data.tested]), list(data.classes)
+        if earlier is None:
+            convscope.train(given, recipe, classes=classes, name=path.name, runs_directory=runs)
+        else:  # it was interrupted
+            convscope.train(given, classes=classes, resume=earlier)
     predictor = convscope.load(path, trust_code=":" in of.model)
     subjects = [subject(predictor, image) for image in data.images[-data.tested :]]
     pairs = list(zip(subjects, data.labels[-data.tested :].tolist(), strict=True))

@@ -2,8 +2,9 @@
 
     python bench/weights.py [--megabytes 100] [--repeats 7] [--mutations 400]
 
-The file is written as a run writes its own. It is read with and without the check, in turns; then as many damaged
-copies of a smaller one (flips, cuts, zeroed and swapped blocks) are read, of which none may be accepted.
+The file is written as a run writes its own, and beside it one of the same tensors without a digest. Both are read, in
+turns; then as many damaged copies of a smaller one (flips, cuts, zeroed and swapped blocks), of which none may be
+accepted.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from convscope.errors import CaptureError
 from convscope.nets.weights.digest import require_intact
 from convscope.nets.weights.read import as_tensor, read_weights
 from convscope.nets.weights.safetensors_file import parse_safetensors
-from convscope.runs.tensor_files import sealed_bytes
+from convscope.runs.tensor_files import sealed_bytes, tensor_bytes
 
 LAYER = 1024  # a layer of LAYER x LAYER weights is 4 MiB
 
@@ -37,15 +38,16 @@ def main() -> None:
     options = parser.parse_args()
     print(f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}\n")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "weights.safetensors"
+        path, without = Path(folder) / "weights.safetensors", Path(folder) / "without.safetensors"
         content = written(options.megabytes)
         path.write_bytes(content)
+        without.write_bytes(tensor_bytes(drawn(options.megabytes)))
         parsed = parse_safetensors(memoryview(bytearray(content)))
         view = memoryview(content)
         works: dict[str, Callable[[], object]] = {
             "the check alone, in memory": lambda: require_intact(view, parsed.metadata, required=True),
             "reading every tensor, with the check": lambda: whole(path),
-            "reading every tensor, without": lambda: [tensor.tensor() for tensor in parsed.tensors.values()],
+            "reading every tensor, without": lambda: whole(without, sealed=False),
         }
         seconds: dict[str, list[float]] = {what: [] for what in works}
         for _ in range(options.repeats):
@@ -62,16 +64,20 @@ def main() -> None:
         assert accepted == 0
 
 
-def written(megabytes: int) -> bytes:
-    """Return a weights file of about `megabytes` MB."""
+def drawn(megabytes: int) -> dict[str, torch.Tensor]:
+    """Return random weights of about `megabytes` MB."""
     layers = max(1, round(megabytes * 1e6 / (4 * LAYER * LAYER)))
-    tensors = {f"layer{number}.weight": torch.randn(LAYER, LAYER) for number in range(layers)}
-    return sealed_bytes(tensors, note=json.dumps({"epoch": 1, "accuracy": 0.5, "loss": 1.0}))
+    return {f"layer{number}.weight": torch.randn(LAYER, LAYER) for number in range(layers)}
 
 
-def whole(path: Path) -> list[torch.Tensor]:
-    """Read every tensor of a file, as a run reads its own."""
-    return [as_tensor(tensor) for tensor in read_weights(path, sealed=True).tensors.values()]
+def written(megabytes: int) -> bytes:
+    """Return a weights file of about `megabytes` MB, as a run has it."""
+    return sealed_bytes(drawn(megabytes), note=json.dumps({"epoch": 1, "accuracy": 0.5, "loss": 1.0}))
+
+
+def whole(path: Path, *, sealed: bool = True) -> list[torch.Tensor]:
+    """Read every tensor of a file, as a run reads its own; without `sealed`, one that has no digest."""
+    return [as_tensor(tensor) for tensor in read_weights(path, sealed=sealed).tensors.values()]
 
 
 def damaged(path: Path, count: int) -> int:

@@ -3,7 +3,7 @@
     python docs/generate_benchmarks.py
 
 The benches that keep CSV files there have their tables and plot set from these. What any other command prints is kept
-and shown as it is after
+and shown as it is, below what the script says of itself, after
 
     python docs/generate_benchmarks.py --record doctor convscope doctor
 
@@ -13,7 +13,9 @@ A test holds both to the results.
 from __future__ import annotations
 
 import argparse
+import ast
 import os
+import re
 import shlex
 import statistics
 import subprocess
@@ -43,7 +45,8 @@ from convscope.report.units import percent, plural
 from kit.results import RESULTS, read_rows, where_and_when
 
 PAGE = Path(__file__).with_name("benchmarks.md")
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 # Before a block of commands: tests/docs/test_pages_run.py runs every other block.
 NOT_RUN = "<!-- not run: a measurement of hours, or on data that is not here -->\n"
 # What the README has between these is written here.
@@ -110,7 +113,20 @@ def page(results: Path) -> str:
         "# Benchmarks\n\nWritten by `python docs/generate_benchmarks.py` from the files in "
         "[benchmarks/](benchmarks): no figure is typed by hand.\n"
     )
-    return "\n".join([head, *sections])
+    return "\n".join([head, contents(sections), *sections])
+
+
+def contents(sections: Sequence[str]) -> str:
+    """Return a list of links to the sections, by their headings.
+
+    >>> contents(["## ResNet-18, at 32 pixels\\n...", "## stops\\n..."])
+    'On this page:\\n\\n- [ResNet-18, at 32 pixels](#resnet-18-at-32-pixels)\\n- [stops](#stops)\\n'
+    """
+    titles = [section.partition("\n")[0].removeprefix("## ") for section in sections]
+    anchors = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+    return "On this page:\n\n" + "".join(
+        f"- [{title}](#{anchor})\n" for title, anchor in zip(titles, anchors, strict=True)
+    )
 
 
 def measured(results: Path) -> Iterator[str]:
@@ -120,18 +136,48 @@ def measured(results: Path) -> Iterator[str]:
             # From the script's own description: the first two paragraphs name the command, the rest what is measured.
             _, command, *about = (bench.__doc__ or "").strip().split("\n\n")
             plots = [f"![{title}](benchmarks/{file.name})\n" for file in sorted(results.glob(f"{name}*.svg"))]
-            where = "; ".join(dict.fromkeys(f"{row['machine']}; torch {row['torch']}; {row['date']}" for row in rows))
             yield "\n".join([
                 f"## {title}\n", f"{NOT_RUN}```bash\n{command.strip()}\n```\n", *(f"{part}\n" for part in about),
-                divided(bench.table(rows), HEADINGS.get(name, ())), *plots, f"*{where}*\n",
+                divided(bench.table(rows), HEADINGS.get(name, ())), *plots, f"*{measured_on(rows)}*\n",
             ])  # fmt: skip
 
 
+def measured_on(rows: Sequence[dict[str, str]]) -> str:
+    """Return the machines that rows are of, each with the days from the first to the last.
+
+    >>> measured_on([{"machine": "2 cores", "torch": "2.13", "date": f"2026-11-{day}"} for day in (26, 25, 26)])
+    '2 cores; torch 2.13; 2026-11-25 to 2026-11-26'
+    """
+    days: dict[str, list[str]] = {}
+    for row in rows:
+        days.setdefault(f"{row['machine']}; torch {row['torch']}", []).append(row["date"])
+    return "; ".join(f"{where}; {' to '.join(sorted({min(at), max(at)}))}" for where, at in days.items())
+
+
 def recorded(results: Path) -> Iterator[str]:
-    """Yield a section for each output that was kept."""
+    """Yield a section for each output that was kept; the first of a script has what that says of itself."""
+    said: set[str] = set()
     for file in sorted(results.glob("*.txt")):
         where, _, output = file.read_text(encoding="utf-8").partition("\n")
-        yield f"## {file.stem}\n\n{NOT_RUN}```console\n{output}```\n\n*{where}*\n"
+        parts = [part for part in described(output.partition("\n")[0]) if part not in said]
+        said.update(parts)
+        about = "".join(f"{part}\n\n" for part in parts)
+        yield f"## {file.stem}\n\n{about}{NOT_RUN}```console\n{output}```\n\n*{where}*\n"
+
+
+def described(command: str) -> list[str]:
+    """Return the paragraphs in which the script of a command describes itself; none of what is no script of bench/.
+
+    >>> described("$ python bench/peak.py --repeats 1")[0]
+    'The share of the convolution peak that training reaches: cifarnet, and resnet50 at 224 pixels.'
+    >>> described("$ convscope doctor")
+    []
+    """
+    script = next((ROOT / word for word in command.split() if word.startswith("bench/")), None)
+    if script is None:
+        return []
+    parts = (ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or "").split("\n\n")
+    return [part for part in parts if not part.startswith(" ")]
 
 
 def with_figures(readme: str, results: Path) -> str:

@@ -29,6 +29,17 @@ shows the same. `--verdict`, `--from` and words filter; the exit code is 1 where
 Written by `docs/generate_notes_checked.py` from the claims in `convscope.claims`; `tests/laws/test_notes.py` holds each
 row to its verdict. Figures are the notes', sentences are ours. A worked example of strides has lost its image, and the
 accuracies that exercises lead one to expect are measured in [experiments](experiments.md), not computed.
+
+On this page: [where the notes are wrong](#where-the-notes-are-wrong),
+[what was lost in copying](#what-was-lost-when-the-notes-were-copied), [a convention](#a-convention),
+[what can't be decided](#what-cant-be-decided-here); every claim, by notes:
+[output sizes and parameters](#lecture-notes-on-output-sizes-and-parameters),
+[edge detection, padding and strides](#lecture-notes-on-edge-detection-padding-and-strides),
+[simple networks](#lecture-notes-on-simple-convolutional-networks),
+[the functional view](#handwritten-notes-on-the-functional-view-of-a-cnn),
+[pooling and receptive fields](#lecture-notes-on-pooling-and-receptive-fields),
+[LeNet to AlexNet](#lecture-notes-from-lenet-to-alexnet), [exercises](#exercises-on-convolutional-networks),
+[architectures](#overview-notes-on-cnn-architectures).
 """
 
 

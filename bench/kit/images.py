@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def read_once(folder: Path) -> None:
-    """Read every file, so that whoever comes first does not wait for the disk alone."""
+    """Read every file, so that the first run does not wait for the disk either."""
     for file in folder.rglob("*"):
         if file.is_file():
             file.read_bytes()

@@ -139,12 +139,18 @@ def task_of(kind: str, given: argparse.Namespace, *, seed: int = 0) -> Task:
     return Task.of(trained_run(kind, given, seed), made_of(kind, UNSEEN, size=given.size, seed=TEST_SEED))
 
 
+def earlier_run(path: Path, *, own_code: bool = True) -> tuple[convscope.Run | None, bool]:
+    """Return the run of a directory, and whether its training is complete; None where there is no directory."""
+    run = convscope.Run(path, trust_code=own_code) if path.is_dir() else None
+    status = None if run is None else run.status()
+    return run, status is not None and status.state == "done"
+
+
 def trained_run(kind: str, given: argparse.Namespace, seed: int) -> Path:
     """Return the run of a kind of images, trained unless it is there; one that was interrupted goes on."""
     name = f"known-answer-{kind}-{given.size}" + f"-{seed}" * bool(seed)
-    earlier = convscope.Run(given.runs / name, trust_code=True) if (given.runs / name).is_dir() else None
-    status = None if earlier is None else earlier.status()
-    if earlier is not None and status is not None and status.state == "done":
+    earlier, complete = earlier_run(given.runs / name)
+    if earlier is not None and complete:
         return earlier.path
     made = made_of(kind, given.trained, size=given.size, seed=TRAIN_SEED)
     recipe = convscope.Recipe(

@@ -1,6 +1,6 @@
 """timm's resnet18 by the parts and defaults of its train.py at the images' own size: SGD, cosine, smoothing 0.1.
 
-Its script is not in its wheel (huggingface.co/docs/timm/training_script). Kinder than its defaults, where these don't
+Its script is not in its wheel (huggingface.co/docs/timm/training_script). In its favour, where its defaults don't
 fit a run of minutes: bf16 arithmetic (`--amp --amp-dtype bfloat16`), and a fifth of the epochs for warming up, not
 five. It has four loader workers, and no more than there are cores. It trains as many steps as fit into the time, as a
 short trial tells that is not timed; nor is measuring after each epoch, which gives the curve. The last epoch is cut

@@ -95,7 +95,7 @@ def page(kept: dict[str, Any]) -> str:
         "# Reliability",
         "",
         "Written by `make reliability` (`ROWS=5,12` for some rows): what is promised, how often it was tried, and how",
-        "often it did not hold. The trials are in `bench/reliability/`. Rows that are not there belong to the server.",
+        "often it did not hold. The trials are in `bench/reliability/`. A number that is missing has no trial here.",
         "",
         "| # | promise | target | trials | failures | measured | date |",
         "|---:|---|---|---:|---:|---|---|",

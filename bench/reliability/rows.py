@@ -1,4 +1,4 @@
-"""All rows, by number. Rows 11, 15, 16 and 18 to 22 belong to the server."""
+"""All rows, by number. 11, 15, 16 and 18 to 22 have no trial here."""
 
 from __future__ import annotations
 

@@ -42,6 +42,24 @@ def test_a_run_of_another_length_replaces_no_row_of_its_own_length(generate: Mod
     ]  # fmt: skip
 
 
+def test_a_trial_of_other_settings_replaces_no_row_of_the_defaults(generate: ModuleType) -> None:
+    called = generate.train.called
+    assert called("convscope", None, minutes=10, options="--model resnet18") == "convscope --model resnet18"
+    assert [called(method, None, minutes=10) for method in ("convscope", "fastai", "airbench")] == [
+        "convscope", "fastai, 10 minutes", "airbench",
+    ]  # fmt: skip
+
+
+def test_a_section_has_the_days_of_its_rows_and_what_the_script_says_of_itself(generate: ModuleType) -> None:
+    rows = [{"machine": "2 cores", "torch": "2.13", "date": f"2026-11-{day}"} for day in (26, 25, 26)]
+    assert generate.measured_on(rows) == "2 cores; torch 2.13; 2026-11-25 to 2026-11-26"
+    assert generate.measured_on(rows[:1]) == "2 cores; torch 2.13; 2026-11-26"
+    about = generate.described("$ .venv/bin/python bench/peak.py --repeats 1")
+    assert about[0].startswith("The share of the convolution peak")
+    assert not any("python bench" in part for part in about)
+    assert generate.described("$ convscope doctor") == []
+
+
 def test_a_run_that_is_repeated_replaces_its_rows_and_means_are_of_the_seeds(
     generate: ModuleType, tmp_path: Path
 ) -> None:

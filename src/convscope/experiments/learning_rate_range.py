@@ -213,6 +213,13 @@ def lr_find(
 
     Raises:
         ConvscopeError: data, a network or a setting that can't be used, or fewer than 20 steps.
+
+    Source: Smith 2017, section 3.3.
+
+    >>> import convscope
+    >>> found = convscope.lr_find("digits", convscope.Recipe(model="lenet5"), steps=20)
+    >>> found.model, found.rates[0] < found.default < found.rates[-1]
+    ('lenet5', True)
     """
     with listening(progress) as listener:
         cache = None if cache_directory is None else Path(cache_directory)

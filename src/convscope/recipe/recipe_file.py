@@ -72,10 +72,21 @@ def from_toml(text: str, *, where: str = "the recipe", whole: bool = False) -> R
 def load_recipe(path: str | Path, *, whole: bool = False, model: str = "") -> Recipe:
     """Return the recipe in a TOML file, such as a run's recipe.toml: `train(data, load_recipe(path))` repeats the run.
 
-    `model` replaces its network. A recipe whose network is of own code, `file.py:factory`, needs it: the file may be a
-    stranger's, and no code is run by a name that stands in it.
+    Args:
+        path: of the file.
+        whole: refuse one that is cut off.
+        model: replaces its network. A recipe whose network is of own code, `file.py:factory`, needs it: the file may be
+            a stranger's, and no code is run by a name that stands in it.
 
-    Raises RunError as `from_toml` does; with `whole`, also where the file is cut off.
+    Raises:
+        RunError: the file can't be read, is no recipe, or names own code.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "recipe.toml")
+    ...     _ = path.write_text(to_toml(Recipe(model="lenet5", epochs=3)), encoding="utf-8")
+    ...     load_recipe(path).epochs
+    3
     """
     recipe = read_recipe(Path(path), whole=whole)
     if is_own(recipe.model) and not model:

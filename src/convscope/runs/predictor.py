@@ -377,6 +377,10 @@ def predict(
 
     Raises:
         RunError: no such run or device, or the run's files don't fit together; a threshold that does not apply.
+
+    >>> import convscope
+    >>> [found.label for found in convscope.predict("lenet5-digits", ["digits/0", "digits/7"])]
+    ['0', '7']
     """
     items = list(image_items(images))
     predictor = predictor_of(run, device, max_megapixels, model=model, trust_code=trust_code)

@@ -37,11 +37,11 @@ def train(
     """Train a network on labelled images, and write a run directory; or resume one.
 
     Args:
-        data: a folder of images, a CSV file, a folder of IDX files or of CIFAR binaries, "digits"; or images in memory:
-            (images, labels), a list of (image, label) or of (path, label), a map-style torch Dataset, or a dict of
-            these by "train", "val" and "test"; with a group after each label, which no split parts: (images, labels,
-            groups). Images are uint8, or floating-point numbers of 0 to 1; labels integers,
-            names, or rows of 0 and 1 for each class. With `resume` it is left out, but for images that were in memory.
+        data: a folder of images, a CSV file, shards, a folder of IDX files or of CIFAR binaries, "digits"; or images in
+            memory: (images, labels), a list of (image, label) or of (path, label), a map-style torch Dataset, or a dict
+            of these by "train", "val" and "test"; with a group after each label, which no split parts: (images, labels,
+            groups). Images are uint8, or floating-point numbers of 0 to 1; labels integers, names, or rows of 0 and 1
+            for each class. With `resume` it is left out, but for images that were in memory.
         recipe: every setting; what is left out follows from the data. With `resume`, the settings that change: epochs,
             steps, minutes (added), patience, threads or device.
         classes: the names of the classes of images in memory, where labels are numbers from 0 or rows of 0 and 1.

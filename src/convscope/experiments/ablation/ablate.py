@@ -92,6 +92,13 @@ def ablate(
 
     Raises:
         RunError: something that can't be removed here, which is found before any image is read.
+
+    >>> import convscope, tempfile
+    >>> with tempfile.TemporaryDirectory() as runs:
+    ...     recipe = convscope.Recipe(model="lenet5", epochs=1)
+    ...     found = convscope.ablate("digits", recipe, without=["momentum"], seeds=1, jobs=1, runs_directory=runs)
+    >>> found.ending, [finding.variant.name for finding in found.findings]
+    ('done', ['baseline', 'momentum'])
     """
     from convscope.hardware.allocator import prepare_memory
 

@@ -83,6 +83,13 @@ def train_ensemble(
 
     Raises:
         RunError: fewer than 2 members, or settings that can't be used.
+
+    >>> import convscope, tempfile
+    >>> with tempfile.TemporaryDirectory() as runs:
+    ...     recipe = convscope.Recipe(model="lenet5", epochs=1)
+    ...     outcome = convscope.train_ensemble("digits", recipe, members=2, runs_directory=runs)
+    >>> outcome.ending, [member.path.name for member in outcome.members]
+    ('done', ['seed-0', 'seed-1'])
     """
     from convscope.hardware.allocator import prepare_memory
 

@@ -37,8 +37,8 @@ def explain(
     """Say where one number in a network comes from.
 
     Args:
-        model: a module, or a function that makes one; a catalogue name, file.py:factory, a run directory; what
-            `convscope.train` returned; or a predictor.
+        model: a module, or a function that makes one; a catalogue name, file.py:factory, package.module:factory,
+            timm/NAME or an ONNX file; a run, what `convscope.train` returned, or a predictor.
         image: an image as a path, bytes, a file object or a PIL image, or "digits/7" for a built-in digit; a WAV file
             (1-D); an array, a tensor or an array file (.npy, .npz). Of these uint8 is pixels (H, W), (H, W, C) or
             (C, H, W). Floating-point numbers are an image's intensities, 0 to 1, for a run, an outcome or a predictor;

@@ -322,8 +322,8 @@ def inspect(
 
     Args:
         model: a module, left exactly as found; a function that makes one, whose weights are then never allocated; a
-            catalogue name, file.py:factory, package.module:factory or timm/NAME; a run, what `convscope.train`
-            returned, or a predictor.
+            catalogue name, file.py:factory, package.module:factory, timm/NAME or an ONNX file; a run, what
+            `convscope.train` returned, or a predictor.
         input_shape: the shape of one sample, such as (3, 224, 224), or whatever else `capture` takes; the model's own
             unless given.
         batch_size: samples that it is run on; figures are those of one sample, and totals also of the batch.

@@ -69,6 +69,12 @@ def learned(
         CaptureError: no such model or layer, or it is no run and has no images.
         DataError: the images can't be read or are gone, or there is no such split.
         RunError: a run that can't be used.
+
+    Here `run` is LeNet-5 after an epoch on the built-in digits:
+
+    >>> found = learned(run, parts=["calibration"])
+    >>> found.calibration.images, found.health is None
+    (179, True)
     """
     chosen = find_parts(parts, every=every, with_other=against is not None)
     options = PartOptions(
