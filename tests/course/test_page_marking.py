@@ -9,7 +9,7 @@ import pytest
 
 from convscope.course.exercise_record import exercise_record
 from convscope.exercises.exercise import exercise
-from convscope.exercises.number_text import AnswerError
+from convscope.exercises.number_text import AnswerError, read_number
 from convscope.exercises.record import Exercise
 from convscope.exercises.registry import names
 from convscope.exercises.texts import answer_text, table
@@ -95,6 +95,31 @@ SPELLINGS = (
     "back\\slash",
 )
 
+# Numbers whose digits, or whether they are whole, one rounding more would change.
+ROUNDED = (
+    "37^11",
+    "-37^11",
+    "9007199254740993",
+    "9,007,199,254,740,993",
+    "9.007.199.254.740.993",
+    "9007199254740993.0",
+    "9007199254740993/2",
+    "-18014398509481987/2",
+    "27021597764222979/3",
+    "100000000000000000000/3",
+    "1.2345678901234567890e25",
+    "1e-320",
+    "1.5 x 10^30",
+    "4 x 10^2",
+    "100000.5^7",
+    "0.5^-3",
+    "500 %",
+    "9007199254740993 %",
+    "-0",
+    "37^11; 37^10",
+    "[[37^11, 1], [1, 1]]",
+)
+
 
 def _given(text: str, asked: Exercise) -> dict[str, Any]:
     try:
@@ -133,3 +158,20 @@ def test_the_page_marks_as_python_does(seeds: range, spellings: int) -> None:
         if theirs != ours:
             different.append((one.name, one.seed, text, ours, theirs))
     assert not different, different[:5]
+
+
+def test_the_page_reads_long_numbers_as_python_does() -> None:
+    asked = {one.kind: one for one in (exercise(name, seed=3) for name in names())}
+    assert {"whole", "float", "matrix"} <= set(asked)
+    shown = [exercise_record(one.name, 3) for one in asked.values()]
+    texts = [(number, text) for number in range(len(shown)) for text in ROUNDED]
+    found = ask_page("marking", {"exercises": shown, "words": table()["words"], "answers": texts})
+    ours = [_given(text, list(asked.values())[number]) for number, text in texts]
+    assert [each for each in zip(texts, ours, found, strict=True) if each[1] != each[2]] == []
+
+
+def test_a_whole_number_is_no_rounded_fraction() -> None:
+    """Python's 400.0 is the page's 400: of the two, only numbers that are not whole are compared as rounded ones."""
+    for text, value in (("4 x 10^2", 400), ("0.5^-3", 8), ("500 %", 5), ("9007199254740993/2", 4503599627370496)):
+        found = read_number(text, whole=False)
+        assert (type(found), found) == (int, value)

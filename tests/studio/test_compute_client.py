@@ -177,6 +177,34 @@ def test_an_attribution_that_hung_is_not_tried_again_of_the_same_model(tmp_path:
     story(tmp_path, tell, deadline=0.5)
 
 
+@pytest.mark.parametrize(
+    ("last_sign", "looks", "blamed"),
+    [
+        (10.0, {70.0: "", 71.5: "slow"}, "slow"),  # neither showed a sign since the model took the interpreter
+        (69.0, {69.4: "", 70.0: "quick"}, "quick"),  # the slow one had the interpreter while the quick one hung
+        (30.0, {70.0: "", 80.0: "", 91.0: "slow"}, "slow"),
+    ],
+)
+def test_of_two_silent_questions_the_one_that_runs_the_model_passed_the_deadline(
+    tmp_path: Path, last_sign: float, looks: dict[float, str], blamed: str
+) -> None:
+    async def tell() -> None:
+        compute = client_module.ComputeClient(Openable(runs=tmp_path, deadline=60.0))
+        compute.start = lambda: setattr(compute, "stage", "starting")  # type: ignore[method-assign]
+        compute._child = SimpleNamespace(send=lambda *_: None, end=lambda: None)  # type: ignore[assignment]
+        compute.stage = "ready"
+        slow = compute.submit("run", {"model": "lenet5"}, tab="a")
+        quick = compute.submit("image_png", {"model": "lenet5"}, tab="b")
+        slow.alive, quick.alive = last_sign, 9.5
+        for now, expected in looks.items():
+            compute._look_after(now)
+            ended = [name for name, question in (("slow", slow), ("quick", quick)) if question.answer.done()]
+            assert ended == ([expected] if expected else []), now
+        assert list(compute._expired) == [("lenet5", "run" if blamed == "slow" else "image_png")]
+
+    anyio.run(tell)
+
+
 @pytest.mark.parametrize("why", ["deadline", "stopped"])
 def test_a_quick_question_beside_work_that_never_ends_is_asked_of_the_next_process(tmp_path: Path, why: str) -> None:
     """It is not to blame: it is neither refused nor failed, and neither is the next one of its kind."""

@@ -21,7 +21,7 @@ from convscope.data.shards.shards import list_shards
 from convscope.data.source_options import AS_FOUND, SourceOptions
 from convscope.data.sources.beside_folders import table_beside, tables_of_images
 from convscope.data.sources.cifar import find_cifar, list_cifar
-from convscope.data.sources.digits import list_digits
+from convscope.data.sources.digits import ALWAYS_DIGITS, list_digits
 from convscope.data.sources.folder import list_folder
 from convscope.data.sources.hints import OTHER_TABLES, notes_on_lists
 from convscope.data.sources.idx import find_idx, list_idx
@@ -124,7 +124,8 @@ def probe(
     folders of a folder of images are, as `Layout.parse` reads it, `options` what a table's columns are, and which
     images no split parts. Where nothing is to be learned from it, one class
     alone will do. `earlier` are the classes of a run, in whose order they are listed where they are the same. A folder
-    goes before what is built in, but not where the source is as a run keeps it (`of_run`): there `digits` is no folder.
+    goes before what is built in, but not where the source is as a run keeps it (`of_run`): there `digits` is no folder;
+    `built-in:digits` never is one.
     Raises DataError with what was found, what is needed and what to do.
 
     >>> found = probe("digits")
@@ -149,11 +150,12 @@ def _listed(
     """Return the listing of a source, which its name and then what it holds decide; raises DataError."""
     path = Path(source)
     by_layout = laid_out.word not in (AUTO, NONE)
-    if by_layout and not path.is_dir() and (path.exists() or source in BUILT_IN or names_shards(source)):
+    built_in = source == ALWAYS_DIGITS or (source in BUILT_IN and not path.is_dir())
+    if by_layout and (built_in or (not path.is_dir() and (path.exists() or names_shards(source)))):
         raise DataError(f"layout {laid_out}: {source} is no folder, and only folders of images have a layout")
     if by_layout and (given := options.of_table()):
         raise DataError(f"layout {laid_out} and {given}: a table has no layout: leave one of them out")
-    if source in BUILT_IN and not path.is_dir():
+    if built_in:
         return list_digits()
     if is_table(path) and path.exists():
         return list_table(source, options=options, to_learn=to_learn, earlier=earlier)

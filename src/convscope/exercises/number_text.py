@@ -113,7 +113,7 @@ def read_number(text: str, *, whole: bool, digits: Collection[int] | None = None
         raise unreadable(word("too-many-digits", most=MOST_DIGITS))
     if not whole and text.endswith("%"):
         share = read_number(text[:-1].rstrip(), whole=False, digits=digits)
-        return None if share is None else share / 100
+        return None if share is None else _as_number(Fraction(share) / 100)
     _ask_about_marks(text, whole=whole, digits=digits)
     if found := _PLAIN.fullmatch(text):
         return int(text)
@@ -133,23 +133,27 @@ def read_number(text: str, *, whole: bool, digits: Collection[int] | None = None
     if not whole and (found := _REAL_POWER.fullmatch(text)):
         return _real_power(float(found["base"]), int(found["power"]), found["sign"])
     if not whole and (found := _OF_TEN.fullmatch(text)):
-        return float(f"{found['sign']}{found['number']}e{found['power']}")
+        return _as_number(Fraction(f"{found['sign']}{found['number']}e{found['power']}"))
     if (found := _FRACTION.fullmatch(text)) and int(found["below"]):
         return _as_number(Fraction(int(found["top"]), int(found["below"])))
     return None
 
 
-def _real_power(base: float, power: int, sign: str) -> float | None:
+def _real_power(base: float, power: int, sign: str) -> int | float | None:
     if not base and power < 0:
         return None
     if base and power * math.log10(base) >= MOST_DIGITS:
         raise unreadable(word("too-many-digits", most=MOST_DIGITS))
     size: float = base**power
-    return -size if sign == "-" else size
+    return _as_number(Fraction(-size if sign == "-" else size))
 
 
 def _as_number(value: Fraction) -> int | float:
-    return int(value) if value.denominator == 1 else float(value)
+    """Return a number as an integer where it is whole, also once it is rounded, else as a float."""
+    if value.denominator == 1:
+        return int(value)
+    rounded = float(value)
+    return int(rounded) if rounded.is_integer() else rounded
 
 
 def _ask_about_marks(text: str, *, whole: bool, digits: Collection[int] | None) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from convscope.data.listing import is_in_memory
 from convscope.data.records import Dataset
 from convscope.data.shards.shards import KIND as SHARDS
+from convscope.data.sources.digits import ALWAYS_DIGITS
 from convscope.data.sources.table import KIND, is_table
 from convscope.errors import RunError
 from convscope.nets.own_code import without_folders
@@ -47,10 +48,10 @@ def run_name(data: str, model: str) -> str:
 
     >>> run_name("/data/My photos!/", "resnet18"), run_name("labels.csv", "lenet5")
     ('My-photos-resnet18', 'labels-lenet5')
-    >>> run_name("digits", "nets/net.py:make")
-    'digits-net-make'
+    >>> run_name("digits", "nets/net.py:make"), run_name("built-in:digits", "lenet5")
+    ('digits-net-make', 'digits-lenet5')
     """
-    path = Path("memory" if is_in_memory(data) else data)
+    path = Path("memory" if is_in_memory(data) else "digits" if data == ALWAYS_DIGITS else data)
     stem = re.sub(r"[^\w.]+", "-", (path.stem if is_table(path) else path.name) or "data").strip("-.") or "data"
     return f"{stem[:60]}-{re.sub('([.]py)?:', '-', without_folders(model))}"
 

@@ -164,7 +164,7 @@ def model_source(key: str, openable: Openable) -> ModelSource:
         return ModelSource(key=GIVEN, title=path.name or name, kind="given", load=name, weights=weights)
     if key.startswith(RUN_PREFIX):
         names = run_folders(openable.runs)
-        name, checkpoint = _run_and_checkpoint(key.removeprefix(RUN_PREFIX), names)
+        name, checkpoint = run_and_checkpoint(key, names)
         if name not in names:
             raise StudioError(f"there is no run {name!r} below the runs folder.{did_you_mean(name, names)}", "gone")
         folder = openable.runs / name
@@ -191,16 +191,21 @@ def run_key(name: str) -> str:
     return f"{RUN_PREFIX}{name}{f'@{BEST}' if _WEIGHTS.search(name) else ''}"
 
 
-def _run_and_checkpoint(text: str, names: Collection[str]) -> tuple[str, str]:
-    """Return the names of a run and of its checkpoint in the text of a key; the checkpoint is "" where none is named.
+def run_and_checkpoint(key: str, names: Collection[str]) -> tuple[str, str]:
+    """Return the names of a run and of its checkpoint in a run's key; the checkpoint is "" where none is named.
 
     Args:
-        text: without the prefix; a run's own name may hold an @.
+        key: with its prefix; a run's own name may hold an @.
         names: of the runs that there are.
+
+    >>> run_and_checkpoint("run:photos@step-40", ["photos"]), run_and_checkpoint("run:photos@best", ["photos@best"])
+    (('photos', 'step-40'), ('photos@best', ''))
     """
-    name, at, checkpoint = text.rpartition("@")
-    is_whole = text in names and not (name in names and _WEIGHTS.search(text))
-    return (text, "") if not at or is_whole else (name, checkpoint)
+    text = key.removeprefix(RUN_PREFIX)
+    name, _, checkpoint = text.rpartition("@")
+    is_weights = _WEIGHTS.search(text) is not None
+    is_whole = not is_weights or (text in names and name not in names)
+    return (text, "") if is_whole else (name, checkpoint)
 
 
 def run_folders(root: Path) -> list[str]:

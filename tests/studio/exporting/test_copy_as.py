@@ -14,7 +14,7 @@ import pytest
 
 from convscope.cli.main import LazyGroup, cli
 from convscope.studio.exporting.copy_as import as_command, as_python
-from convscope.studio.models import Openable
+from convscope.studio.models import Openable, model_source
 from convscope.studio.state import PageState, format_state, parse_state
 
 HOSTILE = "a'b\"; rm -rf ~ #\n<img onerror>"
@@ -89,6 +89,26 @@ def test_runs_elsewhere_are_named_whatever_their_folder_is_called() -> None:
     assert shlex.split(as_command(state, PLAIN).split("\n")[1])[2] == "runs/a@b/checkpoint/step-40"
     own = replace(state, model="run:a@step-40@best")  # a run of this name
     assert shlex.split(as_command(own, PLAIN).split("\n")[1])[2] == "runs/a@step-40"
+
+
+@pytest.mark.parametrize(
+    ("runs", "key", "path"),
+    [
+        (["a@best"], "run:a@best", "a@best"),  # a link from before the keys of such runs had another @best
+        (["a@best", "a"], "run:a@best", "a"),
+        (["a@step-7"], "run:a@step-7", "a@step-7"),
+        (["a@step-7", "a"], "run:a@step-7", "a/checkpoint/step-7"),
+        ([], "run:a@b", "a@b"),
+    ],
+)
+def test_a_command_names_the_run_that_the_page_opens(tmp_path: Path, runs: list[str], key: str, path: str) -> None:
+    for name in runs:
+        (tmp_path / name / "checkpoint" / "step-7").mkdir(parents=True)
+        (tmp_path / name / "model.json").write_text("{}")
+    openable = Openable(runs=tmp_path)
+    assert not runs or model_source(key, openable).load == f"{tmp_path}/{path}"
+    field = as_command(PageState(model=key, value="c1", channel=0, at=(0, 0)), openable).split("\n")[1]
+    assert shlex.split(field)[2] == f"{tmp_path}/{path}"
 
 
 def test_a_second_network_has_the_changes_that_the_page_makes_of_it() -> None:

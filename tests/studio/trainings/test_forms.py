@@ -11,12 +11,14 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as drawn
 from hypothesis import strategies as st
 
-from convscope.errors import ConvscopeError
+from convscope.data.open import probe
+from convscope.errors import ConvscopeError, DataError
 from convscope.recipe.recipe import Recipe, names, settings
 from convscope.studio.protocol import StudioError
 from convscope.studio.trainings.comparison import compared
 from convscope.studio.trainings.data_sets import DIGITS, DataSets
 from convscope.studio.trainings.recipe_fields import LEFT_OUT, recipe_fields, recipe_of, trainable
+from convscope.studio.trainings.room import TrainRoom
 
 FIELDS = {field["name"]: field for field in recipe_fields()}
 
@@ -75,6 +77,20 @@ def test_paths_code_and_values_out_of_range_are_refused(values: dict[str, Any]) 
 def test_weights_are_those_of_a_run() -> None:
     found = recipe_of({"weights": "run", "model": "lenet5"}, data="digits", weights={"run": "/runs/run"})
     assert found == Recipe(data="digits", weights="/runs/run", model="lenet5")
+
+
+def test_the_built_in_set_is_trained_on_beside_a_folder_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / "digits" / name).mkdir(parents=True)
+        (tmp_path / "digits" / name / "1.png").touch()
+    recipe = TrainRoom(tmp_path / "runs").recipe("digits", {})
+    assert [probe(source).listing.kind for source in (recipe.data, "digits")] == ["digits", "folder"]
+    assert probe(recipe.data).listing.source == "digits"  # what the run keeps
+    with pytest.raises(DataError, match="built-in:digits is no folder"):
+        probe(recipe.data, layout="classes")
 
 
 def test_sets_below_the_roots_are_listed_without_their_paths(tmp_path: Path) -> None:

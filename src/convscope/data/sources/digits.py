@@ -15,6 +15,7 @@ from convscope.data.listing import WHOLE, Listing
 from convscope.data.records import Labels, Pixels
 from convscope.data.sources.arrays import ArrayBlock, ArrayReader
 
+ALWAYS_DIGITS = "built-in:digits"  # names the digits also where a folder is called digits
 CLASSES = tuple(str(digit) for digit in range(10))
 COUNT = 1797
 SIZE = (8, 8)

@@ -318,7 +318,8 @@ class ComputeClient:
         running = sorted(filter(None, self._running.values()), key=lambda question: question.alive)
         for question in running:
             stopped = question.stop_by is not None and now > question.stop_by
-            if not stopped and now <= question.alive + self._openable.deadline:
+            late = now > question.alive + self._openable.deadline
+            if not stopped and (not late or self._may_be_held(question)):
                 continue
             self._requeue([other for other in running if other is not question])
             why = _GOES_ON if stopped else self._expire(question)
@@ -327,6 +328,17 @@ class ComputeClient:
                 threading.Thread(target=child.end, daemon=True).start()
             self._restart(why)
             return
+
+    def _may_be_held(self, question: Question) -> bool:
+        """Return whether the slow lane's question may be why another one shows no sign of life.
+
+        It runs the model: where that holds the interpreter, neither shows a sign. The other question is late once the
+        slow one has shown a sign well after it; else the slow one passes the deadline too.
+        """
+        slow = self._running["slow"]
+        if slow is None or slow is question:
+            return False
+        return slow.alive <= question.alive + self._openable.deadline / 2
 
     def _requeue(self, questions: list[Question]) -> None:
         """Let questions that were being answered wait for the next process, before all others of their lanes."""

@@ -5,19 +5,18 @@ Neither holds a path of this machine that the command line did not name: models 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from convscope.report.printable import shell_quote
+from convscope.runs.runs_in_folder import CHECKPOINTS
 from convscope.studio.images import UPLOAD_PREFIX
 from convscope.studio.intervention_text import Intervention, for_other_network
-from convscope.studio.models import BEST, GIVEN, RUN_PREFIX, Openable
+from convscope.studio.models import BEST, GIVEN, RUN_PREFIX, Openable, run_and_checkpoint, run_folders
 from convscope.studio.state import PageState, format_state
 
 DEFAULT_RUNS = "runs"
-_CHECKPOINT = re.compile(r"@(step-[0-9]+)\Z")  # a run's own name may hold an @
 
 
 def as_python(state: PageState, openable: Openable) -> str:
@@ -114,9 +113,8 @@ def _command_model(key: str, openable: Openable) -> str:
     if not key.startswith(RUN_PREFIX):
         return key
     folder = openable.runs if _has_own_runs(openable) else DEFAULT_RUNS
-    path = f"{folder}/{key.removeprefix(RUN_PREFIX)}"
-    # One of the two: what is left may be the end of the run's own name.
-    return path.removesuffix(f"@{BEST}") if path.endswith(f"@{BEST}") else _CHECKPOINT.sub(r"/checkpoint/\1", path)
+    name, checkpoint = run_and_checkpoint(key, run_folders(openable.runs))
+    return f"{folder}/{name}" if checkpoint in ("", BEST) else f"{folder}/{name}/{CHECKPOINTS}/{checkpoint}"
 
 
 def _has_own_runs(openable: Openable) -> bool:

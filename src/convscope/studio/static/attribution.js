@@ -2,6 +2,7 @@
 import { html, nothing } from "lit-html";
 import * as api from "convscope/api";
 import { scaleOf } from "convscope/atlas";
+import { options } from "convscope/options";
 import { legend } from "convscope/focus";
 import { madeAgain, sayFailed } from "convscope/loading";
 import { floats } from "convscope/packet";
@@ -100,12 +101,8 @@ export function attributionPanel() {
     <summary><h2>${TEXT.attribution}</h2>${at.attribution ? html`<span class="muted small">${TEXT.methods[at.attribution] ?? at.attribution}</span>` : nothing}</summary>
     <div class="inside">
       <div class="row">
-        <label class="field"><span>${TEXT.method}</span><select @change=${(e) => go({ attribution: e.target.value })}>
-          <option value="" .selected=${!at.attribution}>${TEXT.none}</option>
-          ${Object.entries(TEXT.methods).map(([method, says]) => html`<option value=${method} .selected=${method === at.attribution}>${says}</option>`)}</select></label>
-        <label class="field"><span>${TEXT.classLabel}</span>${classes && classes.length <= 1000 ? html`<select @change=${(e) => go({ target: e.target.value === "" ? null : Number(e.target.value) })}>
-            <option value="" .selected=${at.target === null}>${predicted ? TEXT.predicted(predicted.name ?? name(predicted.class)) : TEXT.thePredicted}</option>
-            ${classes.map((label, number) => html`<option value=${number} .selected=${at.target === number}>${label}</option>`)}</select>`
+        <label class="field"><span>${TEXT.method}</span><select @change=${(e) => go({ attribution: e.target.value })}>${options([["", TEXT.none], ...Object.entries(TEXT.methods)], at.attribution)}</select></label>
+        <label class="field"><span>${TEXT.classLabel}</span>${classes && classes.length <= 1000 ? html`<select @change=${(e) => go({ target: e.target.value === "" ? null : Number(e.target.value) })}>${options([["", predicted ? TEXT.predicted(predicted.name ?? name(predicted.class)) : TEXT.thePredicted], ...classes.entries()], at.target ?? "")}</select>`
           : html`<input type="number" min="0" step="1" placeholder=${predicted ? String(predicted.class) : ""} .value=${at.target === null ? "" : String(at.target)} @change=${(e) => go({ target: e.target.value === "" ? null : Math.max(0, Math.round(Number(e.target.value))) })}>`}</label>
         ${at.attribution ? html`<label class="field"><input type="checkbox" .checked=${view.overlay} @change=${(e) => { view.overlay = e.target.checked; changed(); }}><span>${TEXT.overlay}</span></label>
           <label class="field"><span>${TEXT.opacity}</span><input type="range" min="0.1" max="1" step="0.05" .value=${String(view.opacity)} @input=${(e) => { view.opacity = Number(e.target.value); changed(); }}></label>` : nothing}

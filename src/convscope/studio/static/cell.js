@@ -6,6 +6,7 @@ import { isCommand, made } from "convscope/elements";
 import * as icons from "convscope/icons";
 import { madeAgain, sayFailed } from "convscope/loading";
 import { formulaElement } from "convscope/mathml";
+import { options } from "convscope/options";
 import { Playback, SPEEDS, stepsOf } from "convscope/playback";
 import { createSource } from "convscope/source";
 import { listedTerms, readable, termText, valueName, windowTerms } from "convscope/terms";
@@ -170,7 +171,7 @@ export function createCell() {
       <button class="icon primary" @click=${() => (playing ? playback.pause() : playback.play())} aria-label=${playing ? TEXT.pause : TEXT.play}>${playing ? icons.pause : icons.play}</button>
       ${stepButton(TEXT.stepOn, icons.next, index + 1)}${stepButton(TEXT.toEnd, icons.last, steps.length - 1)}
       <input type="range" min="0" max=${Math.max(0, steps.length - 1)} step="1" .value=${String(index)} aria-label=${TEXT.scrubber} aria-valuetext=${says} @input=${(e) => stepTo(Number(e.target.value))}>
-      <label class="field"><span>${TEXT.speed}</span><select @change=${(e) => { playback.speed = Number(e.target.value); }}>${SPEEDS.map((speed) => html`<option value=${speed} .selected=${speed === playback.speed}>${number(speed)}×</option>`)}</select></label>
+      <label class="field"><span>${TEXT.speed}</span><select @change=${(e) => { playback.speed = Number(e.target.value); }}>${options(SPEEDS.map((speed) => [speed, `${number(speed)}×`]), playback.speed)}</select></label>
       <span class="says"><span class="number muted">${index + 1} / ${steps.length}</span> <b>${says}</b></span>`, foot);
   }
 

@@ -6,9 +6,10 @@ import { cellAt, legend, selectCell } from "convscope/focus";
 import { boxOfCell, frame, light, register } from "convscope/light";
 import { otherValue } from "convscope/loading";
 import { emptyTile, paintTile } from "convscope/maps";
+import { entryParts } from "convscope/stage";
 import { go, link, loaded, pending } from "convscope/store";
 import { TEXT } from "convscope/strings";
-import { percent, shape } from "convscope/units";
+import { shape } from "convscope/units";
 
 function createSide() {
   const element = made("div", "map-grid");
@@ -85,7 +86,7 @@ export function createCompare() {
       <div class="side-title"><span>${graph?.title ?? (first ? at.model : at.other)}</span><span class="spread"></span>
         ${first ? nothing : html`<button @click=${() => go({ model: at.other, other: at.model, at: null, step: null, value: value ?? "" })}>${TEXT.swap}</button><button @click=${() => go({ other: "" })}>${TEXT.endCompare}</button>`}</div>
       <div class="value-facts"><span>${value ?? ""}</span><span class="number">${atlas ? shape(atlas.shape) : ""}</span></div>
-      <ol class="prediction inset">${top.slice(0, 3).map((entry) => html`<li><span class="entry"><span class="meter" .style=${`width:${100 * Number(entry.probability) || 0}%`}></span><span class="name">${entry.name}</span><span class="number">${percent(Number(entry.probability))}</span></span></li>`)}</ol>
+      <ol class="prediction inset">${top.slice(0, 3).map((entry) => html`<li><span class="entry">${entryParts(entry)}</span></li>`)}</ol>
       ${atlas ? html`<div class="note-line">${legend(mapScale(atlas, Math.max(0, atlas.channels.indexOf(at.channel ?? 0)), at.scale, at.colours), at.scale === "map" ? TEXT.legendMap(at.channel ?? 0) : TEXT.legendOf[at.scale])}</div>` : html`<p class="empty">${pending.size ? html`<span class="spinner"></span>` : TEXT.noMaps}</p>`}
       ${side.element}</section>`;
   }

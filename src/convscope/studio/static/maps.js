@@ -1,13 +1,14 @@
 /** The feature maps of the selected value, ranked and paged. */
 import { html, nothing, render } from "lit-html";
-import { COLOURS, mapScale, mapSize, paintMap } from "convscope/atlas";
+import { mapScale, mapSize, paintMap } from "convscope/atlas";
 import { isCommand, made } from "convscope/elements";
 import { boxOfCell, frame, light, register } from "convscope/light";
 import { createFocus, legend, pointable, selectCell } from "convscope/focus";
-import { ORDERS, SCALES } from "convscope/state";
+import { SCALES } from "convscope/state";
+import { options } from "convscope/options";
 import { go, link, loaded, pending } from "convscope/store";
 import { TEXT } from "convscope/strings";
-import { number, percent, shape, short, size } from "convscope/units";
+import { number, percent, shape, short } from "convscope/units";
 
 export function mapTools() {
   const at = link();
@@ -15,17 +16,13 @@ export function mapTools() {
   const maps = atlas?.kind !== "vector";
   return html`<div class="tools">
     <label class="field"><span class="hidden-text">${TEXT.order}</span>
-      <select @change=${(e) => go({ order: e.target.value, page: 0 })}>
-        ${ORDERS.map((order) => html`<option value=${order} .selected=${order === at.order}>${TEXT.orders[order]}</option>`)}
-      </select></label>
+      <select @change=${(e) => go({ order: e.target.value, page: 0 })}>${options(Object.entries(TEXT.orders), at.order)}</select></label>
     ${maps ? html`
       <div class="segments" role="group" aria-label=${TEXT.scaleLabel}>
         ${SCALES.map((of) => html`<button aria-pressed=${String(of === at.scale)} @click=${() => go({ scale: of }, { replace: true })} title=${TEXT.scaleHelp[of]}>${TEXT.scales[of]}</button>`)}
       </div>
       <label class="field"><span class="hidden-text">${TEXT.colours}</span>
-        <select @change=${(e) => go({ colours: e.target.value }, { replace: true })}>
-          ${COLOURS.map((name) => html`<option value=${name} .selected=${name === at.colours}>${TEXT.colourNames[name]}</option>`)}
-        </select></label>` : nothing}
+        <select @change=${(e) => go({ colours: e.target.value }, { replace: true })}>${options(Object.entries(TEXT.colourNames), at.colours)}</select></label>` : nothing}
   </div>`;
 }
 
@@ -47,7 +44,7 @@ export function valueHead(unit) {
       <span><b class="number">${shape(unit.shape)}</b></span>
       ${unit.parameters ? html`<span><b class="number">${short(unit.parameters)}</b> ${TEXT.parameters}</span>` : nothing}
       ${unit.macs ? html`<span><b class="number">${short(unit.macs)}</b> ${TEXT.macs}${unit.share ? html` <span class="number">(${percent(unit.share)})</span>` : nothing}</span>` : nothing}
-      ${field ? html`<span title=${TEXT.fieldHelp}>${TEXT.field} <b class="number">${size(field.size)}</b>${field.stride?.every((n) => n !== null) ? html`, ${TEXT.stride} <b class="number">${size([...new Set(field.stride)])}</b>` : nothing}${field.status ? html` <span>(${field.status})</span>` : nothing}</span>` : nothing}
+      ${field ? html`<span title=${TEXT.fieldHelp}>${TEXT.field} <b class="number">${shape(field.size)}</b>${field.stride?.every((n) => n !== null) ? html`, ${TEXT.stride} <b class="number">${shape([...new Set(field.stride)])}</b>` : nothing}${field.status ? html` <span>(${field.status})</span>` : nothing}</span>` : nothing}
     </div>
     ${(unit.warnings ?? []).map((i) => loaded.graph.warnings[i]).filter(Boolean).map((warning) => html`<p class="note-line"><strong>${warning.text}</strong> ${warning.advice ?? ""}</p>`)}`;
 }

@@ -233,6 +233,9 @@ function paintHeat(canvas, height, width) {
   paintNumbers(canvas, found.numbers, height, width, scale, (share) => view.opacity * (signed ? Math.abs(2 * share - 1) ** 0.7 : share ** 0.7));
 }
 
+/** A class of a prediction: a bar, its name and its probability. */
+export const entryParts = ({ name, probability }) => html`<span class="meter" .style=${`width:${Math.max(0, Math.min(100, 100 * Number(probability) || 0))}%`}></span><span class="name">${name}</span><span class="number">${percent(Number(probability))}</span>`;
+
 /** The prediction: classes by probability; a click explains a class. */
 function prediction(run) {
   const found = run?.prediction;
@@ -240,9 +243,7 @@ function prediction(run) {
   const top = found.top ?? [];
   if (!top.length) return html`<p class="muted small">${found.note ?? ""}</p>`;
   return html`<ol class="prediction" aria-label=${TEXT.prediction}>
-    ${top.slice(0, 5).map((entry) => html`<li><button aria-pressed=${String(entry.class === link().target)} title=${TEXT.explainClass} @click=${() => go({ target: entry.class === link().target ? null : entry.class, attribution: link().attribution || "grad-cam" })}>
-        <span class="meter" .style=${`width:${Math.max(0, Math.min(100, 100 * Number(entry.probability) || 0))}%`}></span>
-        <span class="name">${entry.name}</span><span class="number">${percent(Number(entry.probability))}</span></button></li>`)}
+    ${top.slice(0, 5).map((entry) => html`<li><button aria-pressed=${String(entry.class === link().target)} title=${TEXT.explainClass} @click=${() => go({ target: entry.class === link().target ? null : entry.class, attribution: link().attribution || "grad-cam" })}>${entryParts(entry)}</button></li>`)}
   </ol>${found.note ? html`<p class="muted small">${found.note}</p>` : nothing}`;
 }
 

@@ -85,14 +85,15 @@ export function go(patch, { replace = false } = {}) {
   if (become(parseState(fragment))) write(fragment, replace);
 }
 
+const [TRIED_AGAIN, TRIES] = [1000, 15]; // ms, and how often
 let late;
-/** Write a link into the address. Firefox refuses more than 200 in 10 s: the last one is written later. */
-function write(fragment, replace) {
+/** Write a link into the address. Firefox refuses more than 200 in 10 s: the last one is written later; some frames refuse all. */
+function write(fragment, replace, tries = 0) {
   clearTimeout(late);
   try {
     history[replace ? "replaceState" : "pushState"](null, "", fragment);
   } catch {
-    late = setTimeout(() => write(formatState(state), true), 1000);
+    if (tries < TRIES) late = setTimeout(() => write(formatState(state), true, tries + 1), TRIED_AGAIN);
   }
 }
 

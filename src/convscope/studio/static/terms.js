@@ -58,10 +58,8 @@ export function windowTerms(group, adds, scales, side, weighted) {
     grid.setAttribute("aria-label", TEXT.gridLabels[part]);
     group.terms.forEach((term, t) => {
       const can = part === "number" && term.operand;
-      const box = document.createElement(can ? "button" : "span");
-      box.className = "term";
       const pad = part !== "weight" && !term.operand;
-      if (pad) box.classList.add("pad");
+      const box = made(can ? "button" : "span", pad ? "term pad" : "term");
       const value = term[part];
       if (!pad) {
         const colour = cssColour(value, scales[part]);

@@ -1,6 +1,7 @@
 /** A line chart, with its numbers in a table for screen readers, and by arrow keys. */
 import { html, render } from "lit-html";
 import uPlot from "uplot";
+import { made } from "convscope/elements";
 import { thinned } from "convscope/train_data";
 import { TRAIN } from "convscope/train_strings";
 import { number } from "convscope/units";
@@ -19,7 +20,7 @@ let probe = null;
 /** Return a colour of the style sheet as a canvas takes it. */
 function colourOf(name) {
   if (!probe) {
-    probe = document.createElement("span");
+    probe = made("span");
     probe.hidden = true;
     document.body.append(probe);
   }
@@ -35,18 +36,15 @@ function colourOf(name) {
 export class Chart {
   constructor(options) {
     this.options = options;
-    this.element = document.createElement("figure");
-    this.element.className = "chart";
-    this.plotted = document.createElement("div");
-    this.plotted.className = "plot";
+    this.element = made("figure", "chart");
+    this.plotted = made("div", "plot");
     this.plotted.tabIndex = 0;
     this.plotted.setAttribute("role", "img");
     this.plotted.addEventListener("keydown", (event) => this.key(event));
-    this.caption = document.createElement("figcaption");
-    this.reading = document.createElement("p");
-    this.reading.className = "hidden-text";
+    this.caption = made("figcaption");
+    this.reading = made("p", "hidden-text");
     this.reading.setAttribute("aria-live", "polite");
-    this.table = document.createElement("div");
+    this.table = made("div");
     this.element.append(this.caption, this.plotted, this.reading, this.table);
     this.plot = null;
     this.names = [];
@@ -70,7 +68,7 @@ export class Chart {
     if (!data[0].length) {
       this.plot?.destroy();
       this.plot = null;
-      this.plotted.replaceChildren(Object.assign(document.createElement("p"), { className: "empty small", textContent: TRAIN.chart.none }));
+      this.plotted.replaceChildren(made("p", "empty small", TRAIN.chart.none));
     } else if (!this.plot || names.join("\n") !== this.names.join("\n")) {
       this.plot?.destroy();
       this.plotted.replaceChildren();

@@ -1,5 +1,6 @@
 /** Runs beside each other: curves, settings that differ, scores by class. */
 import { html, nothing } from "lit-html";
+import { options } from "convscope/options";
 import { Chart } from "convscope/train_chart";
 import { duration, joined, spreadOf, words } from "convscope/train_data";
 import { chip, shownValue, table } from "convscope/train_run";
@@ -50,8 +51,7 @@ export function createComparison({ context, names, changed }) {
     chart.show(found.runs.map((run) => run.name), joined(found.runs, along, measure));
   }
 
-  const select = (label, value, choices, chosen) => html`<label class="field"><span>${label}</span><select @change=${(event) => { chosen(event.target.value); draw(); changed(); }}>
-    ${choices.map(([key, text]) => html`<option value=${key} .selected=${key === value}>${text}</option>`)}</select></label>`;
+  const select = (label, value, choices, chosen) => html`<label class="field"><span>${label}</span><select @change=${(event) => { chosen(event.target.value); draw(); changed(); }}>${options(choices, value)}</select></label>`;
 
   function view() {
     if (!found) return html`<p class="empty">${problem || TRAIN.loading}</p>`;

@@ -1,5 +1,6 @@
 /** The form of a new training: fields made from the recipe's schema, a forecast, a start. */
 import { html, nothing } from "lit-html";
+import { options as listed } from "convscope/options";
 import { byteSize, changedValues, defaultText, duration, mistake, words } from "convscope/train_data";
 import { TRAIN } from "convscope/train_strings";
 import { percent, short, whole } from "convscope/units";
@@ -112,7 +113,7 @@ export function createForm({ context, changed, started }) {
     return html`<div class="setting" data-changed=${String(Boolean(text) && text !== usual)}>
       <label for=${id}>${words(field.name)}</label>
       ${choices
-        ? html`<select id=${id} aria-describedby=${described} @change=${input}>${choices.map(([value, label]) => html`<option value=${value} .selected=${value === shown}>${label}</option>`)}</select>`
+        ? html`<select id=${id} aria-describedby=${described} @change=${input}>${listed(choices, shown)}</select>`
         : html`<input id=${id} type="text" inputmode=${field.type === "integer" ? "numeric" : field.type === "number" ? "decimal" : "text"} autocomplete="off" spellcheck="false"
             .value=${text} placeholder=${usual || TEXT.none} aria-describedby=${described} aria-invalid=${String(Boolean(wrong.kind))} @input=${input}>`}
       <p class="help" id=${described}>${field.help}${limits(field)}${wrong.kind ? html`<strong class="wrong">${fault(wrong, field)}</strong>` : nothing}</p>
@@ -131,8 +132,7 @@ export function createForm({ context, changed, started }) {
       <h1 id="form-title">${TEXT.title}</h1>
       <div class="settings">
         <div class="setting"><label for="train-set">${TEXT.set}</label>
-          <select id="train-set" aria-describedby="train-set-help" @change=${(event) => { chosen = event.target.value; renew(); }}>
-            ${options.sets.map((each) => html`<option value=${each.id} .selected=${each.id === chosen}>${TEXT.setText(each)}</option>`)}</select>
+          <select id="train-set" aria-describedby="train-set-help" @change=${(event) => { chosen = event.target.value; renew(); }}>${listed(options.sets.map((each) => [each.id, TEXT.setText(each)]), chosen)}</select>
           <p class="help" id="train-set-help">${TEXT.setHelp}</p></div>
         <div class="setting"><label for="train-name">${TEXT.name}</label>
           <input id="train-name" type="text" autocomplete="off" spellcheck="false" maxlength="120" .value=${name} aria-describedby="train-name-help"

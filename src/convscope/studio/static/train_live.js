@@ -1,5 +1,6 @@
 /** The image, filters and feature maps of a training, which change while it runs. */
 import { html, nothing, render } from "lit-html";
+import { made } from "convscope/elements";
 import { pictures, rgba } from "convscope/train_data";
 import { TRAIN } from "convscope/train_strings";
 import { number } from "convscope/units";
@@ -10,8 +11,7 @@ const SIDE = { image: 112, filters: 34, maps: 56 };
 
 /** Pictures that are drawn anew in place; `element` is put into the page once. */
 export function createLive() {
-  const element = document.createElement("div");
-  element.className = "live";
+  const element = made("div", "live");
   let packet = null;
 
   function paint(canvas, picture, tile) {

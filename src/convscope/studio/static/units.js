@@ -36,11 +36,8 @@ export function number(x, digits = 3) {
 
 const trimmed = (text) => (text.includes("e") ? String(Number(text)) : text.includes(".") ? text.replace(/\.?0+$/, "") : text);
 
-/** Return a shape: [64, 56, 56] -> "64 × 56 × 56". @param {number[]|null|undefined} sizes */
-export const shape = (sizes) => (sizes && sizes.length ? sizes.map(whole).join(" × ") : "–");
-
-/** Return two sizes, one where they are equal: [7, 7] -> "7 × 7". @param {number[]|null|undefined} sizes */
-export const size = (sizes) => (sizes && sizes.length ? sizes.map((n) => (n === null ? "?" : whole(n))).join(" × ") : "–");
+/** Return sizes along the axes: [64, 56, null] -> "64 × 56 × ?". @param {(number|null)[]|null|undefined} sizes */
+export const shape = (sizes) => (sizes?.length ? sizes.map((n) => (n === null ? "?" : whole(n))).join(" × ") : "–");
 
 /** Return a share as percent: 0.0312 -> "3.1 %". @param {number|null|undefined} x */
 export function percent(x) {

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from convscope.data.layout import split_in_name
-from convscope.data.sources.digits import CLASSES, COUNT
+from convscope.data.sources.digits import ALWAYS_DIGITS, CLASSES, COUNT
 from convscope.data.sources.walk import could_be_image, is_hidden
 from convscope.report.printable import printable
 from convscope.studio.protocol import StudioError
@@ -65,7 +65,7 @@ class DataSet:
 
 
 DIGITS = DataSet(
-    id=BUILT_IN, title="Handwritten digits", kind="built-in", source=BUILT_IN, images=COUNT, classes=len(CLASSES)
+    id=BUILT_IN, title="Handwritten digits", kind="built-in", source=ALWAYS_DIGITS, images=COUNT, classes=len(CLASSES)
 )
 
 

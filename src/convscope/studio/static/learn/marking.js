@@ -1,9 +1,10 @@
 /** Which known mistake an answer shows, as `exercises/marking.py` finds it; a test compares the two. */
 import { judge } from "convscope/learn/design";
 import { filled, powerOfTen } from "convscope/learn/fill";
+import { isWhole } from "convscope/learn/number_text";
 import { parseAnswer } from "convscope/learn/parse";
 
-/** An answer as `marking` and `exercises/record.py` have it. @typedef {number|string|any[]} Answer */
+/** An answer as `marking` and `exercises/record.py` have it. @typedef {number|bigint|string|any[]} Answer */
 
 /**
  * Read an answer and mark it; throws AnswerError where it can't be read.
@@ -35,10 +36,11 @@ export function agree(one, other, within) {
     return one.length === other.length && one.every((value, index) => agree(value, /** @type {any[]} */ (other)[index], within));
   }
   if (Array.isArray(one) || Array.isArray(other)) return false;
-  return Math.abs(one - other) <= within * Math.max(Math.abs(one), Math.abs(other));
+  const apart = isWhole(one) && isWhole(other) ? BigInt(one) - BigInt(other) : Number(one) - Number(other);
+  return (apart < 0 ? -apart : apart) <= within * Math.max(Math.abs(Number(one)), Math.abs(Number(other)));
 }
 
-const broken = (value) => typeof value === "number" && !Number.isInteger(value);
+const broken = (value) => typeof value === "number" && !isWhole(value);
 
 /** Return the misconception that leads to an answer, or to those of its numbers that are wrong. */
 function named(given, { answer, wrong, within, rounded }) {
@@ -69,9 +71,9 @@ export function answerText(value) {
 }
 
 function plain(value) {
-  if (typeof value !== "number") return String(value);
-  const size = Math.abs(value);
-  const text = Number.isInteger(value) ? String(BigInt(size)).replace(/\B(?=(\d{3})+$)/g, ",") : fourDigits(size);
+  if (typeof value !== "number" && typeof value !== "bigint") return String(value);
+  const size = value < 0 ? -value : value;
+  const text = isWhole(value) ? String(BigInt(size)).replace(/\B(?=(\d{3})+$)/g, ",") : fourDigits(size);
   return value < 0 ? `−${text}` : text;
 }
 

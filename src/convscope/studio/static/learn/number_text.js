@@ -67,46 +67,74 @@ export function shown(text) {
   return quote + short.replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll("\r", "\\r").replaceAll(quote, `\\${quote}`) + quote;
 }
 
+/** Return whether a number is whole. @param {number|bigint} value */
+export const isWhole = (value) => typeof value === "bigint" || Number.isInteger(value);
+
+/** Return a whole number: as Number where that has all of its digits, else as BigInt. @param {bigint} whole */
+const wholeNumber = (whole) => (Number.isSafeInteger(Number(whole)) ? Number(whole) : whole);
+
+/** Return a number that was rounded, as `wholeNumber` does where it is whole. @param {number} value */
+const rounded = (value) => (Number.isInteger(value) ? wholeNumber(BigInt(value)) : value);
+
+/** Return a fraction, rounded once. @param {bigint} top @param {bigint} below not 0 */
+function quotient(top, below) {
+  if (top % below === 0n) return wholeNumber(top / below);
+  const size = (top < 0n ? -top : top) << 200n; // so that the quotient has more bits than a Number, and one for the rest
+  const bits = (size / below) | (size % below ? 1n : 0n);
+  return rounded((Number(bits) / 2 ** 200) * (top < 0n ? -1 : 1));
+}
+
+/** Return a number in decimals, times a power of ten. @param {string} text as "-1.5" @param {number} [power] */
+function decimal(text, power = 0) {
+  const [whole, rest = ""] = text.split(".");
+  const digits = BigInt(`${whole.replace(/^[+-]/, "")}${rest}`) * (text.startsWith("-") ? -1n : 1n);
+  const places = power - rest.length;
+  if (places >= 0) return wholeNumber(digits * 10n ** BigInt(places));
+  const below = 10n ** BigInt(-places);
+  return digits % below === 0n ? wholeNumber(digits / below) : rounded(Number(`${text}e${power}`));
+}
+
 /**
  * Return the number that a cleaned text is, or null where it is none.
  * @param {string} text without spaces at its ends @param {boolean} whole whether a whole number is asked for
  * @param {number[]|null} [digits] how many digits a number of that size can have: else "1.792" is a decimal number
- * @returns {number|null}
+ * @returns {number|bigint|null}
  */
 export function readNumber(text, whole, digits = null) {
   if ((text.match(/\d/g) ?? []).length > MOST_DIGITS) throw new AnswerError("too-many-digits", { most: MOST_DIGITS });
   if (!whole && text.endsWith("%")) {
     const share = readNumber(text.slice(0, -1).trimEnd(), false, digits);
-    return share === null ? null : share / 100;
+    if (share === null) return null;
+    return isWhole(share) ? quotient(BigInt(share), 100n) : share / 100;
   }
   askAboutMarks(text, whole, digits);
-  if (PLAIN.test(text)) return Number(text);
+  if (PLAIN.test(text)) return decimal(text);
   const thousands = THOUSANDS.exec(text);
-  if (thousands) return Number(thousands[1] + thousands[2].replace(/\D/g, "") + (thousands[4] ?? ""));
-  if (DOTTED.test(text)) return Number(text.replaceAll(".", ""));
+  if (thousands) return decimal(thousands[1] + thousands[2].replace(/\D/g, "") + (thousands[4] ?? ""));
+  if (DOTTED.test(text)) return decimal(text.replaceAll(".", ""));
   if (DECIMAL.test(text)) {
-    const value = Number(text);
-    return Math.abs(value) < 1e30 ? value : null;
+    const [number, power = "0"] = text.toLowerCase().split("e");
+    return Math.abs(Number(text)) < 1e30 ? decimal(number, Number(power)) : null;
   }
   const power = POWER.exec(text);
   if (power) {
     const value = BigInt(power[2]) ** BigInt(power[3]);
     if (value >= 10n ** BigInt(MOST_DIGITS)) throw new AnswerError("too-many-digits", { most: MOST_DIGITS });
-    return power[1] === "-" ? -Number(value) : Number(value);
+    return wholeNumber(power[1] === "-" ? -value : value);
   }
   const real = whole ? null : REAL_POWER.exec(text);
   if (real) return realPower(Number(real[2]), Number(real[3]), real[1]);
   const ofTen = whole ? null : OF_TEN.exec(text);
-  if (ofTen) return Number(`${ofTen[1]}e${ofTen[2]}`);
+  if (ofTen) return decimal(ofTen[1], Number(ofTen[2]));
   const fraction = FRACTION.exec(text);
-  return fraction && Number(fraction[2]) ? Number(fraction[1]) / Number(fraction[2]) : null;
+  return fraction && Number(fraction[2]) ? quotient(BigInt(fraction[1]), BigInt(fraction[2])) : null;
 }
 
 /** @param {number} base @param {number} exponent @param {string} sign */
 function realPower(base, exponent, sign) {
   if (!base && exponent < 0) return null;
   if (base && exponent * Math.log10(base) >= MOST_DIGITS) throw new AnswerError("too-many-digits", { most: MOST_DIGITS });
-  return (sign === "-" ? -1 : 1) * base ** exponent;
+  return rounded((sign === "-" ? -1 : 1) * base ** exponent);
 }
 
 /** Throw where a comma or a dot can be a decimal mark as well as one that sets thousands apart. */

@@ -5,7 +5,7 @@ import { segments } from "convscope/learn/controls";
 import { fittedWidth } from "convscope/learn/fitted_width";
 import { createPlayer } from "convscope/learn/player";
 import { loaded } from "convscope/store";
-import { short, size, whole } from "convscope/units";
+import { shape, short, whole } from "convscope/units";
 
 const [HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [300, 56, 16, 24, 30];
 const WIDTHS = [260, 720]; // least and most
@@ -100,7 +100,7 @@ export function createTimeline(room) {
     const best = ofChallenge(each.name);
     const rows = [
       ["facts-year", each.year], ["facts-parameters", whole(each.parameters)], ["facts-layers", each.layers ?? texts.unknown],
-      ["facts-input", size(each.input)], ["facts-error", each.error ?? texts.unknown], ["facts-paper", each.paper],
+      ["facts-input", shape(each.input)], ["facts-error", each.error ?? texts.unknown], ["facts-paper", each.paper],
     ];
     return html`<section class="network-card"><h3>${each.title}</h3><p>${each.idea}</p>
       <dl class="network-facts">${rows.map(([name, value]) => html`<div><dt>${texts[name]}</dt><dd>${value}</dd></div>`)}</dl>
@@ -111,7 +111,7 @@ export function createTimeline(room) {
   return {
     view() {
       ask();
-      if (!record) return html`<p class="empty"><span class="spinner"></span></p>`;
+      if (!record) return room.waiting();
       const chosen = record.networks[state.index];
       draw(chosen);
       return html`<div class="controls">${segments({ label: texts.axis, options: [["parameters", texts.parameters], ["error", texts.error]], value: state.axis, change: (axis) => { state.axis = axis; room.changed(); } })}</div>
