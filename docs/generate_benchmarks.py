@@ -205,7 +205,9 @@ def accuracy_against_minutes(results: Path) -> str:
         f"where it went over. Of the grey crops {percent(largest, decimals=0)} are of the largest class, which is what "
         "a\nconstant prediction reaches. [How it was measured](docs/benchmarks.md#accuracy-against-minutes).\n"
     )
-    return f"{about}\n{markdown(minutes.summary(rows))}\n*{machines(rows)}, no GPU.*\n"
+    shown = minutes.summary(rows)
+    missing = "" if all(all(row.cells) for row in shown.rows) else "An empty cell has not been measured yet.\n"
+    return f"{about}{missing}\n{markdown(shown)}\n*{machines(rows)}, no GPU.*\n"
 
 
 def time_to_accuracy(results: Path) -> str:
