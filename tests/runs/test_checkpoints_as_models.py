@@ -61,6 +61,20 @@ def test_commands_take_a_checkpoint(run: Path, capsys: pytest.CaptureFixture[str
         assert code == 2 and "is lenet5, which is not of your own code: leave --trust-code out" in err
 
 
+def test_a_training_starts_from_the_weights_of_a_checkpoint(run: Path, tmp_path: Path) -> None:
+    first, last = steps(run)
+    recipe = convscope.Recipe(model="lenet5", epochs=0, autotune="rules")
+    started = []
+    for weights in (first, last):
+        places = {"runs_directory": tmp_path, "cache_directory": tmp_path / "cache"}
+        made = convscope.train("digits", recipe.changed({"weights": str(weights)}), **places)
+        started.append(convscope.load(made)("digits/7").shares)
+    shares = [convscope.load(path)("digits/7").shares for path in (first, last)]
+    assert not np.allclose(shares[0], shares[1])
+    for found, own in zip(started, shares, strict=True):
+        assert np.argsort(found).tolist() == np.argsort(own).tolist()
+
+
 def test_what_is_no_checkpoint_and_what_takes_none_is_one_line(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gone = run / "checkpoint" / "step-000000001"
     names = " and ".join(path.name for path in steps(run))

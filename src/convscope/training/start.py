@@ -27,6 +27,7 @@ from convscope.report.units import plural
 from convscope.report.usage import Placeholder, setting_name, settings_text
 from convscope.runs.model_spec import ModelSpec
 from convscope.runs.run_directory import Run
+from convscope.runs.run_like import names_checkpoint, run_of
 from convscope.training.deeper_network import deeper_network
 
 # Fetch timm's trained weights: an option of the start alone. It is not in model.json, for predicting must not fetch.
@@ -203,7 +204,7 @@ def run_of_weights(weights: str) -> ModelSpec | None:
     run = _run(weights)
     if run is None:
         return None
-    if Path(weights).absolute() in (run.path, run.weights):
+    if Path(weights).absolute() in (run.opened_path, run.weights):
         return run.spec_of_one()
     with suppress(ConvscopeError):
         return run.spec()
@@ -221,6 +222,8 @@ def require_named(spec: ModelSpec, weights: str) -> None:
 
 def _run(weights: str) -> Run | None:
     path = Path(weights)
+    if names_checkpoint(path):
+        return run_of(path)
     folder = path if path.is_dir() else path.parent
     with suppress(OSError):
         return Run(folder) if weights and (folder / "model.json").is_file() else None
@@ -230,7 +233,7 @@ def _run(weights: str) -> Run | None:
 def _weights_of_run(weights: str) -> WeightsFile | None:
     """Return a run's weights, checked against the digest that model.json requires; None for any other file."""
     run = _run(weights)
-    if run is None or Path(weights).absolute() not in (run.path, run.weights):
+    if run is None or Path(weights).absolute() not in (run.opened_path, run.weights):
         return None
     return WeightsFile(where=weights, tensors=run.read_weights())
 
