@@ -243,6 +243,41 @@ def test_a_control_that_goes_passes_its_focus_on(page: StudioPage) -> None:
     assert "Why not" in page.page.locator("h1").first.inner_text()
 
 
+# Controls of which most can't have the focus; a key takes #gone away, or what #gone says of itself.
+CORNERS = """(takes) => {
+  document.querySelector("#corner")?.remove();
+  const corner = document.createElement("div");
+  corner.id = "corner";
+  corner.innerHTML = "<a>no link</a><fieldset disabled><button>off</button></fieldset>"
+    + "<fieldset id='around'><a id='gone' href='#'>gone</a></fieldset><button id='next'>next</button>";
+  const hidden = document.createElement("button");
+  hidden.style.visibility = "hidden";
+  corner.prepend(hidden);
+  document.querySelector("main").append(corner);
+  const gone = corner.querySelector("#gone");
+  gone.focus();
+  gone.addEventListener("keydown", () => ({
+    element: () => gone.parentElement.remove(),
+    visibility: () => { gone.style.visibility = "hidden"; },
+    address: () => gone.removeAttribute("href"),
+    control: () => {
+      const button = document.createElement("button");
+      gone.replaceWith(button);
+      button.focus();
+      corner.querySelector("#around").disabled = true;
+    },
+  })[takes]());
+}"""
+
+
+def test_a_lost_focus_passes_over_what_can_not_have_it(page: StudioPage) -> None:
+    page.go("#/learn")
+    for takes in ("element", "visibility", "address", "control"):
+        page.page.evaluate(CORNERS, takes)
+        page.press("x")
+        page.page.wait_for_function("() => document.activeElement.id === 'next'")
+
+
 def test_a_dialog_keeps_and_returns_the_focus(page: StudioPage) -> None:
     page.go("#/explore?v=1&m=given&i=sample:0")
     tab_to(page, ".picker")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 
 from studio_browser import SIZES, cut_off, screenshot, violations, widest
 from studio_command import StudioCommand
 from studio_page import StudioPage
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 WIDGETS = {5: ".pooling-widget", 6: ".fields-widget", 7: ".history-widget", 8: ".step-widget"}
@@ -183,3 +187,38 @@ def test_a_slider_is_answered_within_one_frame(open_page, studio: StudioCommand,
     # Two frames pass between the first and the last callback; the answer is to be there in the first.
     slowest = page.page.evaluate(SLIDE, ".widget input[type=range]")
     assert slowest <= 2 * 17 + 20, f"chapter {number}, step {step}: {slowest:.1f} ms"
+
+
+def test_what_can_not_be_loaded_takes_nothing_else_away(open_page, studio: StudioCommand) -> None:
+    """One line says what failed; it is asked for again where the learner says so, and never by itself."""
+    page = open_page(studio, "#/learn/5", rest=False)
+    page.faults.expect("Failed to load resource")
+    chapter(page, 5)
+    asked: list[str] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=500, json={"error": "the disk is away", "kind": "internal"})
+
+    refused = re.compile(r"picture=star|effective-fields")
+    page.page.route(refused, refuse)
+    pictures, problem = page.page.get_by_role("combobox", name="Picture"), page.page.locator(".widget .problem")
+    pictures.select_option("star")
+    assert problem.inner_text().startswith("A part of this widget could not be loaded: the disk is away")
+    assert page.page.locator(".pooling-widget .figures figure").count() == 2 and pictures.input_value() == "ring"
+    page.page.unroute(refused)
+    problem.get_by_role("button").click()
+    problem.wait_for(state="detached")
+    pictures.select_option("star")
+    page.page.wait_for_function("() => !document.querySelector('.widget .problem')")
+    page.page.route(refused, refuse)
+    chapter(page, 6)
+    page.page.get_by_role("button", name="A trained network", exact=True).click()
+    problem.wait_for()
+    page.page.get_by_role("button", name="A stack of layers", exact=True).click()
+    assert page.page.locator(".layer-table").is_visible() and len(asked) == 2
+    page.page.unroute(refused)
+    page.page.get_by_role("button", name="A trained network", exact=True).click()
+    problem.get_by_role("button").click()
+    page.page.locator(".fields-widget .figures.three").wait_for()
+    assert not problem.count()

@@ -5,7 +5,9 @@ const SOON = 150; // ms in which most changes are drawn
 let path = [];
 let title = "";
 
-const there = (element) => element.isConnected && !element.disabled && element.getClientRects().length > 0;
+/** What can't have the focus, whatever its tabIndex is. */
+const NEVER = ":disabled, a:not([href], [tabindex])";
+const there = (element) => element.getClientRects().length > 0 && !element.matches(NEVER) && getComputedStyle(element).visibility === "visible";
 const isLost = () => document.activeElement === document.body || !there(document.activeElement);
 
 /** Pass a lost focus on: to the heading of another page, else to the first control of what is around. */

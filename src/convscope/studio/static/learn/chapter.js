@@ -27,7 +27,9 @@ export function createChapter({ chapter, course, room }) {
   let scheduled = false;
   /** @type {any} */
   let widget = null;
-  let problem = "";
+  let problem = ""; // why there is no widget
+  /** What a part of the widget waits for, and why it is not there: not asked for again until the reader says so. @type {Map<string, Error>} */
+  const missing = new Map();
   let closed = false;
   let applied = 0; // the step whose settings the widget has
   let reached = 1; // the step that was scrolled to, or whose button was pressed
@@ -44,18 +46,35 @@ export function createChapter({ chapter, course, room }) {
     widgetChanged();
   }
 
-  /** Ask for a record as the room does; the chapter says where none comes. */
-  const record = (...asked) => room.record(...asked).catch((error) => {
-    failed(error);
-    throw error;
-  });
+  /** Ask for a record as the room does; the chapter says where none comes, beside what the widget shows without it. */
+  function record(...asked) {
+    const key = JSON.stringify(asked);
+    if (missing.has(key)) return Promise.reject(missing.get(key));
+    return room.record(...asked).catch((error) => {
+      missing.set(key, error);
+      widgetChanged();
+      throw error;
+    });
+  }
+
+  /** What is drawn in the place of a record that is not there. */
+  const waiting = () => (missing.size ? nothing : html`<p class="empty"><span class="spinner"></span></p>`);
+
+  /** Which parts of the widget are not there, in one line. */
+  function missed() {
+    if (!missing.size) return nothing;
+    const said = [...new Set([...missing.values()].map(({ message }) => message))].join("; ");
+    const again = () => { missing.clear(); widgetChanged(); };
+    return html`<p class="problem" role="alert">${filled(words["part-failed"], { problem: said })} <button @click=${again}>${words.exercise.again}</button></p>`;
+  }
 
   function load() {
     [problem, applied] = ["", 0];
+    missing.clear();
     WIDGETS[chapter.widget.name]().then((module) => {
       if (closed) return;
       widget?.close?.();
-      widget = module.create({ ...room, record, optional: room, changed: widgetChanged, texts: chapter.widget.texts, words });
+      widget = module.create({ ...room, record, waiting, optional: room, changed: widgetChanged, texts: chapter.widget.texts, words });
       widgetChanged();
     }, failed);
   }
@@ -89,7 +108,7 @@ export function createChapter({ chapter, course, room }) {
 
   function drawWidget() {
     follow();
-    render(html`${problem ? html`<p class="problem" role="alert">${problem}</p><button @click=${load}>${words.exercise.again}</button>` : widget ? widget.view() : html`<p class="muted">${words.loading}</p>`}
+    render(html`${problem ? html`<p class="problem" role="alert">${problem}</p><button @click=${load}>${words.exercise.again}</button>` : widget ? html`${missed()}${widget.view()}` : html`<p class="muted">${words.loading}</p>`}
       ${chapter.tasks.length ? html`<div class="tasks"><h3>${words.tasks}</h3><ul>${chapter.tasks.map(taskView)}</ul></div>` : nothing}`, body);
   }
 

@@ -9,18 +9,24 @@ const MODES = ["correlation", "true", "causal", "learn"];
 
 /** @param {any} room as `chapter.js` gives it */
 export function create(room) {
-  const { texts, changed, say } = room;
+  const { texts, changed } = room;
   let mode = "correlation";
   /** @type {any} */
   let parts = null;
   /** @type {any} */
   let waiting = null; // settings that came before the numbers
-  room.record("edge-images").then((found) => {
-    const sliding = createSliding(room, found);
-    parts = { correlation: sliding, true: sliding, causal: createCausal(room, found), learn: createLearned(room) };
-    if (waiting) set(waiting);
-    changed();
-  }, (problem) => say(problem.message));
+  let asked = false;
+
+  function ask() {
+    if (asked) return;
+    asked = true;
+    room.record("edge-images").then((found) => {
+      const sliding = createSliding(room, found);
+      parts = { correlation: sliding, true: sliding, causal: createCausal(room, found), learn: createLearned(room) };
+      if (waiting) set(waiting);
+      changed();
+    }, () => { asked = false; });
+  }
 
   function set(settings) {
     if (!parts) {
@@ -42,7 +48,8 @@ export function create(room) {
   const task = (id) => (parts ? parts[id === "learned" ? "learn" : "correlation"].task(id, mode) : { done: false });
 
   function view() {
-    if (!parts) return html`<p class="muted">${room.words.loading}</p>`;
+    ask();
+    if (!parts) return room.waiting();
     return html`${segments({ label: texts.mode, value: mode, options: MODES.map((each) => [each, texts[each]]), change: choose })}${parts[mode].view()}`;
   }
 

@@ -14,17 +14,13 @@ const ASKED = { channels: 3, units: 1000, bytes: 10 ** 9 }; // of the first task
 
 /** @param {any} room as `chapter.js` gives it */
 export function create(room) {
-  const { texts, filled, changed, say } = room;
+  const { texts, filled, changed } = room;
   let mode = "count";
   /** @type {any} */
   let moved = null;
   let place = /** @type {[number, number]|null} */ (null); // that was set before the pattern was there
   let shuffled = false; // set before it as well
-  room.record("shifted").then((found) => {
-    moved = createShift(room, found);
-    if (place) moved.set(place, shuffled);
-    changed();
-  }, (problem) => say(problem.message));
+  let asked = false;
   const state = { side: 224, channels: 3, units: 100, filters: 100, kernel: 3 };
   let position = 0; // of the drawn filter
   let drawn = ""; // what the drawings show
@@ -47,6 +43,16 @@ export function create(room) {
   }
   chart.append(ticks);
   const drawings = [0, 1].map(() => shapeElement("svg", { viewBox: "-4 -4 300 208", role: "img" }));
+
+  function ask() {
+    if (asked) return;
+    asked = true;
+    room.record("shifted").then((found) => {
+      moved = createShift(room, found);
+      if (place) moved.set(place, shuffled);
+      changed();
+    }, () => { asked = false; });
+  }
 
   const dense = (side = state.side) => linearCost(side * side * state.channels, state.units);
   const filters = () => convolutionCost({ channels: state.channels, filters: state.filters, kernel: state.kernel, outputs: state.side ** 2 });
@@ -133,8 +139,9 @@ export function create(room) {
   const control = (key) => slider({ label: texts[key], value: state[key], low: LIMITS[key][0], high: LIMITS[key][1], change: (value) => { state[key] = value; changed(); } });
 
   function view() {
+    if (mode === "shift") ask();
     return html`${segments({ label: texts.mode, value: mode, options: [["count", texts.count], ["shift", texts.shift]], change: (to) => { mode = to; changed(); } })}
-      ${mode === "count" ? counts() : moved?.view() ?? html`<p class="muted">${room.words.loading}</p>`}`;
+      ${mode === "count" ? counts() : moved?.view() ?? room.waiting()}`;
   }
 
   function counts() {

@@ -38,7 +38,7 @@ export function createEffective(room) {
   return {
     view() {
       ask();
-      if (!record) return html`<p class="empty"><span class="spinner"></span></p>`;
+      if (!record) return room.waiting();
       const layer = record.layers[at];
       return html`<div class="controls">${slider({ label: texts["trained-layer"], value: at + 1, low: 1, high: record.layers.length, text: layer.layer, change: (value) => { at = value - 1; room.changed(); } })}<code>${layer.layer}</code></div>
         <div class="figures three">${KINDS.map((kind) => figure(layer, kind))}</div><p class="small">${filled(texts.averaged, record)}</p>`;

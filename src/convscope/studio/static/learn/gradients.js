@@ -74,7 +74,7 @@ export function createGradients(room) {
   return {
     view() {
       ask();
-      if (!record) return html`<p class="empty"><span class="spinner"></span></p>`;
+      if (!record) return room.waiting();
       draw();
       const take = (patch) => { Object.assign(state, patch); room.changed(); room.say(chart.getAttribute("aria-label")); };
       const captions = { before: texts.before, after: filled(texts.after, record), "compared-before": texts["compared-before"] };

@@ -16,7 +16,7 @@ export function createLearned(room) {
   let target = "vertical";
   let seed = 0;
   let step = 0;
-  let problem = "";
+  let asked = "";
   /** @type {any} */
   let found = null;
   const player = createPlayer({ words: room.words, label: room.words.position, changed, seek: (to) => { step = to; } });
@@ -25,16 +25,15 @@ export function createLearned(room) {
   const line = shapeElement("polyline", { class: "loss-line" }, chart);
   const dot = shapeElement("circle", { r: 5, class: "loss-now" }, chart);
 
-  async function load() {
-    const asked = `${target} ${seed}`;
-    problem = "";
-    try {
-      const answer = await room.record("learned-kernel", { target, seed });
-      if (asked === `${target} ${seed}`) found = answer;
-    } catch (error) {
-      problem = error.message;
-    }
-    changed();
+  function ask() {
+    const key = `${target} ${seed}`;
+    if (key === asked) return;
+    asked = key;
+    room.record("learned-kernel", { target, seed }).then((answer) => {
+      if (asked !== key) return;
+      found = answer;
+      changed();
+    }, () => { if (asked === key) asked = ""; });
   }
 
   function set(settings) {
@@ -44,8 +43,8 @@ export function createLearned(room) {
 
   function again(to) {
     player.pause();
-    [seed, step, found] = [to % SEEDS, 0, null];
-    load();
+    [seed, step, found, asked] = [to % SEEDS, 0, null, ""];
+    changed();
   }
 
   const task = (_, mode) => ({ done: mode === "learn" && Boolean(found) && found.off[step] < found.close });
@@ -68,14 +67,15 @@ export function createLearned(room) {
   function view() {
     const options = /** @type {[string, string][]} */ (TARGETS.map((name) => [name, texts[`kernels-${name}`]]));
     if (found) draw();
+    else ask();
     return html`<div class="row">${choice({ label: texts.target, value: target, options, change: (name) => { target = name; again(seed); } })}
         <button @click=${() => again(seed + 1)}>${texts.again}</button></div>
-      ${problem ? html`<p class="problem" role="alert">${problem}</p>` : found ? html`
+      ${found ? html`
         <div class="pair small-grids"><figure><figcaption>${texts.target}</figcaption>${targetCells.element}</figure>
           <figure><figcaption>${filled(texts.learned, { step })}</figcaption>${learnedCells.element}</figure></div>
         ${player.view(found.kernels.length, step, filled(texts.step, { step, loss: found.losses[step] }))}
         <ul class="findings"><li>${filled(texts.step, { step, loss: found.losses[step] })}</li><li>${filled(texts.off, { off: found.off[step] })}</li></ul>
-        <h4>${lossText()}</h4>${chart}` : html`<p class="muted">${room.words.loading}</p>`}`;
+        <h4>${lossText()}</h4>${chart}` : room.waiting()}`;
   }
 
   return { view, set, task, close: player.close, pause: player.pause };

@@ -40,7 +40,13 @@ export function create(room) {
       record = found;
       answered = key;
       room.changed();
-    }, () => { if (asked === key) asked = ""; });
+    }, () => {
+      if (asked !== key) return;
+      asked = answered;
+      if (!answered) return;
+      [state.picture, state.poolings] = answered.split(" "); // what is shown stays
+      room.changed();
+    });
   }
 
   function moved(dy, dx) {
@@ -106,7 +112,7 @@ export function create(room) {
   }
 
   function maps() {
-    if (!record) return html`<p class="empty"><span class="spinner"></span></p>`;
+    if (!record) return room.waiting();
     paint();
     const { side, stride } = record;
     return html`<div class="figures">

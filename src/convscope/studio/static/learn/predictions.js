@@ -14,7 +14,7 @@ export function createPredictions(room) {
   const state = { picture: "0", dy: 0, dx: 0 };
   let record = null;
   let pixels = new Uint8Array(0);
-  let asked = "";
+  let [asked, answered] = ["", ""]; // pictures
   const picture = createMovable({ move: (dy, dx) => moved(state.dy + dy, state.dx + dx) });
   const grids = Object.fromEntries(NETWORKS.map((name) => [name, createHeat({ move: (row, column) => moved(row - record.margin, column - record.margin), step: 4 })]));
 
@@ -24,10 +24,16 @@ export function createPredictions(room) {
     const mine = asked;
     room.record("shifted-predictions", { picture: mine }).then((found) => {
       if (asked !== mine) return;
-      record = found;
+      [record, answered] = [found, mine];
       pixels = Uint8Array.from(atob(found.pixels), (character) => character.charCodeAt(0));
       room.changed();
-    }, () => { if (asked === mine) asked = ""; });
+    }, () => {
+      if (asked !== mine) return;
+      asked = answered;
+      if (!answered) return;
+      state.picture = answered; // what is shown stays
+      room.changed();
+    });
   }
 
   function moved(dy, dx) {
@@ -78,7 +84,7 @@ export function createPredictions(room) {
   return {
     view() {
       ask();
-      if (!record) return html`<p class="empty"><span class="spinner"></span></p>`;
+      if (!record) return room.waiting();
       paint();
       return html`<div class="controls">
           ${segments({ label: texts.chosen, options: PICTURES.map((name) => [name, `${texts.chosen} ${Number(name) + 1}`]), value: state.picture, change: (value) => { state.picture = value; room.changed(); } })}

@@ -32,7 +32,7 @@ export function create(room) {
   /** @type {import("./step_worked.js").Place[]} */
   let way = [];
   let record = null;
-  let asked = "";
+  let [asked, answered] = ["", ""]; // a digit and a learning rate
   /** @type {Map<string, any>} */
   const heats = new Map();
   const player = createPlayer({ words, label: texts["position-label"], seek: (index) => at(index), changed: room.changed });
@@ -43,9 +43,15 @@ export function create(room) {
     asked = key;
     room.record("training-steps", { digit: state.digit, rate: state.rate }).then((found) => {
       if (asked !== key) return;
-      record = found;
+      [record, answered] = [found, key];
       room.changed();
-    }, () => { if (asked === key) asked = ""; });
+    }, () => {
+      if (asked !== key) return;
+      asked = answered;
+      if (!answered) return;
+      [state.digit, state.rate] = answered.split(" "); // what is shown stays
+      room.changed();
+    });
   }
 
   const position = () => state.step * PHASES.length + PHASES.indexOf(state.phase);
@@ -146,7 +152,7 @@ export function create(room) {
   return {
     view() {
       ask();
-      if (!record) return html`<p class="empty"><span class="spinner"></span></p>`;
+      if (!record) return room.waiting();
       const set = (patch) => { Object.assign(state, patch); chosen = null; way = []; room.changed(); };
       return html`<div class="step-widget"><div class="controls">
           ${choice({ label: texts.digit, options: DIGITS.map((each) => [each, each]), value: state.digit, change: (digit) => set({ digit }) })}

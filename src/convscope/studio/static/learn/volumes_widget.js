@@ -16,6 +16,7 @@ export function create(room) {
   const { texts, filled, changed, say } = room;
   const state = { channels: 3, filters: 1, groups: "1", point: false };
   let seed = 1;
+  let [asked, answered] = [0, 0]; // seeds
   let index = 0; // over all filters and positions
   let grown = 0; // of the output's cells, how many are there
   /** @type {any} */
@@ -27,8 +28,20 @@ export function create(room) {
   const slices = Array.from({ length: MOST }, () => ({ input: createCells({ say, move: moveWindow, quiet: true }), filter: createCells({}) }));
   const maps = Array.from({ length: MOST }, (_, filter) => createCells({ say, move: (row, column) => { go(filter, row, column); } }));
 
-  function load() {
-    room.record("volume", { seed }).then((answer) => { found = answer; changed(); }, (problem) => say(problem.message));
+  function ask() {
+    if (seed === asked) return;
+    const mine = asked = seed;
+    room.record("volume", { seed }).then((answer) => {
+      if (asked !== mine) return;
+      [found, answered] = [answer, mine];
+      changed();
+    }, () => {
+      if (asked !== mine) return;
+      asked = answered;
+      if (!answered) return;
+      seed = answered; // what is shown stays
+      changed();
+    });
   }
 
   const kernel = () => (state.point ? 1 : 3);
@@ -137,11 +150,12 @@ export function create(room) {
         ${slider({ label: texts.filters, value: state.filters, low: 1, high: MOST, change: change("filters") })}</div>
       <div class="row"><span class="small muted" aria-hidden="true">${texts.groups}</span>${segments({ label: texts.groups, value: state.groups, options: ["1", "2", "depthwise"].map((each) => [each, texts[`groups-${each}`]]), change: change("groups") })}
         ${check({ label: texts.point, value: state.point, change: change("point") })}
-        <button @click=${() => { seed = (seed % SEEDS) + 1; load(); }}>${texts["other-numbers"]}</button></div>`;
+        <button @click=${() => { seed = (seed % SEEDS) + 1; changed(); }}>${texts["other-numbers"]}</button></div>`;
   }
 
   function view() {
-    if (!found) return html`<p class="muted">${room.words.loading}</p>`;
+    ask();
+    if (!found) return room.waiting();
     if (!fits()) return html`${controls()}<p class="problem" role="status">${filled(texts["groups-misfit"], { groups: groups(), ...state })}</p>`;
     remember();
     index = Math.min(index, state.filters * places() - 1);
@@ -160,6 +174,5 @@ export function create(room) {
       <p class="small muted">${filled(texts.seen, { list: [...seen.keys()].sort((a, b) => a - b).join(", ") })}</p>`;
   }
 
-  load();
   return { view, set, task, close: player.close };
 }
