@@ -1,8 +1,7 @@
-"""Every command and public name of the tables loads; a misspelt command gets the nearest name."""
+"""Every command of the table loads; a misspelt command gets the nearest name."""
 
 import pytest
 
-import convscope
 from convscope.cli.main import COMMANDS, main
 
 
@@ -17,8 +16,3 @@ def test_a_wrong_command_gets_the_nearest_name(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit) as stopped:
         main(["trian", "digits"])
     assert stopped.value.code == 2 and "No such command 'trian'. Did you mean train?" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("verb", sorted(set(convscope.__all__) - {"__version__"}))
-def test_every_verb_loads(verb: str) -> None:
-    assert callable(getattr(convscope, verb))

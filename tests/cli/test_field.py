@@ -9,28 +9,21 @@ import numpy as np
 import pytest
 from torch import nn
 
-from convscope.cli.main import main
+from commands import run_command
 from convscope.interpret.inspection.record import inspect
 from convscope.interpret.receptive_field import field, projective_field
 from convscope.nets.build import build
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stopped:
-        main(list(arguments))
-    captured = capsys.readouterr()
-    return int(stopped.value.code or 0), captured.out, captured.err
-
-
 def test_one_cell_in_words(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = run(capsys, "field", "lenet5", "--layer", "c3", "--at", "3,4")
+    code, out, _ = run_command(capsys, "field", "lenet5", "--layer", "c3", "--at", "3,4")
     # Two 5x5 with a 2x2/2 between: 5 + 1 + 4 * 2 = 14, from 2 * 3 and 2 * 4 on.
     assert code == 0 and "rows 6 to 19, columns 8 to 21 (14×14)" in out and "every one is read" in out
 
 
 def test_as_json_and_svg(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     drawing = tmp_path / "field.svg"
-    code, out, _ = run(
+    code, out, _ = run_command(
         capsys, "field", "resnet18", "--layer", "layer2.0.conv2", "--at", "0,27", "--json", "--svg", str(drawing)
     )
     found = json.loads(out)
@@ -41,25 +34,26 @@ def test_as_json_and_svg(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
 
 
 def test_layer_to_layer_and_the_other_way(capsys: pytest.CaptureFixture[str]) -> None:
-    _, out, _ = run(capsys, "field", "resnet18", "--layer", "layer2.0.conv2", "--from", "layer1.1", "--at", "14,14")
+    of_a_layer = ("--layer", "layer2.0.conv2", "--from", "layer1.1", "--at", "14,14")
+    _, out, _ = run_command(capsys, "field", "resnet18", *of_a_layer)
     assert "(7×7) of layer1.1" in out
-    _, out, _ = run(capsys, "field", "resnet18", "--layer", "conv1", "--pixel", "100,100")
+    _, out, _ = run_command(capsys, "field", "resnet18", "--layer", "conv1", "--pixel", "100,100")
     # A 7x7 at stride 2 uses an even pixel in 3 windows along each axis.
     assert "can change 9 of the 112×112" in out
 
 
 def test_one_and_three_dimensions(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     drawing = tmp_path / "field.svg"
-    code, out, _ = run(capsys, "field", "m5", "--layer", "pool1", "--at", "3", "--svg", str(drawing))
+    code, out, _ = run_command(capsys, "field", "m5", "--layer", "pool1", "--at", "3", "--svg", str(drawing))
     # Windows of 80 at stride 4 that start 38 before the input, and 4 of them: 80 + 3 * 4.
     assert code == 0 and "reads       positions 10 to 101 (92) of the input, 1×32000" in out
     svg = drawing.read_text()
     assert "share of the input, positions 0 to 115" in svg and "<polygon" in svg
-    code, out, _ = run(capsys, "field", "m5", "--layer", "pool1", "--pixel", "99")
+    code, out, _ = run_command(capsys, "field", "m5", "--layer", "pool1", "--pixel", "99")
     assert code == 0 and "pixel 99 can change 6 of the 2000 positions of pool1" in out
-    code, out, _ = run(capsys, "field", "m5", "--layer", "fc", "--channel", "3")
+    code, out, _ = run_command(capsys, "field", "m5", "--layer", "fc", "--channel", "3")
     assert code == 0 and "fc of m5, unit 3 of 10" in out
-    code, out, _ = run(
+    code, out, _ = run_command(
         capsys, "field", "r3d_18", "--layer", "layer1.0.conv1", "--at", "0,0,0", "--input", "3x8x20x20",
         "--svg", str(drawing)
     )  # fmt: skip
@@ -133,7 +127,7 @@ def test_projective_field_is_the_other_side_of_the_mask() -> None:
 def test_what_does_not_exist_is_said(
     capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
 ) -> None:
-    code, out, err = run(capsys, "field", *arguments)
+    code, out, err = run_command(capsys, "field", *arguments)
     assert code == 2 and message in err and not out and "Traceback" not in err
 
 

@@ -73,15 +73,17 @@ def test_what_is_wrong_is_found_and_counts_when_strict(tmp_path: Path, capsys: p
     assert not re.search(r"<script|https?://|src=\"(?!data:)", html)
 
 
-def test_files_and_headers_are_read_once(tmp_path: Path) -> None:
-    made.fill(tmp_path, {"a": 10, "b": 10}, ending="jpg")
-    first = convscope.check(tmp_path).to_dict()
+def test_files_and_headers_are_read_once(tmp_path: Path, cache: Path) -> None:
+    data, recipe = tmp_path / "data", convscope.Recipe(epochs=1, model="alexnet-mini", autotune="rules")
+    made.fill(data, {"a": 10, "b": 10}, ending="jpg")
+    first = convscope.check(data, recipe).to_dict()
     whats: list[str] = []
-    again = convscope.check(tmp_path, progress=lambda done, total, what: whats.append(what)).to_dict()
+    again = convscope.check(data, recipe, progress=lambda done, total, what: whats.append(what)).to_dict()
     assert again == first and not whats
     # A training finds them decoded, too.
-    trained = convscope.Recipe(epochs=1, model="alexnet-mini", image_size="16")
-    assert convscope.check(tmp_path, trained).images == convscope.check(tmp_path).images
+    (decoded,) = cache.rglob("entry.json")
+    convscope.train(data, recipe, runs_directory=tmp_path)
+    assert [*cache.rglob("entry.json")] == [decoded]
 
 
 def test_a_folder_without_classes_and_one_of_one_class_are_looked_at(tmp_path: Path) -> None:

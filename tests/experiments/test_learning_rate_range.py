@@ -15,8 +15,8 @@ from convscope.cli.main import cli
 from convscope.errors import RunError
 from convscope.experiments.learning_rate_range import LearningRateRangeTest, lr_find, range_test
 from convscope.recipe.recipe import Recipe
-from convscope.runs.events import Silent
 from data_makers import fill
+from trainings import Lines
 
 RECIPE = Recipe(data="digits", model="lenet5", batch_size=64, threads=1, precision="fp32")
 
@@ -44,17 +44,13 @@ def test_a_tenth_of_the_rate_with_the_lowest_loss_is_proposed() -> None:
 
 
 def test_a_step_has_no_more_images_than_there_are(tmp_path: Path) -> None:
-    class Recorded(Silent):
-        def notify(self, line: str) -> None:
-            lines.append(line)
-
-    lines: list[str] = []
+    heard = Lines()
     fill(tmp_path, {"cat": 10, "dog": 10})
     recipe = Recipe(data=str(tmp_path), model="lenet5", batch_size=10**5, threads=1, precision="fp32")
-    test = range_test(recipe, steps=20, listener=Recorded(), cache_directory=None)
+    test = range_test(recipe, steps=20, listener=heard, cache_directory=None)
     assert test.batch_size == 16 and test.default < 0.1
-    assert "batch size 16, not 100,000: there are no more images to train on" in lines
-    assert "classes: cat, dog" in lines
+    assert "batch size 16, not 100,000: there are no more images to train on" in heard.lines
+    assert "classes: cat, dog" in heard.lines
 
 
 def test_nothing_is_proposed_where_no_rate_made_the_loss_fall() -> None:
@@ -109,4 +105,8 @@ def test_too_few_steps_show_nothing() -> None:
 
 def test_images_are_mirrored_in_turn_here_as_well() -> None:
     recipe = Recipe(data="digits", model="lenet5", flip=True, flip_mode="alternating", threads=1)
-    assert len(lr_find("digits", recipe, steps=20).losses) <= 20
+    in_turn, at_random, as_they_are = (
+        lr_find("digits", recipe.changed(changes), steps=20).losses
+        for changes in ({}, {"flip_mode": "random"}, {"flip": False, "flip_mode": "random"})
+    )
+    assert len({in_turn, at_random, as_they_are}) == 3

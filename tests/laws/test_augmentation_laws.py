@@ -133,12 +133,15 @@ def test_a_cutout_is_one_square_and_the_rest_stays() -> None:
             assert columns.min() == 0 or columns.max() == WIDTH - 1
 
 
-def test_a_resized_crop_is_a_window_scaled_up() -> None:
-    # The two channels hold each pixel's own row and column, so a window shows its place and scale.
+def ramps() -> torch.Tensor:
+    """Images whose two channels hold each pixel's own row and column, so a window shows its place and scale."""
     rows = (torch.arange(HEIGHT) + 0.5)[:, None].expand(HEIGHT, WIDTH)
     columns = (torch.arange(WIDTH) + 0.5)[None, :].expand(HEIGHT, WIDTH)
-    batch = torch.stack([rows, columns]).expand(COUNT, 2, HEIGHT, WIDTH).contiguous()
-    cut = run(batch=batch, random_resized_crop=True, crop_area=(0.3, 0.9))
+    return torch.stack([rows, columns]).expand(COUNT, 2, HEIGHT, WIDTH).contiguous()
+
+
+def test_a_resized_crop_is_a_window_scaled_up() -> None:
+    cut = run(batch=ramps(), random_resized_crop=True, crop_area=(0.3, 0.9))
     inner = cut[:, :, 3:-3, 3:-3]  # away from the borders, where the reflection bends the ramps
     tall = (inner[:, 0, 1:] - inner[:, 0, :-1]).flatten(1)
     wide = (inner[:, 1, :, 1:] - inner[:, 1, :, :-1]).flatten(1)
@@ -152,13 +155,14 @@ def test_a_resized_crop_is_a_window_scaled_up() -> None:
     assert float(cut[:, 0].max()) <= HEIGHT - 0.5 + 1e-4 and float(cut[:, 1].max()) <= WIDTH - 0.5 + 1e-4
 
 
-def test_the_whole_image_as_a_crop_is_the_image() -> None:
-    batch = torch.rand(8, 3, 16, 16)
-    whole = augment(
-        batch, Augmentation(random_resized_crop=True, crop_area=(1.0, 1.0)), generator=generator_for(0, 0, 0)
-    )
-    # A window of full area can still be taller or wider only up to the image: the shapes are clipped.
-    assert whole.shape == batch.shape
+def test_a_crop_of_the_whole_area_has_one_side_of_the_image_whole() -> None:
+    cut = run(batch=ramps(), random_resized_crop=True, crop_area=(1.0, 1.0))
+    tall = cut[:, 0, HEIGHT // 2 + 1, 0] - cut[:, 0, HEIGHT // 2, 0]
+    wide = cut[:, 1, 0, WIDTH // 2 + 1] - cut[:, 1, 0, WIDTH // 2]
+    # A window of another shape than the image's would be larger along one side, and is cut off there.
+    assert torch.allclose(torch.maximum(tall, wide), torch.ones(COUNT), atol=1e-4)
+    for steps in (tall, wide):
+        assert (3 / 4) ** 0.5 - 1e-4 <= float(steps.min()) < 0.95
 
 
 def test_generators_of_different_batches_differ() -> None:

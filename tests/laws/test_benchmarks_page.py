@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-DOCS = Path(__file__).parents[2] / "docs"
+from program_files import ROOT, program
+
+DOCS = ROOT / "docs"
 
 
 @pytest.fixture(scope="module")
 def generate() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("generate_benchmarks", DOCS / "generate_benchmarks.py")
-    assert specification is not None and specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    kept = list(sys.path)
-    specification.loader.exec_module(module)
-    sys.path[:] = kept
-    return module
+    return program("docs/generate_benchmarks.py")
 
 
 def test_the_page_is_what_the_results_give(generate: ModuleType) -> None:

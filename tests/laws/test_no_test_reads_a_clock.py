@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).parents[1]
-READS = re.compile(r"\btime\.(?:time|monotonic|perf_counter|process_time|thread_time)(?:_ns)?\b")
+READS = re.compile(
+    r"\btime\.(?:time|monotonic|perf_counter|process_time|thread_time)(?:_ns)?\b|\bfrom time import\b"
+    r"|\bdate(?:time)?\.(?:now|today|utcnow)\("
+)
 # Of what a process, a thread or a server is given to end; a browser's are in milliseconds.
 LIMIT = re.compile(r"(?:timeout=|\bwait\(|\bcommunicate\(|\bjoin\()(\d+(?:\.\d+)?)\b")
 LEAST_SECONDS = 60
@@ -28,6 +33,21 @@ SHORT = {
     "laws/test_threads.py": {0.1, 0.0001},  # it goes on either way
     "studio_command.py": {0.01},  # looks again
 }
+
+
+@pytest.mark.parametrize(
+    ("line", "reads"),
+    [
+        ("began = time.perf_counter_ns()", True),
+        ("from time import monotonic", True),
+        ("datetime.datetime.now(UTC)", True),
+        ("date.today()", True),
+        ("datetime(2024, 5, 1, tzinfo=UTC)", False),
+        ("time.sleep(0.02)", False),
+    ],
+)
+def test_a_clock_is_seen_however_it_is_read(line: str, reads: bool) -> None:
+    assert bool(READS.search(line)) is reads
 
 
 def test_those_that_do_have_a_reason() -> None:

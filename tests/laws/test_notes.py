@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shlex
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -14,8 +12,8 @@ from convscope.claims.claim import NOTES, VERDICTS, Claim
 from convscope.claims.sets import CLAIMS
 from convscope.claims.text import value_text
 from convscope.cli.main import cli
+from program_files import ROOT, program
 
-ROOT = Path(__file__).parents[2]
 SIZES = [claim for claim in CLAIMS if claim.see.startswith("convscope size") and isinstance(claim.stated, int)]
 
 
@@ -47,9 +45,5 @@ def test_the_other_commands_that_are_named_run(see: str) -> None:
 
 
 def test_the_page_is_what_the_claims_say_today() -> None:
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate_notes_checked.py")
-    assert spec is not None and spec.loader is not None
-    generator = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generator)
     page = (ROOT / "docs" / "notes-checked.md").read_text(encoding="utf-8")
-    assert page == generator.page(), "run: python docs/generate_notes_checked.py"
+    assert page == program("docs/generate_notes_checked.py").page(), "run: python docs/generate_notes_checked.py"

@@ -209,7 +209,9 @@ class _Draws(nn.Module):
 
 
 @pytest.mark.parametrize("verb", ["inspect", "audit", "explain", "training_memory"])
-def test_what_another_thread_draws_during_a_call_does_not_come_again(verb: str) -> None:
+def test_what_another_thread_draws_during_a_call_does_not_come_again(
+    verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     inside, go_on = threading.Event(), threading.Event()
     model = _Draws(inside, go_on)
     calls = {
@@ -229,9 +231,11 @@ def test_what_another_thread_draws_during_a_call_does_not_come_again(verb: str) 
     go_on.set()
     thread.join()
     assert not set(during) & set(draws())
+    # In a process of one thread, nothing stays drawn; the one that runs the tests may have others.
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
     before = state_now()
     calls[verb]()
-    assert state_now() == before or threading.active_count() > 1  # alone, nothing stays drawn
+    assert state_now() == before
 
 
 def test_predictions_leave_the_generators_of_other_threads_alone(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from convscope.report.document import (
     Image,
     Paragraph,
     Section,
+    WriteIn,
 )
 from convscope.report.documented import Documented
 from convscope.report.html import document_fragment, document_page
@@ -47,6 +48,7 @@ def document(name: str) -> Document:
             Section("pictures", (Columns((Figure(drawing, name, name), Figure(drawing))), Gallery((image,)), image)),
             Details(name, (Code(name),)),
             Code(name),
+            WriteIn(name, 2),
         ),
         lead=name,
         summary=(Facts((Fact(name, name, 7, name),)), Callout("warning", name, (name,))),
@@ -69,10 +71,11 @@ def test_names_steer_neither_page_nor_terminal_nor_json() -> None:
 def test_every_text_is_on_the_page_and_in_json() -> None:
     made = document("name")
     kinds = {"section", "heading", "paragraph", "table", "columns", "figure", "gallery", "image", "details", "code",
-             "facts", "callout"}  # fmt: skip
+             "facts", "callout", "writein"}  # fmt: skip
     assert set(_types(made.to_dict())) == kinds
     page = document_page(made)
-    assert all(tag in page for tag in ("<h1>", "<h2>", "<h3>", "<p>", "<table>", "<svg", "<img", "<pre>", "<details>"))
+    assert all(tag in page for tag in ("<h1>", "<h2>", "<h3>", "<p>", "<table>", "<svg", "<img", "<pre>", "<details>",
+                                     'class="write"'))  # fmt: skip
 
 
 def _types(value: object) -> Iterator[str]:

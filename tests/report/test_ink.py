@@ -46,9 +46,16 @@ def test_a_command_reads_back_as_the_shell_reads_it(words: list[str]):
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_a_shell_gets_the_words_of_a_command():
-    words = ["a b", "日 本", "it's", "$HOME", "a\nb", "back\\slash\t'", "\x1b[1m", "", "\udcffé\n"]
-    found = subprocess.run(["bash", "-c", "printf '%s\\0' " + shell_quote(*words)], capture_output=True, check=True)
+    odd = ["soft\xadhyphen", "\x85 \\xad"]
+    words = ["a b", "日 本", "it's", "$HOME", "a\nb", "back\\slash\t'", "\x1b[1m", "", "\udcffé\n", *odd]
+    line, environment = "printf '%s\\0' " + shell_quote(*words), {**os.environ, "LC_ALL": "C.UTF-8"}
+    found = subprocess.run(["bash", "-c", line], capture_output=True, check=True, env=environment)
     assert found.stdout.split(b"\0")[:-1] == [os.fsencode(word) for word in words]
+
+
+@pytest.mark.parametrize(("number", "shown"), [(10**21, "1,000 E"), (-(10**22), "-10,000 E"), (10**25, "10,000,000 E")])
+def test_beyond_the_last_prefix_digits_are_added(number: int, shown: str):
+    assert units.count(number) == shown and units.byte_size(number) == f"{shown}B"
 
 
 def test_unknown_is_never_zero():

@@ -12,6 +12,7 @@ from convscope.interpret.explanation.patch_drawing import matrix
 from convscope.report import charts, progress
 from convscope.report.document import Document, Figure
 from convscope.report.html import document_page
+from convscope.report.intervals import IntervalRow, interval_plot
 from convscope.report.png import png_bytes
 from convscope.report.svg import DARK, LIGHT, Drawing, text_width
 from convscope.report.table import Column, Table
@@ -32,6 +33,8 @@ def drawings() -> list[Drawing]:
         charts.bar_chart([], title="none"),
         charts.confusion_matrix(np.array([[3, 1], [0, 0]]), [NASTY, "b"], title=NASTY),
         charts.confusion_matrix(np.eye(120, dtype=int), [f"class {i}" for i in range(120)], title="many"),
+        interval_plot([IntervalRow(NASTY, [1.0, 2.0], 1.5, None, None, NASTY)], title=NASTY, x_label=NASTY),
+        interval_plot([], title="none", x_label="x"),
         charts.picture(image[:1].repeat(300, axis=1), title="a row", description="of 1,200 pixels"),
         charts.picture(image, title=NASTY, description=NASTY, boxes=[charts.PlotBox(0, 0, 2, 2, NASTY)]),
     ]
@@ -170,6 +173,14 @@ def test_progress_on_a_terminal_leaves_nothing_behind_that_breaks():
         report(1, 0, "waiting")
         report(1, 2, "decoding")
         report(2, 2, "decoding")
+
+
+@pytest.mark.parametrize("value", [0.0, 100.0])
+def test_an_axis_of_equal_values_ends_where_values_must(value: float):
+    rows = [IntervalRow("members", [value, value], value, value, value, "all the same")]
+    drawn = interval_plot(rows, title="accuracy", x_label="%", limits=(0, 100)).markup()
+    ticks = [float(tick) for tick in re.findall(r">([-\d.]+)</text>", drawn)]
+    assert len(ticks) > 1 and min(ticks) >= 0 and max(ticks) <= 100 and value in ticks
 
 
 @pytest.mark.parametrize("values", [[2e26], [2e26, 2e26], [0.0, 3e-13], [0.1, 0.1 + 1e-16], [0.0, 1e300], [-5.0, -5]])

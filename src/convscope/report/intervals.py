@@ -46,6 +46,8 @@ def interval_plot(
     if limits is not None:
         lowest, highest = max(lowest, limits[0]), min(highest, limits[1])
     ticks = nice_ticks(lowest, highest)
+    if limits is not None:  # an axis of one number is wider than the number
+        ticks = [tick for tick in ticks if limits[0] <= tick <= limits[1]]
     left = 20 + max((width_of(row.name) for row in rows), default=0.0)
     right = 16 + max((width_of(row.label) for row in rows), default=0.0)
     bottom = _TOP + _ROW * len(rows)

@@ -6,6 +6,7 @@ A file or class may have any name, escape sequences included.
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # Formatting characters that belong to how words and emoji are spelled, and change nothing around them.
 JOINERS = "\u200c\u200d"
+# Control and formatting characters that Python escapes as \x85 or \xad.
+_BEYOND_ASCII = re.compile("[\x80-\x9f\xad]")
 
 
 def printable(name: str) -> str:
@@ -115,4 +118,6 @@ def _word(word: str) -> str:
         import shlex
 
         return shlex.quote(word)
-    return "$'" + printable(word.replace("\\", "\\\\").replace("'", "\\'")) + "'"
+    escaped = word.replace("\\", "\\\\").replace("'", "\\'")
+    # To a shell \xad is a byte: what is a character beyond ASCII is written by its number, as \u00ad.
+    return "$'" + printable(_BEYOND_ASCII.sub(lambda found: f"\\u{ord(found[0]):04x}", escaped)) + "'"

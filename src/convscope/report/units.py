@@ -202,9 +202,9 @@ def _scaled(number: int) -> tuple[str, str]:
     size = abs(number)
     while power + 1 < len(_PREFIXES) and size >= 1000 ** (power + 1):
         power += 1
-    decimals = 4 - len(str(size // 1000**power))
+    decimals = max(0, 4 - len(str(size // 1000**power)))
     rounded = round(Fraction(size, 1000**power), decimals)
     if rounded >= 1000 and power + 1 < len(_PREFIXES):
         power, decimals, rounded = power + 1, 3, Fraction(rounded, 1000)
     sign = "-" if number < 0 else ""
-    return f"{sign}{float(rounded):.{decimals}f}", _PREFIXES[power]
+    return f"{sign}{float(rounded):,.{decimals}f}", _PREFIXES[power]

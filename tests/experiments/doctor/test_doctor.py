@@ -15,6 +15,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from clocks import StoppedClock
 from convscope.cli.doctor import command
 from convscope.errors import ConvscopeError, RunError
 from convscope.experiments.doctor import SILENT_PROFILER, ceilings, checkup
@@ -140,9 +141,16 @@ def test_what_is_not_measured_is_said_in_the_words_of_the_command(
     assert message in str(refused.value)
 
 
-def test_a_rate_is_of_the_median() -> None:
-    rate = measure_rate(lambda: None, amount=10, seconds=0.0)
-    assert rate.per_second > 0 and rate.spread >= 0
+def test_a_rate_is_of_the_median(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = StoppedClock()
+    monkeypatch.setattr(ceilings.time, "perf_counter", clock)
+    # The first is the warm-up; then the fewest repetitions that there are.
+    takes = iter([64.0, *(2.0, 1.0, 4.0, 2.0, 16.0)[: ceilings.LEAST_REPEATS]])
+
+    def work() -> None:
+        clock.now += next(takes)
+
+    assert measure_rate(work, amount=10, seconds=0.0) == Rate(per_second=5.0, spread=7.5)
 
 
 @pytest.mark.parametrize(

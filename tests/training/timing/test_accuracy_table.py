@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
-import sys
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
@@ -13,8 +11,8 @@ import numpy as np
 import pytest
 
 from convscope.nets import catalogue
+from program_files import program
 
-BENCH = Path(__file__).parents[3] / "bench"
 KEY = ("set", "images", "network", "image_size", "epochs", "seed")
 
 
@@ -43,12 +41,7 @@ def test_a_networks_cost_is_one_for_images_of_one_shape(rows: list[dict[str, str
 
 @pytest.fixture(scope="module")
 def grey_crops() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("grey_crops", BENCH / "grey_crops.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return program("bench/grey_crops.py")
 
 
 def test_crops_are_decided_by_their_seed_and_differ_between_the_splits(grey_crops: ModuleType) -> None:

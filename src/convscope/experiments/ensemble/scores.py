@@ -102,6 +102,7 @@ class EnsembleScores(Pictured):
             ],
             title="Each member, their mean, and the ensemble",
             x_label=f"accuracy on {SPLIT_NAMES.get(split, split)} images, %",
+            limits=(0, 100),
             width=460,
         )
 
