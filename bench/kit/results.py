@@ -23,7 +23,9 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def add_rows(path: Path, rows: Sequence[Row], *, key: Sequence[str]) -> None:
-    """Add rows to a file at once; those with the same `key` columns are measured anew, and go."""
+    """Add rows to a file at once; those with the same `key` columns are measured anew, and go. None change nothing."""
+    if not rows:
+        return
     new = [{name: _cell(value) for name, value in row.items()} for row in rows]
     keys = {tuple(row[name] for name in key) for row in new}
     kept = [row for row in read_rows(path) if tuple(row[name] for name in key) not in keys]

@@ -196,6 +196,8 @@ def test_a_results_file_is_written_at_once(
 ) -> None:
     results = importlib.import_module("kit.results")
     file = tmp_path / "rows.csv"
+    results.add_rows(file, [], key=("name",))
+    assert not file.exists()
     results.add_rows(file, [{"name": "a", "value": 1}], key=("name",))
     before = file.read_text(encoding="utf-8")
 

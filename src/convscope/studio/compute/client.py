@@ -314,7 +314,10 @@ class ComputeClient:
             self._look_after(time.monotonic())
 
     def _look_after(self, now: float) -> None:
-        """End the process where a question goes on too long: of several the one that showed no sign of life longest."""
+        """End the process where a question goes on too long: of several the one without a sign of life for longest.
+
+        A late question that the slow lane's may hold up is left until that one is late itself, or is seen to go on.
+        """
         running = sorted(filter(None, self._running.values()), key=lambda question: question.alive)
         for question in running:
             stopped = question.stop_by is not None and now > question.stop_by
