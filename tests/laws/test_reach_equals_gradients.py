@@ -201,6 +201,7 @@ LAYERS = {
     "weight": lambda c: AtEachPosition(c, "weight"),
     "attend": lambda c: Attend(),
     "windows": lambda c: Windows(c),
+    "token-windows": lambda c: TokenWindows(c),
     "ceil": lambda c: Fitted(nn.AvgPool2d(3, 2, ceil_mode=True), nn.Conv2d(c, c, 3, padding=1)),
     "unet": lambda c: Fitted(nn.AvgPool2d(3, 3), nn.Conv2d(c, c, 3, padding=1)),
     "empty": lambda c: Nothing(),
@@ -244,6 +245,21 @@ class Windows(nn.Module):
         x = x.roll((1, 1), (2, 3)).reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 3, 5, 1)
         x = self.linear(x.reshape(-1, 4 * c)).reshape(n, h // 2, w // 2, 2, 2, c)
         return x.permute(0, 5, 1, 3, 2, 4).reshape(n, c, h, w).roll((-1, -1), (2, 3))
+
+
+class TokenWindows(nn.Module):
+    """Windows of 2 by 2 positions, each mixed whole, added up onto the map as a list of positions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4 * channels, 4 * channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n, c, h, w = x.shape
+        tokens = x.flatten(2).transpose(1, 2)
+        windows = tokens.reshape(n, h // 2, 2, w // 2, 2, c).permute(0, 1, 3, 2, 4, 5).reshape(-1, 4 * c)
+        mixed = self.linear(windows).reshape(n, h // 2, w // 2, 2, 2, c).permute(0, 1, 3, 2, 4, 5)
+        return (tokens + mixed.reshape(n, h * w, c)).transpose(1, 2).reshape(x.shape)
 
 
 class Fitted(nn.Module):

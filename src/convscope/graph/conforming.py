@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import pairwise
+from math import prod
 
 import numpy as np
 
 from convscope.geometry.taps import Positions
 from convscope.graph.layouts import both, distinct_rows, moved, one_part, written_out
 from convscope.graph.reach import ArrayLayout, AxisReach, value_shape
+from convscope.graph.reshaping import reshaped
 
 
 def conformed(fields: Sequence[AxisReach], *, apart: int | None = None) -> list[AxisReach]:
@@ -31,7 +34,7 @@ def conformed(fields: Sequence[AxisReach], *, apart: int | None = None) -> list[
         if len(set(groups)) > 1:
             carrying = {g for f, g in zip(found, groups, strict=True) if _carries(f, axis)}
             target = max(carrying or groups, key=len) if len(carrying) < 2 else (shape[axis],)
-            found = [
+            found = _split_alike(found, axis, carrying, shape) or [
                 f if g == target else _regrouped(f, axis, target, shape) for f, g in zip(found, groups, strict=True)
             ]
     skipped = None
@@ -41,6 +44,52 @@ def conformed(fields: Sequence[AxisReach], *, apart: int | None = None) -> list[
         if part != skipped:
             _share_classes(found, part, shape)
     return found
+
+
+def _split_alike(
+    fields: Sequence[AxisReach], axis: int, carrying: Collection[tuple[int, ...]], shape: tuple[int, ...]
+) -> list[AxisReach] | None:
+    """Return the reaches with the parts of an axis split until they are the same in all; None where that can't be.
+
+    Where an axis of 56 positions was cut into windows of 7, its parts are 8 and 7; where it was not, it is one part of
+    56. Where both meet in a sum, the parts of both are 8 and 7.
+    """
+    target = None if len(carrying) < 2 or any(1 in group for group in carrying) else common_parts(carrying)
+    if target is None:
+        return None
+    found = []
+    for field in fields:
+        there = _split if _carries(field, axis) else _regrouped
+        found.append(there(field, axis, target, shape))
+        before, after = _plain(field, shape).groups, _plain(found[-1], shape).groups
+        if after != (*before[:axis], target, *before[axis + 1 :]):
+            return None
+    return found
+
+
+def common_parts(groups: Collection[tuple[int, ...]]) -> tuple[int, ...] | None:
+    """Return the fewest parts of an axis into which the parts of each group can be split; None where there are none.
+
+    >>> common_parts([(56, 56), (8, 7, 8, 7)]), common_parts([(4, 6), (6, 4)])
+    ((8, 7, 8, 7), None)
+    """
+    ends = sorted({prod(group[i:]) for group in groups for i in range(len(group) + 1)}, reverse=True)
+    ratios = [divmod(outer, inner) for outer, inner in pairwise(ends)]
+    return None if any(rest for _, rest in ratios) else tuple(ratio for ratio, _ in ratios)
+
+
+def _split(field: AxisReach, axis: int, target: tuple[int, ...], shape: tuple[int, ...]) -> AxisReach:
+    """Return the reach with the parts of an axis split into finer ones."""
+    field = reshaped(field, shape, (*shape[:axis], *target, *shape[axis + 1 :]))
+    layout = field.layout
+    if layout is None:
+        layout = ArrayLayout.plain((*shape[:axis], *target, *shape[axis + 1 :]))
+    apart = layout.groups[axis : axis + len(target)]
+    joined = tuple(size for group in apart for size in group)
+    return replace(
+        field,
+        layout=ArrayLayout((*layout.groups[:axis], joined, *layout.groups[axis + len(target) :]), layout.classes),
+    )
 
 
 def _plain(field: AxisReach, shape: tuple[int, ...]) -> ArrayLayout:
