@@ -319,6 +319,20 @@ def test_a_mistake_is_one_line_and_exit_2(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_is_resumed_in_its_folder_by_a_link_to_it_and_from_within(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "runs" / "a" / "live").mkdir(parents=True)
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "latest").symlink_to(tmp_path / "runs" / "a")
+    monkeypatch.chdir(tmp_path / "runs" / "a" / "live")
+    for run, folder in ((tmp_path / "links/latest", tmp_path / "runs"), ("..", tmp_path / "runs"), ("..", "../..")):
+        code, _, err = run_command(capsys, "train", "--resume", run, "--runs", folder)
+        assert code == 2 and "is not a run directory" in err
+    code, _, err = run_command(capsys, "train", "--resume", "..", "--runs", "..")
+    assert code == 2 and "leave --runs out" in err
+
+
 def test_a_run_that_lacks_files_says_which(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     run.mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from commands import run_command
 from convscope.errors import ConvscopeError, RunError
 from convscope.runs.run_directory import Run
 from convscope.runs.run_like import run_of
+from convscope.training.start import architecture_of, read_start, run_of_weights
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,29 @@ def test_a_training_starts_from_the_weights_of_a_checkpoint(run: Path, tmp_path:
     assert not np.allclose(shares[0], shares[1])
     for found, own in zip(started, shares, strict=True):
         assert np.argsort(found).tolist() == np.argsort(own).tolist()
+
+
+def test_a_checkpoint_that_is_gone_is_no_reason_to_refuse_a_resumed_training(run: Path) -> None:
+    gone = str(run / "checkpoint" / "step-000000001")
+    assert run_of_weights(gone) is None  # which a resumed training asks, and reads its own checkpoint
+    architecture = architecture_of("lenet5", "", classes=10, decoding=Run(run).spec().decoding)
+    with pytest.raises(RunError, match="has no checkpoint step-000000001; it has step-"):
+        read_start(gone, architecture, trained=True)
+
+
+@pytest.mark.parametrize("name", ["step-7.safetensors", "step-7"])
+def test_weights_that_are_named_as_a_checkpoint_are_read_as_what_they_are(
+    name: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "checkpoint" / name
+    file = path if path.suffix else path / "weights.safetensors"
+    file.parent.mkdir(parents=True)
+    shutil.copy(run / "weights.safetensors", file)
+    assert run_of_weights(str(path)) is None
+    architecture = architecture_of("lenet5", "", classes=10, decoding=Run(run).spec().decoding)
+    assert read_start(str(path), architecture, trained=True) is not None
+    monkeypatch.chdir(steps(run)[0])
+    assert run_of_weights("") is None
 
 
 def test_what_is_no_checkpoint_and_what_takes_none_is_one_line(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -36,7 +37,9 @@ def take_only(why: str, names: Collection[str]) -> None:
 def require_resumed_in_place(run: Path, folder: str) -> None:
     """Raise RunError where `--runs` is on the command line, and is not the folder of the run that is resumed."""
     given = any(parameter.name == "runs_directory" for parameter in given_options())
-    if given and Path(folder).resolve() != run.absolute().parent.resolve():
+    # The run may be given as a link to it, or as `..`.
+    folders = (os.path.realpath(run.absolute().parent), str(Path(os.path.realpath(run)).parent))
+    if given and os.path.realpath(folder) not in folders:
         raise RunError(f"--resume goes on in {from_here(run)}, whose folder is not {folder}: leave --runs out")
 
 

@@ -26,17 +26,17 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def memory_asked(error: BaseException) -> str:
-    """Return what an error of `is_out_of_memory` says was asked for, in words.
+    """Return how much memory an error of `is_out_of_memory` says was asked for, in words.
 
     >>> memory_asked(RuntimeError("can't allocate memory: you tried to allocate 4000000000000 bytes. Error code 12"))
-    '4.000 TB of memory'
+    '4.000 TB of memory, and less is free'
     >>> memory_asked(MemoryError())
-    'more memory than there is'
+    'more memory than is free'
     """
     found = _ASKED.search(str(error))
     if found is None:
-        return "more memory than there is"
-    return f"{byte_size(parse_byte_size(found[1] + found[2].replace('bytes', 'B')))} of memory"
+        return "more memory than is free"
+    return f"{byte_size(parse_byte_size(found[1] + found[2].replace('bytes', 'B')))} of memory, and less is free"
 
 
 def too_large(what: str, error: BaseException) -> str:
@@ -45,4 +45,4 @@ def too_large(what: str, error: BaseException) -> str:
     >>> too_large("conv1: convolution", MemoryError("Unable to allocate 3.00 GiB for an array"))
     'conv1: convolution asks for 3.221 GB of memory, and less is free: take a smaller image or batch'
     """
-    return f"{what} asks for {memory_asked(error)}, and less is free: take a smaller image or batch"
+    return f"{what} asks for {memory_asked(error)}: take a smaller image or batch"

@@ -166,7 +166,7 @@ class Scores(Pictured):
         )
 
     def to_dict(self, *, mistakes: int = 25) -> dict[str, Any]:
-        """Return the metrics as JSON's types, with this many of the most confident mistakes.
+        """Return the metrics as JSON's types, with this many of the most confident and the most frequent mistakes.
 
         Keys:
             split: test, val or train; or images, where there are no splits.

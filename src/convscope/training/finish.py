@@ -239,7 +239,7 @@ def _report(
 
 def _kept(scores: AnyScores) -> dict[str, object]:
     """Return the scores that runs are compared by: by class, without the mistakes, the curves and the matrix."""
-    left_out = ("confusion_matrix", "worst_mistakes", "curves")
+    left_out = ("confusion_matrix", "most_confused", "worst_mistakes", "curves")
     return {name: value for name, value in scores.to_dict(mistakes=0).items() if name not in left_out}
 
 

@@ -222,7 +222,7 @@ def require_named(spec: ModelSpec, weights: str) -> None:
 
 def _run(weights: str) -> Run | None:
     path = Path(weights)
-    if names_checkpoint(path):
+    if _is_checkpoint(weights) and path.is_dir():  # it may be gone where the training that began with it is resumed
         return run_of(path)
     folder = path if path.is_dir() else path.parent
     with suppress(OSError):
@@ -230,9 +230,20 @@ def _run(weights: str) -> Run | None:
     return None
 
 
+def _is_checkpoint(weights: str) -> bool:
+    """Return whether this is the path of a run's checkpoint; other files and folders may have such names too."""
+    path = Path(weights).absolute()
+    of_run = bool(weights) and names_checkpoint(path) and (path.parent.parent / "model.json").is_file()
+    return of_run and not path.is_file()
+
+
 def _weights_of_run(weights: str) -> WeightsFile | None:
-    """Return a run's weights, checked against the digest that model.json requires; None for any other file."""
-    run = _run(weights)
+    """Return the weights of a run or its checkpoint, checked against their digest; None for any other file.
+
+    Raises:
+        RunError: they are missing or damaged.
+    """
+    run = run_of(weights) if _is_checkpoint(weights) else _run(weights)
     if run is None or Path(weights).absolute() not in (run.opened_path, run.weights):
         return None
     return WeightsFile(where=weights, tensors=run.read_weights())

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+import convscope
 from convscope.errors import CaptureError
 from convscope.interpret.equivariance.antialiased import antialiased_network
 from convscope.interpret.equivariance.meter import equivariance_of
@@ -105,3 +106,10 @@ def test_what_can_not_be_blurred_is_one_line():
         antialiased_network(nn.Sequential(nn.MaxPool2d(2, ceil_mode=True)), (1, 9, 9))
     with pytest.raises(CaptureError, match="does not run"):
         antialiased_network(nn.Sequential(nn.Conv2d(1, 1, 3)), (2, 8, 8))
+
+
+def test_the_network_to_train_further_stays_on_the_models_device(monkeypatch):
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU())
+    monkeypatch.setattr("convscope.interpret.explanation.explain.on_cpu", lambda module, *, name: nn.Identity())
+    found = convscope.antialiased(network, (3, 16, 16)).network
+    assert found is not network and torch.equal(found[0].weight, network[0].weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,6 +71,7 @@ def test_a_stop_is_a_stop_by_a_callback(tmp_path: Path, monkeypatch: pytest.Monk
     status = outcome.run.status()
     assert outcome.ending == "stopped" and status is not None and (status.state, status.epoch) == ("stopped", 1)
     assert outcome.run.report.is_file() and outcome.run.scores() is not None
+    assert not {"most_confused", "worst_mistakes"} & json.loads(outcome.run.scores_path.read_text()).keys()
     assert convscope.train(resume=outcome.run, recipe=convscope.Recipe(epochs=2)).epochs == 2
 
 

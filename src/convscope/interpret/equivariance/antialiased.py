@@ -156,7 +156,8 @@ def antialiased(
     network = given_network(loaded, input_shape, seed)
     if network.input_shape is None:
         raise CaptureError(f"{network.name} does not say what it takes: give its input_shape, such as (3, 224, 224)")
-    return antialiased_network(network.module, network.input_shape, taps=taps, name=network.name)
+    module = network.module if loaded.module is None else loaded.module  # it is trained further where it is: on its GPU
+    return antialiased_network(module, network.input_shape, taps=taps, name=network.name)
 
 
 def antialiased_network(
