@@ -183,8 +183,13 @@ def subject(model: ModelLike, image: Given, *, input_shape: Sequence[int] | None
 
 
 def require_one_input(loaded: Loaded, network: GivenNetwork) -> None:
-    """Raise CaptureError for a network that takes several inputs: an image is one of them."""
-    names = [one.name[:_LONGEST_NAME] for one in loaded.declared] or needed_arguments(network.module.forward)
+    """Raise CaptureError for a network that takes several inputs: an image is one of them.
+
+    Where a hook or a decorator of its forward may give the others, running it shows.
+    """
+    forward = network.module.forward
+    others = bool(network.module._forward_pre_hooks) or hasattr(forward, "__wrapped__")
+    names = [one.name[:_LONGEST_NAME] for one in loaded.declared] or ([] if others else needed_arguments(forward))
     if len(names) > 1:
         raise CaptureError(
             f"{network.name} takes {plural(len(names), 'input')} ({few(names, _NAMED)}), and an image is one: "

@@ -328,3 +328,11 @@ def test_a_network_of_several_inputs_is_refused_in_one_line() -> None:
         convscope.learned(OfTwo(), (data.images, data.labels), input_shape=(1, 8, 8))
     with pytest.raises(CaptureError, match=said):
         convscope.look(OfTwo(), data.images[0])
+
+
+def test_a_network_whose_hook_gives_the_other_input_takes_one() -> None:
+    model = OfTwo()
+    model.register_forward_pre_hook(lambda module, given: (given[0], torch.ones_like(given[0])))
+    pixels = images(1).images[0].transpose(2, 0, 1).astype(np.float32)
+    found = convscope.look(model, pixels, input_shape=(1, 8, 8), methods=["gradient"], checks=False)
+    assert found.attributions[0].method == "gradient"
