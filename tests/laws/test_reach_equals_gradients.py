@@ -284,10 +284,10 @@ class Nothing(nn.Module):
 
 
 class Gate(nn.Module):
-    """Scales every channel by its mean: the whole axis."""
+    """Scales every channel by its mean: the whole axis. Without zeros, beside which the mean has no gradient."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * x.mean((2, 3), keepdim=True)
+        return (x + 1.0) * x.mean((2, 3), keepdim=True)
 
 
 class RandomDag(nn.Module):

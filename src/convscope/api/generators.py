@@ -87,20 +87,14 @@ def exclusive(device: torch.device | str | None = "cpu") -> Iterator[None]:
     True
     """
     with _lock:
-        generators = _torchs(device or "cpu")
+        generators = () if device is None else _torchs(device)
         states = [generator.get_state() for generator in generators]
-        # NumPy's global state is the one that a user's code would draw from.
-        others = (random.getstate(), np.random.get_state()) if _is_only_thread() else None  # noqa: NPY002 - see above
         try:
-            yield
+            with generators_restored():
+                yield
         finally:
-            alone = others is not None and _is_only_thread()
-            if device is not None or alone:
-                for generator, state in zip(generators, states, strict=True):
-                    generator.set_state(state)
-            if others is not None and alone:
-                random.setstate(others[0])
-                np.random.set_state(others[1])  # noqa: NPY002 - see above
+            for generator, state in zip(generators, states, strict=True):
+                generator.set_state(state)
 
 
 @contextmanager
@@ -114,15 +108,18 @@ def generators_restored() -> Iterator[None]:
     >>> torch.equal(first, torch.rand(3))
     True
     """
-    alone = _is_only_thread()
-    states = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002 - a user's code may draw there
+    if not _is_only_thread():
+        yield
+        return
+    # NumPy's global state is the one that a user's code would draw from.
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002 - see above
     try:
         yield
     finally:
-        if alone and _is_only_thread():
+        if _is_only_thread():
             torch.set_rng_state(states[0])
             random.setstate(states[1])
-            np.random.set_state(states[2])  # noqa: NPY002
+            np.random.set_state(states[2])  # noqa: NPY002 - see above
 
 
 def _is_only_thread() -> bool:

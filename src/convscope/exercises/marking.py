@@ -42,14 +42,14 @@ def _named(given: AnswerValue, drawn: Drawn, within: float) -> str | None:
     """Return the misconception that leads to an answer, or to those of its numbers that are wrong."""
     values = {name: value for name, value in drawn.wrong.items() if value is not None}
     values = {name: value for name, value in values.items() if not agree(value, drawn.answer, within=within)}
-    for allowed in (within, ROUNDED) if _is_broken(given) else (within,):
+    for allowed in (within, ROUNDED) if _is_fractional(given) else (within,):
         for name, value in values.items():
-            if agree(given, value, within=allowed) and (allowed == within or _is_broken(value)):
+            if agree(given, value, within=allowed) and (allowed == within or _is_fractional(value)):
                 return name
     return next((name for name, value in values.items() if _in_part(given, drawn.answer, value)), None)
 
 
-def _is_broken(value: AnswerValue) -> bool:
+def _is_fractional(value: AnswerValue) -> bool:
     """Return whether a value is a number that is not whole."""
     return isinstance(value, float) and not value.is_integer()
 

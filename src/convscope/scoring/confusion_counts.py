@@ -44,12 +44,12 @@ class ConfusionCounts(ShortRepr):
         return self._by_class(self.true[same], self.images[same])
 
     @property
-    def own(self) -> Integers:
-        """The images of each class, (classes,)."""
+    def support(self) -> Integers:
+        """The images of each class, (classes,): its support."""
         return self._by_class(self.true, self.images)
 
     @property
-    def called(self) -> Integers:
+    def predictions(self) -> Integers:
         """The images that are predicted as each class, (classes,)."""
         return self._by_class(self.predicted, self.images)
 

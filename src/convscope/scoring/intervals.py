@@ -50,10 +50,10 @@ def around(value: float, influence: Floats, counts: Integers | int = 1) -> Confi
 def influence_on_macro_f1(counts: ConfusionCounts) -> Floats:
     """Return the derivative of macro F1 by the images of each pair of classes that occurs, (P,).
 
-    F1 of class c is 2 R / (O + P), with R right, O own and P predicted images; an image of class a that is called b
-    adds 1 to O of a and to P of b, and where a is b to R.
+    F1 of class c is 2 R / (S + P), with R right, S own and P predicted images; an image of class a that is predicted as
+    b adds 1 to S of a and to P of b, and where a is b to R.
     """
-    right, total = counts.right, counts.own + counts.called
+    right, total = counts.right, counts.support + counts.predictions
     there = total > 0
     total = np.where(there, total, 1)
     of_total = -2 * right / total**2

@@ -94,17 +94,17 @@ def top_k(ranks: Floats, labels: Integers, k: int) -> float:
 
 def per_class(counts: ConfusionCounts, classes: tuple[str, ...]) -> tuple[ClassScore, ...]:
     """Return precision, recall and F1 of each class from the confusions; None for a division by 0."""
-    of_each = zip(classes, counts.right.tolist(), counts.own.tolist(), counts.called.tolist(), strict=True)
+    of_each = zip(classes, counts.right.tolist(), counts.support.tolist(), counts.predictions.tolist(), strict=True)
     return tuple(
         ClassScore(
             name=name,
-            images=own,
-            predicted=called,
-            precision=right / called if called else None,
-            recall=right / own if own else None,
-            f1=2 * right / (own + called) if own + called else None,
+            images=support,
+            predicted=predicted,
+            precision=right / predicted if predicted else None,
+            recall=right / support if support else None,
+            f1=2 * right / (support + predicted) if support + predicted else None,
         )
-        for name, right, own, called in of_each
+        for name, right, support, predicted in of_each
     )
 
 

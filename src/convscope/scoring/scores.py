@@ -269,7 +269,7 @@ class Scores(Pictured):
         if len(self.classes) <= LARGEST_DRAWN:
             return confusion_matrix(self.confusion, self.classes, title=title)
         wrong = self.counts.wrong
-        worst = np.sort(np.argsort(-(wrong.own + wrong.called), kind="stable")[:LARGEST_DRAWN])
+        worst = np.sort(np.argsort(-(wrong.support + wrong.predictions), kind="stable")[:LARGEST_DRAWN])
         title = f"The {LARGEST_DRAWN} classes with the most mistakes, of {len(self.classes):,}"
         return confusion_matrix(self.counts.among(worst), [self.classes[i] for i in worst], title=title)
 

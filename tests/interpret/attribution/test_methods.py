@@ -151,6 +151,29 @@ def test_a_map_without_evidence_is_zero_and_says_so() -> None:
     assert "no positive evidence" in found.headline() and "all 0" in found.svg
 
 
+class InWindows(nn.Module):
+    """A convolution, windows of 4 by 4 positions added onto a list of tokens, and a convolution of that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.each, self.last = nn.Conv2d(3, 8, 3, padding=1), nn.Linear(8, 8), nn.Conv2d(8, 8, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.first(x).flatten(2).transpose(1, 2)
+        windows = tokens.reshape(1, 2, 4, 2, 4, 8).permute(0, 1, 3, 2, 4, 5).reshape(4, 16, 8)
+        back = self.each(windows).reshape(1, 2, 2, 4, 4, 8).permute(0, 1, 3, 2, 4, 5).reshape(1, 64, 8)
+        return self.last((tokens + back).transpose(1, 2).reshape(1, 8, 8, 8)).mean((2, 3))
+
+
+def test_the_last_map_is_found_behind_windows_of_tokens() -> None:
+    graph = capture(InWindows(), torch.zeros(1, 3, 8, 8))
+    geometry = MapGeometry(graph)
+    value = geometry.last_map(graph.outputs[0])
+    assert value is not None and graph.nodes[graph.values[value].producer].module == "last"
+    layout = geometry.layout(value)
+    assert layout is not None and layout.exact and [list(along) for along in layout.centres] == [list(range(8))] * 2
+
+
 @pytest.mark.parametrize(
     ("layers", "first", "stride", "cells"),
     [

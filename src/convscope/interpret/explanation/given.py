@@ -169,7 +169,7 @@ def _from_tensor(tensor: torch.Tensor, network: GivenNetwork) -> NetworkInput:
     batch = _batched(tensor.detach().cpu(), network)
     notes = (f"the first of {len(batch)} samples is explained",) if len(batch) > 1 else ()
     sample = batch[:1]
-    return NetworkInput(sample, drawn(sample[0].cpu().double().numpy()) if sample.ndim == 4 else None, notes)
+    return NetworkInput(sample, drawn(sample[0].double().numpy()) if sample.ndim == 4 else None, notes)
 
 
 def _batched(tensor: torch.Tensor, network: GivenNetwork) -> torch.Tensor:

@@ -94,7 +94,7 @@ def _steps(work: Work, mode: ComputeMode, seconds: float) -> tuple[list[float], 
     while len(taken) <= LEAST_STEPS or (sum(taken) < seconds and len(taken) <= MOST_STEPS):
         began = time.perf_counter()
         output = differentiate(state, settings.objective, work.batch)
-        with torch.no_grad():  # of a small network this is a tenth of the step
+        with torch.no_grad():  # a step of the training measures this too
             measured = *losses_of(output, settings.objective, work.batch), largest_gradient(state.network)
             losses.append(ProcessGroup().add_up(state.network, measured)[0])
         descend(state, gradient_clip=resolved.gradient_clip)

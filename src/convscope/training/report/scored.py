@@ -86,7 +86,7 @@ def _share(name: str, value: float) -> Fact:
 
 def confusion(scores: Scores) -> Section:
     """Return the confusion matrix and the most frequent mistakes."""
-    classes, own = scores.classes, scores.counts.own
+    classes, support = scores.classes, scores.counts.support
     wrong = scores.counts.wrong.most_frequent(CONFUSIONS)
     blocks: list[Block] = [Figure(scores.figure)]
     beside = scores.figure().width <= NARROW_MATRIX
@@ -98,7 +98,7 @@ def confusion(scores: Scores) -> Section:
             Column("of the class", numeric=True),
         ]
         rows = [
-            (classes[true], classes[predicted], (exact(images), images), _percent(images / int(own[true])))
+            (classes[true], classes[predicted], (exact(images), images), _percent(images / int(support[true])))
             for true, predicted, images in wrong
         ]
         blocks.append(Table.of(columns, rows, title="The most frequent mistakes"))

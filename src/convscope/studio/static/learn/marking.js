@@ -40,13 +40,13 @@ export function agree(one, other, within) {
   return (apart < 0 ? -apart : apart) <= within * Math.max(Math.abs(Number(one)), Math.abs(Number(other)));
 }
 
-const broken = (value) => typeof value === "number" && !isWhole(value);
+const fractional = (value) => typeof value === "number" && !isWhole(value);
 
 /** Return the misconception that leads to an answer, or to those of its numbers that are wrong. */
 function named(given, { answer, wrong, within, rounded }) {
   const apart = wrong.filter(({ value }) => !agree(value, answer, within));
-  for (const allowed of broken(given) ? [within, rounded] : [within]) {
-    const found = apart.find(({ value }) => agree(given, value, allowed) && (allowed === within || broken(value)));
+  for (const allowed of fractional(given) ? [within, rounded] : [within]) {
+    const found = apart.find(({ value }) => agree(given, value, allowed) && (allowed === within || fractional(value)));
     if (found) return found;
   }
   return apart.find(({ value }) => inPart(given, answer, value));
