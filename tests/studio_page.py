@@ -179,7 +179,7 @@ class StudioPage:
     def draw_digit(self, strokes: Sequence[tuple[float, float]]) -> None:
         """Draw a line through points (x, y), each a share of the pad's side, and use it."""
         self.dialog("Image").get_by_role("button", name="Draw a digit").click()
-        box = self.page.locator("canvas.pad").bounding_box()
+        box = self.page.locator(".pad canvas").bounding_box()
         assert box is not None
         places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in strokes]
         self.page.mouse.move(*places[0])
@@ -188,6 +188,16 @@ class StudioPage:
             self.page.mouse.move(*place, steps=8)
         self.page.mouse.up()
         self.page.locator("dialog button.primary").click()
+
+    def draw_digit_by_keys(self, keys: Sequence[str]) -> str:
+        """Draw with keys alone, use the drawing, and return what the page said of the cursor after the last key."""
+        self.dialog("Image").get_by_role("button", name="Draw a digit").press("Enter")
+        pad = self.page.locator(".pad")
+        for key in keys:
+            pad.press(key)
+        said = self.page.locator("dialog [aria-live]").inner_text()
+        self.page.locator("dialog button.primary").press("Enter")
+        return said
 
     def dialog(self, title: str) -> Locator:
         """Open the dialog of a picker in the bar, "Model" or "Image", and return it."""

@@ -67,6 +67,13 @@ def test_a_network_on_a_gpu_is_copied_to_the_cpu() -> None:
     assert [each.requires_grad for each in found[0].parameters()] == [True, False]
     assert plain[0].weight.device.type == "cuda"
 
+    # `.cpu()` does not move plain attributes.
+    plain[2].offsets = {"far": [OnGpu(torch.arange(3.0))]}
+    plain[2].place = torch.device("cuda")
+    kept = on_cpu(plain, name="net")[2]
+    assert type(kept.offsets["far"][0]) is torch.Tensor and kept.offsets["far"][0].tolist() == [0, 1, 2]
+    assert kept.place == torch.device("cpu") and plain[2].place == torch.device("cuda")
+
     class Uncopied(nn.Module):
         def __deepcopy__(self, memo: object) -> Uncopied:
             raise TypeError

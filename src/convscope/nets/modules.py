@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -55,23 +56,46 @@ def replace_modules(network: nn.Module, kind: type[Module], make: Callable[[Modu
 def on_cpu(network: nn.Module, *, name: str) -> nn.Module:
     """Return a network itself where its numbers are on the CPU, or are none (meta), else a copy of it on the CPU.
 
+    Tensors that are plain attributes, which `network.cpu()` leaves where they are, are on the CPU in the copy, and a
+    `torch.device` among the attributes is the CPU.
+
     Raises:
         CaptureError: it can't be copied.
     """
-    tensors = [*network.parameters(), *network.buffers()]
-    if all(tensor.device.type in ("cpu", "meta") for tensor in tensors):
+    elsewhere = [one for one in (*network.parameters(), *network.buffers()) if one.device.type not in ("cpu", "meta")]
+    if not elsewhere:
         return network
     moved: dict[int, Any] = {}
-    for tensor in tensors:
-        copied = tensor.detach().cpu()
-        moved[id(tensor)] = nn.Parameter(copied, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else copied
+    for attribute in _attributes(network):
+        if isinstance(attribute, torch.device):
+            moved[id(attribute)] = torch.device("cpu") if attribute.type != "meta" else attribute
+        elif attribute.device.type != "meta":
+            copied = attribute.detach().to("cpu", copy=True)
+            kept = nn.Parameter(copied, attribute.requires_grad) if isinstance(attribute, nn.Parameter) else copied
+            moved[id(attribute)] = kept
     try:
         return copy.deepcopy(network, moved)
     except Exception as error:  # whatever a module's attributes raise when they are copied
-        device = next(tensor.device for tensor in tensors if tensor.device.type not in ("cpu", "meta"))
         raise CaptureError(
-            f"{name} is on {device} and can't be copied to the CPU: give it there, model.cpu()"
+            f"{name} is on {elsewhere[0].device} and can't be copied to the CPU: give it there, model.cpu()"
         ) from error
+
+
+def _attributes(network: nn.Module) -> Iterator[torch.Tensor | torch.device]:
+    """Yield each tensor and device that is an attribute of a module, in lists, tuples and dicts too."""
+    seen: set[int] = set()
+    left: list[Any] = [vars(module) for module in network.modules()]
+    while left:
+        value = left.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, (torch.Tensor, torch.device)):
+            yield value
+        elif isinstance(value, dict):
+            left.extend(value.values())
+        elif isinstance(value, (list, tuple)):
+            left.extend(value)
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +14,11 @@ from convscope.studio.protocol import BODY_LIMIT
 from hostile_images import DECODED, KEPT_OUT, J, encode, picture
 from studio_networks import HOSTILE
 from studio_page import StudioPage
+
+if TYPE_CHECKING:
+    from studio_command import StudioCommand
+
+Open = Callable[..., StudioPage]
 
 GOOD = {
     "grey of 16 bits": encode(Image.fromarray(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)), "PNG"),
@@ -106,9 +113,29 @@ def test_what_is_dropped_is_sent_or_refused_and_the_page_stays(page: StudioPage)
 
 
 @pytest.mark.long
-def test_the_webcam_and_a_drawn_digit(page: StudioPage) -> None:
+def test_a_drawn_digit_by_the_pointer_and_by_keys(page: StudioPage) -> None:
     page.explore(m="lenet5", i="sample:8")
     page.draw_digit([(0.5, 0.2), (0.5, 0.8)])
     page.page.wait_for_function(UPLOADED)
     page.rest()
     assert page.channels
+    drawn = page.state["i"]
+    page.explore(m="lenet5", i="sample:8")
+    said = page.draw_digit_by_keys(["Shift+ArrowUp", "Space", *["ArrowDown"] * 16, "Space", "ArrowRight"])
+    assert said == "Cell 22, 15: the pen is up"
+    page.page.wait_for_function(UPLOADED)
+    page.rest()
+    assert page.channels
+    assert page.state["i"] != drawn, "the drawing of the keys is the one before"
+
+
+@pytest.mark.long
+def test_a_picture_of_the_camera(open_page: Open, studio: StudioCommand) -> None:
+    page = open_page(studio, "#/explore?m=lenet5&i=sample:8", permissions=["camera"])
+    page.dialog("Image").get_by_role("button", name="Camera").click()
+    page.page.wait_for_function("() => document.querySelector('video.camera')?.currentTime > 0")
+    page.page.get_by_role("button", name="Take the picture").click()
+    page.page.wait_for_function(UPLOADED)
+    page.rest()
+    assert page.channels
+    assert page.page.locator("#stage img").evaluate("i => i.naturalWidth > 0")

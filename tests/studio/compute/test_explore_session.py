@@ -70,6 +70,16 @@ def test_there_is_a_handler_for_each_operation() -> None:
     assert set(HANDLERS) == set(OPERATIONS)
 
 
+def test_too_little_memory_is_said_with_how_much(session: ExploreSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4000000000000 bytes.")
+
+    monkeypatch.setattr(ExploreSession, "graph", fails)
+    with pytest.raises(StudioError, match=r"takes 4.000 TB of memory, and less is free: choose a smaller") as found:
+        ask(session, "graph", model="lenet5")
+    assert found.value.kind == "data"
+
+
 def test_a_network_of_the_catalogue(session: ExploreSession) -> None:
     graph = explored(session, "lenet5")
     assert graph["weights"] == "random"

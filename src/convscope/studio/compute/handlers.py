@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
 from convscope.api.torch_state import known_state
 from convscope.errors import GeometryError
 from convscope.files.regular import UnreadableError
+from convscope.hardware.memory_errors import is_out_of_memory, memory_asked
 from convscope.studio.compute.attribution import attribution_packet
 from convscope.studio.compute.cell import cell_packet
 from convscope.studio.compute.field import field_packet
@@ -163,8 +162,10 @@ def _ranged(handler: AskHandler[ExploreSession]) -> AskHandler[ExploreSession]:
             raise
         except GeometryError as error:
             raise StudioError(str(error), "range") from error
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise StudioError("there is too little memory for this: choose a smaller network or image") from error
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise StudioError(f"this takes {memory_asked(error)}: choose a smaller network or image") from error
 
     return ranged
 

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from convscope.files.checked import parse_json
 from convscope.studio.protocol import StudioError
 
-OF_TRAIN = frozenset({"train.css", "vendor/uplot.css"})  # styles of a room that is not in an offline page
+OF_TRAIN = frozenset({"train.css"})  # styles of a room that is not in an offline page
 COURSE_ENTRY = "convscope/learn/static_page"
 COURSE_SHEETS = ("base.css", "train.css", "learn/learn.css", "learn/course.css")  # Train's frames charts in Learn too
 OWN = "convscope/"  # begins the names of our modules

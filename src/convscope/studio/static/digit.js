@@ -1,18 +1,29 @@
 /** Two ways to make an image here: drawing a digit, and the camera. */
 import { html } from "lit-html";
-import { made } from "convscope/elements";
+import { isCommand, made } from "convscope/elements";
+import { cellAt, movedCell } from "convscope/focus";
+import { boxOfCell, frame } from "convscope/light";
 import { say, show } from "convscope/store";
 import { TEXT } from "convscope/strings";
 import { upload } from "convscope/pickers";
 
-const SIDE = 280;
+const CELLS = 28; // along each side, as in MNIST: the steps of the keyboard's cursor
+const CELL = 10; // pixels of the drawing
+const SIDE = CELLS * CELL;
+const pad = made("div", "pad");
+pad.tabIndex = 0;
+pad.setAttribute("role", "application");
+pad.setAttribute("aria-label", TEXT.padLabel(CELLS));
 const canvas = made("canvas");
 canvas.width = canvas.height = SIDE;
-canvas.className = "pad";
-canvas.setAttribute("role", "img");
-canvas.setAttribute("aria-label", TEXT.padLabel);
-/** @type {[number, number]|null} */
+const mark = made("div", "mark");
+pad.append(canvas, mark);
+const line = made("p", "muted small", TEXT.padHelp);
+line.setAttribute("aria-live", "polite");
+/** Where the pen is, row and column in pixels; null where it does not draw. @type {number[]|null} */
 let from = null;
+/** The keyboard's cursor, a cell. */
+let cursor = [CELLS / 2, CELLS / 2];
 
 function clear() {
   const context = canvas.getContext("2d");
@@ -22,18 +33,29 @@ function clear() {
 }
 clear();
 
-function place(event) {
-  const box = canvas.getBoundingClientRect();
-  return [((event.clientX - box.left) / box.width) * SIDE, ((event.clientY - box.top) / box.height) * SIDE];
-}
+const place = (event) => cellAt(event, canvas, SIDE, SIDE);
 
-canvas.addEventListener("pointerdown", (event) => {
-  canvas.setPointerCapture(event.pointerId);
+pad.addEventListener("pointerdown", (event) => {
+  pad.setPointerCapture(event.pointerId);
+  frame(mark, null, CELLS, CELLS);
   from = place(event);
   stroke(from);
 });
-canvas.addEventListener("pointermove", (event) => { if (from) stroke(place(event)); });
-canvas.addEventListener("lostpointercapture", () => { from = null; });
+pad.addEventListener("pointermove", (event) => { if (event.buttons && from) stroke(place(event)); });
+for (const end of ["lostpointercapture", "blur"]) pad.addEventListener(end, () => { from = null; });
+pad.addEventListener("keydown", (event) => {
+  if (isCommand(event)) return;
+  const to = movedCell(event, cursor, CELLS, CELLS);
+  if (!to && event.key !== " ") return;
+  cursor = to ?? cursor;
+  const [y, x] = cursor;
+  const pixel = [(y + 0.5) * CELL, (x + 0.5) * CELL];
+  if (!to) from = from ? null : pixel;
+  if (from) stroke(pixel);
+  frame(mark, boxOfCell({ y, x }), CELLS, CELLS);
+  line.textContent = TEXT.penAt(y, x, from);
+  event.preventDefault();
+});
 
 function stroke(to) {
   const context = canvas.getContext("2d");
@@ -42,16 +64,16 @@ function stroke(to) {
   context.lineWidth = 22;
   context.lineCap = context.lineJoin = "round";
   context.beginPath();
-  context.moveTo(...from);
-  context.lineTo(to[0] + 0.01, to[1]);
+  context.moveTo(from[1], from[0]);
+  context.lineTo(to[1] + 0.01, to[0]);
   context.stroke();
   from = to;
 }
 
 export function digitBody() {
-  return html`<div class="pad-area">${canvas}<div class="row">
+  return html`<div class="pad-area">${pad}<div class="row">
     <button class="primary" @click=${() => canvas.toBlob((blob) => { if (blob) { show({ dialog: "" }); upload(blob, TEXT.drawnDigit); } }, "image/png")}>${TEXT.use}</button>
-    <button @click=${clear}>${TEXT.clear}</button></div><p class="muted small">${TEXT.padHelp}</p></div>`;
+    <button @click=${clear}>${TEXT.clear}</button></div>${line}</div>`;
 }
 
 const video = made("video");

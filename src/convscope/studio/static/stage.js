@@ -187,13 +187,14 @@ export function createStage() {
     }
     const box = boxes?.get("input");
     const { height, width } = sizes();
-    if (!box) {
-      render(html`<strong>${TEXT.cellOf(now.c, now.y, now.x, now.value)}</strong> ${boxes ? TEXT.readsNothing : TEXT.tablesLoading}`, line);
-      return;
+    let reads = boxes ? TEXT.readsNothing : TEXT.tablesLoading;
+    if (box) {
+      const [y0, x0, y1, x1] = [Math.max(0, box.y0), Math.max(0, box.x0), Math.min(height - 1, box.y1), Math.min(width - 1, box.x1)];
+      const status = box.status && box.status !== "exact" ? ` (${box.status})` : "";
+      reads = html`${TEXT.readsBox(range(y0, y1), range(x0, x1))}
+        <span class="number">${y1 - y0 + 1} × ${x1 - x0 + 1}</span>${box.hull ? TEXT.hullOnly : status}`;
     }
-    const rows = range(Math.max(0, box.y0), Math.min(height - 1, box.y1)), columns = range(Math.max(0, box.x0), Math.min(width - 1, box.x1));
-    render(html`<strong>${TEXT.cellOf(now.c, now.y, now.x, now.value)}</strong> ${TEXT.readsBox(rows, columns)}
-      <span class="number">${Math.min(height - 1, box.y1) - Math.max(0, box.y0) + 1} × ${Math.min(width - 1, box.x1) - Math.max(0, box.x0) + 1}</span>${box.hull ? TEXT.hullOnly : box.status && box.status !== "exact" ? ` (${box.status})` : ""}`, line);
+    render(html`<strong>${TEXT.cellOf(now.c, now.y, now.x, now.value)}</strong> ${reads}`, line);
   }
 
   return {

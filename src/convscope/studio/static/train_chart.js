@@ -76,8 +76,6 @@ export class Chart {
       this.plot = new uPlot(this.settings(names), data, this.plotted);
     } else this.plot.setData(data);
     this.names = names;
-    // Beside the names stand the newest numbers until a cursor is on the chart.
-    if (this.plot && (this.plot.cursor.left ?? -1) < 0) this.plot.setLegend({ idx: data[0].length - 1 });
     this.tell();
   }
 
@@ -104,7 +102,8 @@ export class Chart {
     return {
       width: Math.max(200, this.element.clientWidth || 320), height: HEIGHT,
       cursor: { y: false, drag: { x: false, y: false } },
-      legend: { live: true },
+      // Beside the names stand the newest numbers unless a cursor is on the chart.
+      hooks: { setCursor: [(plot) => { if (plot.cursor.left < 0) plot.setLegend({ idx: this.data[0].length - 1 }); }] },
       scales: { x: { time: false }, y: logarithmic ? { distr: 3, log: 10 } : {} },
       axes: [
         { ...axis, label: x, labelSize: 18, labelFont: axis.font, size: 30, ...(wholes ? { incrs: WHOLE } : {}) },
