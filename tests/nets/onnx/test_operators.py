@@ -127,6 +127,13 @@ def test_a_scale_gives_the_size_that_onnxruntime_and_torch_give(tmp_path: Path) 
     assert read_model(path).network(x).shape == torch.nn.functional.interpolate(x, scale_factor=(1.4, 2)).shape
 
 
+def test_two_numbers_to_choose_from_keep_their_type() -> None:
+    step, choice = OnnxStep("Where", "", 16, ("c", "a", "b"), ("y",), {}), torch.tensor([True, False])
+    for kind in (np.int32, np.float64, np.float32, np.int64):
+        made = BY_DOMAIN[""]["Where"](step, [choice, np.array(2, kind), np.array(-1, kind)])
+        assert isinstance(made, torch.Tensor) and made.tolist() == [2, -1] and made.numpy().dtype == kind
+
+
 def test_zeros_are_quantized_to_zeros() -> None:
     step = OnnxStep("DynamicQuantizeLinear", "", 11, ("x",), ("y", "scale", "zero"), {})
     y, scale, zero = BY_DOMAIN[""]["DynamicQuantizeLinear"](step, [torch.zeros(2, 3)])

@@ -115,6 +115,22 @@ def test_while_loop_ends_by_its_condition(tmp_path: Path) -> None:
     assert (found.error, found.macs) == (None, 3 * 5184)
 
 
+@pytest.mark.parametrize("settings", [{}, {"scan_input_directions": [1]}, {"scan_output_directions": [1]},
+                                      {"scan_output_axes": [1]}])  # fmt: skip
+def test_first_state_of_a_loop_is_a_tensor_of_the_file(tmp_path: Path, settings: dict[str, Any]) -> None:
+    runtime, facts = pytest.importorskip("onnxruntime"), onnx.helper.make_tensor_value_info
+    nodes = [node("Add", ["h", "v"], ["h2"]), node("Mul", ["h2", "v"], ["o"])]
+    h, v, h2, o = (facts(name, 1, [3]) for name in ("h", "v", "h2", "o"))
+    inner = onnx.helper.make_graph(nodes, "body", [h, v], [h2, o])
+    scan = node("Scan", ["first", "x"], ["y", "rows"], body=inner, num_scan_inputs=1, **settings)
+    path = made(tmp_path / "m.onnx", [scan], {"x": (4, 3)}, ["y", "rows"], {"first": np.arange(3, dtype=np.float32)},
+                ir_version=9)  # fmt: skip
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    wanted = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, {"x": x})
+    for one, other in zip(read_model(path).network(torch.from_numpy(x)), wanted, strict=True):
+        np.testing.assert_allclose(one.detach().numpy(), other, rtol=1e-5)
+
+
 def test_constant_that_a_branch_or_a_body_gives_is_known(tmp_path: Path) -> None:
     facts = onnx.helper.make_tensor_value_info
     number = onnx.numpy_helper.from_array(np.array(3, np.float32))

@@ -60,11 +60,16 @@ class OnnxNode(nn.Module):
         (self._buffers if buffer else self._parameters)[label] = tensor  # type: ignore[assignment]  # as given
         self.weights[position] = label
 
-    def forward(self, values: Sequence[OnnxValue], shapes: Shapes) -> list[OnnxValue]:
-        """Run the node."""
+    def with_weights(self, values: Sequence[OnnxValue]) -> list[OnnxValue]:
+        """Return the values that the node reads, with its weights in their places."""
         given = list(values)
         for position, label in self.weights.items():
             given[position] = (self._parameters if label in self._parameters else self._buffers)[label]
+        return given
+
+    def forward(self, values: Sequence[OnnxValue], shapes: Shapes) -> list[OnnxValue]:
+        """Run the node."""
+        given = self.with_weights(values)
         function = BY_DOMAIN.get(self.step.domain, {}).get(self.step.operator)
         try:
             if function is None:
@@ -183,7 +188,7 @@ class OnnxNetwork(nn.Module):
             if branch is not None:
                 made = self._run_inner(branch, [], values, shapes)
             elif step.operator in ("Loop", "Scan") and not step.domain:
-                made = self._repeated(step, given, values, shapes)
+                made = self._repeated(step, self._nodes[step].with_weights(given), values, shapes)
             else:
                 made = self._nodes[step](given, shapes)
             values.update({name: value for name, value in zip(step.outputs, made, strict=False) if name})

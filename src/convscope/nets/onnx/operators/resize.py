@@ -57,7 +57,7 @@ def _resize(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
         raise UntranslatedError(f"it makes an axis of {max(sizes):,} positions, and {LARGEST_SIDE:,} are read at most")
     if list(x.shape) == sizes and all(scale == 1 for scale in scales):
         return x.clone()
-    # The first Resize makes smaller maps too, and rounds up there, as onnxruntime does; later ones say how to round.
+    # The first Resize makes smaller maps too, and rounds up there, as onnxruntime does; later ones have a setting.
     upwards = [old and mode == "nearest" and scale < 1 and not (1 / scale).is_integer() for scale in scales]
     how = (mode, f"{where} {rounding}" if mode == "nearest" else where)
     torchs = None if any(upwards) else _same_in_torch(node, x, sizes, scales, how)
@@ -120,7 +120,7 @@ def _places(where: str, size: int, old: int, scale: float, *, exact: bool) -> Ar
     What is to be rounded to a position is computed in float32, as onnxruntime does: 1.5 / 0.6 - 0.5 is 2, where float64
     has a little less of the 0.6 that a file holds.
     """
-    steps = np.arange(size, dtype=np.float64 if exact else np.float32)
+    steps: Array = np.arange(size).astype(np.float64 if exact else np.float32)
     if where == "asymmetric":
         return steps / scale
     if where == "align_corners":
