@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from convscope.errors import CaptureError
-from convscope.nets.weights.stored import MOST_AXES, Stored
+from convscope.nets.weights.stored import MOST_AXES, RepeatedError, Stored
 
 LARGEST_KEY = 2**31  # whole numbers beyond it could be chosen so that a table of them takes hours to fill
 STORAGES = {
@@ -88,7 +88,7 @@ class Inert:
 
 @dataclass(frozen=True, slots=True)
 class NotPlain:
-    """A tensor that is not read: sparse, nested, quantized, or without numbers (meta)."""
+    """A tensor that is not read: sparse, nested, quantized, repeated (expanded), or without numbers (meta)."""
 
     kind: str
 
@@ -150,7 +150,7 @@ def called(function: object, arguments: Any) -> object:
     return Inert(name, arguments)
 
 
-def put_items(table: dict[Any, Any], pairs: Iterable[tuple[Any, Any]]) -> None:
+def put_items(table: dict[Any, Any], pairs: Iterable[Sequence[Any]]) -> None:
     """Put values into a table under those of their keys that can be names."""
     for key, value in pairs:
         if isinstance(key, str) or (type(key) is int and abs(key) <= LARGEST_KEY):
@@ -167,7 +167,9 @@ def _table(arguments: tuple[Any, ...]) -> dict[Any, Any]:
     return table
 
 
-def _tensor(held: tuple[Storage, memoryview], offset: int, shape: Any, strides: Any, kind: Any = None) -> Stored:
+def _tensor(
+    held: tuple[Storage, memoryview], offset: int, shape: Any, strides: Any, kind: Any = None
+) -> Stored | NotPlain:
     storage, content = held
     dtype: Any = storage.dtype
     if max(len(shape), len(strides)) > MOST_AXES:
@@ -176,4 +178,7 @@ def _tensor(held: tuple[Storage, memoryview], offset: int, shape: Any, strides: 
         dtype = getattr(torch, kind.name.removeprefix("torch."), None)
         if not kind.name.startswith("torch.") or not isinstance(dtype, torch.dtype):
             raise CaptureError(f"it holds numbers of the type {kind.name[:40]!r}, which this torch does not have")
-    return Stored(content, dtype, tuple(shape), tuple(strides), offset)
+    try:
+        return Stored(content, dtype, tuple(shape), tuple(strides), offset)
+    except RepeatedError:
+        return NotPlain("repeated")
