@@ -125,6 +125,7 @@ def test_training_memory_for_a_batch_and_the_largest_that_fits():
     ("arguments", "said"),
     [
         (["inspect", "resnet81"], "Did you mean resnet18"),
+        (["inspect", "lenet5", "--optimizer", "adam"], "add --batch or --memory"),
         (["inspect", "NETS:Small"], "give --input"),
         (["inspect", "NETS:Smal", "-i", "3x32x32"], "Did you mean Small"),
         (["inspect", "NETS:sized", "-i", "3x32x32"], "width"),

@@ -6,14 +6,19 @@ import importlib
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import convscope
 from commands import run_command
+from convscope.cli import lr_find
 from convscope.cli.main import COMMANDS
+from convscope.cli.settings import given_settings
 from convscope.errors import CaptureError, RunError
 from convscope.nets.build import build
+from convscope.report.usage import as_options
 
 BLOCKS = """
 from torch import nn
@@ -154,6 +159,14 @@ def test_a_command_runs_the_copy_where_it_is_trusted(
     assert code == 0, err
     code, _, err = run_command(capsys, *words, "--trust-code", "--model", "net.py:Net")
     assert code == 2 and "give one" in err
+
+
+def test_the_training_that_a_range_test_proposes_opens_the_same_code() -> None:
+    found: Any = SimpleNamespace(proposed=0.02)
+    words = ["digits", "--weights", "RUN", "--trust-code", "--cache", "my cache"]
+    with lr_find.command.make_context("lr-find", words) as context, as_options():
+        proposed = lr_find._command(found, "digits", None, given_settings(context))
+    assert proposed == "convscope train digits --weights RUN --learning-rate 0.02 --trust-code --cache 'my cache'"
 
 
 def test_a_copy_runs_where_it_is_trusted_and_as_it_was_written(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from convscope.errors import RunError
-from convscope.runs.atomic_files import write_file
+from convscope.runs.atomic_files import WriteError, write_file
 from convscope.runs.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -130,6 +130,13 @@ def test_a_disk_that_flushes_no_folder_is_written_to(
     write_file(tmp_path / "recipe.toml", "new")
     assert (tmp_path / "recipe.toml").read_text() == "new"
     assert load_checkpoint(save_checkpoint(tmp_path, _checkpoint(1)).parent) is not None
+
+
+def test_norms_that_have_no_folder_are_refused_as_by_a_full_disk(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "run")
+    (run.path / "live").write_text("a file")
+    with pytest.raises(WriteError, match="live can't be made"):
+        run.add_norms([])
 
 
 def test_the_next_free_name_is_taken(tmp_path: Path) -> None:

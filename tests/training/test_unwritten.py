@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ablations import RECIPE
+from convscope.cli.progress import log_lines
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
 from convscope.runs import atomic_files as files
@@ -101,6 +102,36 @@ def test_a_full_disk_keeps_what_fits_and_says_what(
         with pytest.raises(RunError, match="has weights but no checkpoint to go on from"):
             train_on(run.path, {}, listener=Silent(), cache_directory=None)
         return
+    train_on(run.path, {}, listener=Silent(), cache_directory=None)
+    assert run.weights.read_bytes() == whole.run.weights.read_bytes()
+
+
+def test_a_log_that_takes_no_more_lines_keeps_what_is_reached(
+    whole: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines are added to a file in place, which a full disk refuses as it does a new file."""
+    monkeypatch.setattr(kept_state, "CHECKPOINT_EVERY_SECONDS", 0.0)
+    full, opened = [False], os.fdopen
+
+    def added_to(descriptor: int, mode: str = "r", *more: Any, **named: Any) -> Any:
+        if full[0] and mode == "ab":
+            os.close(descriptor)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return opened(descriptor, mode, *more, **named)
+
+    class FullAfterTwo(Silent):
+        def epoch_ended(self, row: EpochRow) -> None:
+            full[0] = row.epoch == 2
+
+    monkeypatch.setattr(os, "fdopen", added_to)
+    said = r"log.txt can't be written: no space left on device; kept: .*, the report, the checkpoint of epoch 2; make"
+    with pytest.raises(WriteError, match=said):
+        train_watched(
+            "digits", RECIPE.changed({"epochs": EPOCHS}), runs_directory=tmp_path, name="run", listener=FullAfterTwo()
+        )
+    run = Run(tmp_path / "run")
+    log_lines(run, ["a line that is not needed"])
+    full[0] = False
     train_on(run.path, {}, listener=Silent(), cache_directory=None)
     assert run.weights.read_bytes() == whole.run.weights.read_bytes()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convscope.cli.deadline import with_deadline, within
+from convscope.cli.given_options import given_options
 from convscope.cli.output import echo, echo_json, require_folder_of, write_output
 from convscope.cli.own_code import code_options, with_code
 from convscope.errors import CaptureError, ConvscopeError
@@ -89,6 +90,8 @@ def command(
     from convscope.report.terminal import print_document
     from convscope.report.units import parse_byte_size
 
+    if batch is None and memory is None and any(option.name == "optimizer" for option in given_options()):
+        raise click.UsageError("--optimizer counts the memory of a training step: add --batch or --memory")
     for file in (html_file, svg_file, field_file):
         require_folder_of(file)
     limit = None if memory is None else parse_byte_size(memory)

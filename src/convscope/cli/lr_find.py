@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convscope.cli.given_options import typed_again
 from convscope.cli.output import echo, require_folder_of, write_output
 from convscope.cli.own_code import trust_option, with_trusted
 from convscope.cli.progress import training_progress
 from convscope.cli.settings import RecipeCommand, from_recipe, given_settings, recipe_for, recipe_options
 from convscope.recipe.setting import SettingValue
+from convscope.report.printable import shell_quote
 from convscope.report.terminal import print_document
 from convscope.report.usage import call_text
 
@@ -74,4 +76,5 @@ def command(
 def _command(test: LearningRateRangeTest, data: str, recipe_file: str | None, given: Mapping[str, SettingValue]) -> str:
     """Return the training command with the proposed learning rate."""
     recipe = {"recipe": recipe_file} if recipe_file else {}
-    return call_text("train", data, **recipe, **{**given, "learning_rate": float(f"{test.proposed:g}")})
+    call = call_text("train", data, **recipe, **{**given, "learning_rate": float(f"{test.proposed:g}")})
+    return " ".join(filter(None, (call, shell_quote(*typed_again(only=("trust_code", "cache"))))))

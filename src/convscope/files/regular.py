@@ -179,12 +179,14 @@ def append_bytes(path: Name, data: bytes) -> None:
     """Append to a regular file, creating it if it does not exist.
 
     Raises:
-        UnreadableError: the path is not a regular file, or can't be written.
-        OSError: the disk is full.
+        UnreadableError: the path is not a regular file, or can't be written, as where the disk is full.
     """
     descriptor, _ = _opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, None)
-    with os.fdopen(descriptor, "ab") as file:
-        file.write(data)
+    try:
+        with os.fdopen(descriptor, "ab") as file:
+            file.write(data)
+    except OSError as error:
+        raise UnreadableError(explain_os_error(error)) from None
 
 
 def write_text(path: Name, text: str) -> None:

@@ -82,6 +82,14 @@ def write_folder(path: Path, files: Mapping[str, bytes | str]) -> None:
         raise WriteError(f"{path} can't be written: {error.strerror or error}") from error
 
 
+def make_folder(path: Path, *, parents: bool = False) -> None:
+    """Make a folder, with `parents` those above it too, unless it is there; raises WriteError if the disk refuses."""
+    try:
+        path.mkdir(parents=parents, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"{path} can't be made: {error.strerror or error}") from error
+
+
 def remove_folder(path: Path) -> None:
     """Remove a folder of files; its name is gone before the first of them is."""
     hidden = path.with_name(f".old-{path.name}-{os.getpid()}")

@@ -13,14 +13,14 @@ from convscope.errors import RunError
 from convscope.files.regular import refused_as
 from convscope.nets.source_file import SourceFile
 from convscope.report.printable import from_here
-from convscope.runs.atomic_files import write_file
+from convscope.runs.atomic_files import make_folder, write_file
 
 
 def write_code(folder: Path, source: SourceFile) -> None:
     """Write the files into a folder, and remove what else it held, of a network that is trained on with other files."""
     for one in source.files:
         path = folder / one.file
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent, parents=True)
         write_file(path, one.text)
     kept = {one.file for one in source.files}
     for path in _files_in(folder):

@@ -26,7 +26,7 @@ from convscope.report.csv_table import csv_text
 from convscope.report.json_values import json_dict, json_text
 from convscope.report.printable import printable
 from convscope.report.short_repr import ShortRepr
-from convscope.runs.atomic_files import WriteError, remove_left_over, write_file
+from convscope.runs.atomic_files import WriteError, make_folder, remove_left_over, write_file
 from convscope.runs.events import Event, Level, Message, Status, event_line, read_status, write_status
 from convscope.runs.kept_code import write_code
 from convscope.runs.layer_norms import NormSample, norm_line, norms_at
@@ -129,9 +129,8 @@ class RunFiles(ShortRepr):
 
     def add_norms(self, samples: Iterable[NormSample]) -> None:
         """Add samples to the norms; raises WriteError where the disk refuses."""
-        with refused_as(WriteError, f"{self.norms_path} can't be written"):
-            self.norms_path.parent.mkdir(exist_ok=True)
-            append_bytes(self.norms_path, "".join(map(norm_line, samples)).encode("utf-8", "backslashreplace"))
+        make_folder(self.norms_path.parent)
+        self._append(self.norms_path, "".join(map(norm_line, samples)))
 
     def cut_norms(self, epoch: float) -> None:
         """Remove the samples from an epoch on, and a line that was cut off; raises WriteError where the disk refuses.
@@ -196,9 +195,9 @@ class RunFiles(ShortRepr):
         with _RECORDING:  # a message may come from another thread, and the times are in order
             self._append(self.events_path, event_line(event, time=time.time()))
 
-    def _append(self, path: Path, line: str) -> None:
+    def _append(self, path: Path, lines: str) -> None:
         with refused_as(WriteError, f"{path} can't be written"):
-            append_bytes(path, line.encode("utf-8", "backslashreplace"))
+            append_bytes(path, lines.encode("utf-8", "backslashreplace"))
 
     @contextmanager
     def locked(self) -> Iterator[None]:

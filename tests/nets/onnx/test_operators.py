@@ -71,6 +71,40 @@ def test_node_gives_what_onnx_gives(name: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(found.astype(float), wanted.astype(float), rtol=1e-4, atol=1e-5)
 
 
+# Numbers by hand: operator, version, settings, inputs, what comes out.
+BY_HAND: dict[str, tuple[str, int, dict[str, Any], list[Any], list[float]]] = {
+    "norm, the last window hangs over": (
+        "LpPool", 18, {"kernel_shape": [3], "strides": [2], "ceil_mode": 1, "p": 1},
+        [torch.arange(1.0, 7.0).reshape(1, 1, 6)], [1 + 2 + 3, 3 + 4 + 5, 5 + 6]),
+    **{f"transposed, beyond its windows, {rule}": (
+        "ConvTranspose", 11, {"strides": [3], **more},
+        [torch.tensor([[[1.0, 2.0]]]), torch.ones(1, 1, 1), torch.tensor([0.5])], [1.5, 0.5, 0.5, 2.5, 0.5, 0.5])
+       for rule, more in (("size given", {"output_shape": [6]}), ("same lower", {"auto_pad": "SAME_LOWER"}))},
+    "slice from before the front, backwards": (
+        "Slice", 13, {}, [torch.arange(4.0), np.array([-9]), np.array([-(2**63)]), np.array([0]), np.array([-1])], [0]),
+    "norm of maps of one position": (
+        "InstanceNormalization", 6, {}, [torch.ones(1, 2, 1, 1), torch.ones(2), torch.tensor([3.0, 4.0])], [3, 4]),
+    "norm without a domain, as onnxruntime writes it": (
+        "SimplifiedLayerNormalization", 18, {"axis": -1},
+        [torch.tensor([[3.0, 4.0]]), torch.tensor([1.0, 10.0])], [3 / 12.5**0.5, 40 / 12.5**0.5]),
+    "a coordinate on a position is not rounded down": (
+        "Resize", 13, {"mode": "nearest", "nearest_mode": "floor"},
+        [torch.arange(1.0, 6.0).reshape(1, 1, 5), None, np.array([1, 1, 0.6], np.float32)], [1, 3, 4]),
+    "smaller, by the first Resize": (
+        "Resize", 10, {"mode": "nearest"},
+        [torch.arange(1.0, 9.0).reshape(1, 1, 2, 4), np.array([1, 1, 0.6, 0.6], np.float32)], [1, 3]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_node_gives_what_is_worked_out_by_hand(name: str) -> None:
+    operator, version, settings, inputs, wanted = BY_HAND[name]
+    step = OnnxStep(operator, "", version, ("x",), ("y",), settings)
+    made = BY_DOMAIN[""][operator](step, inputs)
+    assert isinstance(made, torch.Tensor)
+    np.testing.assert_allclose(made.ravel().numpy(), wanted, rtol=1e-5)
+
+
 def test_single_numbers_are_operands_as_tensors_are(tmp_path: Path) -> None:
     from onnx.reference import ReferenceEvaluator
 
@@ -93,10 +127,30 @@ def test_a_scale_gives_the_size_that_onnxruntime_and_torch_give(tmp_path: Path) 
     assert read_model(path).network(x).shape == torch.nn.functional.interpolate(x, scale_factor=(1.4, 2)).shape
 
 
+def test_two_numbers_to_choose_from_keep_their_type() -> None:
+    step, choice = OnnxStep("Where", "", 16, ("c", "a", "b"), ("y",), {}), torch.tensor([True, False])
+    for kind in (np.int32, np.float64, np.float32, np.int64):
+        made = BY_DOMAIN[""]["Where"](step, [choice, np.array(2, kind), np.array(-1, kind)])
+        assert isinstance(made, torch.Tensor) and made.tolist() == [2, -1] and made.numpy().dtype == kind
+
+
 def test_zeros_are_quantized_to_zeros() -> None:
     step = OnnxStep("DynamicQuantizeLinear", "", 11, ("x",), ("y", "scale", "zero"), {})
     y, scale, zero = BY_DOMAIN[""]["DynamicQuantizeLinear"](step, [torch.zeros(2, 3)])
     assert not y.any() and zero == 0 and scale > 0 and scale.isfinite()
+
+
+def test_numbers_of_16_bits_are_quantized_as_the_type_says() -> None:
+    x, scale = torch.tensor([-1.0, 0.25, 1e6]), torch.tensor(0.5)
+    step = OnnxStep("QuantizeLinear", "", 21, ("x", "s"), ("y",), {"output_dtype": 5})
+    y = BY_DOMAIN[""]["QuantizeLinear"](step, [x, scale])
+    assert isinstance(y, torch.Tensor) and y.dtype is torch.int16 and y.tolist() == [-2, 0, 32767]
+    # What onnxruntime's quantizer writes where the operator set has no 16 bits.
+    step, zero = OnnxStep("QuantizeLinear", "com.microsoft", 1, ("x", "s", "z"), ("y",), {}), torch.tensor(3).short()
+    y = BY_DOMAIN["com.microsoft"]["QuantizeLinear"](step, [x, scale, zero])
+    back = BY_DOMAIN["com.microsoft"]["DequantizeLinear"](step, [y, scale, zero])
+    assert isinstance(y, torch.Tensor) and y.tolist() == [1, 3, 32767]
+    assert isinstance(back, torch.Tensor) and back.tolist() == [-1, 0, 16382]
 
 
 def test_an_index_beyond_the_classes_is_none_of_them() -> None:

@@ -102,6 +102,64 @@ def test_loop_of_a_constant_count_is_written_out(tmp_path: Path) -> None:
     assert "loops run more than 5,000 nodes" in str(convscope.inspect(str(path)).error)
 
 
+def test_while_loop_ends_by_its_condition(tmp_path: Path) -> None:
+    facts = onnx.helper.make_tensor_value_info
+    nodes = [node("Conv", ["s", "w"], ["o"], pads=[1] * 4), node("Less", ["i", "two"], ["on"])]
+    inner = onnx.helper.make_graph(nodes, "body", [facts("i", 7, []), facts("go", 9, []), facts("s", 1, None)],
+                                   [facts("on", 9, []), facts("o", 1, None)])  # fmt: skip
+    # As torch's exporter writes `while`: a count that is none.
+    tensors = {"w": np.ones((3, 3, 3, 3), np.float32), "two": np.array(2), "n": np.array(2**63 - 1)}
+    path = made(tmp_path / "m.onnx", [node("Loop", ["n", "", "x"], ["y"], body=inner)], {"x": (1, 3, 8, 8)}, ["y"],
+                tensors)  # fmt: skip
+    found = convscope.inspect(str(path))
+    assert (found.error, found.macs) == (None, 3 * 5184)
+
+
+@pytest.mark.parametrize("settings", [{}, {"scan_input_directions": [1]}, {"scan_output_directions": [1]},
+                                      {"scan_output_axes": [1]}])  # fmt: skip
+def test_first_state_of_a_loop_is_a_tensor_of_the_file(tmp_path: Path, settings: dict[str, Any]) -> None:
+    runtime, facts = pytest.importorskip("onnxruntime"), onnx.helper.make_tensor_value_info
+    nodes = [node("Add", ["h", "v"], ["h2"]), node("Mul", ["h2", "v"], ["o"])]
+    h, v, h2, o = (facts(name, 1, [3]) for name in ("h", "v", "h2", "o"))
+    inner = onnx.helper.make_graph(nodes, "body", [h, v], [h2, o])
+    scan = node("Scan", ["first", "x"], ["y", "rows"], body=inner, num_scan_inputs=1, **settings)
+    path = made(tmp_path / "m.onnx", [scan], {"x": (4, 3)}, ["y", "rows"], {"first": np.arange(3, dtype=np.float32)},
+                ir_version=9)  # fmt: skip
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    wanted = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, {"x": x})
+    for one, other in zip(read_model(path).network(torch.from_numpy(x)), wanted, strict=True):
+        np.testing.assert_allclose(one.detach().numpy(), other, rtol=1e-5)
+
+
+def test_constant_that_a_branch_or_a_body_gives_is_known(tmp_path: Path) -> None:
+    facts = onnx.helper.make_tensor_value_info
+    number = onnx.numpy_helper.from_array(np.array(3, np.float32))
+    branch, other = (onnx.helper.make_graph([node("Constant", [], [f"{name}_out"], value=number)], name, [],
+                                            [facts(f"{name}_out", 1, [])]) for name in ("then", "else"))  # fmt: skip
+    go = node("Constant", [], ["on"], value=onnx.numpy_helper.from_array(np.array(True)))
+    inner = onnx.helper.make_graph([node("Mul", ["s", "three"], ["o"]), go], "body",
+                                   [facts("i", 7, []), facts("go", 9, []), facts("s", 1, None)],
+                                   [facts("on", 9, []), facts("o", 1, None)])  # fmt: skip
+    nodes = [node("If", ["yes"], ["three"], then_branch=branch, else_branch=other),
+             node("Loop", ["n", "", "x"], ["y"], body=inner)]  # fmt: skip
+    path = made(tmp_path / "m.onnx", nodes, {"x": (1, 2)}, ["y"], {"yes": np.array(True), "n": np.array(2)})
+    assert read_model(path).network(torch.tensor([[1.0, -2.0]])).tolist() == [[9, -18]]
+    assert convscope.inspect(str(path)).error is None
+
+
+def test_functions_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    sets = [onnx.helper.make_opsetid("", 20), onnx.helper.make_opsetid("own", 1)]
+    functions = [
+        onnx.helper.make_function("own", "F", ["a"], ["b"], [node(operator, ["a"], ["b"])], sets, overload=which)
+        for operator, which in (("Neg", "first"), ("Abs", "second"))
+    ]
+    calls = [node("F", ["x"], ["y"], domain="own", overload="first"),
+             node("F", ["y"], ["z"], domain="own", overload="second")]  # fmt: skip
+    path = made(tmp_path / "m.onnx", calls, {"x": (1, 2)}, ["y", "z"], functions=functions, opset_imports=sets)
+    y, z = read_model(path).network(torch.tensor([[1.0, -2.0]]))
+    assert y.tolist() == [[-1, 2]] and z.tolist() == [[1, 2]]
+
+
 def test_channels_of_an_input_come_first(tmp_path: Path) -> None:
     nodes = [node("Sub", ["x", "m"], ["s"]), node("Transpose", ["s"], ["t"], perm=[0, 3, 1, 2]),
              node("Conv", ["t", "w"], ["y"], strides=[2, 2], name="conv")]  # fmt: skip
@@ -123,6 +181,11 @@ def test_node_without_its_inputs_is_one_line(tmp_path: Path) -> None:
         assert f"{operator} lacks an input or a setting" in str(convscope.inspect(str(path)).error)
         with pytest.raises(CaptureError):
             convscope.audit(str(path))
+
+
+def test_text_that_a_node_makes_is_one_line(tmp_path: Path) -> None:
+    path = made(tmp_path / "m.onnx", [node("Cast", ["x"], ["y"], to=8)], {"x": (1, 3)}, ["y"])
+    assert "Cast can't be followed (it casts to element type 8)" in str(convscope.inspect(str(path)).error)
 
 
 def test_copy_of_a_network_computes_the_same(tmp_path: Path) -> None:

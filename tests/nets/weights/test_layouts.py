@@ -42,6 +42,16 @@ OTHER = made(2).state_dict()
 BACKBONE = [name for name in WANTED if not name.startswith("classifier")]
 
 
+class OfPython2:
+    """A table as Python 2 pickled an OrderedDict: made of a list of pairs, not filled item by item."""
+
+    def __init__(self, entries: dict) -> None:
+        self.entries = entries
+
+    def __reduce__(self) -> tuple:
+        return OrderedDict, ([[name, value] for name, value in self.entries.items()],)
+
+
 def under(prefix: str, weights=WANTED, names=None) -> dict[str, torch.Tensor]:
     return {prefix + name: weights[name] for name in names or weights}
 
@@ -100,6 +110,8 @@ LAYOUTS = {
     "AveragedModel": {**under("module."), "n_averaged": torch.tensor(3)},
     "params": {"params": WANTED, "params_ema_of": 1},
     "nested twice": {"model": {"net": under("module.")}},
+    "Python 2": OfPython2(WANTED),
+    "Python 2, in a table": {"epoch": 90, "state_dict": OfPython2(under("module."))},
     "FSDP": under("_fsdp_wrapped_module."),
     "Lightning with objects of other packages": {
         "state_dict": under("model."),

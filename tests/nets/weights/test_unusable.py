@@ -33,6 +33,7 @@ def loaded(path, saved, *, older: bool = False):
         (lambda: torch.eye(4).to_sparse_csr(), "sparse"),
         (lambda: torch.quantize_per_tensor(torch.ones(4), 0.1, 0, torch.qint8), "quantized"),
         (lambda: torch.ones(4, device="meta"), "meta"),
+        (lambda: torch.ones(1).expand(4), "repeated"),
     ],
 )
 def test_a_tensor_that_is_not_plain_is_passed_over_unless_it_is_needed(tmp_path, make, kind, older):

@@ -23,7 +23,7 @@ from convscope.experiments.ablation.variants import find_variant
 from convscope.files.regular import UnreadableError, read_bytes, refused_as
 from convscope.recipe.recipe import Recipe
 from convscope.report.units import plural
-from convscope.runs.atomic_files import WriteError, write_file
+from convscope.runs.atomic_files import make_folder, write_file
 from convscope.runs.events import COLUMNS, EpochRow, table_row
 from convscope.runs.layer_norms import norm_line, read_norms
 from convscope.runs.run_directory import Run
@@ -69,8 +69,7 @@ def write_results(run: Run, trials: Sequence[Trial]) -> None:
     """Write results.csv, epochs.csv and norms that are not there yet, each whole or not at all; raises WriteError."""
     for trial in trials:
         if trial.norms and not os.path.lexists(path := norms_path(run, trial.variant, trial.seed)):
-            with refused_as(WriteError, f"{path} can't be written"):
-                path.parent.mkdir(exist_ok=True)
+            make_folder(path.parent)
             write_file(path, "".join(map(norm_line, trial.norms)))
     results = [["" if (value := getattr(t, name)) is None else str(value) for name in RESULT_COLUMNS] for t in trials]
     epochs = [[t.variant, str(t.seed), *table_row(row)] for t in trials for row in t.rows]

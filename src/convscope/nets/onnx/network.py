@@ -60,11 +60,16 @@ class OnnxNode(nn.Module):
         (self._buffers if buffer else self._parameters)[label] = tensor  # type: ignore[assignment]  # as given
         self.weights[position] = label
 
-    def forward(self, values: Sequence[OnnxValue], shapes: Shapes) -> list[OnnxValue]:
-        """Run the node."""
+    def with_weights(self, values: Sequence[OnnxValue]) -> list[OnnxValue]:
+        """Return the values that the node reads, with its weights in their places."""
         given = list(values)
         for position, label in self.weights.items():
             given[position] = (self._parameters if label in self._parameters else self._buffers)[label]
+        return given
+
+    def forward(self, values: Sequence[OnnxValue], shapes: Shapes) -> list[OnnxValue]:
+        """Run the node."""
+        given = self.with_weights(values)
         function = BY_DOMAIN.get(self.step.domain, {}).get(self.step.operator)
         try:
             if function is None:
@@ -183,7 +188,7 @@ class OnnxNetwork(nn.Module):
             if branch is not None:
                 made = self._run_inner(branch, [], values, shapes)
             elif step.operator in ("Loop", "Scan") and not step.domain:
-                made = self._repeated(step, given, values, shapes)
+                made = self._repeated(step, self._nodes[step].with_weights(given), values, shapes)
             else:
                 made = self._nodes[step](given, shapes)
             values.update({name: value for name, value in zip(step.outputs, made, strict=False) if name})
@@ -242,6 +247,9 @@ class OnnxNetwork(nn.Module):
             for position, name in enumerate(step.inputs):
                 if name in held:
                     self._give(self._nodes[owner], step, position, name, held[name], mine=owner is step)
+        for name, proto in _given_on(self.plan, constants):
+            if name not in self._known and np.prod(proto.dims, dtype=np.int64) <= _LARGEST_KNOWN:
+                self._known[name] = tensors.numbers(proto, self.plan.path.parent)
         for name, proto in constants.items():
             if id(proto) not in self._tensors and name not in self._known and self._rule.is_unused_weight(name, proto):
                 self.register_parameter(f"unused_{len(self._parameters)}", self._tensor(proto, buffer=False))
@@ -284,6 +292,16 @@ def _flat(steps: Sequence[OnnxStep], constants: Mapping[str, Any], owner: OnnxSt
                 # What is run node by node is not one node.
                 around = owner or (None if step.operator in ("If", "Loop", "Scan") and not step.domain else step)
                 yield from _flat(plan.steps, {**constants, **plan.constants}, around)
+
+
+def _given_on(plan: Plan, constants: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Return the tensors that subgraphs give as they are, such as a loop's condition, by name."""
+    for step in plan.steps:
+        for inner in step.attributes.values():
+            if isinstance(inner, Plan):
+                held = {**constants, **inner.constants}
+                yield from ((name, held[name]) for name in inner.outputs if name in held)
+                yield from _given_on(inner, held)
 
 
 def _read(step: OnnxStep) -> set[str]:

@@ -161,7 +161,7 @@ class _Builder:
         self.path = path
         self.scope = scope
         self.made = made
-        self.functions = {(f.domain, f.name): f for f in model.functions}
+        self.functions = {(f.domain, f.name, f.overload): f for f in model.functions}
         self.steps: list[OnnxStep] = []
         self.constants: dict[str, Any] = {}
         self.declared: dict[str, Declared] = {}
@@ -207,7 +207,7 @@ class _Builder:
             inputs = tuple(name or "" for name in found)
             if len(self.made) > MOST_VALUES:
                 raise UnreadableError(f"it has more than {MOST_VALUES:,} values")
-            function = self.functions.get((node.domain, node.op_type))
+            function = self.functions.get((node.domain, node.op_type, node.overload))
             given = calls[-1][1] if calls else {}
             attributes = {}
             for attribute in node.attribute:

@@ -14,6 +14,8 @@ from convscope.nets.onnx.step import OnnxStep, OnnxValue, UntranslatedError, arr
 RunBody = Callable[[Plan, Sequence[OnnxValue]], list[OnnxValue]]
 # Nodes that are run at most by all loops of a file together.
 MOST_NODES = 5_000
+# What torch's exporter writes for `while`, which has no count.
+_NO_COUNT = 2**63 - 1
 
 
 def repeated(step: OnnxStep, given: Sequence[OnnxValue], run: RunBody) -> list[OnnxValue]:
@@ -33,6 +35,7 @@ def _loop(body: Plan, given: Sequence[OnnxValue], run: RunBody) -> list[OnnxValu
     going = True if at(given, 1) is None else bool(integers(given[1])[0])
     state = list(given[2:])
     rows: list[list[OnnxValue]] = []
+    count = None if count == _NO_COUNT else count
     _require_few(body, count or 0)
     endless = count is None and not _computes_condition(body)
     while going and (count is None or len(rows) < count):

@@ -80,7 +80,7 @@ def unknown(step: OnnxStep, values: Sequence[OnnxValue], shapes: Shapes, reason:
     """Record a node that is not known.
 
     Raises:
-        CaptureError: nothing says the shape of what it makes.
+        CaptureError: nothing says the shape of what it makes, or it makes no numbers, such as text.
     """
     wanted = [name for name in step.outputs if name]
     specs = [shapes.spec(name) for name in wanted]
@@ -89,7 +89,9 @@ def unknown(step: OnnxStep, values: Sequence[OnnxValue], shapes: Shapes, reason:
     label = (f"{step.domain}.{step.operator}" if step.domain else step.operator)[:80]
     if None in specs:
         raise CaptureError(f"{label} can't be followed ({reason}), and nothing says the shape of what it makes")
-    known = [spec for spec in specs if spec is not None and TORCH_TYPES.get(spec[0]) in _KINDS]
+    known = [spec for spec in specs if spec is not None]
+    if other := [kind for kind, _ in known if TORCH_TYPES.get(kind) not in _KINDS]:
+        raise CaptureError(f"{label} can't be followed ({reason}), and makes elements of type {other[0]}: no numbers")
     given = [v if isinstance(v, torch.Tensor) else torch.from_numpy(np.array(v)) for v in values if v is not None]
     sizes, ranks = [n for _, shape in known for n in shape], [len(shape) for _, shape in known]
     types = [_KINDS.index(TORCH_TYPES[kind]) for kind, _ in known]

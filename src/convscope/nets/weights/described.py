@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from convscope.errors import CaptureError
-from convscope.nets.weights.stored import MOST_AXES, Stored
+from convscope.nets.weights.stored import MOST_AXES, RepeatedError, Stored
 
+LARGEST_KEY = 2**31  # whole numbers beyond it could be chosen so that a table of them takes hours to fill
 STORAGES = {
     "DoubleStorage": torch.float64,
     "FloatStorage": torch.float32,
@@ -30,7 +31,7 @@ STORAGES = {
     "QUInt8Storage": torch.uint8,
     "QInt32Storage": torch.int32,
 }
-EMPTY_TABLES = {"collections.OrderedDict", "collections.defaultdict", "collections.Counter", "builtins.dict"}
+TABLES = {"collections.OrderedDict", "collections.defaultdict", "collections.Counter", "builtins.dict"}
 _LISTS = {"builtins.list", "builtins.set", "builtins.frozenset", "torch.Size"}
 # Nothing is imported or called, so a record of any other object does no harm. A file that names what runs programs,
 # changes files or opens connections is refused all the same: its user should know.
@@ -87,7 +88,7 @@ class Inert:
 
 @dataclass(frozen=True, slots=True)
 class NotPlain:
-    """A tensor that is not read: sparse, nested, quantized, or without numbers (meta)."""
+    """A tensor that is not read: sparse, nested, quantized, repeated (expanded), or without numbers (meta)."""
 
     kind: str
 
@@ -142,14 +143,33 @@ def called(function: object, arguments: Any) -> object:
         return called(arguments[0], arguments[2])
     if name in _NOT_PLAIN:
         return NotPlain(_NOT_PLAIN[name])
-    if name in EMPTY_TABLES:
-        return {}
+    if name in TABLES:
+        return _table(arguments)
     if name in _LISTS:
         return arguments[0] if arguments and isinstance(arguments[0], list | tuple) else []
     return Inert(name, arguments)
 
 
-def _tensor(held: tuple[Storage, memoryview], offset: int, shape: Any, strides: Any, kind: Any = None) -> Stored:
+def put_items(table: dict[Any, Any], pairs: Iterable[Sequence[Any]]) -> None:
+    """Put values into a table under those of their keys that can be names."""
+    for key, value in pairs:
+        if isinstance(key, str) or (type(key) is int and abs(key) <= LARGEST_KEY):
+            table[key] = value
+
+
+def _table(arguments: tuple[Any, ...]) -> dict[Any, Any]:
+    """Return the table that a call makes: of a list of pairs, as Python 2 wrote an OrderedDict; else an empty one."""
+    table: dict[Any, Any] = {}
+    pairs = arguments[0] if len(arguments) == 1 else None
+    if isinstance(pairs, list):
+        put_items(table, (pair for pair in pairs if isinstance(pair, list | tuple) and len(pair) == 2))
+        pairs.clear()  # a file that calls with one list again and again would be followed for hours
+    return table
+
+
+def _tensor(
+    held: tuple[Storage, memoryview], offset: int, shape: Any, strides: Any, kind: Any = None
+) -> Stored | NotPlain:
     storage, content = held
     dtype: Any = storage.dtype
     if max(len(shape), len(strides)) > MOST_AXES:
@@ -158,4 +178,7 @@ def _tensor(held: tuple[Storage, memoryview], offset: int, shape: Any, strides: 
         dtype = getattr(torch, kind.name.removeprefix("torch."), None)
         if not kind.name.startswith("torch.") or not isinstance(dtype, torch.dtype):
             raise CaptureError(f"it holds numbers of the type {kind.name[:40]!r}, which this torch does not have")
-    return Stored(content, dtype, tuple(shape), tuple(strides), offset)
+    try:
+        return Stored(content, dtype, tuple(shape), tuple(strides), offset)
+    except RepeatedError:
+        return NotPlain("repeated")

@@ -13,13 +13,22 @@ from collections.abc import Callable
 from typing import Any
 
 from convscope.errors import CaptureError
-from convscope.nets.weights.described import EMPTY_TABLES, STORAGES, FindBytes, Global, Inert, Storage, called, named
+from convscope.nets.weights.described import (
+    STORAGES,
+    TABLES,
+    FindBytes,
+    Global,
+    Inert,
+    Storage,
+    called,
+    named,
+    put_items,
+)
 
 # More than a checkpoint of 25,000 tensors has; a hostile file is refused after some two seconds.
 MOST_OPCODES = 1_500_000
 LARGEST_PICKLE = 64_000_000  # bytes
 LONGEST_NAME = 1_000
-LARGEST_KEY = 2**31  # whole numbers beyond it could be chosen so that a table of them takes hours to fill
 
 
 def read_pickle(content: memoryview, find: FindBytes | None = None) -> tuple[Any, int]:
@@ -87,9 +96,7 @@ class _PickleMachine:
                 table.items = {}
             table = table.items
         if isinstance(table, dict):
-            for key, value in zip(values[::2], values[1::2], strict=True):
-                if isinstance(key, str) or (type(key) is int and abs(key) <= LARGEST_KEY):
-                    table[key] = value
+            put_items(table, zip(values[::2], values[1::2], strict=True))
         else:
             raise CaptureError("its pickle is damaged (items of no table)")
 
@@ -109,7 +116,7 @@ class _PickleMachine:
     def new_object(self, _: object) -> None:
         arguments, kind = self.stack.pop(), self.stack.pop()
         name = kind.name if isinstance(kind, Global | Inert) else ""
-        if name in EMPTY_TABLES:
+        if name in TABLES:
             self.push({})
         else:
             self.push(Inert(name, arguments))

@@ -45,7 +45,7 @@ class WeightsFile:
         where: the file, for errors.
         tensors: by their full names: "state_dict.conv1.weight" for one in a table within the file's table.
         tables: for those in a table within the file's: its name, such as "state_dict".
-        not_plain: tensors that are not read, by their full names: "sparse", "nested", "quantized" or "meta".
+        not_plain: the kinds of tensors that are not read, by full name: sparse, nested, quantized, repeated or meta.
     """
 
     where: str
@@ -101,7 +101,7 @@ def read_weights(path: str | Path, *, sealed: bool = False) -> WeightsFile:
     return file
 
 
-_PLAIN = "save plain ones, by to_dense() or dequantize()"
+_PLAIN = "save plain ones, by to_dense(), dequantize() or clone()"
 _SAVE = "save network.state_dict() alone, or download it again"
 
 

@@ -15,6 +15,10 @@ MOST_AXES = 32
 LARGEST = 2**60  # whole numbers beyond it are no sizes
 
 
+class RepeatedError(CaptureError):
+    """A view that repeats elements, as `expand` makes one: it would take more memory than the file has."""
+
+
 @dataclass(frozen=True)
 class Stored:
     """One tensor of a file.
@@ -27,6 +31,7 @@ class Stored:
         offset: elements of the storage before its first.
 
     Raises:
+        RepeatedError: it has more elements than the storage.
         CaptureError: sizes or strides that are negative, or that reach beyond the storage.
     """
 
@@ -45,9 +50,10 @@ class Stored:
         if self.strides is not None and len(strides) != len(self.shape):
             raise CaptureError(f"it holds a tensor of {len(self.shape)} axes with {len(strides)} strides")
         held = len(self.buffer) // self.dtype.itemsize
-        # A view that repeats elements would take more memory than the file has.
-        if self.offset + max(self._span, self.count) > held:
+        if self.offset + self._span > held:
             raise CaptureError(f"it holds a tensor of {self.count:,} numbers in a storage of {held:,}")
+        if self.offset + self.count > held:
+            raise RepeatedError(f"it holds a tensor of {self.count:,} numbers, which repeats {held:,}")
 
     @cached_property
     def count(self) -> int:

@@ -127,7 +127,9 @@ def _shrink(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
 
 
 def _where(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
-    return torch.where(tensor(inputs[0]), operand(inputs[1]), operand(inputs[2]))
+    # Of two numbers torch would take its own type, and not theirs.
+    first = operand(inputs[1]) if isinstance(inputs[2], torch.Tensor) else tensor(inputs[1])
+    return torch.where(tensor(inputs[0]), first, operand(inputs[2]))
 
 
 def _dropout(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:

@@ -51,7 +51,8 @@ def _batch_norm(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
 
 def _instance_norm(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     x, scale, bias = map(tensor, inputs[:3])
-    return F.instance_norm(x, weight=scale, bias=bias, eps=node.get("epsilon", 1e-5))
+    # Not by F.instance_norm, which refuses a map of one position: its output is the bias.
+    return torch.instance_norm(x, scale, bias, None, None, True, 0.0, node.get("epsilon", 1e-5), False)
 
 
 def _layer_norm(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
@@ -268,6 +269,7 @@ def _attention(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
 OPERATORS: Mapping[str, Callable[[OnnxStep, OnnxInputs], OnnxResult]] = {
     "Gemm": _gemm, "MatMul": _matmul, "Einsum": _einsum, "BatchNormalization": _batch_norm,
     "InstanceNormalization": _instance_norm, "LayerNormalization": _layer_norm, "RMSNormalization": _rms_norm,
+    "SimplifiedLayerNormalization": _rms_norm,  # of onnxruntime's optimizer, which writes it without a domain
     "GroupNormalization": _group_norm, "LRN": _local_response, "MeanVarianceNormalization": _mean_variance,
     "LpNormalization": _lp_normalization, "Softmax": _softmax(F.softmax), "LogSoftmax": _softmax(F.log_softmax),
     "Hardmax": _softmax(_hardmax), **{name: _reduce(function) for name, function in _REDUCTIONS.items()},

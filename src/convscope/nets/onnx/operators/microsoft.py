@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from convscope.nets.onnx.operators import elementwise, layers, windows
+from convscope.nets.onnx.operators.quantized import OPERATORS as QUANTIZED
 from convscope.nets.onnx.operators.quantized import dequantized, quantized, quantized_convolution
 from convscope.nets.onnx.step import OnnxInputs, OnnxResult, OnnxStep, UntranslatedError, at, tensor
 
@@ -77,10 +78,6 @@ def _skip_norm(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
         shift = at(inputs, 3)
         made = F.layer_norm(total, scale.shape, scale, None if shift is None else tensor(shift), eps)
     return [made, made, made, total] if len(node.outputs) > 3 else [made]
-
-
-def _simplified_norm(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
-    return layers.OPERATORS["RMSNormalization"](node, inputs)
 
 
 def _attention(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
@@ -195,9 +192,11 @@ OPERATORS: Mapping[str, OnnxRule] = {
     "TransposeMatMul": _fused_matmul, "Gelu": elementwise.OPERATORS["Gelu"],
     "BiasGelu": lambda node, inputs: F.gelu(_biased(inputs)),
     "FastGelu": lambda node, inputs: F.gelu(_biased(inputs), approximate="tanh"), "QuickGelu": _quick_gelu,
-    "LayerNormalization": layers.OPERATORS["LayerNormalization"], "SimplifiedLayerNormalization": _simplified_norm,
+    **{name: layers.OPERATORS[name] for name in ("LayerNormalization", "SimplifiedLayerNormalization")},
     "SkipLayerNormalization": _skip_norm, "SkipSimplifiedLayerNormalization": _skip_norm,
     "Attention": _attention, "MultiHeadAttention": _multi_head,
+    # Of 16 bits, and those of older files.
+    "QuantizeLinear": QUANTIZED["QuantizeLinear"], "DequantizeLinear": QUANTIZED["DequantizeLinear"],
     "QLinearAdd": _of_two(torch.add), "QLinearMul": _of_two(torch.mul), "QLinearConcat": _concat,
     "QLinearSigmoid": _on_real(lambda node, x: torch.sigmoid(x)),
     "QLinearLeakyRelu": _on_real(lambda node, x: F.leaky_relu(x, node.get("alpha", 0.01))),

@@ -8,6 +8,9 @@ import torch
 
 from convscope.nets.onnx.operators.windows import convolution
 from convscope.nets.onnx.step import OnnxInputs, OnnxResult, OnnxStep, OnnxValue, UntranslatedError, at, tensor
+from convscope.nets.onnx.tensors import TORCH_TYPES
+
+_UINT8 = 2  # as TensorProto numbers it
 
 
 def _along(value: torch.Tensor, rank: int, axis: int) -> torch.Tensor:
@@ -26,9 +29,11 @@ def dequantized(x: torch.Tensor, scale: OnnxValue, zero: OnnxValue, axis: int = 
     return (real if zero is None else real - _along(tensor(zero), x.ndim, axis).to(factor.dtype)) * factor
 
 
-def quantized(x: torch.Tensor, scale: OnnxValue, zero: OnnxValue, axis: int = 1) -> torch.Tensor:
-    """Return the numbers of 8 bits: round(x / scale) + zero, clipped to their range."""
-    kind = torch.uint8 if zero is None else tensor(zero).dtype
+def quantized(
+    x: torch.Tensor, scale: OnnxValue, zero: OnnxValue, axis: int = 1, *, kind: torch.dtype = torch.uint8
+) -> torch.Tensor:
+    """Return whole numbers: round(x / scale) + zero, clipped to the range of zero's type, or `kind` without a zero."""
+    kind = kind if zero is None else tensor(zero).dtype
     if kind.is_floating_point:
         raise UntranslatedError("it is quantized to floating-point numbers of 8 bits")
     whole = torch.round(x / _along(tensor(scale), x.ndim, axis).to(x.dtype))
@@ -38,7 +43,10 @@ def quantized(x: torch.Tensor, scale: OnnxValue, zero: OnnxValue, axis: int = 1)
 
 
 def _quantize(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
-    return quantized(tensor(inputs[0]), inputs[1], at(inputs, 2), node.get("axis", 1))
+    kind = TORCH_TYPES.get(node.get("output_dtype") or _UINT8)
+    if kind is None:
+        raise UntranslatedError(f"it is quantized to element type {node.get('output_dtype')}")
+    return quantized(tensor(inputs[0]), inputs[1], at(inputs, 2), node.get("axis", 1), kind=kind)
 
 
 def _dequantize(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:

@@ -57,14 +57,18 @@ def _resize(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
         raise UntranslatedError(f"it makes an axis of {max(sizes):,} positions, and {LARGEST_SIDE:,} are read at most")
     if list(x.shape) == sizes and all(scale == 1 for scale in scales):
         return x.clone()
-    torchs = _same_in_torch(node, x, sizes, scales, (mode, f"{where} {rounding}" if mode == "nearest" else where))
+    # The first Resize makes smaller maps too, and rounds up there, as onnxruntime does; later ones have a setting.
+    upwards = [old and mode == "nearest" and scale < 1 and not (1 / scale).is_integer() for scale in scales]
+    how = (mode, f"{where} {rounding}" if mode == "nearest" else where)
+    torchs = None if any(upwards) else _same_in_torch(node, x, sizes, scales, how)
     if torchs is not None:
         return torchs
     if node.get("antialias", 0):
         raise UntranslatedError("it smooths along other axes or coordinates than torch")
     for axis, (size, scale) in enumerate(zip(sizes, scales, strict=True)):
         if size != x.shape[axis] or scale != 1:
-            x = _along(node, x, axis, _places(where, size, x.shape[axis], scale), mode, rounding)
+            places = _places(where, size, x.shape[axis], scale, exact=mode != "nearest")
+            x = _along(node, x, axis, places, mode, "ceil" if upwards[axis] else rounding)
     return x
 
 
@@ -110,13 +114,17 @@ def _same_in_torch(
     return F.interpolate(x, sizes[2:], mode=mode, align_corners=corners, antialias=smooth)
 
 
-def _places(where: str, size: int, old: int, scale: float) -> Array:
-    """Return the coordinate in the input of every position of the output, along one axis."""
-    steps = np.arange(size, dtype=np.float64)
+def _places(where: str, size: int, old: int, scale: float, *, exact: bool) -> Array:
+    """Return the coordinate in the input of every position of the output, along one axis.
+
+    What is to be rounded to a position is computed in float32, as onnxruntime does: 1.5 / 0.6 - 0.5 is 2, where float64
+    has a little less of the 0.6 that a file holds.
+    """
+    steps: Array = np.arange(size).astype(np.float64 if exact else np.float32)
     if where == "asymmetric":
         return steps / scale
     if where == "align_corners":
-        return steps * ((old - 1) / (size - 1) if size > 1 else 0.0)
+        return steps * (old - 1) / max(1, size - 1)
     if where == "tf_half_pixel_for_nn":
         return (steps + 0.5) / scale
     if where == "pytorch_half_pixel" and size <= 1:

@@ -89,7 +89,7 @@ def _slice(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
         size = x.shape[axis]
         if step < 0:
             # From the back: the same elements of the mirrored axis, from the front.
-            first, last, _ = slice(start, None if end < -size else end, step).indices(size)
+            first, last, _ = slice(max(start, -size), None if end < -size else end, step).indices(size)
             x, start, end, step = x.flip(axis), size - 1 - first, size - 1 - last, -step
         places = range(size)[start:end:step]
         x = x[(slice(None),) * (axis % x.ndim) + (slice(places.start, max(places.start, places.stop), step),)]

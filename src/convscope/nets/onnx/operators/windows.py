@@ -110,8 +110,9 @@ def _conv_transpose(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
         wanted = [n * s for n, s in zip(spatial(x), stride, strict=True)]
     if wanted is not None:
         totals = [size - target for size, target in zip(full, wanted[-axes:], strict=True)]
-        halves = [total // 2 for total in totals]
-        cut = [(h, t - h) if rule == "SAME_UPPER" else (t - h, h) for h, t in zip(halves, totals, strict=True)]
+        halves = [max(0, total) // 2 for total in totals]
+        # What the windows do not reach is added at the end.
+        cut = [(h, t - h) if rule == "SAME_UPPER" or t < 0 else (t - h, h) for h, t in zip(halves, totals, strict=True)]
     else:
         cut = _padding(node, spatial(x), spatial(weight), stride, dilation)
     # Torch pads both ends alike, and adds to the far end less than a stride or a dilation.
@@ -122,8 +123,10 @@ def _conv_transpose(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
         return convolve(x, weight, bias, stride, [before for before, _ in cut], added, group, dilation)
     if not within:
         raise UntranslatedError("its output padding is as large as its stride")
-    made = convolve(x, weight, bias, stride, 0, added, group, dilation)
-    return around(made, [(-before, -after) for before, after in cut])
+    larger = any(after < 0 for _, after in cut)
+    made = convolve(x, weight, None if larger else bias, stride, 0, added, group, dilation)
+    made = around(made, [(-before, -after) for before, after in cut])
+    return made + bias.reshape(-1, *(1,) * axes) if larger and bias is not None else made
 
 
 def _max_pool(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
@@ -201,10 +204,12 @@ def _lp_pool(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
     padding = _padding(node, spatial(x), kernel, stride, dilation)
     if any(d != 1 for d in dilation):
         raise UntranslatedError("its windows are dilated")
-    powers = around(torch.pow(torch.abs(x), p), padding)
-    mean = _AVERAGE[len(kernel)](powers, kernel, stride, 0, bool(node.get("ceil_mode", 0)))
-    mean = _cut(mean, _sizes(node, spatial(x), kernel, padding))
-    return torch.pow(mean * int(np.prod(kernel)), 1 / p)
+    sizes = _sizes(node, spatial(x), kernel, padding)
+    # The last window of `ceil_mode` may hang over the end: zeros make it whole.
+    whole = [(before, max(after, (made - 1) * s + k - size - before)) for (before, after), made, s, k, size in
+             zip(padding, sizes, stride, kernel, spatial(x), strict=True)]  # fmt: skip
+    mean = _AVERAGE[len(kernel)](around(torch.pow(torch.abs(x), p), whole), kernel, stride)
+    return torch.pow(_cut(mean, sizes) * int(np.prod(kernel)), 1 / p)
 
 
 def _global_average(node: OnnxStep, inputs: OnnxInputs) -> OnnxResult:
