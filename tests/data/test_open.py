@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -151,6 +152,62 @@ def test_links_of_two_classes_to_one_image_are_said(tmp_path: Path) -> None:
     assert {label for name, (label, _) in everything(dataset).items() if name.endswith("3.png")} == {"a"}
     said = f"not counted: 1 link to images that are counted in another class: {tmp_path}/data/b/3.png"
     assert said in dataset.notes
+
+
+def test_links_to_a_folder_of_another_class_are_said(tmp_path: Path) -> None:
+    made.fill(tmp_path, {"a": 2, "b": 2})
+    made.fill(tmp_path / "a", {"more": 3}, first_seed=9)
+    for link in ("a/same", "b/other"):
+        (tmp_path / link).symlink_to(tmp_path / "a" / "more")
+    found = probe(str(tmp_path))
+    assert found.counts == {"all": 7} and found.listing.class_counts(np.arange(7)).tolist() == [5, 2]
+    assert found.listing.notes == (
+        "not counted again: 1 link to images that were counted already",
+        f"not counted: 1 link to images that are counted in another class: {tmp_path}/b/other",
+    )
+
+
+def test_a_file_that_is_removed_while_its_folder_is_listed_is_the_only_one_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.fill(tmp_path, {"a": 3, "b": 2})
+    gone = tmp_path / "a" / "000.png"
+
+    def listed(folder: str) -> contextlib.nullcontext[list[os.DirEntry[str]]]:
+        with real(folder) as entries:
+            there = sorted(entries, key=lambda entry: entry.name)
+        if Path(folder) == gone.parent and len(asked) > 2:  # the layout was recognized before
+            gone.unlink(missing_ok=True)
+        asked.append(folder)
+        return contextlib.nullcontext(there)
+
+    real, asked = os.scandir, list[str]()
+    monkeypatch.setattr(os, "scandir", listed)
+    found = probe(str(tmp_path)).listing
+    assert found.parts == {"all": 4}
+    assert [(problem.path, problem.reason) for problem in found.problems] == [(str(gone), "no such file")]
+
+
+def test_a_train_folder_without_an_image_to_spare_is_said(tmp_path: Path) -> None:
+    made.fill(tmp_path / "train", {"a": 1, "b": 1})
+    made.fill(tmp_path / "test", {"a": 2, "b": 2}, first_seed=9)
+    dataset = open_dataset(str(tmp_path), decoding=SMALL)
+    assert dataset.counts == {"train": 2, "test": 4}
+    assert "val: no image of train can be spared, so none is held back to validate" in dataset.notes
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".csv", "x" * 300 + ".tar", "{0..1}" + "x" * 300 + ".tar"])
+def test_a_name_that_is_too_long_is_refused_in_a_line(name: str) -> None:
+    with pytest.raises(DataError, match=r"can't be read: file name too long|there is no shard"):
+        probe(name)
+
+
+def test_no_name_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.fill(tmp_path, {"a": 1, "b": 1})
+    monkeypatch.chdir(tmp_path)
+    assert probe(".").classes == ("a", "b")
+    with pytest.raises(DataError, match="the name of the data is empty: give a folder of images"):
+        probe("")
 
 
 def test_the_same_picture_in_two_splits_is_a_leak(tmp_path: Path) -> None:

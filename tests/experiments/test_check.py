@@ -99,6 +99,16 @@ def test_a_folder_without_classes_and_one_of_one_class_are_looked_at(tmp_path: P
         convscope.check(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("splits", [[""], ["train", "test"], ["train", "val"]])
+def test_images_of_which_none_can_be_read_are_looked_at(splits: list[str], tmp_path: Path) -> None:
+    for split in splits:
+        for name in "ab":
+            (tmp_path / split / name).mkdir(parents=True)
+            (tmp_path / split / name / "0.jpg").write_text("version https://git-lfs.github.com/spec/v1\n")
+    found = said(convscope.check(tmp_path), "error")
+    assert f"{2 * len(splits)} images can't be read" in found and "none of the images of class 'a' can be read" in found
+
+
 def test_several_labels_and_shards_are_looked_at(tmp_path: Path) -> None:
     table, targets = made.shapes_table(tmp_path, 60)
     found = convscope.check(table)

@@ -27,6 +27,8 @@ from convscope.report.progress import Progress
 HEAD_BYTES = 64 * 2**10
 STORED_AS = "headers.bin"
 EVERY = 1024
+# Of a PNG (ISO/IEC 15948, 11.2.2).
+LONGEST_SIDE = 2**31 - 1
 
 _FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM")
 _PIXELS: Final = (
@@ -132,15 +134,21 @@ def _quick(head: bytes) -> tuple[int, int, int] | None:
             place += 2 + length
         return None
     if head.startswith(b"\x89PNG\r\n\x1a\n") and len(head) >= 26:
-        return _code("PNG", _png_pixels(head)), int.from_bytes(head[20:24]), int.from_bytes(head[16:20])
+        width, height = int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
+        # A damaged header, whose sides the table can't hold: the whole file says why it is refused.
+        if max(width, height) <= LONGEST_SIDE:
+            return _code("PNG", _png_pixels(head)), height, width
     return None
 
 
 def _png_pixels(head: bytes) -> str:
     depth, pixels = head[24], _OF_PNG.get(head[25], "unknown pixels")
     if depth == 16:
-        return "16-bit with alpha" if "alpha" in pixels else f"16-bit {pixels}"
-    return "1-bit" if depth == 1 and pixels == "grey" else pixels
+        pixels = "16-bit with alpha" if "alpha" in pixels else f"16-bit {pixels}"
+    elif depth == 1 and pixels == "grey":
+        pixels = "1-bit"
+    # A damaged header may claim a palette of 16 bits.
+    return pixels if pixels in _PIXELS else "unknown pixels"
 
 
 def _read(data: bytes) -> tuple[int, int, int]:

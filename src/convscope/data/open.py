@@ -33,6 +33,7 @@ from convscope.data.sources.table import find_tables, is_table, list_table
 from convscope.data.sources.tree import Branch
 from convscope.data.value_range import AUTO as ANY_VALUES
 from convscope.errors import DataError, did_you_mean
+from convscope.files.regular import explain_os_error
 from convscope.report.progress import Progress, no_progress
 
 BUILT_IN = ("digits",)
@@ -134,11 +135,16 @@ def probe(
     """
     if is_in_memory(source):
         raise DataError("the images were in memory, and no copy of them is kept: give them again, as data, from Python")
+    if not source:  # of a shell's variable that is not set; as a path it would be the current folder
+        raise DataError(f"the name of the data is empty: give {SOURCES}, which is built in; . is the current folder")
     laid_out = Layout.parse(layout)
-    if of_run and source in BUILT_IN:
-        listing = list_digits()
-    else:
-        listing = _listed(source, laid_out, options, to_learn=to_learn, earlier=earlier)
+    try:
+        if of_run and source in BUILT_IN:
+            listing = list_digits()
+        else:
+            listing = _listed(source, laid_out, options, to_learn=to_learn, earlier=earlier)
+    except OSError as error:  # a name that is too long, a folder that may not be listed
+        raise DataError(f"{error.filename or source} can't be read: {explain_os_error(error)}") from None
     if listing.kind != TABLE:
         options.require_no_table(source)
     return Probe(grouped(listing, options))
@@ -174,19 +180,16 @@ def _of_folder(
 ) -> Listing:
     """Return the listing of a folder by what lies in it; raises DataError."""
     path, root = Path(source), Branch(source)
-    try:
-        idx = find_idx(path)
-        cifar = find_cifar(path)
-        tables = [] if idx or cifar is not None else _labelling_tables(path)
-        if not tables and (inner := unwrapped(root)) is not root and (tables := _labelling_tables(Path(inner.path))):
-            root = inner
-        # Who names a column means the table.
-        of_table = bool(tables and options.of_table())
-        by_folders = laid_out.word == AUTO and not idx and cifar is None and not of_table and has_class_folders(root)
-        # An archive that lies beside class folders is a backup of them.
-        shards = [] if idx or cifar is not None or by_folders or of_table else find_shards(source)
-    except OSError as error:
-        raise DataError(f"{source} can't be read: {error.strerror}") from None
+    idx = find_idx(path)
+    cifar = find_cifar(path)
+    tables = [] if idx or cifar is not None else _labelling_tables(path)
+    if not tables and (inner := unwrapped(root)) is not root and (tables := _labelling_tables(Path(inner.path))):
+        root = inner
+    # Who names a column means the table.
+    of_table = bool(tables and options.of_table())
+    by_folders = laid_out.word == AUTO and not idx and cifar is None and not of_table and has_class_folders(root)
+    # An archive that lies beside class folders is a backup of them.
+    shards = [] if idx or cifar is not None or by_folders or of_table else find_shards(source)
     if idx:
         return list_idx(source, idx, to_learn=to_learn)
     if cifar is not None:

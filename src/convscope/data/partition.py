@@ -56,6 +56,8 @@ def partition(
     if not len(rows.get("val", ())) and validation_fraction > 0:
         train, val = split_rows(listing, rows["train"], (validation_fraction,), seed=seed, same=outcome.same)
         note = f"val: {plural(len(val), 'image')} taken out of train (seed {seed})"
+        if not len(val):
+            note = "val: no image of train can be spared, so none is held back to validate"
         ordered = {"train": train, "val": val, "test": rows.get("test", val[:0])}
         made = {"train": train, "val": val}
         far_off = _far_off(listing.groups, made, {"val": validation_fraction})
@@ -76,7 +78,7 @@ def _lacking(listing: Listing, made: dict[str, Labels]) -> Iterator[str]:
 def _far_off(groups: ImageGroups | None, made: dict[str, Labels], asked: dict[str, float]) -> Iterator[str]:
     """Return notes on the parts that groups, or classes of few images, leave far smaller or larger than asked."""
     images = sum(len(rows) for rows in made.values())
-    for name, fraction in asked.items():
+    for name, fraction in asked.items() if images else ():
         share = len(made[name]) / images
         if groups is None:
             if fraction > 0 and share > max(FAR_OFF * fraction, fraction + MORE):

@@ -61,10 +61,11 @@ def iterative_split(targets: Targets, fractions: tuple[float, ...], *, seed: int
     left = shows.sum(0)
     while left.any():
         rarest = int(np.where(left > 0, left, count + 1).argmin())
-        for row in order[(part_of[order] < 0) & shows[order, rarest]]:
+        rows = order[(part_of[order] < 0) & shows[order, rarest]]
+        for row in rows:
             _deal(int(row), part_of, owed[:, rarest], room, shares)
             owed[part_of[row]] -= shows[row]
-        left = shows[part_of < 0].sum(0)
+        left = left - shows[rows].sum(0)
     for row in order[part_of[order] < 0]:
         _deal(int(row), part_of, room, room, shares)
     _keep_one_in_the_rest(shows, part_of)

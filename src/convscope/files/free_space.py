@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from convscope.files.regular import is_folder
+
 
 def free_space(directory: Path) -> int:
     """Return the free bytes of the disk on which a directory is, or would be once it is made.
@@ -17,4 +19,4 @@ def free_space(directory: Path) -> int:
 
 def nearest(directory: Path) -> Path:
     """Return the directory, or the nearest one above it that exists."""
-    return next((path for path in (directory, *directory.absolute().parents) if path.is_dir()), Path("/"))
+    return next((path for path in (directory, *directory.absolute().parents) if is_folder(path)), Path("/"))

@@ -217,6 +217,20 @@ def explain_os_error(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
+def is_folder(path: Name) -> bool:
+    """Return whether a path is a folder that can be reached.
+
+    It is none where its name is too long, or where a folder on its way may not be entered: pathlib raises there.
+
+    >>> is_folder("/"), is_folder("x" * 300)
+    (True, False)
+    """
+    try:
+        return Path(path).is_dir()
+    except OSError:
+        return False
+
+
 def kind_of_file(mode: int) -> str:
     """Return the kind of a path that is not a regular file, by its mode: "a folder", "a pipe" ...
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from convscope.arrays import Floats
 from convscope.data.records import ImageSet
-from convscope.scoring.losses import TargetArray
+from convscope.scoring.losses import TargetArray, one_hot
 from convscope.scoring.objective import Objective
 
 # The temperature lies within 1/LARGEST and LARGEST.
@@ -90,7 +90,7 @@ def _of_softmax(scores: Floats, labels: TargetArray, b: float) -> tuple[float, f
 
 def _of_sigmoids(scores: Floats, answers: TargetArray, b: float) -> tuple[float, float]:
     """Return the derivatives of the cross-entropy of sigmoid(b s): `Σ (p - t) s` and `Σ p (1 - p) s²`."""
-    shown = np.eye(scores.shape[1])[answers.astype(np.int64)] if answers.ndim == 1 else answers.astype(np.float64)
+    shown = one_hot(answers, scores.shape[1]) if answers.ndim == 1 else answers.astype(np.float64)
     # tanh does not overflow.
     p = (1 + np.tanh(b * scores / 2)) / 2
     return float(((p - shown) * scores).sum()), float((p * (1 - p) * scores**2).sum())

@@ -94,7 +94,17 @@ def _hinge_of(probabilities: Floats, targets: TargetArray) -> Floats:
 
 
 def _logistic_of(probabilities: Floats, targets: TargetArray) -> Floats:
-    return _multi_label_of(probabilities, np.eye(probabilities.shape[1])[targets.astype(np.int64)])
+    return _multi_label_of(probabilities, one_hot(targets, probabilities.shape[1]))
+
+
+def one_hot(labels: TargetArray, classes: int) -> Floats:
+    """Return labels (N,) as float64 (N, classes), 1 at each label, without a matrix of classes by classes.
+
+    >>> one_hot(np.array([1, 0]), 3).tolist()
+    [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
+    """
+    found: Floats = (labels[:, None] == np.arange(classes)).astype(np.float64)
+    return found
 
 
 def _multi_label_of(probabilities: Floats, targets: TargetArray) -> Floats:

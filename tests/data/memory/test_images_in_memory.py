@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,23 @@ class Endless(IterableDataset[int]):
         return 1
 
 
+class Columns(Digits):
+    """As a Dataset of Hugging Face's is: its items are dicts."""
+
+    column_names = ("image", "label")
+    shape = (60, 2)
+
+
 class Torn(Digits):
     def __getitem__(self, row: int) -> tuple[Image.Image, int]:
         raise OSError("the disk\nis gone")
+
+
+def torn(mode: str) -> Image.Image:
+    """A PIL image whose file is cut in its middle, opened and not yet decoded."""
+    content = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)).convert(mode).save(content, "PNG")
+    return Image.open(io.BytesIO(content.getvalue()[:-600]))
 
 
 TENSOR = torch.from_numpy(PIXELS).permute(0, 3, 1, 2)
@@ -142,7 +157,7 @@ WRONG_DATA: list[tuple[Any, str]] = [
     ((PIXELS * np.nan, LABELS), "holds NaN or infinity"),
     ((PIXELS.astype(object), LABELS), "an array of object (60, 8, 8, 1): give uint8"),
     ((PIXELS.astype(np.int64), LABELS), "an array of int64 (60, 8, 8, 1): give uint8"),
-    ((PIXELS > 0, LABELS), "an array of bool"),
+    ((PIXELS > 0, LABELS), "of bool (60, 8, 8, 1): give uint8 (0 to 255), or floating-point numbers of 0 to 1"),
     ((PIXELS[..., [0, 0]], LABELS), "(60, 8, 8, 2): give (H, W), (H, W, C) or (C, H, W)"),
     ((np.zeros((4, 3, 3, 3), np.uint8), [0, 1, 0, 1]), "can be (H, W, C) or (C, H, W)"),
     ((PIXELS[0, :, :, 0], LABELS), "an array of uint8 (8, 8): give (N, H, W)"),
@@ -160,6 +175,9 @@ WRONG_DATA: list[tuple[Any, str]] = [
     (([PIXELS[0], PIXELS[1] * 2.0], [0, 1]), "image 1: floating-point numbers"),
     (([PIXELS[0], Image.new("L", (0, 5))], [0, 1]), "image 1 is an empty image, 0x5"),
     (([torch.zeros(8, 8, device="meta"), PIXELS[0]], [0, 1]), "image 0: its numbers can't be read"),
+    (([PIXELS[0], torn("RGB")], [0, 1]), "image 1 can't be read: "),
+    (([PIXELS[0], torn("P")], [0, 1]), "image 1 can't be read: "),
+    (([PIXELS[0], torn("RGBA")], [0, 1]), "image 1 can't be read: "),
     ((["none.png", "nor.png"], [0, 1]), "none.png: no such file"),
     ([(PIXELS[0], 1, 2, 3)], "a list whose items are not all (image, label)"),
     ([(PIXELS[0], 1, 2), (PIXELS[1], 1)], "a list whose items are not all (image, label), or all (image, label, gr"),
@@ -171,6 +189,7 @@ WRONG_DATA: list[tuple[Any, str]] = [
     ({"train": (PIXELS, LABELS, LABELS), "test": (PIXELS, LABELS)}, "test: there are no groups, and another split has"),
     (Endless(), "data of type Endless, which has no length and no order of its own"),
     (iter([(PIXELS[0], 1)]), "which has no length and no order of its own"),
+    (Columns(), "data of type Columns: give its columns, such as (data['image'], data['label'])"),
     (DataLoader(Digits()), "data of type DataLoader: give its dataset, loader.dataset"),
     (Torn(), "item 0 can't be read: OSError: the disk is gone"),
     (TensorDataset(TENSOR), "item 0 of the dataset is a tuple: it must be (image, label)"),

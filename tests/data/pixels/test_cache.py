@@ -120,6 +120,17 @@ def bitmaps(tmp_path: Path) -> Path:
     return tmp_path / "bitmaps"
 
 
+def test_a_damaged_entry_is_out_of_the_way_where_a_file_of_it_stays(
+    data: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On NFS a file that another process has open stays in its folder."""
+    opened(data, store)
+    (entry,) = store.glob("[!.]*")
+    (entry / "entry.json").write_text("{")
+    monkeypatch.setattr(cache.shutil, "rmtree", lambda *_, **__: None)
+    assert [opened(data, store).cache_hit for _ in range(2)] == [False, True]
+
+
 @pytest.mark.parametrize("verify", [False, True])
 def test_a_file_changed_with_size_and_time_kept_is_noticed(verify: bool, bitmaps: Path, store: Path) -> None:
     first = open_dataset(str(bitmaps), cache_directory=store, verify=verify)
@@ -287,10 +298,11 @@ def test_a_limit_that_is_no_number_is_said_where_all_is_decoded_too(
 
 def test_a_cache_that_can_not_be_written_is_named(data: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(
-        DataError, match=r"can't be kept in .*: give a folder that can be written by cache_directory or CONV"
-    ):
-        opened(data, tmp_path / "file" / "cache")
+    for place in (tmp_path / "file" / "cache", tmp_path / ("x" * 300)):
+        with pytest.raises(
+            DataError, match=r"can't be kept in .*: give a folder that can be written by cache_directory or CONV"
+        ):
+            opened(data, place)
 
 
 @pytest.fixture

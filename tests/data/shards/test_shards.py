@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,10 @@ from convscope.data.open import open_dataset, probe
 from convscope.data.pixels import build
 from convscope.data.records import Dataset, Decoding
 from convscope.data.shard import shard
+from convscope.data.shards import write_shards as write_shards_module
 from convscope.data.shards.shard_names import expand, split_of
 from convscope.data.shards.write_shards import write_shards
+from convscope.data.sources.measure import FileReader
 from convscope.errors import DataError
 
 SMALL = Decoding(size=(16, 16))
@@ -223,6 +226,34 @@ def test_patterns_and_names() -> None:
         expand("train-{12..03}.tar")
 
 
+@pytest.mark.parametrize("folder", ["set[1]", "set{old}", "set*"])
+def test_a_file_of_exactly_this_name_is_no_pattern(folder: str, tmp_path: Path) -> None:
+    assert probe(str(write_tar(tmp_path / folder / "train-0.tar", pairs(4)))).counts == {"train": 4}
+
+
+def test_no_more_images_are_read_ahead_than_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.fill(tmp_path, {"a": 6, "b": 6})
+    read: list[int] = []
+
+    class Counted(FileReader):
+        def original(self, row: int) -> tuple[bytes, str]:
+            read.append(row)
+            return super().original(row)
+
+    monkeypatch.setattr(write_shards_module, "AHEAD_BYTES", 1)
+    monkeypatch.setattr(write_shards_module.os, "cpu_count", lambda: 2)
+    listing = probe(str(tmp_path)).listing
+    listing = replace(listing, read=Counted(listing.names))
+    look = Decoding(size=(8, 8))
+    ahead = [len(read) - done for done, _ in enumerate(write_shards_module._contents(listing, [*range(12)], look, []))]
+    assert max(ahead) == 2 and ahead[2:] == [1] * 10
+
+
+def test_a_folder_whose_name_is_too_long_is_refused_in_a_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="can't be written: File name too long"):
+        shard("digits", tmp_path / ("x" * 300))
+
+
 def test_members_that_are_no_sample_are_listed_with_the_reason(tmp_path: Path) -> None:
     good = [*pairs(6), *many(500)]
     odd = [
@@ -240,6 +271,8 @@ def test_members_that_are_no_sample_are_listed_with_the_reason(tmp_path: Path) -
         ("torn.cls", b"cat"),
         ("bad.png", file_bytes(28)),
         ("bad.json", b"{" * 100_000),
+        ("point.png", file_bytes(30)),
+        ("point.json", b'{"label": 3.5}'),
         ("alone.cls", b"cat"),
         ("huge.png", file_bytes(29)),
         ("huge.cls", b"9" * (2**20 + 1)),
@@ -266,6 +299,7 @@ def test_members_that_are_no_sample_are_listed_with_the_reason(tmp_path: Path) -
         "0001.png": "its name is there already",
         "torn.png": "",
         "bad.png": "KEY.json can't be read",
+        "point.png": "label of its KEY.json is 3.5, and must be a text or a whole number",
         "huge.png": "its label claims 1,048,577 bytes",
         "l.png": "a link",
         "h.png": "a link",
@@ -327,6 +361,15 @@ def test_folders_of_shards_that_can_not_be_trained_on(tmp_path: Path, files: dic
     for place, (name, count) in enumerate(files.items()):
         write_tar(tmp_path / name, pairs(count, first=100 * place))
     with pytest.raises(DataError, match=message):
+        probe(str(tmp_path))
+
+
+def test_lists_of_labels_that_are_all_empty_are_refused(tmp_path: Path) -> None:
+    members = [(f"{n}.{ending}", data) for n in range(4) for ending, data in (("png", file_bytes(n)), ("json", b"{}"))]
+    write_tar(
+        tmp_path / "train-0.tar", [(name, data if data != b"{}" else b'{"labels": []}') for name, data in members]
+    )
+    with pytest.raises(DataError, match="no image has a label"):
         probe(str(tmp_path))
 
 

@@ -235,6 +235,11 @@ BAD = [
     (rows(["cat", "dog"]) + "images/00.png,dog\n", "rows 2 and 4 give one image different labels or splits"),
     (rows(["0,1", "1,2", "1,0"], head="image,a,b"), "column 'b' is 0 or 1, but row 3 has '2': write 0 or 1"),
     (rows(["0,1", "1,", "1,0"], head="image,a,b"), "row 3 has '': write 0 or 1"),
+    (
+        rows(["\"['cat', 'dog']\"", "[]", "\"['cat']\""], head="image,labels"),
+        r"labels holds lists, such as \['cat', 'dog'\] in row 2: write cat\|dog",
+    ),
+    (rows(["[]", '"[0, 1]"', "[1]"], head="image,labels"), r"labels holds lists, such as \[\] in row 2"),
     (rows(["cat,train", "dog,tset"], head="image,label,split"), "row 3 has the split 'tset'.* Did you mean test"),
     (rows(["cat,val", "dog,test"], head="image,label,split"), "no row has the split train"),
     (

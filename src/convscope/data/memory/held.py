@@ -56,9 +56,13 @@ def as_held(given: Any, where: str, value_range: str = AUTO) -> Held:
         raise DataError(f"{where} is of type {type(given).__name__}: give a PIL image, an array or a tensor")
     if not all(given.size):
         raise DataError(f"{where} is an empty image, {given.width}x{given.height}: it has no pixels")
-    plain = given.mode in ("L", "RGB") and "transparency" not in given.info and orientation(given) == 1
     try:
-        return as_pixels(np.asarray(given)[..., None] if given.mode == "L" else np.asarray(given)) if plain else given
+        # An opened file is decoded here; a damaged one is refused here, whatever its mode is.
+        given.load()
+        image: Image.Image = given
+        if image.mode not in ("L", "RGB") or "transparency" in image.info or orientation(image) != 1:
+            return image
+        return as_pixels(np.asarray(image)[..., None] if image.mode == "L" else np.asarray(image))
     except Exception as error:  # whatever a decoder raises, its meaning is that the image can't be read
         raise DataError(f"{where} can't be read: {' '.join(str(error).split())}") from None
 

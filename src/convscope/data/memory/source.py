@@ -226,6 +226,8 @@ def _is_map_style(given: Any) -> bool:
 
 def _instead(given: Any) -> str:
     """Return what to give in place of something that is no data."""
+    if hasattr(given, "column_names"):  # a Dataset of Hugging Face's
+        return ": give its columns, such as (data['image'], data['label'])"
     if hasattr(given, "dataset"):  # a DataLoader
         return ": give its dataset, loader.dataset; batches are made here"
     if hasattr(given, "__iter__") and not hasattr(given, "shape") and not isinstance(given, (bytes, bytearray, set)):

@@ -37,7 +37,7 @@ from convscope.data.pixels.cache import (
 )
 from convscope.data.pixels.cache_budget import cache_limit
 from convscope.data.records import Decoding, Labels, Pixels
-from convscope.files.regular import UnreadableError
+from convscope.files.regular import UnreadableError, is_folder
 from convscope.report.progress import Progress
 
 # Rows that one task decodes: enough to hide the cost of handing it out, few enough for a progress bar that moves.
@@ -216,7 +216,7 @@ def threads_that_pay(listing: Listing, decoding: Decoding) -> int:
 
 def seconds_to_decode(listing: Listing, decoding: Decoding, *, directory: Path) -> float:
     """Return about how long decoding a listing takes, by timing a few images; 0 where the cache has them."""
-    if listing.identity is not None and (directory / entry_key(listing.identity, decoding)).is_dir():
+    if listing.identity is not None and is_folder(directory / entry_key(listing.identity, decoding)):
         return 0.0
     each = _typical_seconds(listing, decoding)
     return len(listing.labels) * (each / _threads(each) + SECONDS_TO_KEEP)

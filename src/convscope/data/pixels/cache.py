@@ -34,7 +34,7 @@ from convscope.data.records import Decoding, Pixels
 from convscope.errors import DataError
 from convscope.files.checked import read_json
 from convscope.files.fields import Fields
-from convscope.files.regular import UnreadableError, read_bytes, require_regular
+from convscope.files.regular import UnreadableError, is_folder, read_bytes, require_regular
 from convscope.report.usage import setting_name
 
 # Raise it whenever the same file and decoding would give other pixels than before.
@@ -86,11 +86,11 @@ def open_entry(directory: Path, key: str, shape: tuple[int, ...], *, check: bool
     Without `check` the pixels' checksums are not verified: for an entry that this process has just written.
     """
     path = directory / key
-    if not path.is_dir():
+    if not is_folder(path):
         return None
     entry = _read_entry(path, shape, check=check)
     if entry is None:
-        shutil.rmtree(path, ignore_errors=True)
+        remove_entry(path)
         return None
     # The folder's time says when the entry was last used.
     with contextlib.suppress(OSError):  # a cache that others own: readable is enough

@@ -95,10 +95,10 @@ def as_levels(array: Array, value_range: str = AUTO) -> Pixels:
             raise UnreadableError(f"an array of {array.dtype} {array.shape}: value_range does not apply to alpha")
         return to_levels(array, by_range.ends([array], array.size))
     if array.dtype.kind != "f":
-        raise UnreadableError(
-            f"an array of {array.dtype} {array.shape}: give uint8 (0 to 255), floating-point numbers of 0 to 1, "
-            "or a value_range"
-        )
+        # A range applies to integers; of truth values, objects and complex numbers there is none.
+        ranged = ", or a value_range" if array.dtype.kind in "iu" else ""
+        forms = f"uint8 (0 to 255), or floating-point numbers of 0 to 1{ranged}"
+        raise UnreadableError(f"an array of {array.dtype} {array.shape}: give {forms}")
     low, high = float(array.min()), float(array.max())
     if not np.isfinite([low, high]).all():
         raise UnreadableError(f"an array of {array.dtype} {array.shape} that holds NaN or infinity")

@@ -8,6 +8,7 @@ from pathlib import Path
 from convscope.data.shards.tar_index import Member, read_member
 from convscope.errors import DataError
 from convscope.files.checked import parse_json
+from convscope.files.fields import in_short
 from convscope.files.regular import UnreadableError, read_bytes, refused_as
 from convscope.files.text import decode_text
 
@@ -59,6 +60,10 @@ def label_of(shard: str, parts: dict[str, Member]) -> tuple[str | int, ...]:
             return (SEVERAL_LABELS, *dict.fromkeys(stated))
         if isinstance(stated, (str, int)) and not isinstance(stated, bool) and stated != "":
             return (stated,)
+    if given := {name: described[name] for name in LABEL_FIELDS if described.get(name) not in (None, "")}:
+        name, stated = next(iter(given.items()))
+        forms = "a list of texts and whole numbers" if name == "labels" else "a text or a whole number"
+        raise UnreadableError(f"no label: {name} of its KEY.json is {in_short(stated)}, and must be {forms}")
     raise UnreadableError(f"no label: its KEY.json has none of {', '.join(LABEL_FIELDS)}")
 
 

@@ -55,9 +55,11 @@ def find_shards(source: str) -> list[Shard]:
         ]
         return [Shard(str(path), split_of(path.name)) for path in here] + [Shard(str(p), split) for p, split in below]
     paths: list[str] = []
-    for pattern in expand(source):
+    # A file of exactly this name goes first: folders are called set[1] and {old}.
+    for pattern in [source] if os.path.lexists(source) else expand(source):
+        is_pattern = glob.has_magic(pattern) and not os.path.lexists(pattern)
         # Path.glob has no patterns in absolute paths.
-        matched = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]  # noqa: PTH207
+        matched = sorted(glob.glob(pattern)) if is_pattern else [pattern]  # noqa: PTH207
         if not matched or not all(map(os.path.lexists, matched)):
             raise DataError(f"there is no shard {pattern}: give .tar files, or a folder that holds them")
         paths += matched

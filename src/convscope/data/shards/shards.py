@@ -96,6 +96,8 @@ def list_shards(source: str, shards: list[Shard], *, to_learn: bool = True, earl
         first = f"; the first is {problems[0].path}: {problems[0].reason}" if problems else ""
         raise DataError(f"{source} holds no labelled image (KEY.jpg beside KEY.cls or KEY.json){first}")
     _check_labelled(source, unlabelled, images)
+    if not classes:
+        raise DataError(f"{source}: no image has a label: each list of labels is empty")
     labels = np.array([SEVERAL if several else row[0] for row in labelled.rows], np.int64)
     targets = None
     if several:

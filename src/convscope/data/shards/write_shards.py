@@ -44,8 +44,8 @@ SHARD_BYTES = 256 * 10**6
 SMALLEST_SHARD = tarfile.RECORDSIZE
 LONGEST_STEM = 48
 SHOWN_PROBLEMS = 3
-# Images that are read and looked at together, ahead of being written.
-AHEAD = 256
+# Images that are read and looked at together, ahead of being written: fewer where so many of their size are too large.
+AHEAD, AHEAD_BYTES = 256, 256 * 2**20
 # Decoding at any size shows whether an image can be read.
 LOOK_SIZE = (8, 8)
 
@@ -132,9 +132,9 @@ def write_shards(
         raise DataError(f"shards of {byte_size(shard_bytes)}: no archive is smaller than {smallest}, give that or more")
     if shard_images is not None and shard_images < 1:
         raise DataError(f"{shard_images} images a shard: give 1 or more")
-    if folder.exists():
+    if os.path.lexists(folder):
         raise DataError(f"{folder} is there already, and is never overwritten: give another name")
-    if listing.source != "digits" and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(listing.source)):
+    if listing.kind != "digits" and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(listing.source)):
         raise DataError(f"{folder} lies in the source itself: give a folder outside of it")
     look = Decoding(size=LOOK_SIZE, value_range=value_range, max_megapixels=max_megapixels)
     beside = folder.with_name(f".new-{folder.name}-{os.getpid()}")
@@ -179,14 +179,19 @@ def _contents(
         # By its ending an image is known among the members: a file without one, or with another, gets its format's.
         return content, ending if ending in IMAGE_ENDINGS else format_of(content).lower()
 
-    with warnings_ignored(), ThreadPoolExecutor(os.cpu_count() or 1, "convscope-shard") as pool:
-        for start in range(0, len(rows), AHEAD):
-            some = rows[start : start + AHEAD]
+    threads = os.cpu_count() or 1
+    start, ahead = 0, threads
+    with warnings_ignored(), ThreadPoolExecutor(threads, "convscope-shard") as pool:
+        while some := rows[start : start + ahead]:
+            largest = 1
             for row, found in zip(some, pool.map(look, some), strict=True):
                 if isinstance(found, str):
                     problems.append(Problem(listing.names[row], found))
                 else:
+                    largest = max(largest, len(found[0]))
                     yield row, *found
+            start += len(some)
+            ahead = max(1, min(AHEAD, AHEAD_BYTES // largest))
 
 
 class _Writer:

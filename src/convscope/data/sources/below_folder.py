@@ -29,7 +29,7 @@ def list_below(folder: str) -> dict[str, list[str]]:
             if dot and ending.lower() in IMAGE_ENDINGS and not is_hidden(name):
                 images += 1
                 places = found.setdefault(unicodedata.normalize("NFC", stem), [])
-                if place not in places:
+                if place not in places[-1:]:  # folders come one after another
                     places.append(place)
         if images > MOST_IMAGES or folders > MOST_FOLDERS:
             raise DataError(

@@ -21,6 +21,9 @@ from convscope.report.usage import settings_text
 
 # What programs write in place of an empty cell.
 EMPTY = frozenset({"", "nan", "n/a", "#n/a", "null"})
+# A list, tuple or set of texts, or an empty one, as Python and JSON write it; and a list of numbers.
+_LIST = re.compile(r"[\[({]\s*(['\"].*['\"],?\s*)?[\])}]")
+_LIST_OF_ANY = re.compile(rf"{_LIST.pattern}|\[[\d\s,]*\]")
 # Of numbers and words in one column, what is less than this share of the rows is a mistake.
 MISTAKES = 0.05
 
@@ -94,6 +97,7 @@ def _of_texts(
     if word == NO_SEPARATOR:
         return _one_each(sheet, columns, notes), False
     if not word:
+        _refuse_lists(sheet, place, several=several)
         sign = _separator(sheet, place, several=several, earlier=earlier)
     else:
         sign = SEPARATORS[word]
@@ -105,6 +109,20 @@ def _of_texts(
     cells_ = sheet.column(place)
     parts = [cell.split() if sign == " " else [cell] if sign is None else cell.split(sign) for cell in cells_]
     return [frozenset(name for name in map(_class_name, part) if name.casefold() not in EMPTY) for part in parts], True
+
+
+def _refuse_lists(sheet: Sheet, place: int, *, several: bool) -> None:
+    """Raise DataError if the cells of a column are lists: split at commas they would be "['cat'" and "'dog']".
+
+    pandas writes columns of lists so. Numbers in brackets are refused where a cell has several labels alone.
+    """
+    form = _LIST_OF_ANY if several else _LIST
+    lists = [row for row in sheet.rows if form.fullmatch(row.cells[place])]
+    if lists and len(lists) == sum(map(bool, sheet.column(place))):
+        raise DataError(
+            f"{sheet.path}: {sheet.header[place]} holds lists, such as {lists[0].cells[place]:.60} in row "
+            f"{lists[0].number}: write cat|dog, in pandas column.str.join('|')"
+        )
 
 
 def _separator(sheet: Sheet, place: int, *, several: bool, earlier: tuple[str, ...]) -> str | None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from convscope.data.listing import WHOLE, Listing, identity_of
 from convscope.data.sources.measure import FileReader, typical_image
 from convscope.data.sources.walk import Walk
+from convscope.files.regular import is_folder
 
 
 def list_unlabelled(source: str) -> Listing | None:
     """Return the listing of every image file below a folder, without classes; None where there is none."""
-    if not Path(source).is_dir():
+    if not source or not is_folder(source):
         return None
     walk = Walk()
     files = walk.collect(source)

@@ -33,14 +33,14 @@ class Walk:
     problems: list[Problem] = field(default_factory=list)
     # Files that are no images by their endings, counted by ending.
     passed_over: Counter[str] = field(default_factory=Counter)
-    # Links to files of the same class, and of another one, that are counted already.
+    # Links to files and folders of the same class, and of another one, that are counted already.
     linked_again: list[str] = field(default_factory=list)
     linked_elsewhere: list[str] = field(default_factory=list)
     # Folders that links may not lead to, for the class folders lie in them; and the links that do.
     around: frozenset[tuple[int, int]] = frozenset()
     circles: list[str] = field(default_factory=list)
-    _folders: set[tuple[int, int]] = field(default_factory=set)
-    # The files of which class each file is among, by its identity.
+    # The files of which class a folder's are among, and each file is, by its identity.
+    _folders: dict[tuple[int, int], list[ListedFile]] = field(default_factory=dict)
     _files: dict[tuple[int, int], list[ListedFile]] = field(default_factory=dict)
     _links: list[tuple[str, list[ListedFile]]] = field(default_factory=list)
 
@@ -72,13 +72,17 @@ class Walk:
         if stat.S_ISDIR(status.st_mode):
             if key in self.around:
                 self.circles.append(path)
-            elif key not in self._folders:
+            elif key in self._folders:
+                self._count_again(path, self._folders[key] is found)
+            else:
                 self._descend(path, found)
-        elif key not in self._files:
-            self._add(path, status, found)
+        elif key in self._files:
+            self._count_again(path, self._files[key] is found)
         else:
-            again = self.linked_again if self._files[key] is found else self.linked_elsewhere
-            again.append(path)
+            self._add(path, status, found)
+
+    def _count_again(self, path: str, same_class: bool) -> None:
+        (self.linked_again if same_class else self.linked_elsewhere).append(path)
 
     def _descend(self, folder: str, found: list[ListedFile]) -> None:
         pending = [folder]
@@ -89,7 +93,7 @@ class Walk:
                 key = (status.st_dev, status.st_ino)
                 if key in self._folders:
                     continue
-                self._folders.add(key)
+                self._folders[key] = found
                 with os.scandir(folder) as entries:
                     for entry in entries:
                         self._meet(entry, pending, found)
@@ -106,7 +110,12 @@ class Walk:
         elif entry.is_dir(follow_symlinks=False):
             pending.append(entry.path)
         elif self._is_candidate(name):
-            self._add(entry.path, entry.stat(follow_symlinks=False), found)
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except OSError as error:  # removed since the folder was listed: the others of the folder are still there
+                self.problems.append(Problem(entry.path, explain_os_error(error)))
+            else:
+                self._add(entry.path, status, found)
 
     @staticmethod
     def _leads_to_folder(link: os.DirEntry[str]) -> bool:

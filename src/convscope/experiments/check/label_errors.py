@@ -144,7 +144,7 @@ def find_label_errors(
 
 def require_enough(images: ImageSet, classes: Sequence[str]) -> None:
     """Raise RunError if a class has too few images for a network to learn it from half of them."""
-    counts = np.bincount(images.labels, minlength=len(classes)) if images.targets is None else images.targets.sum(0)
+    counts = _class_counts(images, np.ones(len(images), bool), classes)
     least = int(np.argmin(counts))
     if counts[least] < FEWEST:
         raise RunError(
@@ -153,11 +153,17 @@ def require_enough(images: ImageSet, classes: Sequence[str]) -> None:
         )
 
 
+def _class_counts(images: ImageSet, rows: Booleans, classes: Sequence[str]) -> Labels:
+    """Return how many of some images show each class, int64 (classes,)."""
+    if images.targets is not None:
+        return np.asarray(images.targets[rows].sum(0, dtype=np.int64))
+    return np.asarray(np.bincount(images.labels[rows], minlength=len(classes)))
+
+
 def _require_whole_folds(images: ImageSet, fold: Labels, classes: Sequence[str]) -> None:
     """Raise RunError where a fold has no image of a class, as when all images of it are copies of one picture."""
-    shown = np.eye(len(classes), dtype=np.int64)[images.labels] if images.targets is None else images.targets
     for number in range(FOLDS):
-        lacking = np.flatnonzero(shown[fold == number].sum(0) == 0)
+        lacking = np.flatnonzero(_class_counts(images, fold == number, classes) == 0)
         if len(lacking):
             raise RunError(
                 f"label errors: equal pictures and groups stay together, and so {classes[lacking[0]]!r} is in one half "

@@ -13,6 +13,7 @@ from convscope.data.pixels.cache_budget import cache_directory as default_cache_
 from convscope.data.pixels.cache_budget import lack_of_room
 from convscope.data.records import Decoding
 from convscope.errors import RunError
+from convscope.files.regular import is_folder
 from convscope.hardware.device import has_bf16
 from convscope.hardware.machine import this_machine
 from convscope.hardware.mode import Precision
@@ -60,7 +61,7 @@ def stream(
         return Choice("stream", asked)
     directory = cache_directory or default_cache_directory()
     shape = (len(listing.labels), *decoding.image_shape)
-    cached = (directory / entry_key(listing.identity, decoding)).is_dir()
+    cached = is_folder(directory / entry_key(listing.identity, decoding))
     if cached or (lacking := lack_of_room(directory, shape)) is None:
         return Choice("stream", "no")
     shown = "training images are streamed, and decoded anew in each epoch"
