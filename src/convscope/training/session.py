@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from torch import nn
@@ -22,7 +23,7 @@ from convscope.data.streamed import Streamed
 from convscope.data.training_batches import steps_of_epoch
 from convscope.errors import RunError
 from convscope.hardware.machine import resident_memory
-from convscope.hardware.mode import computing
+from convscope.hardware.mode import compiler_errors_refused, computing
 from convscope.recipe.presets import preset_values
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
@@ -115,9 +116,11 @@ class Session:
             ends_early=self.budget is not None and self.budget.given,
         )
 
-    def computing(self) -> AbstractContextManager[None]:
-        """Return the block in which steps have the session's threads and arithmetic."""
-        return computing(self.resolved.mode, self.resolved.device)
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Give steps the session's threads and arithmetic inside; refuse what torch can't compile."""
+        with compiler_errors_refused(), computing(self.resolved.mode, self.resolved.device):
+            yield
 
     def generators(self) -> OwnGenerators:
         """Return the generators that initial weights are drawn from, as the recipe's seed makes them."""
