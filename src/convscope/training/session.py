@@ -262,7 +262,9 @@ def in_whole_steps(asked: Recipe, resolved: ResolvedRecipe, epoch_steps: int) ->
             f"epochs {asked.epochs} and steps {plan.steps:,} contradict each other: an epoch has {epoch_steps:,} "
             f"steps, so these are {plural(plan.epochs, 'epoch')}; leave one of them at auto"
         )
-    return resolved.changed(epochs=plan.epochs)
+    # The usual number of epochs, and the reason for it, are not those of the steps.
+    choices = tuple(choice for choice in resolved.choices if choice.setting != "epochs")
+    return replace(resolved.changed(epochs=plan.epochs), choices=choices)
 
 
 def spec_of(resolved: ResolvedRecipe, dataset: Dataset) -> ModelSpec:
