@@ -11,6 +11,7 @@ from unittest.mock import Mock
 import pytest
 
 from convscope.errors import ConvscopeError, RunError
+from convscope.hardware.mode import compiler_errors_refused
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import EpochRow, Message, Silent, Status, read_status, write_status
 from convscope.runs.run_directory import Run
@@ -62,6 +63,8 @@ def test_an_error_of_the_compiler_is_one_line(tmp_path: Path, monkeypatch: pytes
         train("digits", RECIPE, name="run", runs_directory=tmp_path)
     status = Run(tmp_path / "run").status()
     assert status is not None and status.state == "failed" and status.reason.startswith("torch can't compile")
+    with pytest.raises(kind), compiler_errors_refused():
+        raise kind("CUDA out of memory")  # the batch is halved then
 
 
 def test_a_training_that_diverges_says_why(tmp_path: Path) -> None:

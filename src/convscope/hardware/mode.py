@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from convscope.api.float32_arithmetic import tf32_of_cuda
 from convscope.api.thread_count import threads_of_this_thread
 from convscope.errors import RunError
+from convscope.hardware.memory_errors import is_out_of_memory
 from convscope.report.usage import settings_text
 
 Precision = Literal["fp32", "tf32", "bf16"]
@@ -87,6 +88,8 @@ def computing(mode: ComputeMode, device: str) -> Iterator[None]:
 def compiler_errors_refused() -> Iterator[None]:
     """Raise RunError in place of an error of torch's compiler, such as that there is no C++ compiler here.
 
+    Out of memory stays what it is: the batch may be halved then.
+
     >>> with compiler_errors_refused():
     ...     raise RuntimeError("an error of another kind is left as it is")
     Traceback (most recent call last):
@@ -96,7 +99,9 @@ def compiler_errors_refused() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not any(kind.__module__.startswith(("torch._dynamo", "torch._inductor")) for kind in type(error).__mro__):
+        modules = [kind.__module__ for kind in type(error).__mro__]
+        of_compiler = any(name.startswith(("torch._dynamo", "torch._inductor")) for name in modules)
+        if not of_compiler or is_out_of_memory(error):
             raise
         reason = str(error).strip().partition("\n")[0]
         raise RunError(
