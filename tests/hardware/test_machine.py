@@ -8,9 +8,18 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from convscope.hardware import device
 from convscope.hardware.allocator import SWITCH, TORCH_HUGE_PAGES, USERS_OWN, keeping, prepare_memory
-from convscope.hardware.machine import available_memory, huge_pages, this_machine, throttled_nanoseconds
+from convscope.hardware.machine import (
+    available_memory,
+    huge_pages,
+    processor_quota,
+    this_machine,
+    throttled_nanoseconds,
+)
+from convscope.training.resolve.machine import usual_threads
 
 GIB = 2**30
 
@@ -71,10 +80,12 @@ def test_a_group_of_either_kind_limits_memory_and_cores(tmp_path: Path, version:
     assert (machine.memory, machine.cores) == (4 * GIB, 1)
     assert available_memory(root) == 2 * GIB
     assert throttled_nanoseconds(root) == 150_000
+    assert processor_quota(root) == 1
 
 
 def test_a_silent_system_is_not_guessed_at(tmp_path: Path) -> None:
     assert available_memory(tmp_path) is None
+    assert processor_quota(tmp_path) is None
     assert huge_pages(tmp_path) is None
     assert this_machine(tmp_path).flags == ()
 
@@ -90,6 +101,19 @@ def test_what_is_kept_never_hurts_a_small_machine(memory: int) -> None:
     assert pad <= memory / 64
     assert threshold == -1 if memory >= 16 * GIB else 0 < threshold <= memory / 4
     assert threshold < 2**31  # mallopt takes a C int
+
+
+def test_a_quota_below_the_number_of_processors_limits_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    for quota, most in ((None, 64), (2, 2), (100, 64)):
+        monkeypatch.setattr(device, "processor_quota", lambda quota=quota: quota)
+        assert device.most_threads() == most and usual_threads(10**8) == most
+
+
+def test_bf16_that_a_gpu_emulates_is_not_native(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A T4, as torch describes it.
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    assert torch.cuda.is_bf16_supported() and not device.has_bf16("cuda")
 
 
 def test_the_user_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import convscope
+import data_makers as made
 from clocks import stop_clock
 from convscope.recipe.setting import AUTO
 from convscope.runs.checkpoint import load_checkpoint
@@ -41,6 +42,7 @@ RECIPE = convscope.Recipe(
     threads=1,
     tta="one",
 )
+QUICK = convscope.Recipe(model="lenet5", epochs=3, batch_size=8, autotune="rules", threads=1)
 DRAW = np.random.default_rng(0)
 DATA = {
     "train": (DRAW.integers(0, 255, (48, 32, 32, 3), dtype=np.uint8), [number % 3 for number in range(48)]),
@@ -79,7 +81,8 @@ def _weights(run: Run) -> dict[str, torch.Tensor]:
     return {**saved.model, **saved.average, **saved.optimizer}
 
 
-@pytest.mark.parametrize("changes", [{}, {6: 20}, {9: 33, 12: 16}, {12: 41}])
+# {12: 45} goes back in the schedule to where the whitening layer's bias, frozen since step 11, is trained.
+@pytest.mark.parametrize("changes", [{}, {6: 20}, {9: 33, 12: 16}, {12: 45}])
 def test_a_resumed_run_replays_its_plan(
     changes: dict[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +146,51 @@ def test_a_run_that_is_killed_after_minutes_were_added_goes_on_by_their_plan(
     expected, found = _weights(whole.run), _weights(again.run)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert [row.learning_rate for row in again.rows] == [row.learning_rate for row in whole.rows]
+
+
+def test_steps_of_a_run_whose_images_have_changed_are_refused_for_that(tmp_path: Path) -> None:
+    made.fill(tmp_path / "data", {"a": 8, "b": 8})
+    cache = tmp_path / "cache"
+    recipe = convscope.Recipe(model="lenet5", steps=3, batch_size=4, autotune="rules", threads=1)
+    outcome = convscope.train(tmp_path / "data", recipe, runs_directory=tmp_path / "runs", cache_directory=cache)
+    # The usual number of epochs is not that of the steps.
+    assert "auto: epochs" not in outcome.run.log_path.read_text()
+    with pytest.raises(convscope.RunError, match="epochs 9 and steps 7 contradict each other"):
+        convscope.train(recipe=convscope.Recipe(epochs=9, steps=7), resume=outcome, cache_directory=cache)
+    for number in range(20):
+        made.image(number).save(tmp_path / "data" / "a" / f"more-{number}.png")
+    with pytest.raises(convscope.RunError, match="have changed since"):
+        convscope.train(resume=outcome, cache_directory=cache)
+
+
+def test_more_epochs_of_a_run_without_patience_left_need_some(tmp_path: Path) -> None:
+    # At such a rate the first epoch stays the best.
+    early = convscope.train(DATA, QUICK.changed({"patience": 1, "learning_rate": 1e-30}), runs_directory=tmp_path)
+    assert (early.ending, early.epochs) == ("early", 2)
+    for more in ({"epochs": 9}, {"minutes": 1.0}, {"steps": 40}):
+        with pytest.raises(convscope.RunError, match="no better validation since 1 epoch, and would end at once: give"):
+            convscope.train(DATA, convscope.Recipe().changed(more), resume=early)
+    longer = convscope.train(DATA, convscope.Recipe(epochs=4, patience=0), resume=early)
+    assert (longer.ending, longer.epochs) == ("done", 4)
+
+
+def test_a_length_that_the_plan_had_before_it_was_changed_can_be_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of 3 epochs, 18 steps, the pacer has left 12.
+    monkeypatch.setattr(Session, "pacer", lambda session: _Scripted({6: 12}))
+    done = convscope.train(DATA, QUICK, runs_directory=tmp_path)
+    assert (done.ending, done.epochs) == ("done", 2)
+    monkeypatch.setattr(Session, "pacer", lambda session: None)
+    with monkeypatch.context() as killed:
+        killed.setattr(resumed_run, "train_job", _killed)
+        with pytest.raises(SystemExit):
+            convscope.train(DATA, convscope.Recipe(epochs=3), resume=done)
+    # The plan beside the checkpoint says so to a command that names no length.
+    longer = convscope.train(DATA, resume=done)
+    assert (longer.ending, longer.epochs, longer.run.recipe().epochs) == ("done", 3, 3)
+    end = learning_rate_factor("one-cycle", step=17, steps=18, warmup=0.2)
+    assert longer.rows[-1].learning_rate == pytest.approx(end * float(longer.run.recipe().learning_rate))
 
 
 def _killed(*given: object) -> None:

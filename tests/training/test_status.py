@@ -6,13 +6,16 @@ import json
 import signal
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from convscope.errors import ConvscopeError, RunError
+from convscope.hardware.mode import compiler_errors_refused
 from convscope.recipe.recipe import Recipe
 from convscope.runs.events import EpochRow, Message, Silent, Status, read_status, write_status
 from convscope.runs.run_directory import Run
+from convscope.training import fit_job
 from convscope.training.train import train
 from trainings import train_watched
 
@@ -50,6 +53,18 @@ def test_a_training_that_is_stopped_and_gone_on_with(tmp_path: Path) -> None:
     assert [event["epoch"] for event in found if event["event"] == "epoch"] == [1, 2]
     assert any(str(event["text"]).startswith("data: digits") for event in found if event["event"] == "message")
     assert [event["time"] for event in found] == sorted(float(str(event["time"])) for event in found)
+
+
+def test_an_error_of_the_compiler_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = type("InductorError", (RuntimeError,), {"__module__": "torch._inductor.exc"})
+    error = kind("InvalidCxxCompiler: No working C++ compiler found\n\nSet TORCHDYNAMO_VERBOSE=1 for more")
+    monkeypatch.setattr(fit_job, "fit", Mock(side_effect=error))
+    with pytest.raises(RunError, match=r"can't compile the network here \(Invalid.* found\): take compile='no'$"):
+        train("digits", RECIPE, name="run", runs_directory=tmp_path)
+    status = Run(tmp_path / "run").status()
+    assert status is not None and status.state == "failed" and status.reason.startswith("torch can't compile")
+    with pytest.raises(kind), compiler_errors_refused():
+        raise kind("CUDA out of memory")  # the batch is halved then
 
 
 def test_a_training_that_diverges_says_why(tmp_path: Path) -> None:

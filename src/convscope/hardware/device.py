@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from convscope.errors import RunError
-from convscope.hardware.machine import processors
+from convscope.hardware.machine import processor_quota, processors
 from convscope.hardware.rank import Rank
 from convscope.recipe.recipe import choices
 from convscope.recipe.setting import AUTO, Auto
@@ -34,10 +34,20 @@ def has_tf32(device: str) -> bool:
 def has_bf16(device: str) -> bool:
     """Return whether the device multiplies bf16 in hardware; False if torch does not report it."""
     if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        # GPUs before Ampere, such as a T4, emulate it, and are slower in it than in fp32.
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     read = getattr(torch.cpu, "get_capabilities", None)
     capabilities: dict[str, object] = read() if device == "cpu" and read else {}
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+def most_threads() -> int:
+    """Return how many threads torch is set to use, or fewer where a CPU quota leaves time for fewer cores.
+
+    Torch counts the processors alone: in a container with the time of 2 of 64 cores it takes 64 threads, which the
+    system stops for most of the time.
+    """
+    return min(torch.get_num_threads(), processor_quota() or torch.get_num_threads())
 
 
 def require_threads(threads: int | Auto) -> None:

@@ -55,6 +55,15 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def processor_quota(root: Path = Path("/")) -> int | None:
+    """Return the whole cores' worth of time that a CPU quota leaves to this process; None where there is no quota.
+
+    >>> processor_quota(Path("/nowhere")) is None
+    True
+    """
+    return _least(*_processor_shares(root))
+
+
 def available_memory(root: Path = Path("/")) -> int | None:
     """Return the bytes available without swapping or being killed, on the machine or in its control group."""
     free = _meminfo(root).get("MemAvailable")
@@ -108,7 +117,7 @@ def _cores(root: Path) -> int:
     allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     topology = root / "sys/devices/system/cpu"
     siblings = {_text(topology / f"cpu{number}/topology/thread_siblings_list") or str(number) for number in allowed}
-    share = _least(*_processor_shares(root))
+    share = processor_quota(root)
     return max(1, len(siblings) if share is None else min(len(siblings), share))
 
 

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from convscope.api.float32_arithmetic import tf32_of_cuda
 from convscope.api.thread_count import threads_of_this_thread
 from convscope.errors import RunError
+from convscope.hardware.memory_errors import is_out_of_memory
+from convscope.report.usage import settings_text
 
 Precision = Literal["fp32", "tf32", "bf16"]
 MemoryFormat = Literal["channels-last", "contiguous"]
@@ -80,6 +82,31 @@ def computing(mode: ComputeMode, device: str) -> Iterator[None]:
     of_gpu = tf32_of_cuda(allowed=mode.precision == "tf32") if device == "cuda" else nullcontext()
     with of_gpu, threads_of_this_thread(mode.threads):
         yield
+
+
+@contextmanager
+def compiler_errors_refused() -> Iterator[None]:
+    """Raise RunError in place of an error of torch's compiler, such as that there is no C++ compiler here.
+
+    Out of memory stays what it is: the batch may be halved then.
+
+    >>> with compiler_errors_refused():
+    ...     raise RuntimeError("an error of another kind is left as it is")
+    Traceback (most recent call last):
+    ...
+    RuntimeError: an error of another kind is left as it is
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        modules = [kind.__module__ for kind in type(error).__mro__]
+        of_compiler = any(name.startswith(("torch._dynamo", "torch._inductor")) for name in modules)
+        if not of_compiler or is_out_of_memory(error):
+            raise
+        reason = str(error).strip().partition("\n")[0]
+        raise RunError(
+            f"torch can't compile the network here ({reason}): take {settings_text(compile='no')}"
+        ) from error
 
 
 def require_possible(mode: ComputeMode, device: str) -> None:

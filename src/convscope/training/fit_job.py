@@ -13,6 +13,7 @@ from convscope.api.generators import OwnGenerators
 from convscope.data.batches import Batches
 from convscope.data.streamed import Streamed
 from convscope.errors import DataError, RunError
+from convscope.hardware.mode import compiler_errors_refused
 from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import AUTO
 from convscope.report.printable import from_here
@@ -47,7 +48,8 @@ def train_job(job: Job, request: StopRequest) -> Outcome:
         job.run.live.clear()
     job.write_status("training")
     try:
-        return _fit_and_finish(job, request)
+        with compiler_errors_refused():
+            return _fit_and_finish(job, request)
     except BaseException as error:
         status = job.run.status()
         if status is not None and status.state == "training":

@@ -27,11 +27,12 @@ from convscope.training.loop.state import (
 from convscope.training.timing.step_plan import StepPlan
 
 
-def restore(job: Job, *, as_recorded: bool = False) -> None:
+def restore(job: Job, *, as_recorded: bool = False, asked_now: bool = False) -> None:
     """Put the newest checkpoint into the job's state; a run that was stopped before its first starts over.
 
     The plan of the steps is the checkpoint's, unless the recipe has another number of steps and it is not to be taken
-    `as_recorded`: then that was asked for since.
+    `as_recorded`: then that was asked for since. A number that the plan had before it was changed is another one where
+    it was `asked_now`; else recipe.toml was written before the change.
     """
     saved = load_checkpoint(job.run.checkpoints)
     # A run stopped within its first epoch has weights too, but no row of metrics: there is nothing to lose.
@@ -72,7 +73,8 @@ def restore(job: Job, *, as_recorded: bool = False) -> None:
     if plan is not None:
         plan = plan.in_epochs_of(job.epoch_steps)
         asked = first_plan(job.resolved, job.epoch_steps).steps
-        state.plan = plan if as_recorded or asked in {piece.steps for piece in plan.pieces} else None
+        of_plan = {plan.steps} if asked_now else {piece.steps for piece in plan.pieces}
+        state.plan = plan if as_recorded or asked in of_plan else None
     state.best = _kept_best(job, Best(weights=saved.best, **progress.best))
     state.rows = list(progress.rows)
 

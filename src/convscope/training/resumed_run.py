@@ -25,6 +25,7 @@ from convscope.training.finish import is_finished
 from convscope.training.fit_job import network_to_resume, stopping_at_interrupts, train_job
 from convscope.training.interrupt import StopRequest
 from convscope.training.job import Job
+from convscope.training.loop.loop import patience_is_over
 from convscope.training.new_run import locked, write_split
 from convscope.training.opening import Opening
 from convscope.training.outcome import Outcome
@@ -35,6 +36,8 @@ from convscope.training.time_left import forecast_time_left
 
 # What a resumed run may change; anything else would make it another run.
 CHANGEABLE = ("minutes", "epochs", "steps", "patience", "threads", "device")
+# Of these, those that say how many steps the run has in all.
+LENGTHS = ("steps", "epochs")
 
 
 def resume_run(
@@ -76,17 +79,11 @@ def resume_run(
             job.cache_directory, job.began = cache_directory, began
             job.kept_settings = {name: getattr(recipe, name) for name in instead}
             damage = damage_of_weights(run) if os.path.lexists(run.weights) else ""
-            restore(job)
+            asked = next((name for name in LENGTHS if name in changes), "")
+            restore(job, asked_now=bool(asked))
             if damage and job.state.best is not None:
                 job.warn(f"{run.weights.name} is damaged: it is written anew from the checkpoint")
-            unfinished = group.decided(lambda: _has_all_epochs_alone(job))
-            if minutes:
-                add_minutes(job, minutes, began=began)
-                record_plan(job)
-            elif not (unfinished or is_to_solve(job)) or changes.keys() & {"epochs", "steps"}:
-                _require_epochs_to_go(
-                    job, asked="steps" if "steps" in changes else "epochs" if "epochs" in changes else ""
-                )
+            unfinished = _plan_length(job, asked=asked, minutes=minutes, began=began)
             if group.first:
                 write_file(run.recipe_path, to_toml(job.lasting_recipe))
                 if session.spec.source != run.spec().source:
@@ -108,7 +105,7 @@ def _minutes_apart(changes: dict[str, SettingValue]) -> tuple[dict[str, SettingV
     minutes = changes.get("minutes", AUTO)
     if minutes in (AUTO, 0):
         return others, 0.0
-    if length := sorted(others.keys() & {"epochs", "steps"}):
+    if length := sorted(others.keys() & {*LENGTHS}):
         raise RunError(f"minutes {minutes:g} and {length[0]} contradict each other: leave one of them out")
     return others, float(minutes)
 
@@ -127,6 +124,8 @@ def _recipe_to_resume(run: Run, changes: dict[str, SettingValue]) -> Recipe:
     # Whichever of the two is given says how long the run is.
     other = {"epochs": "steps", "steps": "epochs"}
     length = {other[name]: AUTO for name in other.keys() & changes.keys() if other[name] not in changes}
+    if recipe.steps != AUTO and "epochs" not in changes:
+        length["epochs"] = AUTO  # those of its steps, by the images that are there now: `restore` refuses other ones
     recipe = recipe.changed({**length, **changes, "model": run.spec().code or recipe.model})
     if "threads" in changes:  # a run of a larger machine is resumed as it is
         require_threads(recipe.threads)
@@ -152,6 +151,37 @@ def _has_all_epochs_alone(job: Job) -> bool:
     """Return whether all epochs are trained, but the weights or the report of them are not written."""
     best = job.state.best
     return job.state.epoch >= job.plan.epochs and best is not None and not is_finished(job.run, best.measures)
+
+
+def _plan_length(job: Job, *, asked: str, minutes: float, began: float) -> bool:
+    """Plan a restored job for the epochs, steps or minutes that were asked for, and record the plan.
+
+    Returns whether all epochs are trained, and only their last files are missing.
+
+    Raises:
+        RunError: nothing would be trained.
+    """
+    if asked or minutes:
+        _require_patience(job)
+    unfinished = job.group.decided(lambda: _has_all_epochs_alone(job))
+    if minutes:
+        add_minutes(job, minutes, began=began)
+    elif asked or not (unfinished or is_to_solve(job)):
+        _require_epochs_to_go(job, asked=asked)
+    if asked or minutes:
+        record_plan(job)
+    return unfinished
+
+
+def _require_patience(job: Job) -> None:
+    """Raise RunError where the patience of a run that is to train longer is over: it would end at once."""
+    patience, best = job.resolved.patience, job.state.best
+    if best is not None and patience_is_over(job.state, patience):
+        without = job.state.epoch - best.epoch
+        raise RunError(
+            f"patience {patience}: {job.run} has no better validation since {plural(without, 'epoch')}, and would end "
+            f"at once: give {settings_text(patience=0)} as well, or more than {without}"
+        )
 
 
 def _require_epochs_to_go(job: Job, *, asked: str) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from torch import nn
@@ -22,7 +23,7 @@ from convscope.data.streamed import Streamed
 from convscope.data.training_batches import steps_of_epoch
 from convscope.errors import RunError
 from convscope.hardware.machine import resident_memory
-from convscope.hardware.mode import computing
+from convscope.hardware.mode import compiler_errors_refused, computing
 from convscope.recipe.presets import preset_values
 from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
@@ -115,9 +116,11 @@ class Session:
             ends_early=self.budget is not None and self.budget.given,
         )
 
-    def computing(self) -> AbstractContextManager[None]:
-        """Return the block in which steps have the session's threads and arithmetic."""
-        return computing(self.resolved.mode, self.resolved.device)
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Give steps the session's threads and arithmetic inside; refuse what torch can't compile."""
+        with compiler_errors_refused(), computing(self.resolved.mode, self.resolved.device):
+            yield
 
     def generators(self) -> OwnGenerators:
         """Return the generators that initial weights are drawn from, as the recipe's seed makes them."""
@@ -259,7 +262,9 @@ def in_whole_steps(asked: Recipe, resolved: ResolvedRecipe, epoch_steps: int) ->
             f"epochs {asked.epochs} and steps {plan.steps:,} contradict each other: an epoch has {epoch_steps:,} "
             f"steps, so these are {plural(plan.epochs, 'epoch')}; leave one of them at auto"
         )
-    return resolved.changed(epochs=plan.epochs)
+    # The usual number of epochs, and the reason for it, are not those of the steps.
+    choices = tuple(choice for choice in resolved.choices if choice.setting != "epochs")
+    return replace(resolved.changed(epochs=plan.epochs), choices=choices)
 
 
 def spec_of(resolved: ResolvedRecipe, dataset: Dataset) -> ModelSpec:

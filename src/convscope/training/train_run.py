@@ -56,7 +56,15 @@ def train_new(
         if at := group.remembered(THE_RUN):
             again = open_run(Path(at), model=recipe.model if is_own(recipe.model) else "")
             return resume_run(
-                group, again, {}, given, listener=listener, cache_directory=cache_directory, on_epoch=on_epoch
+                group,
+                again,
+                {},
+                given,
+                listener=listener,
+                cache_directory=cache_directory,
+                on_epoch=on_epoch,
+                request=request,
+                began=began,
             )
         session = prepare(
             recipe,

@@ -14,7 +14,7 @@ import torch
 from convscope.api.generators import exclusive
 from convscope.data.pixels.cache_budget import cache_directory as default_cache_directory
 from convscope.data.records import ImageSet
-from convscope.hardware.device import has_bf16, has_tf32
+from convscope.hardware.device import has_bf16, has_tf32, most_threads
 from convscope.hardware.machine import this_machine
 from convscope.hardware.mode import Compile, ComputeMode, Precision
 from convscope.nets.build import Architecture
@@ -127,7 +127,7 @@ def plan_key(
         "machine": asdict(this_machine()),
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name() if device == "cuda" else device,
-        "most_threads": torch.get_num_threads(),
+        "most_threads": most_threads(),
         "model": identity(architecture.name),
         "options": dict(architecture.options),
         "frozen": architecture.freeze,
@@ -192,7 +192,7 @@ def what_may_be_chosen(
         arithmetics.append("bf16")
     # On a CPU compiled convolutions call the same kernels: nothing to gain, and a minute to lose.
     compiles: tuple[Compile, ...] = ("yes", "graphs") if on_gpu and run_seconds >= COMPILE_FROM_SECONDS else ()
-    most = torch.get_num_threads() if device == "cpu" else 0
+    most = most_threads() if device == "cpu" else 0
     return Choices(
         fixed=replace(mode, threads=most) if most and "threads" in open_fields else mode,
         open=open_fields,

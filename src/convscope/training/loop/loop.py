@@ -102,7 +102,7 @@ def fit(
     if not state.plan.steps and state.best is None:
         _keep_as_is(state, val, settings, group)
     while state.epoch < state.planned.epochs:
-        if _patience_is_over(state, settings.resolved.patience):
+        if patience_is_over(state, settings.resolved.patience):
             return "early"
         trained = _train_epoch(state, settings, batches, listener, stop, group, pace, between_steps)
         if trained is None:
@@ -312,5 +312,6 @@ def _measure(
     return one_measure(scores, val), objective.plain_of_scores(scores, val.answers)
 
 
-def _patience_is_over(state: TrainingState, patience: int) -> bool:
+def patience_is_over(state: TrainingState, patience: int) -> bool:
+    """Return whether validation has not improved for `patience` epochs; never where that is 0."""
     return bool(patience) and state.best is not None and state.epoch - state.best.epoch >= patience

@@ -119,15 +119,18 @@ def decays_any(name: str, network: nn.Module) -> bool:
 def set_rate(optimizer: torch.optim.Optimizer, rate: Callable[[float], float]) -> None:
     """Set every group's learning rate to its own factor of the current one.
 
-    `rate(until)` is the rate of parameters that are trained for that share of the run: 1 for nearly all. Once it is 0
-    the group's parameters are frozen, which saves computing their gradients.
+    `rate(until)` is the rate of parameters that are trained for that share of the run: 1 for nearly all. While it is 0
+    the group's parameters are frozen, which saves computing their gradients; a plan that becomes much longer goes back
+    in its schedule, and trains them again.
     """
     for group in optimizer.param_groups:
         group["lr"] = min(rate(group[UNTIL]) * group[RATE_FACTOR], HIGHEST_RATE)
-        if group[UNTIL] < 1 and group["lr"] == 0:
+        if group[UNTIL] < 1:
+            learns = group["lr"] > 0
             for parameter in group["params"]:
-                parameter.requires_grad_(False)
-                parameter.grad = None
+                parameter.requires_grad_(learns)
+                if not learns:
+                    parameter.grad = None
 
 
 Groups = list[dict[str, Any]]

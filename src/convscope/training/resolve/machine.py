@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from convscope.data.listing import Listing
 from convscope.data.pixels.cache import entry_key
 from convscope.data.pixels.cache_budget import cache_directory as default_cache_directory
@@ -14,7 +12,7 @@ from convscope.data.pixels.cache_budget import lack_of_room
 from convscope.data.records import Decoding
 from convscope.errors import RunError
 from convscope.files.regular import is_folder
-from convscope.hardware.device import has_bf16
+from convscope.hardware.device import has_bf16, most_threads
 from convscope.hardware.machine import this_machine
 from convscope.hardware.mode import Precision
 from convscope.hardware.rank import Rank, threads_for
@@ -42,7 +40,7 @@ def usual_threads(weights: int) -> int:
     """Return the threads of one process for a network with this many weights."""
     if weights < ONE_THREAD_WEIGHTS:
         return 1
-    return threads_for(Rank.of(), torch.get_num_threads(), cores=this_machine().cores)
+    return threads_for(Rank.of(), most_threads(), cores=this_machine().cores)
 
 
 def stream(
