@@ -44,6 +44,25 @@ def test_an_ablation_is_shown_once_its_order_is_guessed(tmp_path: Path) -> None:
     assert found.rows[0][1] == "84.0 %" and "–" in found.rows[0][2] and found.rows[2][2] == ""
 
 
+def test_an_ablation_that_goes_on_shows_no_order(tmp_path: Path) -> None:
+    (tmp_path / "results.csv").write_text(RESULTS)
+    plan = {"variants": ["baseline", "no-dropout", "sigmoid", "relu"], "seeds": [0, 1]}
+    (tmp_path / "ablation.json").write_text(json.dumps(plan))
+    found = check_lab("ablation", tmp_path, ["baseline", "no-dropout", "sigmoid"])
+    assert (found.done, found.says, found.rows) == (False, "unfinished", ())
+    assert found.values == {"trained": 6, "count": 8}
+    (tmp_path / "ablation.json").write_text(json.dumps({**plan, "variants": plan["variants"][:3]}))
+    assert check_lab("ablation", tmp_path, ["Baseline", "No-Dropout", "sigmoid"]).done
+    (tmp_path / "ablation.json").write_text("[]")  # the results are there all the same
+    assert check_lab("ablation", tmp_path, ["baseline", "no-dropout", "sigmoid"]).done
+
+
+def test_of_variants_that_are_equal_either_order_is_right(tmp_path: Path) -> None:
+    (tmp_path / "results.csv").write_text("variant,seed,accuracy\na,0,0.1\nb,0,0.1\nc,0,0.5\n")
+    for guess in (["c", "a", "b"], ["c", "b", "a"]):
+        assert check_lab("ablation", tmp_path, guess).values["right"] == 3
+
+
 @pytest.mark.parametrize(("maps", "says"), [
     (np.random.default_rng(0).normal(size=(8, 5, 5)), "maps"), (np.zeros((8, 5, 5)), "other-maps"),
     (np.ones((3, 5, 5)), "other-maps"), (np.ones(4), "other-maps"),
@@ -78,6 +97,10 @@ def test_an_alexnet_counts_on_the_images_of_the_lab(
     scores = {"format": 1, "split": "test", "images": 10_000, "accuracy_top1": accuracy}
     (tmp_path / "scores.json").write_text(json.dumps(scores))
     assert check_lab("alexnet", tmp_path).says == says
+    (tmp_path / "scores.json").write_text(json.dumps({**scores, "accuracy_top1": 0.7496}))
+    assert check_lab("alexnet", tmp_path).values.get("accuracy") in (None, "74.96 %")  # not 75.0, which would do
+    (tmp_path / "scores.json").write_text(json.dumps({**scores, "images": 20}))
+    assert check_lab("alexnet", tmp_path).says == (says if says.startswith("other") else "few-images")
 
 
 def test_no_interval_is_beyond_what_an_accuracy_can_be(tmp_path: Path) -> None:

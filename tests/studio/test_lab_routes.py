@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -21,8 +22,11 @@ def test_a_folder_below_the_runs_is_checked(tmp_path: Path) -> None:
     found = answer(tmp_path, "GET", f"{asked}&guess=b,%20a").json()
     assert found["done"] and found["values"] == {"right": 2, "count": 2}
     assert [row[0] for row in found["rows"]] == ["b", "a"]
-    with_folder = asked.replace("=one", "=runs%2Fone") + "%2F"
-    assert answer(tmp_path, "GET", with_folder).json()["says"] == "guess-first"
+    for before in ("runs/", "./runs/", f"{tmp_path}/runs/"):  # as commands print it, and as shells complete it
+        with_folder = asked.replace("=one", f"={quote(before, safe='')}one") + "%2F"
+        assert answer(tmp_path, "GET", with_folder).json()["says"] == "guess-first", before
+    for guess in ("b > a", "b a", "B；a"):
+        assert answer(tmp_path, "GET", f"{asked}&guess={quote(guess)}").json()["values"]["right"] == 2, guess
 
 
 @pytest.mark.parametrize(
@@ -32,6 +36,7 @@ def test_a_folder_below_the_runs_is_checked(tmp_path: Path) -> None:
         ("alexnet?folder=..", "there is no folder"),
         ("alexnet?folder=%2Fetc", "there is no folder"),
         ("alexnet?folder=link", "there is no folder"),
+        ("alexnet?folder=runs%2F..%2Fruns%2Fnothing", "there is no folder"),
         (f"alexnet?folder={'x' * 5000}", "there is no folder"),
         ("alexnt?folder=there", "Did you mean alexnet"),
     ],

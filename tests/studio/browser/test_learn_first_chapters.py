@@ -67,6 +67,7 @@ def test_a_unit_and_a_filter(open_page: Open, studio: StudioCommand) -> None:
     shown.press("ArrowUp", "ArrowUp", "ArrowLeft")
     widget.get_by_text("The pattern begins in row 3, column 3.").wait_for()
     widget.get_by_text("The fully connected unit gives 14.").wait_for()
+    page.locator("[aria-live]", has_text="The fully connected unit gives 14.").wait_for(state="attached")
     widget.get_by_label("Shuffled pixels").check()
     widget.get_by_text("The fully connected unit gives 14.").wait_for()
     said = page.locator('.step[data-step="8"]').inner_text()
@@ -99,6 +100,9 @@ def test_cells_of_a_map_stay_once_they_are_shown(open_page: Open, studio: Studio
     widget.get_by_label("ReLU").check()
     page.wait_for_function("() => !document.querySelector('.convolved').textContent.includes('30')")
     assert set(cells.all_text_contents()) == {"0"}
+    widget.get_by_role("application", name="Map of 4 rows").focus()
+    shown.press("ArrowRight")
+    page.locator("[aria-live]", has_text="row 1, column 2: 0").wait_for(state="attached")  # −30 before ReLU
     widget.get_by_role("combobox", name="Kernel", exact=True).select_option("horizontal")
     _done(shown, "zero")
     _step(shown, 2, 5)
@@ -142,6 +146,11 @@ def test_groups_that_do_not_fit_and_the_costs(open_page: Open, studio: StudioCom
     asked = VOLUMES.numbers()
     widget.get_by_text(f"= {asked['depthwise_small']}", exact=False).first.wait_for()
     assert f"= {asked['depthwise_macs']}" in widget.inner_text()
+    assert widget.locator("output").count() == 3  # what a screen reader is told of each change
+    widget.get_by_label("1×1 filters").uncheck()
+    widget.get_by_role("application", name="Channel 1").focus()
+    shown.press("Shift+ArrowDown")  # beyond the last window, which stays the chosen one
+    shown.page.locator("[aria-live]", has_text="Window from row 3, column 1: sum").wait_for(state="attached")
     widget.get_by_role("button", name="one", exact=True).click()
     widget.get_by_label("1×1 filters").check()
     widget.get_by_role("spinbutton", name="Filters").fill("4")

@@ -30,6 +30,11 @@ def result(page: StudioPage) -> str:
     return page.page.locator(".widget .result").first.inner_text()
 
 
+def said(page: StudioPage) -> str:
+    """Return what a screen reader was told last."""
+    return page.page.locator(".learn-room > [aria-live]").text_content() or ""
+
+
 def done(page: StudioPage, task: str) -> bool:
     """Return whether a task of the chapter is done."""
     return page.page.locator(f'li[data-task="{task}"]').get_attribute("data-done") == "true"
@@ -56,6 +61,9 @@ def test_a_picture_is_moved_by_keys(open_page, studio: StudioCommand) -> None:
     page.press("ArrowRight", "ArrowDown")
     assert "1 and 1 cells of stride 2. The pooled map moved by whole cells." in result(page)
     page.page.locator('li[data-task="exact"][data-done="true"]').wait_for()
+    page.page.get_by_role("button", name="Two, stride 4").click()
+    page.page.wait_for_function("() => document.querySelector('.widget .result').innerText.includes('stride 4')")
+    assert said(page) == result(page)
 
 
 def test_a_stack_is_built(open_page, studio: StudioCommand) -> None:
@@ -67,6 +75,11 @@ def test_a_stack_is_built(open_page, studio: StudioCommand) -> None:
     for name in ("3×3", "3×3", "2×2 pooling", "3×3"):
         widget.get_by_role("button", name=f"+ {name}", exact=True).click()
     assert re.search(r"reads 10×10 pixels; neighbouring cells are 2 px apart; the map has 16×16", result(page))
+    assert result(page).startswith(said(page)) and "reads 10×10 pixels" in said(page)
+    page.page.get_by_role("slider", name="Depth").focus()
+    page.press("ArrowLeft")
+    assert "reads 6×6 pixels" in said(page)
+    page.press("ArrowRight")
     page.page.locator(".field-picture").focus()
     before = result(page)
     page.press("ArrowDown", "ArrowDown")
@@ -102,13 +115,16 @@ def test_a_network_of_the_timeline_opens_in_explore(open_page, studio: StudioCom
     page = open_page(studio, "#/learn/7", rest=False)
     chapter(page, 7, step=2)
     card = page.page.locator(".network-card")
-    assert "AlexNet" in card.inner_text()
+    assert "AlexNet" in card.inner_text() and "In the challenge of 2012: AlexNet" in card.inner_text()
+    assert page.page.get_by_role("slider", name="Network, by year").get_attribute("aria-valuetext") == "AlexNet, 2012"
     assert card.get_by_role("link").get_attribute("href") == "#/explore?v=1&m=alexnet-2012"
     page.page.locator(".player input[type=range]").focus()
     page.press("ArrowRight")
     assert card.locator("h3").inner_text() != "AlexNet"
     chapter(page, 7, step=4)
     assert "Sigmoid" in result(page)
+    page.page.get_by_role("button", name="ReLU", exact=True).click()
+    assert "the network with ReLU, as" in said(page) and "after 12 epochs" in said(page)
     page.page.locator(".widget").get_by_role("button", name="Labs").click()
     lab = page.page.locator("form.lab").nth(1)
     lab.get_by_role("textbox").fill("nothing")
@@ -131,6 +147,10 @@ def test_a_number_is_followed_down_to_the_pixels(open_page, studio: StudioComman
     assert "sum of 9 products, plus the bias" in worked.inner_text()
     worked.locator(".followed").first.click()
     assert "A pixel of the image" in worked.inner_text()
+    for said_of in ("sum of 9 products", "the larger of 0", "the largest of four", "sum of 18 products"):
+        worked.get_by_role("button", name="Back").click()
+        assert said_of in worked.inner_text()
+    assert not worked.get_by_role("button", name="Back").count()
     chapter(page, 8, step=5)
     assert "Measured: loss" in worked.inner_text() and not done(page, "check")
     weights = page.page.locator('figure[data-panel="d_weights"] .heat')
@@ -222,3 +242,15 @@ def test_what_can_not_be_loaded_takes_nothing_else_away(open_page, studio: Studi
     problem.get_by_role("button").click()
     page.page.locator(".fields-widget .figures.three").wait_for()
     assert not problem.count()
+    # Where one part can't be loaded, the other one is waited for.
+    held: list[Route] = []
+    page.page.route(re.compile("record/history"), refuse)
+    page.page.route(re.compile("record/gradient-norms"), lambda route: held.append(route))
+    page.go("#/learn/7", rest=False)
+    problem.wait_for()
+    assert not page.page.locator(".widget .spinner").count()
+    page.page.get_by_role("button", name="Gradients by layer").click()
+    page.page.locator(".widget .spinner").wait_for()
+    held[0].continue_()
+    page.page.locator(".norms-chart").wait_for()
+    assert problem.count() == 1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from convscope.course.course import chapters
+from convscope.course.course import chapter_record, chapters
 from studio_browser import SIZES, cut_off, screenshot, violations, widest
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ Open = Callable[..., "StudioPage"]
 NUMBERS = [chapter.number for chapter in chapters()]
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 CARD = '[data-exercise="{}"]'
+THREE_FRAMES = "async () => { for (let i = 0; i < 3; i += 1) await new Promise(requestAnimationFrame); }"
 
 
 def _opened(open_page: Open, studio: StudioCommand, link: str, **settings: object) -> StudioPage:
@@ -63,15 +64,21 @@ def test_answers_are_marked_in_the_page_and_progress_is_kept(open_page: Open, st
     page.locator(CARD.format("3a")).get_by_label("Your answer").wait_for()
     assert "for a decimal comma write 0.25" in _answer(page, "3a", "0,25")
     assert "counts the moves" in _answer(page, "3a", "54")
+    page.locator("[aria-live]", has_text="Try 2 of 3").wait_for(state="attached")
     assert "Right: 55." in _answer(page, "3a", " = ５５ ")
     kept = json.loads(page.evaluate("() => localStorage.getItem('convscope-learn')"))
     assert kept["exercises"]["3a"]["streak"] == 1
+    page.get_by_role("button", name="Delete progress").click()
+    page.get_by_role("button", name="Press again: it can't be brought back").blur()
+    page.get_by_role("button", name="Delete progress").wait_for()
+    assert "3a" in page.evaluate("() => localStorage.getItem('convscope-learn')")
     page.get_by_role("button", name="New numbers").click()
     page.wait_for_function("() => !location.hash.includes('seed=42')")
     page.locator('.exercise[data-done="false"]').wait_for()
     for number in (999_991, 999_983, 999_979):
         _answer(page, "3a", str(number))
     assert "The answer is" in page.locator(".worked").inner_text()
+    assert "The answer is" in page.locator(".learn-room > [aria-live]").inner_text()
     assert json.loads(page.evaluate("() => localStorage.getItem('convscope-learn')"))["exercises"]["3a"]["streak"] == 0
     shown.go("#/learn/nothing?seed=1", rest=False)
     page.get_by_text("there is no exercise 'nothing'").wait_for()
@@ -162,6 +169,29 @@ def test_projector_and_print(open_page: Open, studio: StudioCommand) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("size", [(1920, 1080), (1280, 720)])
+def test_a_step_fits_a_projector(open_page: Open, studio: StudioCommand, size: tuple[int, int]) -> None:
+    shown = _opened(open_page, studio, "#/learn/1")
+    page = shown.page
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.locator(".widget .slider").first.wait_for()
+    shown.press("p")
+    # A text of 24 px may be longer than 720 lines; it is scrolled.
+    shows = ".lesson > .widget, .lesson > .steps" if size[1] >= 1080 else ".lesson > .widget"
+    for chapter in chapters():
+        for step in range(1, len(chapter_record(chapter)["steps"]) + 1):
+            shown.go(f"#/learn/{chapter.number}?step={step}", rest=False)
+            page.locator(f'article[data-chapter="{chapter.number}"] .step[data-step="{step}"]:visible').wait_for()
+            page.locator(".widget-body > *").first.wait_for()
+            page.wait_for_function("() => !document.querySelector('.widget .spinner')")
+            page.evaluate(THREE_FRAMES)  # in which drawings are made for their width
+            over = page.locator(shows).evaluate_all(
+                "all => all.flatMap((one) => [one.scrollWidth - one.clientWidth, one.scrollHeight - one.clientHeight])"
+            )
+            assert max(over) <= 0, (chapter.number, step, over)
+
+
+@pytest.mark.long
 def test_without_storage_the_page_goes_on(open_page: Open, studio: StudioCommand) -> None:
     shown = _opened(open_page, studio, "#/learn")
     page = shown.page
@@ -200,6 +230,8 @@ def test_pictures_of_the_learner(open_page: Open, studio: StudioCommand) -> None
     drawing = page.get_by_role("application", name="Drawing of 28 by 28 pixels")
     drawing.focus()
     shown.press("ArrowDown", " ")
-    page.locator("[aria-live]", has_text="row 2, column 1").wait_for(state="attached")
+    page.locator("[aria-live]", has_text="row 2, column 1: 255").wait_for(state="attached")
+    shown.press(" ")
+    page.locator("[aria-live]", has_text="row 2, column 1: 0").wait_for(state="attached")
     page.get_by_role("button", name="Start the camera").click()
     page.locator(".widget .problem").wait_for()

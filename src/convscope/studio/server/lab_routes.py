@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 from contextlib import suppress
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +19,7 @@ from convscope.studio.protocol import Packet, StudioError
 from convscope.studio.server.answers import answered, packet_response
 
 MOST_GUESSED = 40
+_BETWEEN = re.compile(r"[,;>\s，；、]+")  # names of a guess
 
 
 def lab_routes(openable: Openable) -> list[BaseRoute]:
@@ -26,13 +30,24 @@ def lab_routes(openable: Openable) -> list[BaseRoute]:
             return sorted(path.name for path in openable.runs.iterdir() if path.is_dir() and not path.is_symlink())
         return []
 
+    def folder_name(typed: str) -> str:
+        """Return the name of a folder below the runs folder, of its path as a command prints it too."""
+        text = typed[:1024].strip()
+        if not text:
+            return ""
+        path = Path(os.path.normpath(text))
+        runs = Path(os.path.normpath(openable.runs)).absolute()
+        in_runs = path.parent.absolute() == runs or str(path.parent) == runs.name
+        return path.name if in_runs else str(path)
+
     async def lab(request: Request) -> Response:
         """Answer with what a folder shows of a lab."""
-        name = request.query_params.get("folder", "")[:255].strip().rstrip("/").removeprefix(f"{openable.runs.name}/")
+        name = folder_name(request.query_params.get("folder", ""))
         found = await asyncio.to_thread(folders)
         if name not in found:
-            raise StudioError(f"there is no folder {name!r} below the runs folder.{did_you_mean(name, found)}", "gone")
-        guess = [each.strip()[:64] for each in request.query_params.get("guess", "").split(",")[:MOST_GUESSED]]
+            hint = did_you_mean(name, found)
+            raise StudioError(f"there is no folder {name!r:.80} below the runs folder.{hint}", "gone")
+        guess = [each[:64] for each in _BETWEEN.split(request.query_params.get("guess", ""))[:MOST_GUESSED]]
         result = await asyncio.to_thread(
             check_lab, request.path_params["name"], openable.runs / name, [each for each in guess if each]
         )

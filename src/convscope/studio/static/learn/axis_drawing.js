@@ -3,7 +3,8 @@ import { made, shapeElement } from "convscope/elements";
 import { fittedWidth } from "convscope/learn/fitted_width";
 
 const WIDTHS = [280, 640];
-const HEIGHT = 26; // of a layer's row
+const [ROW, SHORT_ROW, MANY] = [26, 18, 8]; // height of a layer's row, and of one of many
+const GAP = 4; // above and below what is drawn in a row
 const NAMES = 118;
 
 /** @param {() => void} changed called when the drawing is to be made for another width */
@@ -22,18 +23,19 @@ export function createAxisDrawing(changed) {
     update({ levels, names, label }) {
       element.setAttribute("aria-label", label);
       const whole = width();
-      svg.setAttribute("viewBox", `0 0 ${whole} ${levels.length * HEIGHT}`);
+      const high = levels.length > MANY ? SHORT_ROW : ROW;
+      svg.setAttribute("viewBox", `0 0 ${whole} ${levels.length * high}`);
       svg.replaceChildren();
       levels.forEach((counts, level) => {
-        const y = (levels.length - 1 - level) * HEIGHT;
+        const y = (levels.length - 1 - level) * high;
         const wide = (whole - NAMES) / counts.length;
-        const name = shapeElement("text", { x: NAMES - 8, y: y + HEIGHT / 2, class: "axis-name" }, svg);
+        const name = shapeElement("text", { x: NAMES - 8, y: y + high / 2, class: "axis-name" }, svg);
         name.textContent = names[level];
-        shapeElement("rect", { x: NAMES, y: y + 4, width: whole - NAMES, height: HEIGHT - 8, class: "axis-row" }, svg);
+        shapeElement("rect", { x: NAMES, y: y + GAP, width: whole - NAMES, height: high - 2 * GAP, class: "axis-row" }, svg);
         const most = Math.max(...counts);
         counts.forEach((count, at) => {
           if (!count) return;
-          const rect = shapeElement("rect", { x: NAMES + at * wide, y: y + 4, width: Math.max(1, wide - (wide > 4 ? 1 : 0)), height: HEIGHT - 8, class: "axis-cell" }, svg);
+          const rect = shapeElement("rect", { x: NAMES + at * wide, y: y + GAP, width: Math.max(1, wide - (wide > 4 ? 1 : 0)), height: high - 2 * GAP, class: "axis-cell" }, svg);
           rect.setAttribute("fill-opacity", String(0.35 + (0.65 * count) / most));
         });
       });

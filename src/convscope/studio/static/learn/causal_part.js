@@ -49,7 +49,7 @@ export function createCausal(room, found) {
     const last = signal.length - 1;
     const seconds = signal.map((_, column) => column).filter(read).join(", ");
     return html`
-      <div class="row">${choice({ label: texts.response, value: response, options: Object.keys(found.responses).map((name) => [name, texts[`responses-${name}`]]), change: (name) => { response = name; changed(); } })}</div>
+      <div class="row">${choice({ label: texts.response, value: response, options: Object.keys(found.responses).map((name) => [name, texts[`responses-${name}`]]), change: (name) => { response = name; changed(); say(filled(texts.second, { second, value: sumAt(second).sum })); } })}</div>
       <figure class="in-time"><figcaption>${texts.response}</figcaption>${responseCells.element}</figure>
       <figure class="in-time"><figcaption>${filled(texts.signal, { last })}</figcaption>${signalCells.element}</figure>
       <figure class="in-time"><figcaption>${texts["on-signal"]}</figcaption>${laidCells.element}</figure>

@@ -42,6 +42,7 @@ export function createCells({ move, enter, type, say, step = 3, quiet = false })
     if (to) go(to[0], to[1]);
     else if (event.key === "Enter" && enter) enter(row, column);
     else if (!type?.(row, column, event.key)) return;
+    else if (say && shown.spoken) say(shown.spoken(row, column));
     event.preventDefault();
     event.stopPropagation();
   }

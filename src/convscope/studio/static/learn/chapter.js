@@ -30,6 +30,7 @@ export function createChapter({ chapter, course, room }) {
   let problem = ""; // why there is no widget
   /** What a part of the widget waits for, and why it is not there: not asked for again until the reader says so. @type {Map<string, Error>} */
   const missing = new Map();
+  let pending = 0; // records that are on their way
   let closed = false;
   let applied = 0; // the step whose settings the widget has
   let reached = 1; // the step that was scrolled to, or whose button was pressed
@@ -50,15 +51,20 @@ export function createChapter({ chapter, course, room }) {
   function record(...asked) {
     const key = JSON.stringify(asked);
     if (missing.has(key)) return Promise.reject(missing.get(key));
-    return room.record(...asked).catch((error) => {
+    pending += 1;
+    return room.record(...asked).then((found) => {
+      pending -= 1;
+      return found;
+    }, (error) => {
+      pending -= 1;
       missing.set(key, error);
       widgetChanged();
       throw error;
     });
   }
 
-  /** What is drawn in the place of a record that is not there. */
-  const waiting = () => (missing.size ? nothing : html`<p class="empty"><span class="spinner"></span></p>`);
+  /** What is drawn in the place of a record that is not there: nothing where none is on its way, as a line above says why. */
+  const waiting = () => (missing.size && !pending ? nothing : html`<p class="empty"><span class="spinner"></span><span class="hidden-text">${words.loading}</span></p>`);
 
   /** Which parts of the widget are not there, in one line. */
   function missed() {
@@ -139,9 +145,9 @@ export function createChapter({ chapter, course, room }) {
       kept.value = found.value;
       queueMicrotask(() => say(`${task.text} ${words["task-done"]}`));
     }
-    return html`<li data-task=${task.id} data-done=${String(kept.done)}><span class="task-mark" aria-hidden="true">${kept.done ? "✓" : "○"}</span><div><span>${prose(task.text)}</span>
+    return html`<li data-task=${task.id} data-done=${String(kept.done)}><span class="task-mark" aria-hidden="true">${kept.done ? "✓" : "○"}</span><div><span id=${`task-${task.id}`}>${prose(task.text)}</span>
       <span class="hidden-text">${kept.done ? words["task-done"] : words["task-open"]}</span>
-      ${task.predict ? html`<label class="field"><span>${task.predict}</span><input type="number" .value=${kept.guess} ?disabled=${kept.done} @change=${(event) => { kept.guess = event.target.value; widgetChanged(); }}></label>` : nothing}
+      ${task.predict ? html`<label class="field"><span>${task.predict}</span><input type="number" aria-describedby=${`task-${task.id}`} .value=${kept.guess} ?disabled=${kept.done} @change=${(event) => { kept.guess = event.target.value; widgetChanged(); }}></label>` : nothing}
       ${found.done && !ready ? html`<p class="small bad" role="status">${words["predicted-first"]}</p>` : nothing}
       ${task.predict && kept.done ? html`<p class="small">${filled(words.predicted, { guess: numberText(Number(kept.guess)), value: kept.value })}</p>` : nothing}</div></li>`;
   }

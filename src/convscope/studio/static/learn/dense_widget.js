@@ -136,7 +136,8 @@ export function create(room) {
     changed();
   }
 
-  const control = (key) => slider({ label: texts[key], value: state[key], low: LIMITS[key][0], high: LIMITS[key][1], change: (value) => { state[key] = value; changed(); } });
+  const inPixels = (key) => (key === "side" || key === "kernel" ? filled(texts.pixels, { count: state[key] }) : "");
+  const control = (key) => slider({ label: texts[key], value: state[key], text: inPixels(key), low: LIMITS[key][0], high: LIMITS[key][1], change: (value) => { state[key] = value; changed(); } });
 
   function view() {
     if (mode === "shift") ask();

@@ -25,9 +25,17 @@ export function createEffective(room) {
     }, () => { asked = false; });
   }
 
+  const valuesOf = (layer, kind) => ({ ...layer.sizes[kind], size: layer.size, layer: layer.layer, name: texts[`by-${kind}`] });
+
+  function choose(value) {
+    at = value - 1;
+    room.changed();
+    room.say(KINDS.map((kind) => `${texts[`by-${kind}`]}: ${filled(texts.sizes, valuesOf(record.layers[at], kind))}`).join("; "));
+  }
+
   function figure(layer, kind) {
     const mass = layer.masses[kind];
-    const values = { ...layer.sizes[kind], size: layer.size, layer: layer.layer, name: texts[`by-${kind}`] };
+    const values = valuesOf(layer, kind);
     heats[kind].update({
       rows: mass.length, columns: mass[0].length, label: filled(texts["map-label"], values),
       colour: (row, column) => { const pixel = table[mass[row][column]]; return [pixel & 255, (pixel >> 8) & 255, (pixel >> 16) & 255]; },
@@ -40,7 +48,7 @@ export function createEffective(room) {
       ask();
       if (!record) return room.waiting();
       const layer = record.layers[at];
-      return html`<div class="controls">${slider({ label: texts["trained-layer"], value: at + 1, low: 1, high: record.layers.length, text: layer.layer, change: (value) => { at = value - 1; room.changed(); } })}<code>${layer.layer}</code></div>
+      return html`<div class="controls">${slider({ label: texts["trained-layer"], value: at + 1, low: 1, high: record.layers.length, text: layer.layer, change: choose })}<code>${layer.layer}</code></div>
         <div class="figures three">${KINDS.map((kind) => figure(layer, kind))}</div><p class="small">${filled(texts.averaged, record)}</p>`;
     },
   };

@@ -80,8 +80,25 @@ export function createExercise({ name, seed: given, course, changed, drawn, say 
       if (!(error instanceof AnswerError)) throw error;
       feedback = { kind: "unread", lines: [filled(course.marking[error.key], error.values)], suggestion: error.suggestion };
     }
-    say(feedback.lines.join(" "));
+    say([...feedback.lines, shown ? rightText() : done ? standing() : tryText()].filter(Boolean).join(" "));
     changed();
+  }
+
+  const tryText = () => (!wrong ? "" : wrong === progress.TRIES - 1 ? words.last : filled(words.try, { number: wrong + 1 }));
+
+  /** The right answer, as the worked steps end. */
+  const rightText = () => filled(words["right-answer"], { answer: found.kind === "choice" ? `${found.answer}) ${found.options[found.answer].replace(/\.$/, "")}` : answerText(found.answer) });
+
+  /** How many draws in a row were answered, or that the exercise is mastered. */
+  function standing() {
+    const { mastered, drawn: draws, streak } = progress.progressOf(name);
+    if (mastered) return course.words.mastered;
+    return draws ? filled(course.words.streak, { count: Math.min(streak, progress.GOAL), goal: progress.GOAL }) : "";
+  }
+
+  function showSteps() {
+    end();
+    say(rightText());
   }
 
   /** Show the worked steps; the draw counts as not answered. */
@@ -128,25 +145,24 @@ export function createExercise({ name, seed: given, course, changed, drawn, say 
   }
 
   function view() {
-    const known = progress.progressOf(name);
     const title = found?.title ?? course.chapters.flatMap((one) => [...one.exercises, ...one.slips]).find((one) => one.name === name)?.title ?? "";
     return html`<section class="exercise" aria-labelledby=${`${id}-title`} data-exercise=${name} data-seed=${seed} data-done=${String(done)}>
       <header><h3 id=${`${id}-title`}><span class="exercise-name">${name}</span> ${title}</h3><span class="spread"></span>
-        ${known.mastered ? html`<span class="badge mastered">${course.words.mastered}</span>` : known.drawn ? html`<span class="badge">${filled(course.words.streak, { count: Math.min(known.streak, progress.GOAL), goal: progress.GOAL })}</span>` : nothing}</header>
+        ${standing() ? html`<span class=${progress.progressOf(name).mastered ? "badge mastered" : "badge"}>${standing()}</span>` : nothing}</header>
       ${problem ? html`<p class="problem" role="alert">${problem}</p><button @click=${() => load()}>${words.again}</button>` : !found ? html`<p class="muted">${course.words.loading}</p>` : html`
         <p class="statement">${prose(found.statement)}</p>
         ${Object.entries(found.shown).map(([label, rows]) => html`<figure class="rows"><figcaption class="small muted">${label}</figcaption><pre tabindex="0" aria-label=${label}>${rows}</pre></figure>`)}
         <form id=${`${id}-form`} @submit=${check}>${answerField()}
           <div class="row">${done ? nothing : html`<button class="primary" type="submit">${words.check}</button>
-            <span class="small muted">${wrong ? (wrong === progress.TRIES - 1 ? words.last : filled(words.try, { number: wrong + 1 })) : nothing}</span>`}
-            ${done && !shown ? html`<button type="button" @click=${end}>${words.show}</button>` : nothing}
-            ${wrong && !done ? html`<button type="button" @click=${end}>${words.show}</button>` : nothing}
+            <span class="small muted">${tryText()}</span>`}
+            ${done && !shown ? html`<button type="button" @click=${showSteps}>${words.show}</button>` : nothing}
+            ${wrong && !done ? html`<button type="button" @click=${showSteps}>${words.show}</button>` : nothing}
             <button type="button" class=${done ? "primary" : ""} @click=${() => draw(freshSeed(seed), true)}>${words.fresh}</button>
             <span class="spread"></span><button type="button" class="quiet small" @click=${copyLink} title=${words.link}>${filled(words.seed, { seed: String(seed) })}</button></div></form>
         ${feedback ? html`<div class="feedback" id=${`${id}-feedback`} data-kind=${feedback.kind}>${feedback.lines.map((line) => html`<p>${line}</p>`)}
           ${feedback.suggestion && !done ? html`<button type="button" @click=${() => suggested(feedback.suggestion)}>${filled(course.marking.mean, { suggestion: feedback.suggestion })}</button>` : nothing}</div>` : nothing}
         ${shown ? html`<div class="worked"><h4>${words.steps}</h4><ol>${found.steps.map((step) => html`<li>${step}</li>`)}</ol>
-          <p><strong>${filled(words["right-answer"], { answer: found.kind === "choice" ? `${found.answer}) ${found.options[found.answer].replace(/\.$/, "")}` : answerText(found.answer) })}</strong></p>
+          <p><strong>${rightText()}</strong></p>
           <p class="small muted"><code>${filled(words["in-terminal"], { name, seed: String(seed) })}</code></p></div>` : nothing}`}
     </section>`;
   }

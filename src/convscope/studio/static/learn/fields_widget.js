@@ -63,6 +63,27 @@ export function create(room) {
     return filled(texts.spoken, { row: row + 1, column: column + 1, top: top + 1, bottom: bottom + 1, left: left + 1, right: right + 1 });
   }
 
+  /** Say what the stack gives now. */
+  function tell() {
+    const maps = sizes();
+    const parts = [misfit(maps), state.depth ? reads(maps) : texts.none, state.depth && state.size === TASK.side ? designed() : ""];
+    room.say(parts.filter(Boolean).join(" "));
+  }
+
+  /** As `change`, by the learner. */
+  function build(...asked) {
+    change(...asked);
+    tell();
+  }
+
+  function goTo(depth) {
+    Object.assign(state, { depth, cell: null });
+    room.changed();
+    tell();
+  }
+
+  const misfit = (maps) => (maps.length <= state.layers.length ? filled(texts["too-small"], { number: maps.length }) : "");
+
   function change(layers, size = state.size) {
     state.layers = layers.slice(0, MOST_LAYERS).filter((name) => name in LAYERS);
     state.size = size;
@@ -73,17 +94,17 @@ export function create(room) {
 
   function palette() {
     return html`<div class="controls">
-      ${choice({ label: texts.preset, options: [["", texts["preset-none"]], ...Object.keys(PRESETS).map((name) => [name, texts[`preset-${name}`]])], value: "", change: (name) => { if (name) change(PRESETS[name][0].split(" "), PRESETS[name][1]); } })}
-      ${segments({ label: texts.size, options: SIZES.map((value) => [value, value]), value: String(state.size), titled: true, change: (value) => change(state.layers, Number(value)) })}
-      <div class="palette" role="group" aria-label=${texts.add}>${ORDER.map((name) => html`<button ?disabled=${state.layers.length >= MOST_LAYERS} @click=${() => change([...state.layers, name])}>+ ${texts[`layer-${name.replace("/", "-")}`]}</button>`)}</div>
-      <button ?disabled=${!state.layers.length} @click=${() => change(state.layers.slice(0, -1))}>${texts.remove}</button>
-      <button ?disabled=${!state.layers.length} @click=${() => change([])}>${texts.clear}</button></div>`;
+      ${choice({ label: texts.preset, options: [["", texts["preset-none"]], ...Object.keys(PRESETS).map((name) => [name, texts[`preset-${name}`]])], value: "", change: (name) => { if (name) build(PRESETS[name][0].split(" "), PRESETS[name][1]); } })}
+      ${segments({ label: texts.size, options: SIZES.map((value) => [value, value]), value: String(state.size), titled: true, change: (value) => build(state.layers, Number(value)) })}
+      <div class="palette" role="group" aria-label=${texts.add}>${ORDER.map((name) => html`<button ?disabled=${state.layers.length >= MOST_LAYERS} @click=${() => build([...state.layers, name])}>+ ${texts[`layer-${name.replace("/", "-")}`]}</button>`)}</div>
+      <button ?disabled=${!state.layers.length} @click=${() => build(state.layers.slice(0, -1))}>${texts.remove}</button>
+      <button ?disabled=${!state.layers.length} @click=${() => build([])}>${texts.clear}</button></div>`;
   }
 
   function table(maps) {
     const fields = folded(state.layers.map((name) => LAYERS[name]));
     return html`<div class="table-frame" tabindex="0" role="region" aria-label=${texts.stack}><table class="layer-table"><thead><tr><th scope="col">${texts.row}</th><th scope="col">${texts.output}</th><th scope="col">${texts.jump}</th><th scope="col">${texts.field}</th></tr></thead>
-      <tbody>${state.layers.map((name, at) => html`<tr aria-current=${String(at + 1 === state.depth)}><th scope="row"><button class="quiet" ?disabled=${at + 1 >= maps.length} @click=${() => { state.depth = at + 1; state.cell = null; room.changed(); }}>${at + 1}. ${texts[`layer-${name.replace("/", "-")}`]}</button></th>
+      <tbody>${state.layers.map((name, at) => html`<tr aria-current=${String(at + 1 === state.depth)}><th scope="row"><button class="quiet" ?disabled=${at + 1 >= maps.length} @click=${() => goTo(at + 1)}>${at + 1}. ${texts[`layer-${name.replace("/", "-")}`]}</button></th>
         <td>${maps[at + 1] ?? "–"}</td><td>${at + 1 < maps.length ? fields[at].stride : "–"}</td><td>${at + 1 < maps.length ? fields[at].size : "–"}</td></tr>`)}</tbody></table></div>`;
   }
 
@@ -97,7 +118,17 @@ export function create(room) {
     const fields = folded(state.layers.map((name) => LAYERS[name]));
     const early = fields.filter((one) => one.stride === 1).map((one) => one.size);
     const values = { field: fields.at(-1).size, first: Math.max(1, ...early), last: sizes().at(-1) };
-    return html`<p class="result">${filled(texts[missed ? "fundus-wrong" : "fundus-right"], values)}</p>`;
+    return filled(texts[missed ? "fundus-wrong" : "fundus-right"], values);
+  }
+
+  /** Return what the chosen cell reads, in words. */
+  function reads(maps) {
+    const cells = maps[state.depth];
+    const { size, stride } = folded(shownLayers()).at(-1);
+    const [down, across] = cell(cells).map(ends);
+    const clip = (value) => Math.max(1, Math.min(state.size, value + 1));
+    const cut = down[0] < 0 || down[1] >= state.size || across[0] < 0 || across[1] >= state.size;
+    return `${filled(texts.result, { depth: state.depth, field: size, stride, cells })} ${filled(texts.whole, { top: clip(down[0]), bottom: clip(down[1]), left: clip(across[0]), right: clip(across[1]) })} ${cut ? texts.clipped : ""}`.trim();
   }
 
   function shown(maps) {
@@ -105,18 +136,14 @@ export function create(room) {
     const layers = shownLayers();
     const cells = maps[state.depth];
     const at = cell(cells);
-    const { size, stride } = folded(layers).at(-1);
-    const [down, across] = [ends(at[0]), ends(at[1])];
+    const [down, across] = at.map(ends);
     const counts = at.map((place) => pathCounts(layers, state.size, place));
     picture.update({ size: state.size, cells, cell: at, field: [down, across], counts: state.paths ? counts.map((levels) => levels[0]) : null,
-      label: filled(texts["picture-label"], { row: at[0] + 1, column: at[1] + 1 }), spoken });
+      label: `${texts["picture-label"]} ${spoken(...at)}`, spoken });
     axis.update({ levels: counts[1], names: [texts.image, ...state.layers.slice(0, state.depth).map((name) => texts[`layer-${name.replace("/", "-")}`])],
       label: filled(texts["axis-label"], { counts: counts[1].map((level) => level.filter(Boolean).length).join(", ") }) });
-    const clip = (value) => Math.max(1, Math.min(state.size, value + 1));
-    const cut = down[0] < 0 || down[1] >= state.size || across[0] < 0 || across[1] >= state.size;
-    return html`<p class="result">${filled(texts.result, { depth: state.depth, field: size, stride, cells })} ${filled(texts.whole, { top: clip(down[0]), bottom: clip(down[1]), left: clip(across[0]), right: clip(across[1]) })}
-        ${cut ? texts.clipped : ""} ${filled(texts.weights, { weights: weights() })}</p>
-      ${state.size === TASK.side ? designed() : ""}
+    return html`<p class="result">${reads(maps)} ${filled(texts.weights, { weights: weights() })}</p>
+      ${state.size === TASK.side ? html`<p class="result">${designed()}</p>` : ""}
       <div class="figures"><figure>${picture.element}<div class="row">
           ${check({ label: texts.paths, value: state.paths, change: (paths) => { state.paths = paths; room.changed(); } })}
           <label class="button">${texts.photo}<input class="hidden-text" type="file" accept="image/*" @change=${take}></label></div>
@@ -138,8 +165,8 @@ export function create(room) {
     const maps = sizes();
     state.depth = Math.max(0, Math.min(maps.length - 1, state.depth));
     return html`${palette()}
-      ${maps.length <= state.layers.length ? html`<p class="problem">${filled(texts["too-small"], { number: maps.length })}</p>` : ""}
-      ${slider({ label: texts.depth, value: state.depth, low: Math.min(1, maps.length - 1), high: maps.length - 1, change: (depth) => { state.depth = depth; state.cell = null; room.changed(); } })}
+      ${misfit(maps) ? html`<p class="problem">${misfit(maps)}</p>` : ""}
+      ${slider({ label: texts.depth, value: state.depth, low: Math.min(1, maps.length - 1), high: maps.length - 1, change: goTo })}
       ${shown(maps)}${state.layers.length ? table(maps) : ""}`;
   }
 

@@ -43,6 +43,8 @@ export function createGradients(room) {
     return found;
   }
 
+  const captions = () => ({ before: texts.before, after: filled(texts.after, record), "compared-before": texts["compared-before"] });
+
   function draw() {
     const shown = lines();
     const all = Object.values(record.networks).flatMap((each) => [...each.before, ...each.after]);
@@ -62,8 +64,13 @@ export function createGradients(room) {
       shapeElement("polyline", { points: values.map((value, at) => `${x(at)},${y(value)}`).join(" "), class: `norms ${name}` }, svg);
       values.forEach((value, at) => shapeElement("circle", { cx: x(at), cy: y(value), r: 4, class: `norms-dot ${name}` }, svg));
     }
-    const { before } = record.networks[key()];
-    chart.setAttribute("aria-label", filled(texts["norms-label"], { layers: record.layers, name: nameOf(key()), first: before[0].toFixed(1), last: before.at(-1).toFixed(1) }));
+    chart.setAttribute("aria-label", inWords());
+  }
+
+  /** Return what the chart shows, for readers who do not see it. */
+  function inWords() {
+    const ends = ([name, values]) => filled(texts["norms-ends"], { line: captions()[name], first: values[0].toFixed(1), last: values.at(-1).toFixed(1) });
+    return `${filled(texts["norms-label"], { layers: record.layers, name: nameOf(key()) })} ${lines().map(ends).join(" ")}`;
   }
 
   function learned(of) {
@@ -76,14 +83,13 @@ export function createGradients(room) {
       ask();
       if (!record) return room.waiting();
       draw();
-      const take = (patch) => { Object.assign(state, patch); room.changed(); room.say(chart.getAttribute("aria-label")); };
-      const captions = { before: texts.before, after: filled(texts.after, record), "compared-before": texts["compared-before"] };
+      const take = (patch) => { Object.assign(state, patch); room.changed(); room.say(inWords()); };
       return html`<div class="controls">
           ${segments({ label: texts.activation, options: ACTIVATIONS.map((name) => [name, texts[name]]), value: state.activation, change: (activation) => take({ activation }) })}
           ${check({ label: texts.dropout, value: state.dropout, change: (dropout) => take({ dropout }) })}
           ${check({ label: texts.skip, value: state.skip, change: (skip) => take({ skip }) })}
           ${state.kept ? html`<button @click=${() => take({ kept: "" })}>${texts.forget}</button>` : html`<button @click=${() => take({ kept: key() })}>${texts.keep}</button>`}</div>
-        <figure class="chart"><figcaption>${texts.norms} <span class="key">${lines().map(([name]) => html`<i class=${`swatch ${name}`}></i>${captions[name]} `)}</span></figcaption>${chart}</figure>
+        <figure class="chart"><figcaption>${texts.norms} <span class="key">${lines().map(([name]) => html`<i class=${`swatch ${name}`}></i>${captions()[name]} `)}</span></figcaption>${chart}</figure>
         ${learned(key())}${state.kept ? html`<p class="small">${filled(texts.kept, { name: nameOf(state.kept) })}</p>${learned(state.kept)}` : ""}
         <p class="small">${filled(texts.about, { ...record, convolutions: record.layers - 1 })}</p>`;
     },

@@ -31,7 +31,7 @@ export const between = (from, to, share) => from.map((value, index) => Math.roun
  */
 
 /**
- * @param {{move?: (row: number, column: number) => void, say?: (text: string) => void, paint?: (row: number, column: number) => void, step?: number, quiet?: boolean}} how
+ * @param {{move?: (row: number, column: number) => void, say?: (text: string) => void, paint?: (row: number, column: number, byKey: boolean) => void, step?: number, quiet?: boolean}} how
  *   `paint`: the pointer is drawn over a cell, or Space pressed; `quiet`: the cursor is shown while the grid has the focus
  */
 export function createHeat({ move, say, paint, step = 8, quiet = false }) {
@@ -60,7 +60,7 @@ export function createHeat({ move, say, paint, step = 8, quiet = false }) {
     const box = canvas.getBoundingClientRect();
     const at = /** @type {[number, number]} */ ([Math.floor(((event.clientY - box.top) / box.height) * shown.rows), Math.floor(((event.clientX - box.left) / box.width) * shown.columns)]);
     go(...at);
-    if (paint && shown.cursor) paint(...shown.cursor);
+    if (paint && shown.cursor) paint(...shown.cursor, false);
   }
 
   function pressed(event) {
@@ -69,10 +69,15 @@ export function createHeat({ move, say, paint, step = 8, quiet = false }) {
     const by = event.shiftKey ? step : 1;
     const to = { ArrowUp: [row - by, column], ArrowDown: [row + by, column], ArrowLeft: [row, column - by], ArrowRight: [row, column + by], Home: [row, 0], End: [row, shown.columns - 1] }[event.key];
     if (to) go(to[0], to[1]);
-    else if (event.key === " " && paint) paint(row, column);
+    else if (event.key === " " && paint) painted(row, column);
     else return;
     event.preventDefault();
     event.stopPropagation();
+  }
+
+  function painted(row, column) {
+    paint(row, column, true);
+    if (say && shown.spoken) say(shown.spoken(row, column));
   }
 
   function go(row, column) {

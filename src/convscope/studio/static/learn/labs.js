@@ -1,7 +1,7 @@
 /** The labs: what the learner made with convscope, checked by the server from the folder that a command wrote. */
 import { html, nothing } from "lit-html";
 import * as api from "convscope/api";
-import { plainTable } from "convscope/learn/own_more";
+import { table } from "convscope/learn/own_more";
 import { filled } from "convscope/learn/fill";
 import { changed, loaded } from "convscope/store";
 
@@ -32,6 +32,6 @@ export function labs(room) {
         ${lab === "ablation" ? html`<label class="field"><span>${texts["lab-guess"]}</span><input type="text" .value=${mine.guess} @input=${(event) => { mine.guess = event.target.value; }}></label>` : nothing}
         <button>${texts["lab-check"]}</button></div>`}
       <div role="status">${mine.problem ? html`<p class="problem">${mine.problem}</p>` : nothing}
-        ${mine.found ? html`<p data-done=${String(mine.found.done)}>${mine.found.done ? "✓ " : ""}${filled(texts[`says-${mine.found.says}`], mine.found.values)}</p>${mine.found.rows.length ? plainTable([texts["lab-variant"], texts["lab-accuracy"], texts["lab-interval"]], mine.found.rows) : nothing}` : nothing}</div></form>`;
+        ${mine.found ? html`<p data-done=${String(mine.found.done)}>${mine.found.done ? "✓ " : ""}${filled(texts[`says-${mine.found.says}`], mine.found.values)}</p>${mine.found.rows.length ? table([texts["lab-variant"], texts["lab-accuracy"], texts["lab-interval"]], mine.found.rows) : nothing}` : nothing}</div></form>`;
   })}</section>`;
 }

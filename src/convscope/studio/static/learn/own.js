@@ -2,7 +2,7 @@
 import { html, nothing } from "lit-html";
 import * as api from "convscope/api";
 import { commandValues, FIRST, isConvolution, layersOf } from "convscope/learn/own_commands";
-import { forgetRuns, OWN_MORE } from "convscope/learn/own_more";
+import { forgetRuns, OWN_MORE, table } from "convscope/learn/own_more";
 import { filled, numberText } from "convscope/learn/fill";
 import { prose } from "convscope/learn/prose";
 import { formatState } from "convscope/state";
@@ -17,12 +17,8 @@ const isPooling = (unit) => /pool/i.test(unit.type);
 const strideText = (unit) => (unit.field?.stride?.every(Number.isFinite) ? unit.field.stride.join("×") : "–");
 const shapeText = (shape) => shape.map(numberText).join("×") || "";
 
-/** @param {string[]} head @param {any[][]} rows the first cell may be a template */
-export const table = (head, rows) => html`<div class="table-frame" tabindex="0" role="region" aria-label=${head.join(", ")}><table><thead><tr>${head.map((text) => html`<th scope="col">${text}</th>`)}</tr></thead>
-  <tbody>${rows.map((row) => html`<tr>${row.map((cell, index) => html`<td class=${index && typeof cell === "number" ? "number" : ""}>${typeof cell === "number" ? numberText(cell) : cell}</td>`)}</tr>`)}</tbody></table></div>`;
-
 /** A layer's name as a link that shows it in Explore. @param {string} model @param {any} unit */
-export const layerLink = (model, unit) => html`<a href=${formatState({ room: "explore", model, value: unit.value ?? "" })}>${unit.name}</a>`;
+const layerLink = (model, unit) => html`<a href=${formatState({ room: "explore", model, value: unit.value ?? "" })}>${unit.name}</a>`;
 
 /**
  * What each question shows of a network.
@@ -89,19 +85,19 @@ export function createOwn({ chapter, words, changed }) {
       value=${one.key} .selected=${one.key === model}>${one.title}</option>`)}</select></label>
       <button class="primary" @click=${ask} ?disabled=${waiting}>${words["own-ask"]}</button>
       <a class="button" href=${formatState({ room: "explore", model })}>${words["own-open"]}</a>
-      ${waiting ? html`<span class="muted"><span class="spinner"></span> ${filled(words["own-waiting"], { model })}</span>` : nothing}</div>`;
+      <span role="status">${waiting ? html`<span class="muted"><span class="spinner"></span> ${filled(words["own-waiting"], { model })}</span>` : graph ? html`<span class="hidden-text">${filled(words["own-answered"], { model })}</span>` : nothing}</span></div>`;
   }
 
   function view() {
     const found = models();
     if (!model && found.length) model = (found.find((one) => one.kind === "given") ?? found.find((one) => one.kind === "run") ?? found.find((one) => one.key === FIRST.key) ?? found[0]).key;
     const values = commandValues(found.find((one) => one.key === model), graph);
-    return html`<section class="own" aria-labelledby="own-title"><h3 id="own-title">${words.own}</h3>
+    return html`<section class="own" aria-labelledby="own-title"><h2 id="own-title">${words.own}</h2>
       ${own.text.map((paragraph) => html`<p>${prose(paragraph)}</p>`)}
       ${found.length ? chooser() : html`<p class="muted">${words["own-none"]}</p>`}
       ${problem ? html`<p class="problem" role="alert">${problem}</p>` : nothing}
       ${graph ? OWN[own.question]?.(graph, model, { ...words, ...widget.texts }) ?? html`<p class="muted">${words["own-empty"]}</p>` : nothing}
-      <h4>${words["own-type"]}</h4>
+      <h3>${words["own-type"]}</h3>
       ${own.commands.map((command) => html`<pre tabindex="0">${filled(command, values)}</pre>`)}
     </section>`;
   }

@@ -10,9 +10,9 @@ const FEW = 1e-3; // of the largest norm: a layer below it hardly learns
 
 const layersOf = (graph) => graph.units.filter((unit) => unit.kind !== "block" && unit.type !== "input" && unit.field?.size);
 
-/** @param {string[]} head @param {any[][]} rows */
-export const plainTable = (head, rows) => html`<div class="table-frame" tabindex="0" role="region" aria-label=${head.join(", ")}><table><thead><tr>${head.map((text) => html`<th scope="col">${text}</th>`)}</tr></thead>
-  <tbody>${rows.map((row) => html`<tr>${row.map((cell) => html`<td>${cell}</td>`)}</tr>`)}</tbody></table></div>`;
+/** @param {string[]} head @param {any[][]} rows of numbers, texts and templates */
+export const table = (head, rows) => html`<div class="table-frame" tabindex="0" role="region" aria-label=${head.join(", ")}><table><thead><tr>${head.map((text) => html`<th scope="col">${text}</th>`)}</tr></thead>
+  <tbody>${rows.map((row) => html`<tr>${row.map((cell) => (typeof cell === "number" ? html`<td class="number">${numberText(cell)}</td>` : html`<td>${cell}</td>`))}</tr>`)}</tbody></table></div>`;
 
 const toExplore = (model, unit, more = {}) => html`<a href=${formatState({ room: "explore", model, value: unit.value ?? "", ...more })}>${unit.name}</a>`;
 
@@ -56,7 +56,7 @@ export const OWN_MORE = {
     const layers = layersOf(graph).filter((unit, at, all) => !at || String(unit.field.size) !== String(all[at - 1].field.size));
     if (!layers.length) return null;
     const rows = layers.slice(0, 60).map((unit) => [toExplore(model, unit), along(unit.field.size), along(unit.field.stride), unit.shape.map(numberText).join("×")]);
-    return plainTable([texts.row, texts.field, texts.jump, texts["own-shape"]], rows);
+    return table([texts.row, texts.field, texts.jump, texts["own-shape"]], rows);
   },
   norms: (graph, model, texts) => withRun(model, texts, (run) => {
     const { layers = [], gradients = [] } = run.norms ?? {};
@@ -64,7 +64,7 @@ export const OWN_MORE = {
     const most = Math.max(...last.map((value) => value ?? 0));
     if (!most) return html`<p class="muted">${texts["own-no-norms"]}</p>`;
     const rows = layers.map((name, at) => [name, scientific(number(last[at])), last[at] !== null && last[at] < FEW * most ? texts["own-hardly"] : ""]);
-    return plainTable([texts["own-layer-name"], texts.norms, ""], rows);
+    return table([texts["own-layer-name"], texts.norms, ""], rows);
   }),
   train: (graph, model, texts) => withRun(model, texts, (run) => {
     const measure = run.scores?.measure ?? run.best_validation;

@@ -176,7 +176,7 @@ export function create(room) {
     ? [["never", texts["legend-never-written"]], ["few", texts["legend-few-terms"]], ["many", texts["legend-many-terms"]]]
     : [["never", texts["legend-never"]], ["padding", texts["legend-padding"]], ["few", texts["legend-few"]], ["many", texts["legend-many"]]]);
 
-  const control = (key) => slider({ label: texts[key], value: state[key], low: LIMITS[key][0], high: Math.max(SLIDES[key], state[key]), change: (value) => { state[key] = value; index = Math.max(0, Math.min(index, positions() - 1)); changed(); } });
+  const control = (key) => slider({ label: texts[key], value: state[key], text: filled(texts[key === "padding" ? "pixels-each" : "pixels"], { count: state[key] }), low: LIMITS[key][0], high: Math.max(SLIDES[key], state[key]), change: (value) => { state[key] = value; index = Math.max(0, Math.min(index, positions() - 1)); changed(); } });
 
   function view() {
     index = Math.max(0, Math.min(index, positions() - 1));

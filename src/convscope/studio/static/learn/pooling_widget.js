@@ -23,6 +23,7 @@ export function create(room) {
   let record = null;
   let asked = "";
   let answered = ""; // what the record was asked for
+  let telling = false; // whether the next record is said, as the learner asked for it
 
   const picture = createMovable({ move: (dy, dx) => moved(state.dy + dy, state.dx + dx) });
   const map = createHeat({});
@@ -40,6 +41,7 @@ export function create(room) {
       record = found;
       answered = key;
       room.changed();
+      if (telling) tell();
     }, () => {
       if (asked !== key) return;
       asked = answered;
@@ -47,6 +49,12 @@ export function create(room) {
       [state.picture, state.poolings] = answered.split(" "); // what is shown stays
       room.changed();
     });
+  }
+
+  /** Say what is shown, once its record is there. */
+  function tell() {
+    telling = answered !== keyNow();
+    if (!telling) room.say(summary());
   }
 
   function moved(dy, dx) {
@@ -134,13 +142,13 @@ export function create(room) {
   }
 
   function mapControls() {
-    const set = (patch) => { Object.assign(state, patch); room.changed(); };
+    const set = (patch) => { Object.assign(state, patch); room.changed(); tell(); };
     return html`<div class="controls">
       ${choice({ label: texts.picture, options: PICTURES.map((name) => [name, texts[name]]), value: state.picture, change: (value) => set({ picture: value }) })}
       ${segments({ label: texts.pool, options: CHOICES.map((name) => [name, texts[name]]), value: state.pool, titled: true, change: (value) => set({ pool: value }) })}
       ${state.pool === "none" ? nothing : segments({ label: texts.poolings, titled: true, options: [["1", texts.once], ["2", texts.twice]], value: state.poolings, change: (value) => set({ poolings: value }) })}
-      <div class="shifts">${slider({ label: texts.down, value: state.dy, low: -FARTHEST, high: FARTHEST, change: (value) => moved(value, state.dx) })}
-      ${slider({ label: texts.right, value: state.dx, low: -FARTHEST, high: FARTHEST, change: (value) => moved(state.dy, value) })}
+      <div class="shifts">${slider({ label: texts.down, value: state.dy, text: filled(texts.pixels, { count: state.dy }), low: -FARTHEST, high: FARTHEST, change: (value) => moved(value, state.dx) })}
+      ${slider({ label: texts.right, value: state.dx, text: filled(texts.pixels, { count: state.dx }), low: -FARTHEST, high: FARTHEST, change: (value) => moved(state.dy, value) })}
       <button ?disabled=${!state.dy && !state.dx} @click=${() => moved(0, 0)}>${texts.reset}</button></div></div>`;
   }
 

@@ -15,6 +15,7 @@ export function createPredictions(room) {
   let record = null;
   let pixels = new Uint8Array(0);
   let [asked, answered] = ["", ""]; // pictures
+  let telling = false; // whether the next picture is said, as the learner asked for it
   const picture = createMovable({ move: (dy, dx) => moved(state.dy + dy, state.dx + dx) });
   const grids = Object.fromEntries(NETWORKS.map((name) => [name, createHeat({ move: (row, column) => moved(row - record.margin, column - record.margin), step: 4 })]));
 
@@ -27,6 +28,8 @@ export function createPredictions(room) {
       [record, answered] = [found, mine];
       pixels = Uint8Array.from(atob(found.pixels), (character) => character.charCodeAt(0));
       room.changed();
+      if (telling) room.say(answers());
+      telling = false;
     }, () => {
       if (asked !== mine) return;
       asked = answered;
@@ -40,7 +43,7 @@ export function createPredictions(room) {
     if (!record) return;
     const within = (value) => Math.max(-record.margin, Math.min(record.margin, value));
     Object.assign(state, { dy: within(dy), dx: within(dx) });
-    room.say(NETWORKS.map((name) => `${texts[`network-${name}`]}: ${answer(name)}`).join("; "));
+    room.say(answers());
     room.changed();
   }
 
@@ -49,6 +52,7 @@ export function createPredictions(room) {
   const here = () => place(state.dy + record.margin, state.dx + record.margin);
   const classAt = (name, at) => Number(record.predicted[name][at]);
   const classText = (name, at) => ({ class: record.classes[classAt(name, at)], percent: record.percent[name][at] });
+  const answers = () => NETWORKS.map((name) => `${texts[`network-${name}`]}: ${answer(name)}`).join("; ");
   const answer = (name) => filled(texts.predicted, classText(name, here()));
 
   function flips(name) {
@@ -87,7 +91,7 @@ export function createPredictions(room) {
       if (!record) return room.waiting();
       paint();
       return html`<div class="controls">
-          ${segments({ label: texts.chosen, options: PICTURES.map((name) => [name, `${texts.chosen} ${Number(name) + 1}`]), value: state.picture, change: (value) => { state.picture = value; room.changed(); } })}
+          ${segments({ label: texts.chosen, options: PICTURES.map((name) => [name, `${texts.chosen} ${Number(name) + 1}`]), value: state.picture, change: (value) => { [state.picture, telling] = [value, true]; room.changed(); } })}
           <button ?disabled=${!state.dy && !state.dx} @click=${() => moved(0, 0)}>${texts.reset}</button></div>
         <p class="result">${filled(texts["true-class"], { class: record.classes[record.label] })}
           <span class="key"><i class="swatch swatch-right"></i>${texts["right-class"]} <i class="swatch swatch-other"></i>${texts["other-class"]}</span></p>

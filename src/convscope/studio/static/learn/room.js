@@ -39,6 +39,7 @@ export function mountLearn(container) {
   let open = null;
   let lesson = "";
   let seed = null;
+  let sure = false; // whether one more press deletes the progress
 
   const here = () => link().room === "learn";
   const changed = oncePerTask(() => { if (here()) draw(); });
@@ -50,7 +51,6 @@ export function mountLearn(container) {
 
   const room = {
     go, link, changed, say, filled, record: data.record,
-    still: () => matchMedia("(prefers-reduced-motion: reduce)").matches,
   };
 
   async function load() {
@@ -107,9 +107,19 @@ export function mountLearn(container) {
         ${open?.stepBy ? html`<button class="quiet" aria-pressed=${String(projector.on)} @click=${projector.toggle}>${words.projector}</button>` : nothing}
         <button class="quiet" @click=${() => print()}>${words.print}</button>
         <button class="quiet" @click=${save}>${words.export}</button>
-        <button class="quiet" @click=${() => { progress.forget(); say(words.forgotten); sayBelow(words.forgotten); changed(); }}>${words.forget}</button>
+        <button class="quiet" @click=${forget} @blur=${() => { sure = false; changed(); }}>${sure ? words["forget-sure"] : words.forget}</button>
         ${progress.isStored() ? nothing : html`<p class="small muted" role="note">${words["no-storage"]}</p>`}
       </div></nav>`;
+  }
+
+  /** Forget all progress at the second press: it can't be brought back. */
+  function forget() {
+    const { words } = course;
+    if (sure) progress.forget();
+    say(sure ? words.forgotten : words["forget-sure"]);
+    if (sure) sayBelow(words.forgotten);
+    sure = !sure;
+    changed();
   }
 
   function save() {

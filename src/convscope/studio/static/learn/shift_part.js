@@ -43,12 +43,17 @@ export function createShift(room, found) {
     return { done: dense === 0 && largest > 0 };
   }
 
+  /** Return what the unit and the filter give, in words. */
+  function given({ dense, largest, row, column }) {
+    const text = { dense, filter: largest, row: row + 1, column: column + 1 };
+    return [filled(texts["shift-unit"], text), filled(texts["shift-filter"], text)];
+  }
+
   function view() {
     const now = values();
     const [paper, blue] = ["--paper", "--blue"].map(colourOf);
     const shade = (grid, high) => (r, c) => between(paper, blue, Math.max(0, grid[r][c]) / high);
-    const text = { dense: now.dense, filter: now.largest, row: now.row + 1, column: now.column + 1 };
-    const spoken = () => `${filled(texts["shift-unit"], text)} ${filled(texts["shift-filter"], text)}`;
+    const spoken = () => given(values()).join(" "); // asked for once the pattern is moved
     const place = { row: at[0] + 1, column: at[1] + 1 };
     picture.update({ rows: side, columns: side, cursor: at, window: shuffled ? null : [...at, pattern.length, pattern.length], colour: shade(now.image, 1), spoken, label: `${texts["shift-label"]} ${filled(texts["shift-place"], place)}` });
     unit.update({ rows: side, columns: side, colour: shade(now.weights, 1), label: texts["shift-weights"] });
@@ -57,9 +62,9 @@ export function createShift(room, found) {
         <figure><figcaption>${texts["shift-picture"]}</figcaption>${picture.element}</figure>
         <figure><figcaption>${texts["shift-weights"]}</figcaption>${unit.element}</figure>
         <figure><figcaption>${texts["shift-map"]}</figcaption>${map.element}</figure></div>
-      ${check({ label: texts.shuffled, value: shuffled, change: (mixed) => set(at, mixed) })}
+      ${check({ label: texts.shuffled, value: shuffled, change: (mixed) => { set(at, mixed); say(given(values()).join(" ")); } })}
       <p class="small muted">${texts["shift-label"]} ${filled(texts["shift-place"], place)} ${shuffled ? texts["shuffled-shown"] : ""}</p>
-      <ul class="findings"><li>${filled(texts["shift-unit"], text)}</li><li>${filled(texts["shift-filter"], text)}</li></ul>`;
+      <ul class="findings">${given(now).map((line) => html`<li>${line}</li>`)}</ul>`;
   }
 
   return { view, task, set };

@@ -84,11 +84,12 @@ export function createSliding(room, found) {
     return true;
   }
 
-  /** Draw ink where there is none, and take it away by the keyboard where there is. */
-  function paint(row, column) {
+  /** Draw; a key takes away what it finds drawn. @param {number} row @param {number} column @param {boolean} byKey */
+  function paint(row, column, byKey) {
     if (image !== "drawing") return;
+    const value = byKey && images.drawing[row][column] ? 0 : INK;
     const spots = [[row, column], [row + 1, column], [row, column + 1], [row + 1, column + 1]];
-    images.drawing = images.drawing.map((line, r) => line.map((value, c) => (spots.some(([y, x]) => y === r && x === c) ? INK : value)));
+    images.drawing = images.drawing.map((line, r) => line.map((before, c) => (spots.some(([y, x]) => y === r && x === c) ? value : before)));
     changed();
   }
 
@@ -185,8 +186,10 @@ export function createSliding(room, found) {
     return { done: here && kernel === "own" && values.flat().includes(100) };
   }
 
-  const spokenCell = (row, column) => filled(texts.cell, { row: row + 1, column: column + 1, value: map()[row]?.[column] ?? 0 });
   const shownValue = (value) => (relu ? Math.max(0, value) : value);
+  const spokenCell = (row, column) => filled(texts.cell, { row: row + 1, column: column + 1, value: shownValue(map()[row]?.[column] ?? 0) });
+  /** Take a change of the image, the kernel or ReLU, and say the cell that is worked out. */
+  const andSay = (take) => (...asked) => { take(...asked); say(spokenCell(...place())); };
 
   function drawImage([row, column]) {
     const rows = pixels().length;
@@ -242,19 +245,19 @@ export function createSliding(room, found) {
     kernelCells.update({ rows: weights.length, columns: weights.length, text: (r, c) => numberText(laid()[r][c]), label: texts.turned });
     const { low, high } = computed();
     return html`
-      <div class="row">${choice({ label: texts.image, value: image, options: names.map((name) => [name, texts[`images-${name}`]]), change: choose })}
+      <div class="row">${choice({ label: texts.image, value: image, options: names.map((name) => [name, texts[`images-${name}`]]), change: andSay(choose) })}
         <button @click=${() => input.click()}>${texts["choose-file"]}</button>${input}
         <button @click=${() => (stopCamera ? (endCamera(), changed()) : camera())}>${stopCamera ? texts["stop-camera"] : texts["start-camera"]}</button>
         ${image === "drawing" ? html`<button @click=${() => { images.drawing = blank(); changed(); }}>${texts.clear}</button>` : nothing}</div>
       ${problem ? html`<p class="problem" role="alert">${problem}</p>` : nothing}
-      <div class="row">${choice({ label: texts.kernel, value: kernel, options: kernels.map((name) => [name, texts[`kernels-${name}`]]), change: preset })}
-        ${choice({ label: texts.size, value: String(weights.length), options: ["1", "3", "5"].map((size) => [size, `${size}×${size}`]), change: (size) => resize(Number(size)) })}
-        ${check({ label: texts.relu, value: relu, change: (on) => { relu = on; changed(); } })}</div>
-      ${kernel === "angle" ? slider({ label: texts.angle, value: angle, low: 0, high: 345, step: 15, text: `${angle}°`, change: lean }) : nothing}
+      <div class="row">${choice({ label: texts.kernel, value: kernel, options: kernels.map((name) => [name, texts[`kernels-${name}`]]), change: andSay(preset) })}
+        ${choice({ label: texts.size, value: String(weights.length), options: ["1", "3", "5"].map((size) => [size, `${size}×${size}`]), change: andSay((size) => resize(Number(size))) })}
+        ${check({ label: texts.relu, value: relu, change: andSay((on) => { relu = on; changed(); }) })}</div>
+      ${kernel === "angle" ? slider({ label: texts.angle, value: angle, low: 0, high: 345, step: 15, text: `${angle}°`, change: andSay(lean) }) : nothing}
       <div class="convolved">
         <figure><figcaption>${texts.input}</figcaption>${drawImage(cursor)}</figure>
         <figure class="kernel"><figcaption>${texts.kernel}</figcaption><div class="weights" data-size=${weights.length}>${weights.map((line, row) => line.map((weight, column) => html`<input type="number" step="any"
-          aria-label=${filled(texts.weight, { row: row + 1, column: column + 1 })} .value=${String(weight)} @change=${(event) => weigh(row, column, event)}>`))}</div>
+          aria-label=${filled(texts.weight, { row: row + 1, column: column + 1 })} .value=${String(weight)} @change=${andSay((event) => weigh(row, column, event))}>`))}</div>
           ${turn ? html`<figcaption>${texts.turned}</figcaption>${kernelCells.element}` : nothing}</figure>
         <figure><figcaption>${texts.map}</figcaption>${drawMap(cursor)}</figure></div>
       ${player.view(map().length * map()[0].length, position, spokenCell(...cursor))}

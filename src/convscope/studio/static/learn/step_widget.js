@@ -33,6 +33,7 @@ export function create(room) {
   let way = [];
   let record = null;
   let [asked, answered] = ["", ""]; // a digit and a learning rate
+  let telling = false; // whether the losses of the next record are said, as the learner asked for it
   /** @type {Map<string, any>} */
   const heats = new Map();
   const player = createPlayer({ words, label: texts["position-label"], seek: (index) => at(index), changed: room.changed });
@@ -45,6 +46,8 @@ export function create(room) {
       if (asked !== key) return;
       [record, answered] = [found, key];
       room.changed();
+      if (telling) room.say(lossesText());
+      telling = false;
     }, () => {
       if (asked !== key) return;
       asked = answered;
@@ -64,19 +67,19 @@ export function create(room) {
   const named = ({ name, at: place }) => filled(texts[name] ?? texts["the-loss"], { number: place[0] + 1, label: record.label, loss: "" });
   const shown = (place) => scientific(number(valueAt(record, state.step, place), 4));
 
-  function choose(place, follow = false) {
-    if (follow && chosen) way.push(chosen);
-    if (!follow) way = [];
-    chosen = place;
+  /** @param {import("./step_worked.js").Place} place @param {import("./step_worked.js").Place[]} [from] what was chosen before, to go back to */
+  function choose(place, from = []) {
+    [chosen, way] = [place, from];
     const phase = Object.keys(PANELS).find((each) => PANELS[each].includes(place.name) && (each !== "loss" || state.phase === "loss"));
     if (phase && !PANELS[state.phase].includes(place.name)) state.phase = phase;
     room.changed();
     room.say(spoken(place));
   }
 
-  function spoken(place) {
-    return filled(texts.cell, { name: named(place), place: whereText(place), value: shown(place) });
-  }
+  const spoken = (place) => filled(texts.cell, { place: titled(place), value: shown(place) });
+
+  /** What a number is, and where in its array. */
+  const titled = (place) => [named(place), whereText(place)].filter(Boolean).join(", ");
 
   /** Where in its array a number is. @param {import("./step_worked.js").Place} of */
   function whereText({ name, at: place }) {
@@ -122,7 +125,7 @@ export function create(room) {
     return html`<div class="step-group">${shapeOf(array).length === 3 ? array.map((rows, index) => panel(name, [index], rows)) : panel(name, [], array)}</div>`;
   }
 
-  const operand = (place) => html`<button class="followed" title=${[named(place), whereText(place)].filter(Boolean).join(", ")} @click=${() => choose(place, true)}>${shown(place)}</button>`;
+  const operand = (place) => html`<button class="followed" title=${titled(place)} @click=${() => choose(place, [...way, chosen])}>${shown(place)}</button>`;
 
   function check() {
     const index = chosen.name.startsWith("d_") ? parameterIndex(record, chosen.name.slice(2), chosen.at) : -1;
@@ -135,15 +138,16 @@ export function create(room) {
   function arithmetic() {
     if (!chosen) return html`<p class="muted">${texts.choose}</p>`;
     const { text, values, pairs, single, bias } = worked(record, state.step, chosen);
-    return html`<p class="small">${[named(chosen), whereText(chosen)].filter(Boolean).join(", ")}</p>
+    return html`<p class="small">${titled(chosen)}</p>
       <p class="worked-value number">${shown(chosen)}</p><p>${filled(texts[`how-${text}`], values)}</p>
       ${pairs?.length || single?.length ? html`<p class="products">${pairs?.map(([one, other], index) => html`${index ? " + " : ""}<span class="product">${operand(one)} · ${operand(other)}</span>`)}${single?.map((each, index) => html`${index ? " , " : ""}${operand(each)}`)}${bias ? html` + ${operand(bias)}` : ""}</p>` : ""}
-      ${check()}${way.length ? html`<button @click=${() => { const back = way.pop(); choose(back, false); }}>${texts.back}</button>` : ""}`;
+      ${check()}${way.length ? html`<button @click=${() => choose(way.at(-1), way.slice(0, -1))}>${texts.back}</button>` : ""}`;
   }
 
+  const lossesText = () => filled(texts.losses, { losses: record.steps.slice(0, state.step + 1).map((step) => number(step.loss, 4)).join(", ") });
+
   function body() {
-    const losses = record.steps.slice(0, state.step + 1).map((step) => number(step.loss, 4)).join(", ");
-    return html`<p class="result">${state.phase === "forward" ? "" : html`<button class="followed" @click=${() => choose({ name: "loss", at: [] })}>${filled(texts["the-loss"], { loss: record.steps[state.step].loss })}</button> `}${filled(texts.losses, { losses })}</p>
+    return html`<p class="result">${state.phase === "forward" ? "" : html`<button class="followed" @click=${() => choose({ name: "loss", at: [] })}>${filled(texts["the-loss"], { loss: record.steps[state.step].loss })}</button> `}${lossesText()}</p>
       <div class="step-layout"><div class="step-panels">${PANELS[state.phase].map(panels)}</div>
         <section class="arithmetic-card" aria-label=${texts.worked}><h3>${texts.worked}</h3>${arithmetic()}</section></div>
       <p class="small">${texts.legend}</p>`;
@@ -153,12 +157,12 @@ export function create(room) {
     view() {
       ask();
       if (!record) return room.waiting();
-      const set = (patch) => { Object.assign(state, patch); chosen = null; way = []; room.changed(); };
+      const set = (patch) => { Object.assign(state, patch); [chosen, way, telling] = [null, [], true]; room.changed(); };
       return html`<div class="step-widget"><div class="controls">
           ${choice({ label: texts.digit, options: DIGITS.map((each) => [each, each]), value: state.digit, change: (digit) => set({ digit }) })}
           ${choice({ label: texts.rate, options: RATES.map((each) => [each, each]), value: state.rate, change: (rate) => set({ rate }) })}
           ${segments({ label: texts.phase, options: PHASES.map((each) => [each, texts[each]]), value: state.phase, change: (phase) => { at(state.step * PHASES.length + PHASES.indexOf(phase)); room.changed(); } })}</div>
-        ${player.view(record.steps.length * PHASES.length, position(), filled(texts.position, { step: state.step + 1, phase: texts[state.phase] }))}
+        ${player.view(record.steps.length * PHASES.length, position(), `${filled(texts.position, { step: state.step + 1, phase: texts[state.phase] })}. ${filled(texts["the-loss"], { loss: number(record.steps[state.step].loss, 4) })}`)}
         ${body()}</div>`;
     },
     set({ step = 0, phase = "forward", select }) {

@@ -40,6 +40,8 @@ export function createTimeline(room) {
     if (index >= 0) state.index = index;
   }
 
+  /** Return a network or an entry with its year as text, which has no thousands. */
+  const dated = (each) => ({ ...each, year: String(each.year) });
   const x = (year) => LEFT + ((year - record.first) / (record.last - record.first)) * (width() - LEFT - RIGHT);
   const ofChallenge = (name) => record.challenge.find((each) => each.name === name);
   /** The error is that of the challenge's entry, which may have another name than the network of the catalogue. */
@@ -65,7 +67,7 @@ export function createTimeline(room) {
     const circle = shapeElement("circle", { cx: x(each.year), cy: y, r: chosen ? 8 : 5, class: chosen ? "node chosen" : "node" }, svg);
     circle.addEventListener("click", () => { choose(each.name); byHand = true; room.changed(); });
     const title = shapeElement("title", {}, circle);
-    title.textContent = filled(texts.position, { ...each, title: titleOf(each) });
+    title.textContent = filled(texts.position, { ...dated(each), title: titleOf(each) });
     if (!chosen) return;
     const late = each.year > 2010;
     const label = shapeElement("text", { x: x(each.year) + (late ? 8 : 2), y: y - 18, class: `chart-name${late ? " end" : ""}` }, svg);
@@ -93,7 +95,7 @@ export function createTimeline(room) {
     const shown = record.networks.filter((each) => Number.isFinite(place(each)));
     for (const each of shown.filter((one) => one !== chosen)) mark(each, place(each), false);
     if (shown.includes(chosen)) mark(chosen, place(chosen), true);
-    chart.setAttribute("aria-label", filled(texts["chart-label"], { ...record, ...chosen, title: titleOf(chosen), axis: texts[state.axis] }));
+    chart.setAttribute("aria-label", filled(texts["chart-label"], { ...dated(chosen), first: String(record.first), last: String(record.last), title: titleOf(chosen), axis: texts[state.axis] }));
   }
 
   function facts(each) {
@@ -104,7 +106,7 @@ export function createTimeline(room) {
     ];
     return html`<section class="network-card"><h3>${each.title}</h3><p>${each.idea}</p>
       <dl class="network-facts">${rows.map(([name, value]) => html`<div><dt>${texts[name]}</dt><dd>${value}</dd></div>`)}</dl>
-      ${best ? html`<p>${filled(texts.challenge, best)}</p>` : ""}
+      ${best ? html`<p>${filled(texts.challenge, dated(best))}</p>` : ""}
       ${loaded.session?.offline ? html`<p class="small">${texts["open-copy"]}</p><pre tabindex="0">convscope studio ${each.name}</pre>` : html`<a class="button" href=${`#/explore?v=1&m=${encodeURIComponent(each.name)}`}>${texts.open}</a>`}</section>`;
   }
 
@@ -115,7 +117,7 @@ export function createTimeline(room) {
       const chosen = record.networks[state.index];
       draw(chosen);
       return html`<div class="controls">${segments({ label: texts.axis, options: [["parameters", texts.parameters], ["error", texts.error]], value: state.axis, change: (axis) => { state.axis = axis; room.changed(); } })}</div>
-        ${chart}${player.view(record.networks.length, state.index, filled(texts.position, chosen))}${facts(chosen)}`;
+        ${chart}${player.view(record.networks.length, state.index, filled(texts.position, dated(chosen)))}${facts(chosen)}`;
     },
     set({ network = "", axis }) {
       Object.assign(state, { network });

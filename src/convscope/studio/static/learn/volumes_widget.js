@@ -114,11 +114,12 @@ export function create(room) {
     const size = kernel();
     const inside = (r, c) => used && r >= row && r < row + size && c >= column && c < column + size;
     const pixels = found.input[channel];
+    const windowText = (at) => (used ? filled(texts["slice-window"], { row: at.row + 1, column: at.column + 1, sum: windowSum(pixels, weightsOf(at.filter, channel), at.row, at.column).sum }) : "");
     input.update({
       rows: pixels.length, columns: pixels.length, cursor: [row, column], window: used ? [row, column, size, size] : null,
       text: (r, c) => String(pixels[r][c]), mark: (r, c) => (inside(r, c) ? "in-window" : ""),
-      spoken: (r, c) => filled(texts.cell, { number: channel + 1, row: r + 1, column: c + 1, value: pixels[r][c] }),
-      label: used ? filled(texts["slice-label"], { number: channel + 1, row: row + 1, column: column + 1, sum: windowSum(pixels, weightsOf(filter, channel), row, column).sum }) : filled(texts["slice-unread-label"], { number: channel + 1 }),
+      spoken: () => `${windowText(now())} ${cellText(now())}`.trim(),
+      label: `${filled(texts[used ? "slice-label" : "slice-unread-label"], { number: channel + 1 })} ${windowText({ filter, row, column })}`.trim(),
     });
     if (!used) return html`<div class="slice unused"><figure><figcaption>${filled(texts.slice, { number: channel + 1 })}</figcaption>${input.element}</figure><p class="small muted">${texts.unread}</p></div>`;
     const weights = weightsOf(filter, channel);
@@ -127,19 +128,21 @@ export function create(room) {
     const { sum } = windowSum(pixels, weights, row, column);
     return html`<div class="slice"><figure><figcaption>${filled(texts.slice, { number: channel + 1 })}</figcaption>${input.element}</figure>
       <span class="sign" aria-hidden="true">·</span><figure><figcaption>${title}</figcaption>${shown.element}</figure>
-      <span class="sign" aria-hidden="true">=</span><output>${numberText(sum)}</output></div>`;
+      <span class="sign" aria-hidden="true">=</span><b class="slice-sum">${numberText(sum)}</b></div>`;
+  }
+
+  /** Return a cell of a map in words. */
+  function cellText({ filter, row, column }) {
+    const { sum, bias } = value(filter, row, column);
+    return filled(texts["map-cell"], { number: filter + 1, row: row + 1, column: column + 1, value: sum + bias });
   }
 
   function map(filter, at) {
     const later = (row, column) => filter * places() + row * side() + column > grown;
-    const cellText = (row, column) => {
-      const { sum, bias } = value(filter, row, column);
-      return filled(texts["map-cell"], { number: filter + 1, row: row + 1, column: column + 1, value: sum + bias });
-    };
     maps[filter].update({
-      rows: side(), columns: side(), cursor: filter === at.filter ? [at.row, at.column] : null, spoken: cellText,
+      rows: side(), columns: side(), cursor: filter === at.filter ? [at.row, at.column] : null, spoken: (row, column) => cellText({ filter, row, column }),
       text: (row, column) => { const { sum, bias } = value(filter, row, column); return later(row, column) ? "" : numberText(sum + bias); },
-      mark: (row, column) => (later(row, column) ? "later" : ""), label: `${filled(texts["map-label"], { number: filter + 1 })}${filter === at.filter ? ` ${cellText(at.row, at.column)}` : ""}`,
+      mark: (row, column) => (later(row, column) ? "later" : ""), label: `${filled(texts["map-label"], { number: filter + 1 })}${filter === at.filter ? ` ${cellText(at)}` : ""}`,
     });
     return html`<figure><figcaption>${filled(texts.map, { number: filter + 1 })}</figcaption>${maps[filter].element}</figure>`;
   }
@@ -164,14 +167,14 @@ export function create(room) {
     const shapes = { ...state, kernel: kernel(), depth: depth(), side: side(), input: found.input[0].length };
     const terms = sums.map(withSign).join(" + ");
     return html`${controls()}
-      <p class="formula small-formula"><output>${filled(texts.shapes, shapes)}</output></p>
+      <div class="formulas"><p class="formula small-formula"><output>${filled(texts.shapes, shapes)}</output></p>
       <p class="formula small-formula"><output>${filled(texts.parameters, { ...shapes, count: parameters() })}</output></p>
-      <p class="formula small-formula"><output>${filled(texts.macs, { ...shapes, count: cost().macs })}</output></p>
+      <p class="formula small-formula"><output>${filled(texts.macs, { ...shapes, count: cost().macs })}</output></p></div>
       <div class="volume"><div class="stack">${Array.from({ length: state.channels }, (_, channel) => slice(channel, at))}
           <div class="worked-sum">${sums.length > 1 ? html`<p>${filled(texts.sums, { terms, sum })}</p>` : nothing}<p><strong>${filled(texts.bias, { filter: at.filter + 1, sum, bias: withSign(bias), value: sum + bias })}</strong></p></div></div>
         <div class="made"><h4>${filled(texts.maps, shapes)}</h4><div class="maps-made">${Array.from({ length: state.filters }, (_, filter) => map(filter, at))}</div></div></div>
-      ${player.view(state.filters * places(), index, filled(texts["map-cell"], { number: at.filter + 1, row: at.row + 1, column: at.column + 1, value: sum + bias }))}
-      <p class="small muted">${filled(texts.seen, { list: [...seen.keys()].sort((a, b) => a - b).join(", ") })}</p>`;
+      ${player.view(state.filters * places(), index, cellText(at))}
+      <p class="small muted seen">${filled(texts.seen, { list: [...seen.keys()].sort((a, b) => a - b).join(", ") })}</p>`;
   }
 
   return { view, set, task, close: player.close };
