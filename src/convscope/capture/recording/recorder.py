@@ -97,6 +97,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         if id(tensor) in self._by_id:
             self.read.add(self._by_id[id(tensor)].value)
 
+    def notice_literal(self, tensor: torch.Tensor, numbers: torch.Tensor) -> None:
+        """Note the numbers of which a stand-in was made."""
+        self._know(self._tracked(tensor).value, numbers)
+
     def notice_strays(self, module: torch.nn.Module) -> None:
         """Note the parameters of a module that is not part of the model."""
         for parameter in module._parameters.values():
@@ -320,10 +324,16 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         elif isinstance(tensor, torch.nn.Parameter) and id(tensor) not in self.strays:
             self._notice_stray(tensor, "Parameter")
         if type(tensor) in (torch.Tensor, torch.nn.Parameter) and not tensor.is_meta:
-            self.builder.numbers.give(tracked.value, tensor)
-            if kind == "constant" and tensor.numel() <= _KEPT_CONSTANT and tensor.layout is torch.strided:
-                self.constants[tracked.value] = as_array(tensor).copy()
+            if kind == "constant":
+                self._know(tracked.value, tensor)
+            else:
+                self.builder.numbers.give(tracked.value, tensor)
         return tracked
+
+    def _know(self, constant: int, numbers: torch.Tensor) -> None:
+        self.builder.numbers.give(constant, numbers)
+        if numbers.numel() <= _KEPT_CONSTANT and numbers.layout is torch.strided:
+            self.constants[constant] = as_array(numbers).copy()
 
     def _adopt(self, tensor: torch.Tensor, stand_in: torch.Tensor, kind: ValueKind, name: str) -> Tracked:
         signature, memory = signature_of(tensor), self.builder.new_memory()
