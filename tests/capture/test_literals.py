@@ -33,6 +33,39 @@ def written(x):
     return y
 
 
+def scripted(x: torch.Tensor) -> torch.Tensor:
+    scale = torch.tensor([1.5, 2.5], device=x.device, dtype=x.dtype)
+    return x[:, [2, 0]] * scale[:, None, None]
+
+
+class Remembers(torch.nn.Module):
+    """Writes what it sees into memory of its own, and goes by its numbers."""
+
+    def __init__(self, *, buffer: bool) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.full((1,), -1.0) if buffer else None)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        memory = torch.empty(1) if self.seen is None else self.seen
+        memory.copy_(x.exp().mean().reshape(1))
+        return x * 2 if memory.tolist()[0] > 0 else x
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script")
+def test_numbers_in_scripted_code_are_known() -> None:
+    graph = capture(Function(torch.jit.script(scripted)), (3, 4, 5))
+    assert graph.error is None and not graph.notes
+    assert all(path.status is ReachStatus.EXACT for node in graph.nodes for path in node.paths or ())
+    assert any(np.array_equal(numbers, [1.5, 2.5]) for numbers in graph.constants.values())
+
+
+@pytest.mark.parametrize("buffer", [True, False])
+def test_numbers_from_before_a_write_are_not_taken(*, buffer: bool) -> None:
+    graph = capture(Remembers(buffer=buffer), (3, 4, 5))
+    assert graph.error is None and "mul" in [node.op for node in graph.nodes]
+    assert "the forward pass asks for numbers" in graph.notes[0]
+
+
 @pytest.mark.parametrize("forward", [bgr, normalized, scaled, chosen, written])
 def test_numbers_given_in_python_are_known(forward) -> None:
     model, x = Function(forward), torch.rand(1, 3, 4, 5)

@@ -224,6 +224,7 @@ EXACT = {
     "fixed index apart": (Function(lambda x: x[:, torch.tensor([1, 0, 1]), :, torch.tensor([0, 3, 2])]), (2, 2, 3, 4)),
     "fixed rows": (Function(lambda x: x[:, torch.tensor([[0, 2], [1, 1]])]), (2, 3, 2)),
     "list of places": (Function(lambda x: x[:, [2, 1, 0]]), (1, 3, 2)),
+    "tuple of places": (Function(lambda x: x[:, (2, 0)]), (1, 3, 2)),
     "array of places": (Function(lambda x: x[..., np.array([[2, 0], [1, 1]])]), (1, 2, 3)),
     "list of truths": (Function(lambda x: x[:, [True, False, True]]), (1, 3, 2)),
     "places on the input's device": (Function(lambda x: x[:, torch.tensor([2, 0], device=x.device)]), (1, 3, 2)),

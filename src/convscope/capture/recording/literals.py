@@ -71,7 +71,7 @@ def _holds_tensor(data: Any) -> bool:
 def _indexer(original: Callable[..., Any], here: int) -> Callable[..., Any]:
     def index(self: torch.Tensor, where: Any, *value: Any) -> Any:
         if self.is_meta and threading.get_ident() == here:
-            where = tuple(map(_listed, where)) if type(where) is tuple else _listed(where, nested=False)
+            where = tuple(map(_listed, where)) if isinstance(where, tuple) else _listed(where, nested=False)
         return original(self, where, *value)
 
     return index
@@ -84,7 +84,7 @@ def _listed(item: Any, *, nested: bool = True) -> Any:
     """
     if isinstance(item, np.ndarray) and item.dtype.kind in "iub" and item.ndim:
         return torch.tensor(item)
-    if isinstance(item, list | range) and len(item) and (_whole(item) or (nested and all(map(_nested, item)))):
+    if isinstance(item, list | tuple | range) and len(item) and (_whole(item) or (nested and all(map(_nested, item)))):
         return torch.tensor(item)
     return item
 

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
@@ -15,8 +15,16 @@ from torch.utils._python_dispatch import _disable_current_modes
 _READERS = ("numpy", "tolist", "__array__", "__repr__")
 
 
+class ReadNotice(Protocol):
+    """What is called with a tensor whose numbers Python takes; `printed` where it is for a text."""
+
+    def __call__(self, tensor: torch.Tensor, *, printed: bool) -> None:
+        """Note it."""
+        ...
+
+
 @contextmanager
-def reads_noticed(notice: Callable[[torch.Tensor], None]) -> Iterator[None]:
+def reads_noticed(notice: ReadNotice) -> Iterator[None]:
     """Call `notice` with each tensor whose numbers Python takes or prints, for as long as this lasts."""
     here = threading.get_ident()  # of other threads the forward pass is not
     own = {name: torch.Tensor.__dict__.get(name) for name in _READERS}
@@ -26,7 +34,7 @@ def reads_noticed(notice: Callable[[torch.Tensor], None]) -> Iterator[None]:
 
         def read(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
             if threading.get_ident() == here:
-                notice(self)
+                notice(self, printed=name == "__repr__")
             if name != "__repr__":
                 return original(self, *args, **kwargs)
             # What printing computes is no part of the network.
