@@ -20,7 +20,7 @@ _MOST_TOGETHER = 2**17
 
 
 def kept(places: Positions, size: int) -> TapTable:
-    """Return the taps of an axis at `places` of which others are written.
+    """Return the taps of an axis whose numbers at `places` are overwritten.
 
     >>> kept(np.array([0, 2]), 3).inside.ravel().tolist()
     [False, True, False]

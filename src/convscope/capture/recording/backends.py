@@ -86,7 +86,7 @@ class Fake:
         """Run under the fake mode."""
         if actual.get("device") is not None:
             actual["device"] = self.device
-        # Torch's cache compares arguments, and packed weights refuse to be compared.
+        # Torch's cache compares arguments, and packed weights have no comparison.
         packed = any(isinstance(value, torch.ScriptObject) for value in actual.values())
         self.mode.cache_enabled = self._cached and not packed
         with self.mode:

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
+from convscope.capture.recording.reads import replaced
+
 # Functions that make a tensor of numbers, by the owner, and how many arguments stand before the numbers.
 _MAKERS = ((torch, "tensor", 0), (torch, "as_tensor", 0), (torch, "asarray", 0), (torch.Tensor, "new_tensor", 1))
 _INDEXERS = ("__getitem__", "__setitem__")
@@ -26,24 +28,11 @@ def literals_noticed(notice: Callable[[torch.Tensor, torch.Tensor], None]) -> It
     with ExitStack() as stack:
         for owner, name, before in _MAKERS:
             original = getattr(owner, name)
-            stack.enter_context(_replaced(owner, name, _maker(original, before, notice, here)))
+            stack.enter_context(replaced(owner, name, _maker(original, before, notice, here)))
         for name in _INDEXERS:
             original = getattr(torch.Tensor, name)
-            stack.enter_context(_replaced(torch.Tensor, name, _indexer(original, here)))
+            stack.enter_context(replaced(torch.Tensor, name, _indexer(original, here)))
         yield
-
-
-@contextmanager
-def _replaced(owner: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
-    own = owner.__dict__.get(name)
-    setattr(owner, name, function)
-    try:
-        yield
-    finally:
-        if own is None:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, own)
 
 
 def _maker(

@@ -224,7 +224,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
             return [self._bind(item, key, operands) for item in argument]
         if isinstance(argument, torch.Generator):
             return None
-        if isinstance(argument, torch.ScriptObject):  # packed weights, which refuse to be compared
+        if isinstance(argument, torch.ScriptObject):  # packed weights, which have no comparison
             key.append(object())
             return argument
         key.append(kind)
