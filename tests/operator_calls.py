@@ -367,10 +367,11 @@ def _along(d: CallDraw) -> dict[str, object]:
     below = sizes[dim] if sizes else 1
     if sizes:
         sizes[dim] = picked
-    one_by_one = d.name in ("index_select", "index_add", "index_copy")
+    one_by_one = d.name in ("index_select", "index_add", "index_copy", "index_fill", "index_reduce")
     index = d.index(picked, below=below) if one_by_one else d.index(*sizes, below=below)
     source = d.tensor(*(sizes if one_by_one else [n + d.rng.randint(0, 1) for n in sizes]))
     return {"self": d.tensor(*d.x), "dim": dim, "index": index, "indices": index, "src": source, "source": source,
+            "value": d.tensor() if d.overload == "int_Tensor" else 0.5,
             "reduce": d.rng.choice(("amax", "sum", "add", "multiply"))}  # fmt: skip
 
 
@@ -555,7 +556,8 @@ _BUILDERS: dict[str, Builder] = {
     **dict.fromkeys(("mm", "bmm", "addmm", "baddbmm"), _products), "linear": _linear,
     **dict.fromkeys(("dot", "vdot", "mv", "addmv"), _vectors), "trilinear": _trilinear,
     "index": _index, "unsafe_index": _index, "index_put": _index, "index_put_impl": _index,
-    **dict.fromkeys(("index_select", "index_add", "index_copy", "gather", "take_along_dim"), _along),
+    **dict.fromkeys(("index_select", "index_add", "index_copy", "index_fill", "index_reduce", "gather",
+                     "take_along_dim"), _along),
     "embedding": _embedding, "cat": _concat, "stack": _concat,
     **dict.fromkeys(("unbind", "chunk", "tensor_split"), _split),
     **dict.fromkeys(("slice_scatter", "select_scatter", "diagonal_scatter"), _written),

@@ -201,3 +201,9 @@ def test_functions_that_an_operator_calls_are_recorded():
     field = walk_back(graph, graph.outputs[0], (0, 1, 2, 0))
     assert field.of(graph.inputs[0])[0].any(axis=-1).tolist() == [[False] * 4, [False, False, True, False]]
     assert field.of(graph.inputs[1])[0].any(axis=-1).tolist() == [[False] * 5, [True] * 5]
+
+
+@pytest.mark.filterwarnings("ignore")  # torch.ao.quantization is deprecated
+def test_packed_weights_are_captured_twice():
+    model = torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(4, 2)), {nn.Linear})
+    assert [capture(model, (4,)).error for _ in range(2)] == [None, None]

@@ -52,6 +52,22 @@ def filled(x):
     return out
 
 
+def written_at(places, part):
+    """A copy of a tensor of which `part` of it is written to places."""
+
+    def write(x):
+        y = x * 1
+        y[places] = part(x)
+        return y
+
+    return write
+
+
+def along(places, others):
+    """Places along the third axis, the same at all positions of the last."""
+    return torch.tensor(places).view(1, 1, -1, 1).expand(1, 2, -1, others)
+
+
 def fixed_index(x):
     rows = torch.tensor([2, 0, -1])
     columns = torch.arange(3) * 2 % 5
@@ -207,6 +223,30 @@ EXACT = {
     "fixed index": (Function(fixed_index), (1, 2, 4, 5)),
     "fixed index apart": (Function(lambda x: x[:, torch.tensor([1, 0, 1]), :, torch.tensor([0, 3, 2])]), (2, 2, 3, 4)),
     "fixed rows": (Function(lambda x: x[:, torch.tensor([[0, 2], [1, 1]])]), (2, 3, 2)),
+    "list of places": (Function(lambda x: x[:, [2, 1, 0]]), (1, 3, 2)),
+    "tuple of places": (Function(lambda x: x[:, (2, 0)]), (1, 3, 2)),
+    "array of places": (Function(lambda x: x[..., np.array([[2, 0], [1, 1]])]), (1, 2, 3)),
+    "list of truths": (Function(lambda x: x[:, [True, False, True]]), (1, 3, 2)),
+    "places on the input's device": (Function(lambda x: x[:, torch.tensor([2, 0], device=x.device)]), (1, 3, 2)),
+    "gathered at places": (Function(lambda x: x.gather(2, along([3, 0, 0], 3))), (1, 2, 4, 5)),
+    "zeros at places": (Function(written_at((slice(None), [0, 2]), lambda x: 0.0)), (2, 3, 2)),
+    "written at places": (Function(written_at((slice(None), [2, 0]), lambda x: x[:, 1:])), (2, 3, 2)),
+    "written at a mask": (
+        Function(written_at((slice(None), torch.eye(3, dtype=torch.bool)), lambda x: x[:, 0])), (2, 3, 3)),
+    "written at places apart": (
+        Function(written_at((slice(None), [0, 1], slice(None), [2, 0]), lambda x: x[:, 0, :, :1])), (2, 2, 2, 3)),
+    "written at places, one for all": (Function(written_at(([1, 0],), lambda x: x[0, :1])), (3, 2)),
+    "added at places": (
+        Function(lambda x: (x * 1).index_put((torch.tensor([1, 1, 0]),), x * 2, accumulate=True)), (3, 2)),
+    "filled at places": (Function(lambda x: x.index_fill(1, torch.tensor([0, 2]), 0.0)), (2, 3)),
+    "filled by a number of its own": (Function(lambda x: x.index_fill(1, torch.tensor([0, 2]), x.sum())), (2, 3)),
+    "copied to places": (Function(lambda x: (x * 1).index_copy(1, torch.tensor([2, 0]), x[:, :2])), (2, 3)),
+    "added along an axis": (Function(lambda x: (x * 1).index_add(1, torch.tensor([2, 2]), x[:, :2])), (2, 3)),
+    "mean at places": (
+        Function(lambda x: (x * 1).index_reduce(1, torch.tensor([2, 2]), x[:, :2], "mean")), (2, 3)),
+    "scattered": (Function(lambda x: (x * 1).scatter(2, along([3, 1], 5), x.flip(2)[:, :, :2])), (1, 2, 4, 5)),
+    "scattered numbers": (Function(lambda x: x.scatter(2, along([3, 1], 5), 2.0)), (1, 2, 4, 5)),
+    "scattered and added": (Function(lambda x: (x * 1).scatter_add(2, along([3, 3], 5), x[:, :, :2])), (1, 2, 4, 5)),
     "index select": (Function(lambda x: x.index_select(2, torch.tensor([3, 1]))), (1, 2, 4)),
     "in place": (Function(in_place), (1, 3, 4)),
     "through views": (Function(through_views), (2, 3, 2, 2)),
@@ -255,7 +295,11 @@ BOUND = {
     "sort": (Function(lambda x: x.sort(dim=1).values), (2, 4, 2)),
     "gather": (Function(lambda x: x.gather(1, x.argsort(1)[:, :2])), (2, 4, 2)),
     "computed index": (Function(lambda x: x[:, x[0].argsort()]), (2, 4)),
-    "index put": (Function(lambda x: (x * 1).index_put((torch.tensor([0]),), x[1:] * 2)), (2, 4)),
+    "index put": (Function(lambda x: (x * 1).index_put((x[0].argsort()[:1] % 2,), x[1:] * 2)), (2, 4)),
+    "index put of a mask": (Function(lambda x: (x * 1).index_put((x > 1,), x[0, 0])), (2, 4)),
+    "two to one place": (Function(lambda x: (x * 1).index_put((torch.tensor([1, 1]),), x[1:])), (3, 4)),
+    "one truth": (Function(lambda x: x[torch.tensor(True)]), (2, 3)),
+    "one truth written": (Function(written_at(torch.tensor(True), lambda x: x * 2)), (2, 3)),
     "scatter": (Function(lambda x: torch.zeros_like(x).scatter(1, x.argsort(1), x)), (2, 4)),
     "grid sample": (
         Function(lambda x: F.grid_sample(x, x.mean(1)[..., None].expand(-1, -1, -1, 2) - 1, align_corners=False)),
@@ -267,6 +311,7 @@ BOUND = {
 
 # An even kernel with "same" makes torch copy the input, and say so.
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
+@pytest.mark.filterwarnings("ignore:index_reduce.. is in beta")
 @pytest.mark.parametrize("case", EXACT)
 def test_paths_equal_the_jacobian(case):
     module, shape = EXACT[case]

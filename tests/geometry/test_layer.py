@@ -83,3 +83,9 @@ def test_the_lecture_s_hundred_filters_beside_a_hundred_units():
 def test_a_stride_of_0_is_refused(kind):
     with pytest.raises(GeometryError, match="stride must be at least 1, got 0"):
         work_out((32, 32), 3, kind=kind, stride=0)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_a_pooling_takes_its_padding_as_a_number(padding):
+    with pytest.raises(GeometryError, match=f"padding '{padding}' belongs to convolution, not to pooling"):
+        work_out((8,), 2, kind="pooling", padding=padding)

@@ -81,6 +81,43 @@ def test_comparisons_have_no_digits_and_what_a_precision_lacks_is_named() -> Non
         audit(Fourier(), input_shape=(3, 8, 8))
 
 
+def test_what_has_no_bf16_is_computed_in_fp32_and_rounded() -> None:
+    found = audit(nn.LocalResponseNorm(3), input_shape=(5, 6, 6))
+    assert found.notes == ("torch has no bf16 for avg pool on the CPU: computed in fp32 on bf16 numbers, and rounded",)
+    assert all(layer.own["bf16"] > 1e-4 > layer.own["fp32"] for layer in found.layers if layer.op == "avg_pool")
+
+
+@pytest.mark.parametrize("pool", [
+    lambda x: nn.functional.max_pool2d(x, 2), lambda x: nn.functional.avg_pool2d(x, 2),
+    lambda x: nn.functional.adaptive_avg_pool2d(x, (2, 3)), lambda x: nn.functional.adaptive_max_pool2d(x, (2, 3)),
+    lambda x: nn.functional.pixel_shuffle(x, 2), lambda x: nn.functional.pixel_unshuffle(x, 2),
+])  # fmt: skip
+def test_one_sample_without_its_batch_is_computed_as_by_torch(pool) -> None:
+    class First(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = pool(x[0]) * 1
+            return y
+
+    assert audit(First(), input_shape=(4, 6, 6)).agreement < 1e-12
+
+
+def test_casts_make_the_numbers_that_torch_makes() -> None:
+    class Casts(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            counts = (x > 0).to(x.dtype) + (x > 0.5).to(x.dtype)
+            return x * counts + (x * 10).long().to(x.dtype) + x.bool()
+
+    assert audit(Casts(), input_shape=(2, 4, 4)).agreement < 1e-12
+    found = explain(Casts(), torch.full((1, 2, 4, 4), 0.77), layer="cast#3", at=(0, 0))
+    assert (found.value, found.torch_value) == (7.0, 7.0)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace")
+def test_a_traced_convolution_is_computed_in_numpy() -> None:
+    traced = torch.jit.trace(nn.Sequential(nn.Conv2d(2, 3, 3)).eval(), torch.ones(1, 2, 6, 6))
+    assert all(layer.numpy for layer in audit(traced, input_shape=(2, 6, 6)).layers)
+
+
 def test_an_average_by_a_divisor_of_its_own_is_torchs_where_windows_hang_over_the_edge() -> None:
     pooling = nn.AvgPool2d(3, 2, padding=1, ceil_mode=True, divisor_override=5)
     assert audit(pooling, input_shape=(2, 6, 6)).agreement < 1e-12

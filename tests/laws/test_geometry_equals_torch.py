@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from convscope.errors import GeometryError
 from convscope.geometry.convolution import TransposedWindow
 from convscope.geometry.pooling import adaptive_ranges
-from convscope.geometry.resize import resize_taps
+from convscope.geometry.resize import resize_taps, scales_that_count
 from convscope.geometry.taps import TapTable, adaptive_taps, pad_taps, transposed_taps, window_taps
 from convscope.geometry.window import Window, same_padding, smallest_input
 from convscope.reference.pooling import average_pool, max_pool
+from convscope.reference.resize import resize
 
 sizes = st.integers(1, 24)
 kernels = st.integers(1, 6)
@@ -172,6 +173,39 @@ def test_resize(size: int, out: int, mode: str, align: bool) -> None:
     differs = found != table_support(table)
     weights = weight_matrix(lambda x: F.interpolate(x, size=out, mode=mode, **corners), size)
     assert (np.abs(weights[differs]) < 1e-6).all()
+
+
+RESIZES = {
+    "nearest": ("nearest", "nearest", "nearest"), "nearest-exact": ("nearest-exact",) * 3,
+    "linear": ("linear", "bilinear", "trilinear"), "cubic": ("", "bicubic", ""),
+}  # fmt: skip
+
+
+@given(
+    sizes=st.lists(st.integers(2, 9), min_size=1, max_size=3),
+    mode=st.sampled_from(list(RESIZES)),
+    factors=st.lists(st.sampled_from([0.6, 0.95, 1.0, 1.05, 1.1, 1.7, 2.0, 2.05, 2.1]), min_size=3, max_size=3),
+)
+@settings(deadline=None, max_examples=100)
+def test_resize_by_factors(sizes: list[int], mode: str, factors: list[float]) -> None:
+    theirs, factors = RESIZES[mode][len(sizes) - 1], factors[: len(sizes)]
+    wanted = [int(size * factor) for size, factor in zip(sizes, factors, strict=True)]
+    if not theirs or 0 in wanted:
+        return
+    x = torch.rand(1, 2, *sizes, dtype=torch.float64)
+    found = F.interpolate(x, scale_factor=tuple(factors), mode=theirs).numpy()
+    assert list(found.shape[2:]) == wanted
+    np.testing.assert_allclose(resize(x.numpy(), wanted, mode=mode, scales=factors), found, rtol=1e-5)
+    # Where a position is read, one more there changes the result.
+    scales = scales_that_count(sizes, wanted, mode, factors)
+    for axis, (size, out, scale) in enumerate(zip(sizes, wanted, scales, strict=True)):
+        table = table_support(resize_taps(size, out, mode, scale=scale))
+        for i in range(size):
+            more = x.clone()
+            more.select(2 + axis, i).add_(1.0)
+            changed = np.abs(F.interpolate(more, scale_factor=tuple(factors), mode=theirs).numpy() - found) > 1e-6
+            others = tuple(a for a in range(changed.ndim) if a != 2 + axis)
+            assert (changed.any(axis=others) <= table[:, i]).all()
 
 
 @given(size=st.integers(4, 12), out=st.integers(1, 30), align=st.booleans())

@@ -23,6 +23,7 @@ from convscope.capture.load import ModelLike, load
 from convscope.capture.outputs import tensors_in, without_tensors
 from convscope.capture.recording.aliasing import signature_of
 from convscope.capture.recording.backends import Backend, Fake, Meta, Real, silent_fakes
+from convscope.capture.recording.literals import literals_noticed
 from convscope.capture.recording.module_calls import ModuleCall, ModuleCalls, watched
 from convscope.capture.recording.numbers import wants_numbers
 from convscope.capture.recording.reads import reads_noticed
@@ -280,7 +281,8 @@ class _ForwardRun:
         with left_as_found(self.model, self.mode):
             try:
                 noticed = reads_noticed(recorder.notice_read)
-                with watched(calls, enter, recorder.notice_strays), noticed, kept, recorder:
+                literals = literals_noticed(recorder.notice_literal)
+                with watched(calls, enter, recorder.notice_strays), noticed, literals, kept, recorder:
                     result = self.model(*forward.arguments, **forward.keywords)
                 recorder.read |= recorder.kept_values()
                 outputs = tuple(recorder.value_of(tensor) for tensor in tensors_in(result))

@@ -208,7 +208,7 @@ def _require_settings_of(
         raise GeometryError(f"ceil_mode belongs to pooling, not to {kind}")
     if groups != 1 and kind == "pooling":
         raise GeometryError("groups belong to convolutions: pooling keeps every channel apart")
-    if isinstance(padding, str) and padding != "valid" and kind != "convolution":
+    if isinstance(padding, str) and (kind == "pooling" or (padding != "valid" and kind != "convolution")):
         raise GeometryError(f"padding '{padding}' belongs to convolution, not to {kind}: give the padding as a number")
 
 

@@ -6,6 +6,7 @@ Source: PyTorch's `upsample` rules (`area_pixel_compute_source_index`), which ar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import floor, gcd
 from typing import Literal
@@ -17,6 +18,9 @@ from convscope.geometry.taps import TapTable, ragged_taps
 
 InterpolationMode = Literal["nearest", "nearest-exact", "linear", "cubic"]
 
+# Rows and columns together of a map up to which PyTorch takes the nearest position by `nearest_idx`.
+_SMALL_MAP = 128
+
 
 def source_coordinates(input_size: int, output_size: int, align_corners: bool, scale: float | None) -> list[float]:
     """Return the source coordinate of each output position, as PyTorch computes it."""
@@ -25,6 +29,30 @@ def source_coordinates(input_size: int, output_size: int, align_corners: bool, s
         return [ratio * u for u in range(output_size)]
     ratio = 1.0 / scale if scale else input_size / output_size
     return [ratio * (u + 0.5) - 0.5 for u in range(output_size)]
+
+
+def scales_that_count(
+    input_sizes: Sequence[int], output_sizes: Sequence[int], mode: InterpolationMode, scales: Sequence[float | None]
+) -> tuple[float | None, ...]:
+    """Return the scale factor of each axis, None where PyTorch goes by the sizes instead.
+
+    Linear modes copy an axis that keeps its size, whatever the factor. So does "nearest" on a small map, where it also
+    repeats each position of an axis that doubles.
+
+    Source: PyTorch's `compute_source_index_and_lambda`, `nearest_idx` and `_use_vectorized_kernel_cond_2d`.
+
+    >>> scales_that_count((7, 20), (7, 22), "linear", (1.1, 1.1)), scales_that_count((7,), (7,), "nearest", (1.1,))
+    ((None, 1.1), (1.1,))
+    """
+    small = mode == "nearest" and len(output_sizes) == 2 and sum(output_sizes) <= _SMALL_MAP
+
+    def by_size(size: int, wanted: int) -> bool:
+        return (wanted == size and (small or mode == "linear")) or (wanted == 2 * size and small)
+
+    return tuple(
+        None if by_size(size, wanted) else scale
+        for size, wanted, scale in zip(input_sizes, output_sizes, scales, strict=True)
+    )
 
 
 @lru_cache(maxsize=512)

@@ -6,7 +6,7 @@ piled up from the input to its output. Both are root-mean-square, relative to th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import log10
 from typing import Any
@@ -243,7 +243,10 @@ def audit(
         raise CaptureError(f"{name} does not run on this input: {graph.error}")
     # Threads split sums, so their number decides how these are rounded.
     with threads_of_this_thread(this_machine().cores):
-        layers, agreement, outputs = _measure(graph, module, inputs)
+        layers, agreement, outputs, widened = _measure(graph, module, inputs)
+    if widened:
+        lacking = ", ".join(widened).replace("_", " ")
+        notes += (f"torch has no bf16 for {lacking} on the CPU: computed in fp32 on bf16 numbers, and rounded",)
     if isinstance(module, OnnxNetwork):
         notes += (_runtime_note(module, inputs, outputs),)
     return Audit(name, tuple(inputs[0].shape[1:]), tuple(layers), agreement, notes)
@@ -259,17 +262,22 @@ def _normal_numbers(inputs: Inputs, dtype: torch.dtype, seed: int) -> list[torch
 @np.errstate(divide="ignore", over="ignore", invalid="ignore")  # of a network with infinities
 def _measure(
     graph: Graph, module: nn.Module, inputs: Sequence[torch.Tensor]
-) -> tuple[list[LayerError], float, list[Array | None]]:
-    """Walk the graph once, with the exact numbers and those of every mode side by side; exact outputs come last."""
+) -> tuple[list[LayerError], float, list[Array | None], list[str]]:
+    """Walk the graph once, with the exact numbers and those of every mode side by side.
+
+    Returns the layers, the agreement, the exact outputs, and the operations that a mode computed in float32.
+    """
     exact = TorchExecutor(graph, module, inputs, dtype=torch.float64)
     modes = [TorchExecutor(graph, module, inputs, dtype=m.dtype, channels_last=m.channels_last) for m in MODES]
     names, last_use = LayerNames(graph), {value: node.index for node in graph.nodes for value in node.inputs}
     arrays = {value: as_array(tensor) for value, tensor in exact.known().items()}
     layers: list[LayerError] = []
+    widened: dict[str, None] = {}
     agreement = 0.0
     for node in graph.nodes:
         for executor, precision in zip((exact, *modes), ("float64", *(mode.name for mode in MODES)), strict=True):
-            _run(executor, node, names.of_layer(node), precision)
+            if _run(executor, node, names.of_layer(node), precision):
+                widened[node.op] = None
         if reads_left_out(graph, node, arrays):
             continue
         known = operator_of(node) is not None
@@ -294,7 +302,7 @@ def _measure(
                 executor.free(value)
     if not layers:
         raise CaptureError(f"{graph.name} computes nothing that could have an error")
-    return layers, agreement, [arrays.get(value) for value in graph.outputs]
+    return layers, agreement, [arrays.get(value) for value in graph.outputs], list(widened)
 
 
 def _runtime_note(network: OnnxNetwork, inputs: Sequence[torch.Tensor], exact: Sequence[Array | None]) -> str:
@@ -309,9 +317,18 @@ def _runtime_note(network: OnnxNetwork, inputs: Sequence[torch.Tensor], exact: S
     return f"onnxruntime {version} in fp32: {kept(max(errors))} digits are left at the output ({max(errors):.1e})"
 
 
-def _run(executor: TorchExecutor, node: Node, label: str, precision: str) -> None:
+def _run(executor: TorchExecutor, node: Node, label: str, precision: str) -> bool:
+    """Run a node; return whether it was computed in float32, since torch has no kernel for the precision."""
+    widened = False
     try:
-        executor.run(node)
+        try:
+            executor.run(node)
+        except RuntimeError as error:
+            if not _lacks_bf16(error):
+                raise
+            widened = True
+            for value, numbers in zip(node.outputs, _in_float32(node, executor, executor.tensor), strict=True):
+                executor.replace(value, numbers)
     except (RuntimeError, TypeError, IndexError, MemoryError) as error:
         if is_out_of_memory(error):
             raise CaptureError(too_large(f"{label} ({node.op.replace('_', ' ')})", error)) from error
@@ -321,6 +338,19 @@ def _run(executor: TorchExecutor, node: Node, label: str, precision: str) -> Non
     if made != executor.graph.shape(node.outputs[0]):
         raise CaptureError(f"{label} ({node.op.replace('_', ' ')}) gives as many numbers as its input's values decide, "
                            "so precisions can't be compared")  # fmt: skip
+    return widened
+
+
+def _lacks_bf16(error: RuntimeError) -> bool:
+    return "not implemented for 'BFloat16'" in str(error)
+
+
+def _in_float32(node: Node, executor: TorchExecutor, read: Callable[[int], torch.Tensor]) -> list[torch.Tensor]:
+    """Return a node's results in bfloat16, computed in float32 on the numbers that it reads."""
+    given = {value: read(value) for value in node.inputs}
+    wide = {value: tensor.float() if tensor.is_floating_point() else tensor for value, tensor in given.items()}
+    made = executor.run(node, wide)
+    return [tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor for tensor in made]
 
 
 def _alone(node: Node, executor: TorchExecutor, exact: TorchExecutor, mode: AuditMode) -> Array:
@@ -335,7 +365,13 @@ def _alone(node: Node, executor: TorchExecutor, exact: TorchExecutor, mode: Audi
             given[value] = tensor
         else:
             given[value] = executor.tensor(value)
-    return as_array(executor.run(node, given)[0])
+    try:
+        made = executor.run(node, given)
+    except RuntimeError as error:
+        if not _lacks_bf16(error):
+            raise
+        made = _in_float32(node, executor, given.__getitem__)
+    return as_array(made[0])
 
 
 def error_of(found: Array, exact: Array) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 
 from convscope.arrays import Array
 from convscope.errors import GeometryError
-from convscope.geometry.resize import resize_taps, source_coordinates
+from convscope.geometry.resize import resize_taps, scales_that_count, source_coordinates
 from convscope.reference.sliding import require_grad_shape
 
 NumpyResizeMode = Literal["nearest", "nearest-exact", "linear", "cubic"]
@@ -120,7 +120,7 @@ def _matrices(
     sizes = x.shape[2:]
     if len(output_sizes) != len(sizes):
         raise GeometryError(f"input {x.shape} has {len(sizes)} spatial axes, but {len(output_sizes)} sizes are given")
-    factors = scales or [None] * len(sizes)
+    factors = scales_that_count(sizes, output_sizes, mode, scales or [None] * len(sizes))
     return [
         resize_matrix(n, int(m), mode, align_corners=align_corners, scale=factor)
         for n, m, factor in zip(sizes, output_sizes, factors, strict=True)

@@ -11,6 +11,7 @@ from convscope.capture.operators import (
     attention,
     convolution,
     elementwise,
+    index_writes,
     indexing,
     linear,
     losses,
@@ -42,6 +43,7 @@ RULES: Mapping[str, Rule] = {
     **attention.RULES,
     **resampling.RULES,
     **indexing.RULES,
+    **index_writes.RULES,
     **unknown.RULES,
 }
 

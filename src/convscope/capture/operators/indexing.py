@@ -1,64 +1,100 @@
-"""Reading and writing at listed places: exact where these are constants, data-dependent where they are computed."""
+"""Reading at listed places: exact where these are constants, data-dependent where they are computed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
 from convscope.capture.operators.elementwise import anywhere
-from convscope.capture.operators.rule import Call, Flow, Operand, OperatorRule, Rule, axis_of
+from convscope.capture.operators.rule import Call, Flow, OperatorRule, Rule
 from convscope.geometry.relation import Expand, Mix, Permute, ReachStatus, RelationStep, Reshape, Taps
 from convscope.geometry.taps import listed_taps
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedAxes:
+    """The axes of a tensor that index tensors pick positions of, brought together and flattened into one.
+
+    Args:
+        order: the tensor's axes with the indexed ones side by side.
+        sizes: of the indexed axes.
+        lead: sizes of the axes before them.
+        tail: sizes of the axes after them.
+        picked: shape of the index tensors, broadcast.
+        places: the position along the flattened axis of each element that is picked, in order; None where the numbers
+            of an index are not known.
+    """
+
+    order: tuple[int, ...]
+    sizes: tuple[int, ...]
+    lead: tuple[int, ...]
+    tail: tuple[int, ...]
+    picked: tuple[int, ...]
+    places: npt.NDArray[np.int64] | None
+
+    @property
+    def axis(self) -> int:
+        """The flattened axis, after `steps`."""
+        return len(self.lead)
+
+    @property
+    def steps(self) -> tuple[RelationStep, ...]:
+        """The steps that bring the indexed axes together and flatten them."""
+        steps: list[RelationStep] = []
+        if self.order != tuple(range(len(self.order))):
+            steps.append(Permute(self.order))
+        if len(self.sizes) > 1:
+            steps.append(Reshape((*self.lead, prod(self.sizes), *self.tail)))
+        return tuple(steps)
+
+
+def indexed_axes(call: Call) -> IndexedAxes | None:
+    """Return the axes that the index tensors of `x[:, i, j]` pick positions of; None for a mask that is computed."""
+    x, placed = call.operand("self"), _placed(call)
+    if placed is None:
+        return None
+    axes = [axis for axis, _, _ in placed]
+    together = axes == list(range(axes[0], axes[0] + len(axes))) if axes else True
+    before = axes[0] if together and axes else 0
+    rest = [axis for axis in range(x.rank) if axis not in axes]
+    sizes = tuple(x.shape[axis] for axis in axes)
+    picked = np.broadcast_shapes(*(shape for _, shape, _ in placed)) if placed else ()
+    places: npt.NDArray[np.int64] | None = np.zeros(picked, dtype=np.int64)
+    for (_, _, number), size in zip(placed, sizes, strict=True):
+        places = None if places is None or number is None else places * size + np.asarray(number, dtype=np.int64) % size
+    return IndexedAxes(
+        order=(*rest[:before], *axes, *rest[before:]),
+        sizes=sizes,
+        lead=tuple(x.shape[axis] for axis in rest[:before]),
+        tail=tuple(x.shape[axis] for axis in rest[before:]),
+        picked=picked,
+        places=None if places is None else places.reshape(-1),
+    )
 
 
 def _index(call: Call) -> OperatorRule:
     """Describe `x[:, i, j]` with index tensors: several of them pick points, one picks positions along its axis."""
     x = call.operand("self")
     out = call.outputs[0]
-    placed = _placed(call)
-    if placed is None:
+    at = indexed_axes(call)
+    if at is None:
         return _masked(call)
-    if not placed:
+    if not at.sizes:
         return OperatorRule("index", (Flow(x.slot),))  # only None: torch refuses it with numbers alone
-    axes = [axis for axis, _, _ in placed]
-    together = axes == list(range(axes[0], axes[0] + len(axes))) if axes else True
-    position = axes[0] if together and axes else 0
-    broadcast = np.broadcast_shapes(*(shape for _, shape, _ in placed)) if placed else ()
-    count = int(np.prod(broadcast, dtype=np.int64))
-    rest = [axis for axis in range(x.rank) if axis not in axes]
-    # The indexed axes are brought together and flattened into one, which is then read at listed places.
-    order = (*rest[:position], *axes, *rest[position:])
-    sizes = [x.shape[axis] for axis in axes]
-    flat = int(np.prod(sizes, dtype=np.int64))
-    lead = tuple(x.shape[a] for a in rest[:position])
-    tail = tuple(x.shape[a] for a in rest[position:])
-    numbers = [number for _, _, number in placed]
-    steps: list[RelationStep] = []
-    if order != tuple(range(x.rank)):
-        steps.append(Permute(order))
-    if len(axes) > 1:
-        steps.append(Reshape((*lead, flat, *tail)))
-    flows: list[Flow] = []
-    if all(n is not None for n in numbers):
-        places = np.zeros(broadcast, dtype=np.int64)
-        for number, size in zip(numbers, sizes, strict=True):
-            assert number is not None
-            places = places * size + np.asarray(number, dtype=np.int64) % size
-        steps.append(Taps(position, listed_taps(places.reshape(-1), flat)))
-        status = ReachStatus.EXACT
-    else:
-        steps.append(Mix(position, count))
-        status = ReachStatus.DATA_DEPENDENT
-    steps.append(Reshape(out))
-    flows.append(Flow(x.slot, 0, tuple(steps), status))
+    known = at.places is not None
+    read = Mix(at.axis, prod(at.picked)) if at.places is None else Taps(at.axis, listed_taps(at.places, prod(at.sizes)))
+    status = ReachStatus.EXACT if known else ReachStatus.DATA_DEPENDENT
+    flows = [Flow(x.slot, 0, (*at.steps, read, Reshape(out)), status)]
     for index in call.arguments["indices"]:
         # A computed index steers the outputs that were read with it; a known one depends on nothing.
         if index is None or call.values(index) is not None:
             continue
-        lined_up = (*broadcast, *(1,) * len(tail))
-        flows.append(Flow(index.slot, 0, (Expand(broadcast), Reshape(lined_up), Expand(out))))
+        lined_up = (*at.picked, *(1,) * len(at.tail))
+        flows.append(Flow(index.slot, 0, (Expand(at.picked), Reshape(lined_up), Expand(out))))
     return OperatorRule("index", tuple(flows))
 
 
@@ -77,7 +113,7 @@ def _placed(call: Call) -> list[_Placed] | None:
             placed.append((axis, index.shape, call.values(index)))
             axis += 1
         else:
-            mask = call.values(index)
+            mask = call.values(index) if index.rank else None  # a single truth adds an axis, and picks none
             if mask is None:
                 return None
             placed += [(axis + i, places.shape, places) for i, places in enumerate(np.nonzero(np.atleast_1d(mask)))]
@@ -111,7 +147,7 @@ def _from_anywhere(call: Call, status: ReachStatus) -> OperatorRule:
     return OperatorRule(call.op, tuple(Flow(o.slot, 0, anywhere(o, out), status) for o in call.operands))
 
 
-def _along_an_axis(rule: Rule) -> Rule:
+def along_an_axis(rule: Rule) -> Rule:
     """Return the rule for numbers as well: torch takes a tensor without axes as one of a single element."""
 
     def of_any_rank(call: Call) -> OperatorRule:
@@ -134,6 +170,18 @@ def _index_select(call: Call) -> OperatorRule:
     return OperatorRule("index_select", (source, Flow(index.slot, 0, (Reshape(column), Expand(out)))))
 
 
+def line_of(numbers: npt.NDArray[np.generic] | None, axis: int) -> npt.NDArray[np.int64] | None:
+    """Return the places along an axis that an index holds, if it is known and the same along all its other axes.
+
+    >>> line_of(np.array([[2, 2], [0, 0]]), 0), line_of(np.array([[2, 1], [0, 0]]), 0)
+    (array([2, 0]), None)
+    """
+    if numbers is None or numbers.size == 0:
+        return None
+    lines = np.moveaxis(numbers, axis, 0).reshape(numbers.shape[axis], -1).astype(np.int64)
+    return lines[:, 0] if (lines == lines[:, :1]).all() else None
+
+
 def _gather(call: Call) -> OperatorRule:
     """Along one axis the places are in the index; along the others position by position."""
     x, index = call.operand("self"), call.operand("index")
@@ -142,6 +190,10 @@ def _gather(call: Call) -> OperatorRule:
     steps: list[RelationStep] = [
         Taps(a, listed_taps(np.arange(out[a]), x.shape[a])) for a in range(x.rank) if a != axis and out[a] != x.shape[a]
     ]
+    line = line_of(call.values(index), axis)
+    if line is not None and 0 not in x.shape:
+        taken = Taps(axis, listed_taps(line % x.shape[axis], x.shape[axis]))
+        return OperatorRule("gather", (Flow(x.slot, 0, (*steps, taken)), Flow(index.slot)))
     steps.append(Mix(axis, out[axis]))
     return OperatorRule("gather", (Flow(x.slot, 0, tuple(steps), ReachStatus.DATA_DEPENDENT), Flow(index.slot)))
 
@@ -156,23 +208,6 @@ def _embedding(call: Call) -> OperatorRule:
     return OperatorRule("embedding", (steer, looked_up))
 
 
-def _scatter(call: Call) -> OperatorRule:
-    """Return the steps of writing at computed positions: along the axis every position may depend on any other."""
-    x = call.operand("self")
-    out = call.outputs[0]
-    axis = axis_of(call.arguments["dim"], x.rank)
-    flows = [Flow(x.slot)]
-    for name in ("index", "src", "source"):
-        operand = call.arguments.get(name)
-        if not isinstance(operand, Operand):
-            continue
-        if operand.rank != x.rank or any(a != axis and size != x.shape[a] for a, size in enumerate(operand.shape)):
-            flows.append(Flow(operand.slot, 0, anywhere(operand, out), ReachStatus.DATA_DEPENDENT))
-        else:
-            flows.append(Flow(operand.slot, 0, (Mix(axis, out[axis]),), ReachStatus.DATA_DEPENDENT))
-    return OperatorRule(call.op, tuple(flows))
-
-
 def _packed(call: Call) -> OperatorRule:
     """Describe sequences of several lengths, packed: which steps are rows of the result, the lengths decide."""
     x, lengths = call.operands
@@ -183,27 +218,13 @@ def _packed(call: Call) -> OperatorRule:
     return OperatorRule("pack_sequence", (Flow(x.slot, 0, steps, ReachStatus.DATA_DEPENDENT), steered, counted))
 
 
-def _index_put(call: Call) -> OperatorRule:
-    """Describe `x[i] = v`: the base keeps its positions; the values may go to any position, as a bound."""
-    x, out = call.operand("self"), call.outputs[0]
-    flows = [Flow(x.slot)]
-    for operand in call.operands:
-        if operand.slot == x.slot:
-            continue
-        flows.append(Flow(operand.slot, 0, anywhere(operand, out), ReachStatus.DATA_DEPENDENT))
-    return OperatorRule("index_put", tuple(flows))
-
-
 RULES: Mapping[str, Rule] = {
     "index": _index,
     "_unsafe_index": _index,
-    "index_select": _along_an_axis(_index_select),
-    "gather": _along_an_axis(_gather),
-    "take_along_dim": _along_an_axis(_gather),
+    "index_select": along_an_axis(_index_select),
+    "gather": along_an_axis(_gather),
+    "take_along_dim": along_an_axis(_gather),
     "embedding": _embedding,
-    **dict.fromkeys(("scatter", "scatter_add", "scatter_reduce", "index_add", "index_copy"), _along_an_axis(_scatter)),
-    "index_put": _index_put,
-    "_index_put_impl": _index_put,
     "_pack_padded_sequence": _packed,
     **dict.fromkeys(("masked_select", "nonzero", "masked_scatter", "take", "histc", "torchvision::nms"), _masked),
     "torchvision::roi_align": _roi_align,

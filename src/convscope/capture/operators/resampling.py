@@ -9,7 +9,7 @@ import numpy as np
 
 from convscope.capture.operators.rule import Call, Flow, OperatorRule, Rule
 from convscope.geometry.relation import Expand, Mix, Permute, ReachStatus, Reshape, Taps
-from convscope.geometry.resize import InterpolationMode, resize_taps
+from convscope.geometry.resize import InterpolationMode, resize_taps, scales_that_count
 from convscope.geometry.taps import NO_TAP, TapTable, listed_taps
 
 
@@ -26,7 +26,7 @@ def _resize(mode: InterpolationMode, dimensions: int) -> Rule:
         x, out = call.first, call.outputs[0]
         first = x.rank - dimensions
         align = bool(call.arguments.get("align_corners", False))
-        scales = _scales(call, dimensions)
+        scales = scales_that_count(x.shape[first:], out[first:], mode, _scales(call, dimensions))
         steps = tuple(
             Taps(first + i, resize_taps(x.shape[first + i], out[first + i], mode, align_corners=align, scale=scales[i]))
             for i in range(dimensions)

@@ -69,6 +69,7 @@ class Fake:
 
         self.mode = FakeTensorMode()
         self.device = device
+        self._cached = self.mode.cache_enabled
 
     def empty(self, signature: Signature) -> torch.Tensor:
         """Return a fake tensor of this signature."""
@@ -85,6 +86,9 @@ class Fake:
         """Run under the fake mode."""
         if actual.get("device") is not None:
             actual["device"] = self.device
+        # Torch's cache compares arguments, and packed weights have no comparison.
+        packed = any(isinstance(value, torch.ScriptObject) for value in actual.values())
+        self.mode.cache_enabled = self._cached and not packed
         with self.mode:
             return call(function, operator, actual)
 

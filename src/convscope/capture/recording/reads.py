@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from typing import Any, Protocol
 
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
@@ -15,18 +15,25 @@ from torch.utils._python_dispatch import _disable_current_modes
 _READERS = ("numpy", "tolist", "__array__", "__repr__")
 
 
+class ReadNotice(Protocol):
+    """What is called with a tensor whose numbers Python takes; `printed` where it is for a text."""
+
+    def __call__(self, tensor: torch.Tensor, *, printed: bool) -> None:
+        """Note it."""
+        ...
+
+
 @contextmanager
-def reads_noticed(notice: Callable[[torch.Tensor], None]) -> Iterator[None]:
+def reads_noticed(notice: ReadNotice) -> Iterator[None]:
     """Call `notice` with each tensor whose numbers Python takes or prints, for as long as this lasts."""
     here = threading.get_ident()  # of other threads the forward pass is not
-    own = {name: torch.Tensor.__dict__.get(name) for name in _READERS}
 
     def reader(name: str) -> Callable[..., Any]:
         original = getattr(torch.Tensor, name)
 
         def read(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
             if threading.get_ident() == here:
-                notice(self)
+                notice(self, printed=name == "__repr__")
             if name != "__repr__":
                 return original(self, *args, **kwargs)
             # What printing computes is no part of the network.
@@ -35,16 +42,24 @@ def reads_noticed(notice: Callable[[torch.Tensor], None]) -> Iterator[None]:
 
         return read
 
-    for name in _READERS:
-        setattr(torch.Tensor, name, reader(name))
+    with ExitStack() as stack:
+        for name in _READERS:
+            stack.enter_context(replaced(torch.Tensor, name, reader(name)))
+        yield
+
+
+@contextmanager
+def replaced(owner: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
+    """Replace a function of a class or a module by another, for as long as this lasts."""
+    own = owner.__dict__.get(name)  # None where a class inherits it
+    setattr(owner, name, function)
     try:
         yield
     finally:
-        for name, original in own.items():
-            if original is None:
-                delattr(torch.Tensor, name)
-            else:
-                setattr(torch.Tensor, name, original)
+        if own is None:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, own)
 
 
 def _references_of_views() -> int:

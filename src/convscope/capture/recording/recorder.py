@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from convscope.arrays import Array
 from convscope.capture.recording.aliasing import SavedTensors, Tracked, catch_up, record_write, signature_of
-from convscope.capture.recording.backends import Backend
+from convscope.capture.recording.backends import Backend, call
 from convscope.capture.recording.graph_builder import GraphBuilder, by_reference
 from convscope.capture.recording.module_calls import ModuleCall
 from convscope.capture.recording.numbers import NeedsNumbersError, as_array, convert, unmasked
@@ -35,6 +36,8 @@ _RELEASED_AFTER = 2**27
 _UNRECORDED = frozenset({"cond", "scan"})
 # Constants up to this many elements are kept with the graph, so that it can be computed again.
 _KEPT_CONSTANT = 1_000_000
+# Elements of memory on the CPU up to which it is real: what lists of numbers take.
+_SMALL_MEMORY = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +95,23 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         """Return the current value of a tensor; one that was never seen is a constant."""
         return self._current(self._tracked(tensor))
 
-    def notice_read(self, tensor: torch.Tensor) -> None:
-        """Note that Python takes the numbers of a tensor."""
-        if id(tensor) in self._by_id:
-            self.read.add(self._by_id[id(tensor)].value)
+    def notice_read(self, tensor: torch.Tensor, *, printed: bool) -> None:
+        """Note that Python takes the numbers of a tensor, or prints them.
+
+        Raises:
+            NeedsNumbersError: the tensor holds those from before a write, which ran on a stand-in.
+        """
+        tracked = self._by_id.get(id(tensor))
+        if tracked is None or tracked.pending is not None:
+            return
+        self.read.add(tracked.value)
+        stale = tracked.memory.generation and not self._backend.real and not tensor.is_meta
+        if stale and not printed and type(tensor) in (torch.Tensor, torch.nn.Parameter):
+            raise NeedsNumbersError("a tensor that the forward pass has written")
+
+    def notice_literal(self, tensor: torch.Tensor, numbers: torch.Tensor) -> None:
+        """Note the numbers of which a stand-in was made."""
+        self._know(self._tracked(tensor).value, numbers)
 
     def notice_strays(self, module: torch.nn.Module) -> None:
         """Note the parameters of a module that is not part of the model."""
@@ -208,6 +224,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
             return [self._bind(item, key, operands) for item in argument]
         if isinstance(argument, torch.Generator):
             return None
+        if isinstance(argument, torch.ScriptObject):  # packed weights, which have no comparison
+            key.append(object())
+            return argument
         key.append(kind)
         key.append(argument)
         return argument
@@ -320,10 +339,16 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         elif isinstance(tensor, torch.nn.Parameter) and id(tensor) not in self.strays:
             self._notice_stray(tensor, "Parameter")
         if type(tensor) in (torch.Tensor, torch.nn.Parameter) and not tensor.is_meta:
-            self.builder.numbers.give(tracked.value, tensor)
-            if kind == "constant" and tensor.numel() <= _KEPT_CONSTANT and tensor.layout is torch.strided:
-                self.constants[tracked.value] = as_array(tensor).copy()
+            if kind == "constant":
+                self._know(tracked.value, tensor)
+            else:
+                self.builder.numbers.give(tracked.value, tensor)
         return tracked
+
+    def _know(self, constant: int, numbers: torch.Tensor) -> None:
+        self.builder.numbers.give(constant, numbers)
+        if numbers.numel() <= _KEPT_CONSTANT and numbers.layout is torch.strided:
+            self.constants[constant] = as_array(numbers).copy()
 
     def _adopt(self, tensor: torch.Tensor, stand_in: torch.Tensor, kind: ValueKind, name: str) -> Tracked:
         signature, memory = signature_of(tensor), self.builder.new_memory()
@@ -344,6 +369,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
 
     def _make(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
         """Return a tensor from nothing: recorded when it is first read, since many never are."""
+        if not self._backend.real and _is_small_memory(operator, settings):
+            return self._make_memory(func, operator, settings)
         result = self._backend.execute(func, operator, settings.copy())
         if isinstance(result, torch.Tensor):
             tracked = Tracked(result, signature_of(result), self.builder.new_memory(), -1)
@@ -352,7 +379,22 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
             self._held.append(result)
         return result
 
+    def _make_memory(self, func: Any, operator: Operator, settings: dict[str, Any]) -> torch.Tensor:
+        """Return memory that holds numbers: TorchScript writes those of a list into it without an operation."""
+        memory: torch.Tensor = call(func, operator, settings)
+        signature = signature_of(memory)
+        tracked = Tracked(self._backend.stand_in(memory, signature), signature, self.builder.new_memory(), -1)
+        tracked.pending = memory
+        self._by_id[id(memory)] = tracked
+        self._held.append(memory)
+        return memory
+
     def _record_factory(self, tracked: Tracked) -> None:
+        if isinstance(tracked.pending, torch.Tensor):
+            memory, tracked.pending = tracked.pending, None
+            tracked.value = self.builder.add_value(tracked.signature, "constant", "constant", tracked.memory)
+            self._know(tracked.value, memory)
+            return
         func, operator, settings, place = tracked.pending
         tracked.pending = None
         template = template_of(operator, settings, [], tracked.tensor, self.builder.numbers)
@@ -417,6 +459,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         except NeedsNumbersError:
             raise NeedsNumbersError(operator.target) from None
         return convert(result, lambda t: self._backend.stand_in(t, signature_of(t)))
+
+
+def _is_small_memory(operator: Operator, settings: dict[str, Any]) -> bool:
+    """Return whether an operator makes memory on the CPU, unwritten, of few numbers."""
+    device = settings.get("device")
+    on_cpu = device is None or torch.device(device).type == "cpu"
+    return operator.target == "aten.empty.memory_format" and on_cpu and prod(settings["size"]) <= _SMALL_MEMORY
 
 
 def _pure(operator: Operator) -> Any:

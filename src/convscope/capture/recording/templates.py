@@ -17,7 +17,8 @@ from convscope.capture.recording.schema import Operator, flat, plain
 # Calls that shapes do not identify: their rule depends on the numbers in an index tensor, or on where a tensor lies.
 NOT_CACHED = frozenset(
     {"index", "_unsafe_index", "index_select", "gather", "take_along_dim", "index_put", "_index_put_impl", "scatter",
-     "index_copy", "index_add", "as_strided", "as_strided_scatter"}
+     "scatter_add", "scatter_reduce", "index_copy", "index_add", "index_fill", "index_reduce", "as_strided",
+     "as_strided_scatter"}
 )  # fmt: skip
 
 _LIMIT = 20_000

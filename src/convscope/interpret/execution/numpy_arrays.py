@@ -178,6 +178,17 @@ def _same(s: OperatorSettings) -> Array:
     return x
 
 
+def _cast(s: OperatorSettings) -> Array:
+    """Return numbers in another type; those with digits after the point are float64 here, whatever theirs is."""
+    x, kind = np.asarray(s["self"]), s.get("dtype")
+    if kind is None or kind.startswith("complex"):
+        return x
+    if kind.startswith(("float", "bfloat")):
+        x = x.real if x.dtype.kind == "c" else x
+        return x if x.dtype.kind == "f" else x.astype(np.float64)
+    return x.astype(np.dtype(kind))
+
+
 ARRAY_OPERATORS: Mapping[str, NumpyOperator] = {
     "add": _binary(np.add),
     "sub": _binary(np.subtract),
@@ -248,6 +259,6 @@ ARRAY_OPERATORS: Mapping[str, NumpyOperator] = {
     "clone": _same,
     "contiguous": _same,
     "dropout": _same,
-    "_to_copy": _same,
+    "_to_copy": _cast,
     "copy": lambda s: np.broadcast_to(s["src"], s["self"].shape),
 }  # fmt: skip

@@ -76,7 +76,12 @@ def operator_of(node: Node) -> NumpyOperator | None:
 
 
 def aten_name(node: Node) -> str:
-    """Return the operator's name without namespace, overload and the underscore of an in-place form."""
+    """Return the operator's name without namespace, overload and the underscore of an in-place form.
+
+    Bits read as another type are another operation than a view: "view.dtype".
+    """
+    if node.target == "aten.view.dtype":
+        return "view.dtype"
     namespace, name, _ = node.target.split(".")
     name = name if name.endswith("__") else name.removesuffix("_")
     return name if namespace == "aten" else f"{namespace}::{name}"

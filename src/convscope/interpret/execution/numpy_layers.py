@@ -65,6 +65,18 @@ def _group_norm(s: OperatorSettings) -> Array:
     return normalization.group_norm(x, s["group"], weight, bias, epsilon=s["eps"])
 
 
+def _with_a_batch(pool: NumpyOperator, dimensions: int) -> NumpyOperator:
+    """Return a pooling that also takes one sample (C, *S), as torch's does."""
+
+    def rule(s: OperatorSettings) -> Array:
+        one = s["self"].ndim == dimensions + 1
+        pooled = pool({**s, "self": s["self"][None]} if one else s)
+        assert not isinstance(pooled, list)
+        return np.asarray(pooled[0]) if one else pooled
+
+    return rule
+
+
 def _max_pool(s: OperatorSettings) -> Array:
     stride = s["stride"] or None
     return pooling.max_pool(
@@ -80,6 +92,14 @@ def _average_pool(s: OperatorSettings) -> Array:
         s["self"], s["kernel_size"], stride=s["stride"] or None, padding=s["padding"], ceil_mode=s["ceil_mode"],
         count_include_pad=s["count_include_pad"], divisor=s.get("divisor_override"),
     )  # fmt: skip
+
+
+def _adaptive_average(s: OperatorSettings) -> Array:
+    return pooling.adaptive_average_pool(s["self"], s["output_size"])
+
+
+def _adaptive_max(s: OperatorSettings) -> Array:
+    return pooling.adaptive_max_pool(s["self"], s["output_size"])
 
 
 def _resized(mode: NumpyResizeMode, dimensions: int) -> NumpyOperator:
@@ -101,17 +121,17 @@ def _safe_softmax(s: OperatorSettings) -> Array:
 
 def _pixel_shuffle(s: OperatorSettings) -> Array:
     x, r = s["self"], s["upscale_factor"]
-    n, channels, height, width = x.shape
-    apart = x.reshape(n, channels // r**2, r, r, height, width).transpose(0, 1, 4, 2, 5, 3)
-    shuffled: Array = apart.reshape(n, channels // r**2, height * r, width * r)
+    *batch, channels, height, width = x.shape
+    apart = x.reshape(-1, channels // r**2, r, r, height, width).transpose(0, 1, 4, 2, 5, 3)
+    shuffled: Array = apart.reshape(*batch, channels // r**2, height * r, width * r)
     return shuffled
 
 
 def _pixel_unshuffle(s: OperatorSettings) -> Array:
     x, r = s["self"], s["downscale_factor"]
-    n, channels, height, width = x.shape
-    apart = x.reshape(n, channels, height // r, r, width // r, r).transpose(0, 1, 3, 5, 2, 4)
-    unshuffled: Array = apart.reshape(n, channels * r**2, height // r, width // r)
+    *batch, channels, height, width = x.shape
+    apart = x.reshape(-1, channels, height // r, r, width // r, r).transpose(0, 1, 3, 5, 2, 4)
+    unshuffled: Array = apart.reshape(*batch, channels * r**2, height // r, width // r)
     return unshuffled
 
 
@@ -154,6 +174,7 @@ def _glu(s: OperatorSettings) -> Array:
 
 LAYER_OPERATORS: Mapping[str, NumpyOperator] = {
     "convolution": _convolution,
+    "_convolution": _convolution,  # of networks that torch.jit.trace made
     "linear": lambda s: linear(s["input"], s["weight"], s["bias"]),
     "addmm": _addmm,
     "mm": lambda s: s["self"] @ s["mat2"],
@@ -163,17 +184,10 @@ LAYER_OPERATORS: Mapping[str, NumpyOperator] = {
     "_native_batch_norm_legit_no_training": _batch_norm,
     "native_layer_norm": _layer_norm,
     "native_group_norm": _group_norm,
-    "max_pool2d_with_indices": _max_pool,
-    "max_pool3d_with_indices": _max_pool,
-    "max_pool1d": _max_pool,
-    "max_pool2d": _max_pool,
-    "max_pool3d": _max_pool,
-    "avg_pool1d": _average_pool,
-    "avg_pool2d": _average_pool,
-    "avg_pool3d": _average_pool,
-    **{f"{u}adaptive_avg_pool{n}d": lambda s: pooling.adaptive_average_pool(s["self"], s["output_size"])
-       for u in ("", "_") for n in (1, 2, 3)},
-    **{f"adaptive_max_pool{n}d": lambda s: pooling.adaptive_max_pool(s["self"], s["output_size"]) for n in (1, 2, 3)},
+    **{f"max_pool{n}d{suffix}": _with_a_batch(_max_pool, n) for n in (1, 2, 3) for suffix in ("", "_with_indices")},
+    **{f"avg_pool{n}d": _with_a_batch(_average_pool, n) for n in (1, 2, 3)},
+    **{f"{u}adaptive_avg_pool{n}d": _with_a_batch(_adaptive_average, n) for u in ("", "_") for n in (1, 2, 3)},
+    **{f"adaptive_max_pool{n}d": _with_a_batch(_adaptive_max, n) for n in (1, 2, 3)},
     "relu": unary(activation.relu),
     "relu6": lambda s: np.clip(s["self"], 0, 6),
     "hardtanh": lambda s: np.clip(s["self"], s["min_val"], s["max_val"]),

@@ -103,6 +103,8 @@ def _spoken(node: Node) -> str:
     numbers = {k: v for k, v in node.arguments.items() if isinstance(v, int | float) and not isinstance(v, bool)}
     if name == "hardtanh":
         return f"min(max(x, {numbers['min_val']:g}), {numbers['max_val']:g})"
+    if name == "_to_copy":
+        return f"x as {node.arguments.get('dtype')}"
     if name == "pow":
         base, power = (f"{numbers[key]:g}" if key in numbers else letter for key, letter in POWER.items())
         return f"{base} to the power of {power}"
@@ -115,6 +117,14 @@ def _spoken(node: Node) -> str:
         first, second = (scaled, second) if name == "rsub" else (first, scaled)
     rounded = _ROUNDED.get(str(node.arguments.get("rounding_mode")), "")
     return " ".join({"a": first, "b": second}.get(word, word) for word in text.split(" ")) + rounded
+
+
+def is_rounded(graph: Graph, node: Node) -> bool:
+    """Return whether a cast makes other numbers: whole ones, or truths."""
+    if aten_name(node) != "_to_copy":
+        return False
+    given, made = (graph.values[value].spec.dtype for value in (node.inputs[0], node.outputs[0]))
+    return made != given and not made.startswith(("float", "bfloat"))
 
 
 def move(graph: Graph, node: Node, position: Coordinates, numbers: NumberAt, *, which: int = 0) -> Worked:

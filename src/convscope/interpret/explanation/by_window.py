@@ -6,6 +6,7 @@ import numpy as np
 
 from convscope.arrays import Array
 from convscope.geometry.pooling import adaptive_ranges
+from convscope.geometry.resize import scales_that_count
 from convscope.geometry.window import Window
 from convscope.graph.records import Argument, Node
 from convscope.interpret.explanation.worked import (
@@ -182,15 +183,16 @@ def resized(mode: NumpyResizeMode) -> Way:
         assert isinstance(outputs, tuple)
         x, dimensions = numbers(value), len(outputs)
         names = ("scales_d", "scales_h", "scales_w")[-dimensions:] if dimensions > 1 else ("scales",)
+        given = [scale if isinstance(scale := node.arguments.get(name), float) else None for name in names]
+        sizes, wanted = x.shape[-dimensions:], [int(str(output)) for output in outputs]
+        scales = scales_that_count(sizes, wanted, mode, given)
         aligned = bool(node.arguments.get("align_corners"))
         places: list[Array] = []
         weights: Array = np.ones((1,) * (dimensions + 1))
-        for axis, (name, u, size, output) in enumerate(
-            zip(names, position[-dimensions:], x.shape[-dimensions:], outputs, strict=True)
+        for axis, (scale, u, size, output) in enumerate(
+            zip(scales, position[-dimensions:], sizes, wanted, strict=True)
         ):
-            scale = node.arguments.get(name)
-            factor = scale if isinstance(scale, float) else None
-            row = resize_matrix(size, int(str(output)), mode, align_corners=aligned, scale=factor)[u]
+            row = resize_matrix(size, output, mode, align_corners=aligned, scale=scale)[u]
             taps = np.flatnonzero(row)
             shape = (1, *(-1 if a == axis else 1 for a in range(dimensions)))
             places.append(taps.reshape(shape))

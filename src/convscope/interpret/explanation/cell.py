@@ -43,7 +43,7 @@ def worked(graph: Graph, node: Node, numbers: NumberAt, position: Coordinates, *
     has_row = bool(node.inputs) and prod(graph.shape(node.inputs[0])) > 0 < len(graph.shape(node.inputs[0]))
     if any(_is_complex(graph, value) for value in node.inputs):
         pass
-    elif name in by_place.MOVES:
+    elif name in by_place.MOVES and not by_place.is_rounded(graph, node):
         found = by_place.move(graph, node, position, numbers, which=which)
     elif (way := WAYS.get(name) if not which else SECOND_WAYS.get(name)) is not None:
         found = way(node, numbers, position) if has_row else None
@@ -63,6 +63,7 @@ def _in_place(node: Node) -> bool:
 
 WAYS: Mapping[str, Way] = {
     "convolution": by_window.convolution,
+    "_convolution": by_window.convolution,
     "linear": by_row.linear,
     "addmm": by_row.addmm,
     "mm": by_row.mm,

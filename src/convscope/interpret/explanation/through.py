@@ -77,6 +77,9 @@ def _run(nodes: Sequence[Node], codes: dict[int, Array]) -> bool:
             continue  # it moves something else, such as the indices of the maxima
         if name not in MOVES or (name == "constant_pad_nd" and node.arguments.get("value")):
             return False
+        if name == "_to_copy":
+            codes[node.outputs[0]] = codes[node.inputs[0]]  # of another type they would not be the same codes
+            continue
         settings = {key: resolved(argument, codes) for key, argument in node.arguments.items()}
         result = NUMPY_OPERATORS[name](settings)
         codes.update(zip(node.outputs, result if isinstance(result, list) else [result], strict=False))
