@@ -1,5 +1,7 @@
 """Numbers that a forward pass gives in Python are known, also where it asks for them on its input's device."""
 
+import ctypes
+
 import numpy as np
 import pytest
 import torch
@@ -79,7 +81,11 @@ def test_numbers_given_in_python_are_known(forward) -> None:
 
 
 def test_what_makes_tensors_is_put_back() -> None:
+    """A class that once had a `__getitem__` of its own is a sequence to C code from then on."""
+    is_sequence = ctypes.pythonapi.PySequence_Check
+    assert not is_sequence(ctypes.py_object(torch.tensor(1.0)))
     before = torch.tensor, torch.as_tensor, torch.asarray, torch.Tensor.new_tensor, dict(torch.Tensor.__dict__)
     capture(Function(bgr), (3, 4, 5))
     capture(Function(lambda x: x[9]), (3, 4, 5))  # fails
     assert before == (torch.tensor, torch.as_tensor, torch.asarray, torch.Tensor.new_tensor, torch.Tensor.__dict__)
+    assert not is_sequence(ctypes.py_object(torch.tensor(1.0)))

@@ -100,6 +100,8 @@ def capture(
 def _captured(run: _ForwardRun, model: nn.Module | Callable[[], nn.Module]) -> Graph:
     """Run in the quickest backend in which the forward pass goes through."""
     graph = run.once(Meta())
+    if run.stopped is None and run.lacks_places:
+        return _with_places(run) or graph
     # Some forwards insist on one device for all (recurrent layers), on a particular one (autocast), or on numbers.
     if run.stopped is not None and not run.misfit and any(not p.is_meta for p in run.model.parameters()):
         without = _without_weights(run.model)
@@ -113,6 +115,14 @@ def _captured(run: _ForwardRun, model: nn.Module | Callable[[], nn.Module]) -> G
     if run.stopped is not None and wants_numbers(run.stopped):
         return _for_real(run, model, graph)
     return graph
+
+
+def _with_places(run: _ForwardRun) -> Graph | None:
+    """Run on fake tensors, on whose device the places of an index have their numbers; None where that fails."""
+    with silent_fakes():
+        graph = run.once(Fake(_device_of(run.model)))
+    failed, run.stopped = run.stopped is not None, None
+    return None if failed else graph
 
 
 @public
@@ -236,7 +246,7 @@ class _ForwardRun:
     """One model and its inputs, ready to be run in any backend.
 
     `stopped` is the exception that ended the last run, None where it went through; `misfit` whether shapes that do
-    not fit, by our own arithmetic, were the reason.
+    not fit, by our own arithmetic, were the reason; `lacks_places` whether an index may have lost its numbers.
     """
 
     def __init__(
@@ -258,6 +268,7 @@ class _ForwardRun:
         self.gradients = gradients
         self.stopped: BaseException | None = None
         self.misfit = False
+        self.lacks_places = False
         modules = tuple(model.named_modules(remove_duplicate=False))
         self._modules = _each_once(modules)
         self._paths = {id(module): path for path, module in self._modules}
@@ -295,6 +306,7 @@ class _ForwardRun:
                 error = explain(problem, recorder.failure, calls) + self._hint()
             finally:
                 recorder.saved.restore()
+        self.lacks_places = recorder.lacks_places
         return self._graph(recorder, calls, given, outputs, error, notes)
 
     def _hint(self) -> str:

@@ -56,7 +56,7 @@ def replace_modules(network: nn.Module, kind: type[Module], make: Callable[[Modu
 def on_cpu(network: nn.Module, *, name: str) -> nn.Module:
     """Return a network itself where its numbers are on the CPU, or are none (meta), else a copy of it on the CPU.
 
-    Tensors that are plain attributes, which `network.cpu()` leaves where they are, are on the CPU in the copy, and a
+    Tensors that are plain attributes, which `Module.cpu` leaves where they are, are on the CPU in the copy, and a
     `torch.device` among the attributes is the CPU.
 
     Raises:
