@@ -195,6 +195,9 @@ class StudioPage:
         pad = self.page.locator(".pad")
         for key in keys:
             pad.press(key)
+        # The frame around the cursor is placed by the box, and the drawing fills it.
+        sides = pad.evaluate("p => [p.clientWidth, p.clientHeight, p.firstChild.offsetHeight]")
+        assert len(set(sides)) == 1, sides
         said = self.page.locator("dialog [aria-live]").inner_text()
         self.page.locator("dialog button.primary").press("Enter")
         return said

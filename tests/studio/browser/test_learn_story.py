@@ -68,7 +68,12 @@ def test_answers_are_marked_in_the_page_and_progress_is_kept(open_page: Open, st
     assert "Right: 55." in _answer(page, "3a", " = ５５ ")
     kept = json.loads(page.evaluate("() => localStorage.getItem('convscope-learn')"))
     assert kept["exercises"]["3a"]["streak"] == 1
-    page.get_by_role("button", name="Delete progress").click()
+    page.get_by_role("button", name="Delete progress").dblclick()
+    page.get_by_role("button", name="Press again: it can't be brought back").blur()
+    page.get_by_role("button", name="Delete progress").focus()
+    page.keyboard.down("Enter")
+    page.keyboard.down("Enter")  # held down
+    page.keyboard.up("Enter")
     page.get_by_role("button", name="Press again: it can't be brought back").blur()
     page.get_by_role("button", name="Delete progress").wait_for()
     assert "3a" in page.evaluate("() => localStorage.getItem('convscope-learn')")

@@ -42,7 +42,10 @@ pad.addEventListener("pointerdown", (event) => {
   stroke(from);
 });
 pad.addEventListener("pointermove", (event) => { if (event.buttons && from) stroke(place(event)); });
-for (const end of ["lostpointercapture", "blur"]) pad.addEventListener(end, () => { from = null; });
+for (const end of ["lostpointercapture", "blur"]) pad.addEventListener(end, () => {
+  if (from) line.textContent = TEXT.padHelp; // not "the pen draws"
+  from = null;
+});
 pad.addEventListener("keydown", (event) => {
   if (isCommand(event)) return;
   const to = movedCell(event, cursor, CELLS, CELLS);
@@ -50,7 +53,7 @@ pad.addEventListener("keydown", (event) => {
   cursor = to ?? cursor;
   const [y, x] = cursor;
   const pixel = [(y + 0.5) * CELL, (x + 0.5) * CELL];
-  if (!to) from = from ? null : pixel;
+  if (!to && !event.repeat) from = from ? null : pixel;
   if (from) stroke(pixel);
   frame(mark, boxOfCell({ y, x }), CELLS, CELLS);
   line.textContent = TEXT.penAt(y, x, from);

@@ -107,14 +107,16 @@ export function mountLearn(container) {
         ${open?.stepBy ? html`<button class="quiet" aria-pressed=${String(projector.on)} @click=${projector.toggle}>${words.projector}</button>` : nothing}
         <button class="quiet" @click=${() => print()}>${words.print}</button>
         <button class="quiet" @click=${save}>${words.export}</button>
-        <button class="quiet" @click=${forget} @blur=${() => { sure = false; changed(); }}>${sure ? words["forget-sure"] : words.forget}</button>
+        <button class="quiet" @click=${forget} @keydown=${(event) => { if (event.repeat) event.preventDefault(); }} @blur=${() => { sure = false; changed(); }}>${sure ? words["forget-sure"] : words.forget}</button>
         ${progress.isStored() ? nothing : html`<p class="small muted" role="note">${words["no-storage"]}</p>`}
       </div></nav>`;
   }
 
-  /** Forget all progress at the second press: it can't be brought back. */
-  function forget() {
+  /** Forget all progress at the second press: it can't be brought back. A double click is one press. */
+  function forget(event) {
     const { words } = course;
+    if (event.detail > 1) return;
+    event.currentTarget.focus(); // which Safari does not at a click: without the focus there would be no blur
     if (sure) progress.forget();
     say(sure ? words.forgotten : words["forget-sure"]);
     if (sure) sayBelow(words.forgotten);
