@@ -68,6 +68,29 @@ def test_numbers_from_before_a_write_are_not_taken(*, buffer: bool) -> None:
     assert "the forward pass asks for numbers" in graph.notes[0]
 
 
+def test_memory_that_no_operation_reads_is_no_value_that_python_reads() -> None:
+    def forward(x):
+        torch.empty(3)
+        return x * 2
+
+    assert capture(Function(forward), (3, 4, 5)).read == (1,)  # the result
+
+
+def test_places_in_an_index_are_known_before_a_recurrent_layer() -> None:
+    class Reversed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.recurrent = torch.nn.GRU(2, 4, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = self.recurrent(x[:, :, [2, 0]])[0]
+            return y
+
+    graph = capture(Reversed(), (5, 3))
+    given = [value.index for value in graph.values if value.kind == "constant" and value.producer is None]
+    assert graph.error is None and given and set(given) <= set(graph.constants)
+
+
 @pytest.mark.parametrize("forward", [bgr, normalized, scaled, chosen, written])
 def test_numbers_given_in_python_are_known(forward) -> None:
     model, x = Function(forward), torch.rand(1, 3, 4, 5)

@@ -247,6 +247,9 @@ EXACT = {
     "scattered": (Function(lambda x: (x * 1).scatter(2, along([3, 1], 5), x.flip(2)[:, :, :2])), (1, 2, 4, 5)),
     "scattered numbers": (Function(lambda x: x.scatter(2, along([3, 1], 5), 2.0)), (1, 2, 4, 5)),
     "scattered and added": (Function(lambda x: (x * 1).scatter_add(2, along([3, 3], 5), x[:, :, :2])), (1, 2, 4, 5)),
+    "sum at places, without what was there": (
+        Function(lambda x: (x * 1).scatter_reduce(2, along([3, 3], 5), x[:, :, :2], "sum", include_self=False)),
+        (1, 2, 4, 5)),
     "index select": (Function(lambda x: x.index_select(2, torch.tensor([3, 1]))), (1, 2, 4)),
     "in place": (Function(in_place), (1, 3, 4)),
     "through views": (Function(through_views), (2, 3, 2, 2)),

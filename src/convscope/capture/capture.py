@@ -100,15 +100,15 @@ def capture(
 def _captured(run: _ForwardRun, model: nn.Module | Callable[[], nn.Module]) -> Graph:
     """Run in the quickest backend in which the forward pass goes through."""
     graph = run.once(Meta())
-    if run.stopped is None and run.lacks_places:
-        return _with_places(run) or graph
     # Some forwards insist on one device for all (recurrent layers), on a particular one (autocast), or on numbers.
     if run.stopped is not None and not run.misfit and any(not p.is_meta for p in run.model.parameters()):
         without = _without_weights(run.model)
         if without is not None:
             again = _ForwardRun(without, run.inputs, run.batch_size, run.name, run.mode, run.dtype, run.gradients)
             graph = again.once(Meta())
-            run.stopped = again.stopped
+            run.stopped, run.lacks_places = again.stopped, again.lacks_places
+    if run.stopped is None and run.lacks_places:
+        return _with_places(run) or graph
     if run.stopped is not None and not run.misfit:
         with silent_fakes():
             graph = run.once(Fake(_device_of(run.model)))

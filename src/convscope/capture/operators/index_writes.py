@@ -102,7 +102,8 @@ def _scatter(call: Call) -> OperatorRule:
     table = None if places is None else written(places, out[axis])
     if places is not None and table is not None:
         added = call.op not in ("scatter", "index_copy", "index_fill") or call.arguments.get("reduce") is not None
-        flows = [Flow(x.slot) if added else Flow(x.slot, 0, (Taps(axis, kept(places, out[axis])),))]
+        stays = added and call.arguments.get("include_self", True)
+        flows = [Flow(x.slot) if stays else Flow(x.slot, 0, (Taps(axis, kept(places, out[axis])),))]
         if source is not None:
             status = ReachStatus.EXACT if _is_certain(places, added=added) else ReachStatus.DATA_DEPENDENT
             flows.append(Flow(source.slot, 0, (*_cut(source, axis, places.size, out), Taps(axis, table)), status))

@@ -132,7 +132,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
 
     def kept_values(self) -> set[int]:
         """Return the values of tensors that are still referred to elsewhere when the forward pass is over."""
-        return {tracked.value for tracked in self._kept_elsewhere()}
+        return {tracked.value for tracked in self._kept_elsewhere() if tracked.pending is None}
 
     def _kept_elsewhere(self) -> list[Tracked]:
         tracked = [self._by_id.get(id(tensor)) for tensor in self._held]
