@@ -103,6 +103,29 @@ def test_numbers_given_in_python_are_known(forward) -> None:
     assert found.torch_value == pytest.approx(float(forward(x)[0, 2, 1, 3]))
 
 
+@pytest.mark.parametrize("forward", [normalized, scaled, chosen])
+def test_numbers_are_known_without_fake_tensors(forward, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convscope.capture.capture.Fake", None)
+    graph = capture(Function(forward), (3, 4, 5))
+    assert graph.error is None and not graph.notes
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda x: x[:, [torch.tensor(1), torch.tensor(2)]],
+        lambda x: x * torch.tensor([torch.tensor(2.0), torch.tensor(3.0)], device=x.device)[:, None],
+    ],
+)
+def test_lists_of_tensors_are_captured(forward) -> None:
+    assert capture(Function(forward), (2, 4)).error is None
+
+
+def test_memory_that_is_not_written_yet_holds_zeros() -> None:
+    graph = capture(Function(lambda x: x + torch.empty(3).fill_(2.0)), (3,))
+    assert [numbers.tolist() for numbers in graph.constants.values()] == [[0.0, 0.0, 0.0]]
+
+
 def test_what_makes_tensors_is_put_back() -> None:
     """A class that once had a `__getitem__` of its own is a sequence to C code from then on."""
     is_sequence = ctypes.pythonapi.PySequence_Check

@@ -39,9 +39,8 @@ def _maker(
         if made.is_meta and threading.get_ident() == here:
             data = args[before] if len(args) > before else kwargs.get("data", kwargs.get("obj"))
             if not _holds_tensor(data):
-                with _disable_current_modes():
-                    numbers = original(*args, **{**kwargs, "device": "cpu"})
-                notice(made, numbers.detach())
+                with _disable_current_modes():  # what is done here is no part of the network
+                    notice(made, original(*args, **{**kwargs, "device": "cpu"}).detach())
         return made
 
     return make

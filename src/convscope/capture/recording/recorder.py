@@ -392,6 +392,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
     def _make_memory(self, func: Any, operator: Operator, settings: dict[str, Any]) -> torch.Tensor:
         """Return memory that holds numbers: TorchScript writes those of a list into it without an operation."""
         memory: torch.Tensor = call(func, operator, settings)
+        memory.zero_()  # so that a capture finds the same each time
         signature = signature_of(memory)
         tracked = Tracked(self._backend.stand_in(memory, signature), signature, self.builder.new_memory(), -1)
         tracked.pending = memory
