@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gzip
 import json
 import os
@@ -187,24 +186,3 @@ def test_parts_and_ends_of_files(tmp_path: Path) -> None:
     write_text(tmp_path / "pipe", "to a reader")
     assert os.read(reading, 99) == b"to a reader"
     os.close(reading)
-
-
-def test_a_file_keeps_its_content_unless_the_new_one_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, link, again = tmp_path / "a.html", tmp_path / "link.html", tmp_path / "again.html"
-    write_text(path, "first")
-    path.chmod(0o600)
-    link.symlink_to(path)
-    write_text(link, "second")
-    assert link.is_symlink() and path.read_text() == "second" and path.stat().st_mode & 0o777 == 0o600
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as disk:
-        disk.setattr(Path, "replace", full)
-        with pytest.raises(UnreadableError, match="no space left"):
-            write_text(path, "third")
-    assert path.read_text() == "second" and sorted(tmp_path.iterdir()) == [path, link]
-    again.hardlink_to(path)
-    write_text(path, "both names are of one file")
-    assert again.read_text() == path.read_text() == "both names are of one file"

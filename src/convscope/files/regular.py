@@ -11,7 +11,7 @@ import os
 import stat
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -192,61 +192,16 @@ def append_bytes(path: Name, data: bytes) -> None:
 def write_text(path: Name, text: str) -> None:
     """Write a text file in UTF-8; the path may also be a terminal, or a pipe with a reader.
 
-    A file that is there keeps its content where the new one can't be written whole, as on a full disk.
-
     Raises:
         UnreadableError: it can't be written, or is a pipe without a reader.
     """
-    content = text.encode("utf-8", "backslashreplace")
-    if _replaced(path, content):
-        return
-    is_new = not os.path.lexists(path)
     descriptor = _descriptor(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.set_blocking(descriptor, True)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.write(text.encode("utf-8", "backslashreplace"))
     except OSError as error:
-        if is_new:
-            with suppress(OSError):
-                Path(path).unlink()
         raise UnreadableError(explain_os_error(error)) from None
-
-
-def _replaced(path: Name, content: bytes) -> bool:
-    """Replace a regular file by one that is written beside it; return False where it can only be written in place.
-
-    Raises:
-        UnreadableError: the new file can't be written; the old one is as it was.
-    """
-    try:
-        place = Path(path).resolve()  # what a link leads to
-        status = place.stat()
-    except (OSError, ValueError, RuntimeError):  # there is none, or no file can have this name
-        return False
-    of_system = Path(path).absolute().parts[1:2] in (
-        ("dev",),
-        ("proc",),
-    )  # as /dev/stdout, whose file the shell has open
-    if of_system or not stat.S_ISREG(status.st_mode) or status.st_nlink > 1 or not os.access(place, os.W_OK):
-        return False
-    beside, mode = place.with_name(f".{place.name}-{os.getpid()}"), stat.S_IMODE(status.st_mode)
-    try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOEXEC | _BINARY, mode)
-    except OSError:  # the folder takes no new files
-        return False
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        beside.chmod(mode)
-        beside.replace(place)
-    except BaseException as error:
-        with suppress(OSError):
-            beside.unlink()
-        if isinstance(error, OSError):
-            raise UnreadableError(explain_os_error(error)) from None
-        raise
-    return True
 
 
 def explain_os_error(error: OSError) -> str:
