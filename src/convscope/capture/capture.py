@@ -23,7 +23,6 @@ from convscope.capture.load import ModelLike, load
 from convscope.capture.outputs import tensors_in, without_tensors
 from convscope.capture.recording.aliasing import signature_of
 from convscope.capture.recording.backends import Backend, Fake, Meta, Real, silent_fakes
-from convscope.capture.recording.literals import literals_noticed
 from convscope.capture.recording.module_calls import ModuleCall, ModuleCalls, watched
 from convscope.capture.recording.numbers import wants_numbers
 from convscope.capture.recording.reads import reads_noticed
@@ -106,9 +105,9 @@ def _captured(run: _ForwardRun, model: nn.Module | Callable[[], nn.Module]) -> G
         if without is not None:
             again = _ForwardRun(without, run.inputs, run.batch_size, run.name, run.mode, run.dtype, run.gradients)
             graph = again.once(Meta())
-            run.stopped, run.lacks_places = again.stopped, again.lacks_places
-    if run.stopped is None and run.lacks_places:
-        return _with_places(run) or graph
+            run.stopped, run.lacks_literals = again.stopped, again.lacks_literals
+    if run.stopped is None and run.lacks_literals:
+        return _with_literals(run) or graph
     if run.stopped is not None and not run.misfit:
         with silent_fakes():
             graph = run.once(Fake(_device_of(run.model)))
@@ -117,8 +116,8 @@ def _captured(run: _ForwardRun, model: nn.Module | Callable[[], nn.Module]) -> G
     return graph
 
 
-def _with_places(run: _ForwardRun) -> Graph | None:
-    """Run on fake tensors, on whose device the places of an index have their numbers; None where that fails."""
+def _with_literals(run: _ForwardRun) -> Graph | None:
+    """Run on fake tensors, on whose device numbers that the forward pass gives are there; None where that fails."""
     with silent_fakes():
         graph = run.once(Fake(_device_of(run.model)))
     failed, run.stopped = run.stopped is not None, None
@@ -246,7 +245,8 @@ class _ForwardRun:
     """One model and its inputs, ready to be run in any backend.
 
     `stopped` is the exception that ended the last run, None where it went through; `misfit` whether shapes that do
-    not fit, by our own arithmetic, were the reason; `lacks_places` whether an index may have lost its numbers.
+    not fit, by our own arithmetic, were the reason; `lacks_literals` whether numbers that the forward pass gave are
+    not known.
     """
 
     def __init__(
@@ -268,7 +268,7 @@ class _ForwardRun:
         self.gradients = gradients
         self.stopped: BaseException | None = None
         self.misfit = False
-        self.lacks_places = False
+        self.lacks_literals = False
         modules = tuple(model.named_modules(remove_duplicate=False))
         self._modules = _each_once(modules)
         self._paths = {id(module): path for path, module in self._modules}
@@ -292,8 +292,7 @@ class _ForwardRun:
         with left_as_found(self.model, self.mode):
             try:
                 noticed = reads_noticed(recorder.notice_read)
-                literals = literals_noticed(recorder.notice_literal)
-                with watched(calls, enter, recorder.notice_strays), noticed, literals, kept, recorder:
+                with watched(calls, enter, recorder.notice_strays), noticed, kept, recorder:
                     result = self.model(*forward.arguments, **forward.keywords)
                 recorder.read |= recorder.kept_values()
                 outputs = tuple(recorder.value_of(tensor) for tensor in tensors_in(result))
@@ -306,7 +305,7 @@ class _ForwardRun:
                 error = explain(problem, recorder.failure, calls) + self._hint()
             finally:
                 recorder.saved.restore()
-        self.lacks_places = recorder.lacks_places
+        self.lacks_literals = recorder.lacks_literals
         return self._graph(recorder, calls, given, outputs, error, notes)
 
     def _hint(self) -> str:

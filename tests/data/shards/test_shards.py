@@ -246,7 +246,7 @@ def test_no_more_images_are_read_ahead_than_memory_holds(tmp_path: Path, monkeyp
     listing = replace(listing, read=Counted(listing.names))
     look = Decoding(size=(8, 8))
     ahead = [len(read) - done for done, _ in enumerate(write_shards_module._contents(listing, [*range(12)], look, []))]
-    assert max(ahead) == 2 and ahead[2:] == [1] * 10
+    assert max(ahead) <= 2 and ahead[2:] == [1] * 10
 
 
 def test_a_folder_whose_name_is_too_long_is_refused_in_a_line(tmp_path: Path) -> None:

@@ -73,8 +73,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         # Values whose numbers Python took; parameters that the model does not list, with where and in what they ran.
         self.read: set[int] = set()
         self.strays: dict[int, tuple[str, str, torch.Tensor]] = {}
-        # Constants without numbers that may be places in an index.
-        self._places: set[int] = set()
+        # Whether the forward pass gave numbers that stand-ins on meta lack, as `x[:, [2, 0]]` does.
+        self.lacks_literals = False
         self._named = named
         self._backend = backend
         self._by_id: dict[int, Tracked] = {}
@@ -110,15 +110,6 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         stale = tracked.memory.generation and not self._backend.real and not tensor.is_meta
         if stale and not printed and type(tensor) in (torch.Tensor, torch.nn.Parameter):
             raise NeedsNumbersError("a tensor that the forward pass has written")
-
-    @property
-    def lacks_places(self) -> bool:
-        """Whether places in an index may have been given that the stand-ins have not, as in `x[:, [2, 1, 0]]`."""
-        return bool(self._places)
-
-    def notice_literal(self, tensor: torch.Tensor, numbers: torch.Tensor) -> None:
-        """Note the numbers of which a stand-in was made."""
-        self._know(self._tracked(tensor).value, numbers)
 
     def notice_strays(self, module: torch.nn.Module) -> None:
         """Note the parameters of a module that is not part of the model."""
@@ -345,8 +336,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
             self.touched.add(id(tensor))
         elif isinstance(tensor, torch.nn.Parameter) and id(tensor) not in self.strays:
             self._notice_stray(tensor, "Parameter")
-        if tensor.is_meta and kind == "constant" and not tensor.is_floating_point():
-            self._places.add(tracked.value)
+        if tensor.is_meta and kind == "constant":
+            self.lacks_literals = True
         if type(tensor) in (torch.Tensor, torch.nn.Parameter) and not tensor.is_meta:
             if kind == "constant":
                 self._know(tracked.value, tensor)
@@ -355,7 +346,6 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         return tracked
 
     def _know(self, constant: int, numbers: torch.Tensor) -> None:
-        self._places.discard(constant)
         self.builder.numbers.give(constant, numbers)
         if numbers.numel() <= _KEPT_CONSTANT and numbers.layout is torch.strided:
             self.constants[constant] = as_array(numbers).copy()
