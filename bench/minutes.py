@@ -8,8 +8,6 @@ their defaults and, beside it as NAME-small, with what they document for small i
 defect away. AutoGluon has its own `time_limit`. All start from fresh weights: pretrained ones can't be had for every
 method alike. FOLDER (or the variable CONVSCOPE_DATASETS) holds `cifar10/`, as JPEG files; the grey crops are made
 (`bench/grey_crops.py`): 40 % of them are of one class, so that a constant prediction has 40 % accuracy.
-A method at 40 % still predicts that class for every image: so does timm-small after 260 steps, its training loss that
-of the classes' shares, at a quarter of its rate and without RandAugment as well.
 
 A run is a fresh process, with a cold cache of its own, and its time counts from the command. Ours ends with the
 command: decoding, validation, the test and the report are in it. A peer's ends when its weights are saved; its clock
