@@ -176,6 +176,7 @@ def test_the_edges_lesson_needs_no_model(tmp_path: Path) -> None:
         (["lenet5", "nowhere.png", "--layer", "c3", "--at", "0,0"], "nowhere.png: no such file"),
         (["lenet", "digits/7", "--layer", "c3"], "Did you mean lenet5"),
         (["lenet5", "digits/7"], "--layer is missing"),
+        (["lenet5", "digits/7", "--layer", "c3", "--depth", "0", "--pixels"], "--depth and --pixels both say how far"),
     ],
 )
 def test_a_mistake_is_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

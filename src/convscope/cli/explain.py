@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convscope.cli.deadline import with_deadline, within
-from convscope.cli.given_options import take_only
+from convscope.cli.given_options import given_options, take_only
 from convscope.cli.output import echo, write_output
 from convscope.cli.own_code import code_options, with_code
 from convscope.cli.position import position_of
@@ -71,6 +71,8 @@ def command(
             name for name, value in (("MODEL", model), ("INPUT", given), ("--layer", layer)) if value is None
         )
         raise click.UsageError(f"{missing} is missing. {EPILOG}; or: convscope explain --demo edges")
+    if pixels and any(parameter.name == "depth" for parameter in given_options()):
+        raise click.UsageError("--depth and --pixels both say how far down to explain: choose one")
     from convscope.capture.input_text import parse_shape
     from convscope.interpret.explanation.explain import explain
     from convscope.report.json_values import in_json, json_text

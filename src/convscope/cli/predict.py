@@ -60,6 +60,8 @@ def command(
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv are two forms of one answer: choose one")
+    if as_csv and top is not None:
+        raise click.UsageError("--top: --csv has the probability of every class: leave one of them out")
     from convscope.hardware.allocator import prepare_memory
 
     prepare_memory()  # before torch is imported
