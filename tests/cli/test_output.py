@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 from convscope.cli.main import cli, main
-from convscope.cli.output import Outlet, echo_json, require_folder_of
-from convscope.errors import ConvscopeError
+from convscope.cli.output import Outlet, echo_json
 
 FULL = Path("/dev/full")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
@@ -107,22 +106,6 @@ def test_a_hang_up_before_a_run_exists_ends_as_a_termination(monkeypatch: pytest
 
 def test_an_encoding_that_lacks_a_character_keeps_columns_aligned():
     assert "3×3 – 8 · ü".encode("ascii", "convscope") == b"3x3 - 8 . \\xfc"
-
-
-def test_a_file_that_can_not_be_written_is_refused_before_the_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    link = tmp_path / "link.svg"
-    link.symlink_to(tmp_path / "later.svg")
-    for path in (None, tmp_path / "a.svg", link):
-        require_folder_of(path)
-    with pytest.raises(ConvscopeError, match=r"a\.svg can't be written: there is no folder .*none"):
-        require_folder_of(tmp_path / "none" / "a.svg")
-    with pytest.raises(ConvscopeError, match="can't be written: it is a folder"):
-        require_folder_of(tmp_path)
-    monkeypatch.setattr("os.access", lambda *_: False)
-    with pytest.raises(ConvscopeError, match=r"a\.svg can't be written: no permission to write"):
-        require_folder_of(tmp_path / "a.svg")
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii", "utf-8"])

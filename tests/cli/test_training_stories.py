@@ -99,6 +99,16 @@ def test_evaluate_measures_the_held_out_part(work: Path, capsys: pytest.CaptureF
     assert "top-1 accuracy" in out and "Confusion matrix" in out and "torn" not in out
 
 
+def test_evaluate_refuses_a_file_of_predictions_before_it_measures(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)
+    command = ("evaluate", work / "runs" / "colours", tmp_path / "no images", "--predictions")
+    for file, why in ((tmp_path / "a.csv", "no permission to write"), (tmp_path, "it is a folder")):
+        code, _, err = run_command(capsys, *command, file)
+        assert code == 2 and f"{file} can't be written: {why}" in err
+
+
 def test_evaluate_on_other_images_goes_by_class_name(
     work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -300,6 +310,7 @@ MISTAKES = [
     (["evaluate", "."], "is not a run directory: it has no model.json"),
     (["predict", "none", "a.png"], "there is no run at none"),
     (["predict", "none"], "Missing argument"),
+    (["predict", "none", "a.png", "--csv", "--top", "2"], "--csv has the probability of every class"),
 ]
 
 

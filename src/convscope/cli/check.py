@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from convscope.cli.output import echo, echo_json, require_folder_of, write_output
+from convscope.cli.output import echo, echo_json, write_output
 from convscope.cli.settings import RecipeCommand, given_settings, recipe_options
+from convscope.files.writable import require_folder_of
 from convscope.recipe.recipe import Recipe, settings
 from convscope.report.progress import no_progress, shown_progress
 from convscope.report.terminal import print_document

@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 
 from convscope.cli.deadline import with_deadline, within
-from convscope.cli.output import echo, require_folder_of, write_output
+from convscope.cli.output import echo, write_output
 from convscope.cli.own_code import code_options, with_code
 from convscope.errors import CaptureError
+from convscope.files.writable import require_folder_of
 
 
 @click.command()

@@ -11,9 +11,10 @@ import click
 
 from convscope.cli.deadline import with_deadline, within
 from convscope.cli.given_options import given_options
-from convscope.cli.output import echo, echo_json, require_folder_of, write_output
+from convscope.cli.output import echo, echo_json, write_output
 from convscope.cli.own_code import code_options, with_code
 from convscope.errors import CaptureError, ConvscopeError
+from convscope.files.writable import require_folder_of
 
 if TYPE_CHECKING:
     from convscope.capture.input_shapes import InputShapes

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convscope.cli.output import require_writable, write_output
+from convscope.cli.output import write_output
+from convscope.files.writable import require_writable
 from convscope.report.units import plural
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from convscope.cli.given_options import typed_again
-from convscope.cli.output import echo, require_folder_of, write_output
+from convscope.cli.output import echo, write_output
 from convscope.cli.own_code import trust_option, with_trusted
 from convscope.cli.progress import training_progress
 from convscope.cli.settings import RecipeCommand, from_recipe, given_settings, recipe_for, recipe_options
+from convscope.files.writable import require_folder_of
 from convscope.recipe.setting import SettingValue
 from convscope.report.printable import shell_quote
 from convscope.report.terminal import print_document

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from convscope.cli.output import echo, echo_json, require_folder_of, write_output
+from convscope.cli.output import echo, echo_json, write_output
+from convscope.files.writable import require_folder_of
 from convscope.nets import catalogue
 from convscope.nets.models import models
 from convscope.nets.timeline import ENTRANTS, other_figures, timeline_drawing, timeline_table

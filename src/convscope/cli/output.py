@@ -70,32 +70,6 @@ def write_output(path: str | Path, content: str, *, parents: bool = False) -> No
         raise ConvscopeError(f"{path} can't be written: {reason}") from None
 
 
-def require_writable(path: Path, *, folder: bool = False) -> None:
-    """Raise ConvscopeError, before the work begins, where a file, or with `folder` a folder, can't be written.
-
-    The folders between are made later.
-    """
-    above = next(place for place in (path.absolute(), *path.absolute().parents) if os.path.lexists(place))
-    if above.is_dir() and not folder and path.is_dir():
-        why = "it is a folder"
-    elif not above.is_dir() and (folder or above != path.absolute()):
-        why = f"{above if above != path.absolute() else 'it'} is a file"
-    elif above.exists() and not os.access(above, os.W_OK):  # a link may lead to a file that is not there yet
-        why = f"no permission to write {above if above != path.absolute() else 'it'}"
-    else:
-        return
-    raise ConvscopeError(f"{path} can't be written: {why}")
-
-
-def require_folder_of(path: Path | None) -> None:
-    """Raise ConvscopeError, before the work begins, where a file can't be written, for want of a folder too."""
-    if path is None:
-        return
-    if not path.is_dir() and not path.absolute().parent.is_dir():
-        raise ConvscopeError(f"{path} can't be written: there is no folder {path.parent}")
-    require_writable(path)
-
-
 # What ASCII has for the characters of tables and notes, one for one so that columns stay aligned.
 _ASCII = str.maketrans("×–—·→─│…", "x--.>-|~")
 

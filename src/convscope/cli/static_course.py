@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from convscope.cli.given_options import take_only
-from convscope.cli.output import echo, require_folder_of, write_output
+from convscope.cli.output import echo, write_output
+from convscope.files.writable import require_folder_of
 
 
 def write_course(path: Path) -> None:

@@ -10,8 +10,9 @@ import click
 from convscope.cli.command import Command
 from convscope.cli.given_options import take_only
 from convscope.cli.option_groups import with_options
-from convscope.cli.output import echo, require_folder_of, write_output
+from convscope.cli.output import echo, write_output
 from convscope.errors import ConvscopeError
+from convscope.files.writable import require_folder_of
 from convscope.report.units import plural
 
 FILE = Path("worksheet.html")

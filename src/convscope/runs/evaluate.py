@@ -16,6 +16,7 @@ from convscope.data.records import Dataset
 from convscope.data.source_options import SourceOptions
 from convscope.errors import RunError
 from convscope.files.regular import refused_as, write_text
+from convscope.files.writable import require_folder_of
 from convscope.recipe.recipe import Recipe
 from convscope.report.document import Callout, Document, Fact, Facts, dated_footer
 from convscope.report.documented import Pictured
@@ -189,7 +190,7 @@ def evaluate(
     recipe = opened.recipe()
     spec = _with_good_class(predictor.spec, good_class, miss_rate)
     if predictions is not None:
-        _require_folder_of(Path(predictions))
+        require_folder_of(Path(predictions))
     cache = None if cache_directory is None else Path(cache_directory)
     options = SourceOptions(
         image_column=image_column,
@@ -262,13 +263,6 @@ def _notes(run: Run, recipe: Recipe, spec: ModelSpec, taken: OpenedSplit) -> Ite
         return
     if taken.name == "val" and spec.defect_rule is not None and spec.defect_rule.miss_rate is not None:
         yield "the defect threshold was chosen on these images: of new ones more defects may be missed"
-
-
-def _require_folder_of(file: Path) -> None:
-    """Raise RunError, before an image is measured, where a file can't be written for want of a folder."""
-    if file.is_dir() or not file.absolute().parent.is_dir():
-        why = "it is a folder" if file.is_dir() else f"there is no folder {file.parent}"
-        raise RunError(f"predictions: {file} can't be written: {why}")
 
 
 def _with_good_class(spec: ModelSpec, good_class: str, miss_rate: float | None) -> ModelSpec:
