@@ -276,6 +276,18 @@ UNDECIDED: list[tuple[str, Callable[[int], str], dict[str, str], str]] = [
         "edema, fracture hold 1, 0, and -1 or nothing",
     ),
     (
+        "id,cat,dog",
+        lambda n: f"{n},{(0.9, 0.1)[n % 2]},{(0.1, 0.9)[n % 2]}",
+        {},
+        r"cat, dog hold shares that add up to 1 in each row \(soft labels\): write the class of each image in one",
+    ),
+    (
+        "id,cat,dog,bird",
+        lambda n: f"{n},{('1', '.667', '0')[n % 3]},{('0', '.333', '5e-05')[n % 3]},{('0', '0.0', '1.0')[n % 3]}",
+        {},
+        "cat, dog, bird hold shares that add up to 1",
+    ),
+    (
         "id,diagnostic,smoke,biopsed",
         lambda n: f"{n},b{n % 3},{n % 2 == 0},{('no', 'yes')[n // 5 % 2]}",
         {},

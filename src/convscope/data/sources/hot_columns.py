@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from convscope.data.sources.sheet import Sheet
@@ -15,6 +16,8 @@ YES, NO = frozenset({"1", "1.0", "true", "yes"}), frozenset({"0", "0.0", "false"
 MINUS = frozenset({"-1", "-1.0"})
 # In a column of 0 and 1, other values than in this share of the rows, or in one, are no mistake.
 MISTAKES = 0.05
+# By how much soft labels of an image may differ from 1 in all: they are written with a few digits.
+ROUNDED = 0.02
 
 
 def is_hot(sheet: Sheet, place: int) -> bool:
@@ -40,6 +43,27 @@ def refuse_uncertain(sheet: Sheet, places: Sequence[int]) -> None:
             f"{sheet.path}: {few(sheet.header[place] for place in found)} hold 1, 0, and -1 or nothing in some rows: "
             f"write 0 or 1 there, or name other columns, {setting_name('label_column')}"
         )
+
+
+def refuse_soft(sheet: Sheet, places: Sequence[int]) -> None:
+    """Raise DataError if columns hold shares of one, a column for each class: a training takes whole classes."""
+    shares = {place: found for place in places if (found := _shares(sheet.column(place))) is not None}
+    # Columns of 0 and 1 alone are no soft labels.
+    if len(shares) < 2 or all(share in (0.0, 1.0) for column in shares.values() for share in column):
+        return
+    if all(abs(sum(row) - 1.0) < ROUNDED for row in zip(*shares.values(), strict=True)):
+        raise DataError(
+            f"{sheet.path}: {few(sheet.header[place] for place in shares)} hold shares that add up to 1 in each row "
+            "(soft labels): write the class of each image in one column, label"
+        )
+
+
+def _shares(cells: Sequence[str]) -> list[float] | None:
+    """Return the numbers of a column that are all from 0 to 1, or None."""
+    if not all(re.fullmatch(r"(\d(\.\d{1,40})?|\.\d{1,40})(e-\d{1,3})?", cell.casefold()) for cell in set(cells)):
+        return None
+    shares = [float(cell) for cell in cells]
+    return shares if all(share <= 1.0 for share in shares) else None
 
 
 def refuse_mistakes(sheet: Sheet, place: int) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from convscope.data.groups import is_group_name
-from convscope.data.sources.hot_columns import is_hot, is_one_hot, refuse_mistakes, refuse_uncertain
+from convscope.data.sources.hot_columns import is_hot, is_one_hot, refuse_mistakes, refuse_soft, refuse_uncertain
 from convscope.data.sources.sheet import Sheet, found_columns, plain_name
 from convscope.errors import DataError
 from convscope.report.printable import few
@@ -44,13 +44,15 @@ def label_columns(
     numbered = [place for place in others if re.fullmatch(r"(label|class|tag)s?_?\d+", names[place])]
     if len(numbered) > 1 and not all(is_hot(sheet, place) for place in numbered):
         return tuple(numbered), ()
+    more = [place for place in others if not is_group_name(sheet.header[place])][:MOST_COLUMNS]
+    usual = [place for place in more if _is_label_name(names[place]) and _can_be_labels(sheet, place)]
+    if not (usual or any(_can_be_labels(sheet, place) and not _is_numeric(sheet, place) for place in more)):
+        refuse_soft(sheet, others)
     hot = [place for place in others if is_hot(sheet, place)]
     for place in others:
         if hot and place not in hot:
             refuse_mistakes(sheet, place)
     refuse_uncertain(sheet, others)
-    more = [place for place in others if not is_group_name(sheet.header[place])][:MOST_COLUMNS]
-    usual = [place for place in more if _is_label_name(names[place]) and _can_be_labels(sheet, place)]
     if len(hot) > 1:
         # Where an image may have several of them or none, columns of 0 and 1 may be facts beside a column of labels.
         named = [place for place in (usual if is_one_hot(sheet, hot) else (*usual, *more)) if place not in hot]
@@ -122,7 +124,7 @@ def _say_the_same(first: Sequence[str], second: Sequence[str]) -> bool:
 
 
 def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[+-]?\d{1,40}(\.\d{1,40})?", text) is not None
+    return re.fullmatch(r"[+-]?(\d{1,40}(\.\d{1,40})?|\.\d{1,40})([eE][+-]?\d{1,3})?", text) is not None
 
 
 def _several(sheet: Sheet, places: Sequence[int]) -> DataError:
