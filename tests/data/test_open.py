@@ -319,6 +319,18 @@ def test_probe_measures_the_typical_image(tmp_path: Path) -> None:
     assert found.default_decoding() == Decoding(size=(20, 40), channels=1)
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+def test_the_typical_image_is_that_of_upright_images(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    for turned_by, size in ((6, (40, 20)), (8, (40, 20)), (1, (20, 40)), (3, (20, 40))):
+        exif = Image.Exif()
+        exif[0x0112] = turned_by
+        for name in "ab":
+            Image.new("L", size).save(tmp_path / name / f"{turned_by}.{suffix}", exif=exif)
+    assert probe(f"{tmp_path}/").image_size == (40, 20)
+
+
 def test_progress_ends_at_the_total(tmp_path: Path) -> None:
     made.fill(tmp_path, {"a": 3, "b": 3})
     seen: list[tuple[int, int, str]] = []

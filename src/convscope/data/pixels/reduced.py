@@ -48,10 +48,15 @@ def reduction_of(size: tuple[int, int], orientation: int, decoding: Decoding) ->
     """Return the same for a JPEG of this size (width, height) as stored, by the decoding's rule."""
     if max(size) < decoding.reduced_from:
         return 1
-    return reduction(_upright(size, orientation), decoding.size[::-1], decoding.resize_mode)
+    return reduction(upright_size(size, orientation), decoding.size[::-1], decoding.resize_mode)
 
 
-def _upright(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Return the size (width, height) of an image that is turned upright, from its size as stored.
+
+    >>> upright_size((4032, 3024), 6)
+    (3024, 4032)
+    """
     return size[::-1] if orientation >= _ON_ITS_SIDE else size
 
 
@@ -71,7 +76,7 @@ class Reduced(NamedTuple):
         """Return the geometry of a JPEG of this size as stored, decoded and turned upright; None at its full size."""
         if factor == 1:
             return None
-        upright = _upright(size, orientation)
+        upright = upright_size(size, orientation)
         across, down = ((-side % factor) / factor for side in upright)
         at_right, at_bottom = _FROM_THE_END.get(orientation, (False, False))
         return cls(factor, upright, (across * at_right, down * at_bottom))

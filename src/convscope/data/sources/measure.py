@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from convscope.api.warning_filters import warnings_ignored
 from convscope.data.listing import DecodedImage, content_digest
-from convscope.data.pixels.decode import decode_file, open_with_pillow
+from convscope.data.pixels.decode import decode_file, open_with_pillow, orientation
+from convscope.data.pixels.reduced import upright_size
 from convscope.data.pixels.structure import read_header
 from convscope.data.records import MOST_MEGAPIXELS, Decoding
 from convscope.files.regular import UnreadableError, read_bytes
@@ -71,7 +72,7 @@ def typical_of(items: Sequence[Measured], read: Callable[[Measured], bytes]) -> 
 
 
 def _header_of(data: bytes) -> tuple[int, int, bool]:
-    """Return height, width, and whether it is grey; raises UnreadableError."""
+    """Return height and width of the upright image, and whether it is grey; raises UnreadableError."""
     header = read_header(data, pixel_limit=MOST_MEGAPIXELS * 10**6)
     if header.format == "WEBP":
         # It has no grey, and opening it would take memory for all of its pixels.
@@ -81,4 +82,5 @@ def _header_of(data: bytes) -> tuple[int, int, bool]:
     except Exception as error:
         raise UnreadableError(str(error)) from None
     with image:
-        return image.height, image.width, image.mode in GREY_MODES and "transparency" not in image.info
+        width, height = upright_size((header.width, header.height), orientation(image))
+        return height, width, image.mode in GREY_MODES and "transparency" not in image.info
