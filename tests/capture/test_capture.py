@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from convscope.capture.capture import capture
-from convscope.capture.recording.recorder import Recorder
+from convscope.capture.recording.tracked_tensors import TrackedTensors
 from convscope.errors import CaptureError
 from convscope.geometry.relation import ReachStatus
 from convscope.graph.reach_walk import walk_back
@@ -174,14 +174,14 @@ class Resized(nn.Module):
 
 def test_a_real_run_frees_maps_that_were_read_through_views(monkeypatch):
     held = []
-    release = Recorder._release
+    release = TrackedTensors._release
 
     def watched(self):
         release(self)
         held.append(sum(tensor.dim() == 4 for tensor in self._held))
 
-    monkeypatch.setattr(Recorder, "_release", watched)
-    monkeypatch.setattr("convscope.capture.recording.recorder._RELEASED_AFTER", 2**15)
+    monkeypatch.setattr(TrackedTensors, "_release", watched)
+    monkeypatch.setattr("convscope.capture.recording.tracked_tensors.RELEASED_AFTER", 2**15)
     assert capture(Resized(), (4, 8, 8)).error is None
     assert len(held) > 10
     assert max(held) <= 3

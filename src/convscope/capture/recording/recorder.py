@@ -23,15 +23,13 @@ from convscope.capture.recording.backends import Backend, call
 from convscope.capture.recording.graph_builder import GraphBuilder, by_reference
 from convscope.capture.recording.module_calls import ModuleCall
 from convscope.capture.recording.numbers import NeedsNumbersError, as_array, convert, unmasked
-from convscope.capture.recording.reads import VIEWED, kept_elsewhere
 from convscope.capture.recording.schema import Operator, describe, flat, is_composite
 from convscope.capture.recording.shortcuts import results_of
 from convscope.capture.recording.templates import NOT_CACHED, Template, cached, keep, template_of
+from convscope.capture.recording.tracked_tensors import TrackedTensors
 from convscope.capture.saved import Kept
 from convscope.graph.records import ValueKind
 
-# Bytes that a real run makes between two looks for tensors that nothing can read again.
-_RELEASED_AFTER = 2**27
 # Operators that call functions, and refuse to while their operations are recorded.
 _UNRECORDED = frozenset({"cond", "scan"})
 # Constants up to this many elements are kept with the graph, so that it can be computed again.
@@ -77,10 +75,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         self.lacks_literals = False
         self._named = named
         self._backend = backend
-        self._by_id: dict[int, Tracked] = {}
-        # Every tensor seen is held, so that no id is used twice; in a real run until it is released.
-        self._held: list[Any] = []
-        self._bytes = 0
+        self._tensors = TrackedTensors()
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -103,7 +98,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         Raises:
             NeedsNumbersError: the tensor holds those from before a write, which ran on a stand-in.
         """
-        tracked = self._by_id.get(id(tensor))
+        tracked = self._tensors.of(tensor)
         if tracked is None or tracked.pending is not None:
             return
         self.read.add(tracked.value)
@@ -123,28 +118,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
 
     def kept_values(self) -> set[int]:
         """Return the values of tensors that are still referred to elsewhere when the forward pass is over."""
-        return {tracked.value for tracked in self._kept_elsewhere() if tracked.pending is None}
-
-    def _kept_elsewhere(self) -> list[Tracked]:
-        tracked = [self._by_id.get(id(tensor)) for tensor in self._held]
-        own = [int(t is not None and t.tensor is tensor) for t, tensor in zip(tracked, self._held, strict=True)]
-        # A view that is held here refers to its base.
-        viewed = {id(t.tensor._base) for t in tracked if t is not None and t.parent is not None}
-        if viewed:
-            own = [count + VIEWED * (id(tensor) in viewed) for count, tensor in zip(own, self._held, strict=True)]
-        return [found for i in kept_elsewhere(self._held, own) if (found := tracked[i]) is not None]
-
-    def _release(self) -> None:
-        """Forget the tensors whose memory nothing outside can read or write again, so that it is free."""
-        self._bytes = 0
-        in_use = {tracked.memory.index for tracked in self._kept_elsewhere()}
-        held, self._held = self._held, []
-        for tensor in held:
-            tracked = self._by_id.get(id(tensor))
-            if tracked is None or tracked.memory.index in in_use:
-                self._held.append(tensor)
-            else:
-                del self._by_id[id(tensor)]
+        return {tracked.value for tracked in self._tensors.kept_elsewhere() if tracked.pending is None}
 
     def pack(self, tensor: torch.Tensor) -> None:
         """Autograd keeps a tensor; weights are there anyway."""
@@ -213,7 +187,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
             key.append(argument)
             return argument
         if isinstance(argument, torch.Tensor):
-            tracked = self._by_id.get(id(argument)) or self._first_seen(argument)
+            tracked = self._tensors.of(argument) or self._first_seen(argument)
             operands.append(tracked)
             key.append(tracked.signature)
             return tracked
@@ -294,13 +268,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
             if view:
                 tracked.parent = operands[0]
                 tracked.view = (func, settings, slot)
-            self._by_id[id(tensor)] = tracked
-            self._held.append(tensor)
+            self._tensors.add(tensor, tracked)
             slot += 1
-            if self._backend.real and not view:
-                self._bytes += tensor.nbytes
-        if self._bytes > _RELEASED_AFTER and not torch.is_grad_enabled():  # autograd holds tensors out of sight
-            self._release()
+        if self._backend.real and not view:
+            self._tensors.count(sum(tensor.nbytes for tensor in made if isinstance(tensor, torch.Tensor)))
 
     def _record_write(
         self,
@@ -326,7 +297,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
     # Tensors that come from outside, or from nothing.
 
     def _tracked(self, tensor: torch.Tensor) -> Tracked:
-        return self._by_id.get(id(tensor)) or self._first_seen(tensor)
+        return self._tensors.of(tensor) or self._first_seen(tensor)
 
     def _first_seen(self, tensor: torch.Tensor) -> Tracked:
         kind, name = self._named.get(id(tensor), ("constant", "constant"))
@@ -353,8 +324,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
     def _adopt(self, tensor: torch.Tensor, stand_in: torch.Tensor, kind: ValueKind, name: str) -> Tracked:
         signature, memory = signature_of(tensor), self.builder.new_memory()
         tracked = Tracked(stand_in, signature, memory, self.builder.add_value(signature, kind, name, memory))
-        self._by_id[id(tensor)] = tracked
-        self._held.append(tensor)
+        self._tensors.add(tensor, tracked)
         return tracked
 
     def _same(self, func: Any, operator: Operator, args: tuple[Any, ...]) -> Any:
@@ -363,8 +333,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         if operator.effect == "write":
             return args[0]
         result: torch.Tensor = self._backend.execute(func, operator, {operator.names[0]: tracked.tensor})
-        self._by_id[id(result)] = tracked
-        self._held.append(result)
+        self._tensors.add(result, tracked)
         return result
 
     def _make(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
@@ -375,8 +344,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         if isinstance(result, torch.Tensor):
             tracked = Tracked(result, signature_of(result), self.builder.new_memory(), -1)
             tracked.pending = (func, operator, settings, self.place)
-            self._by_id[id(result)] = tracked
-            self._held.append(result)
+            self._tensors.add(result, tracked)
         return result
 
     def _make_memory(self, func: Any, operator: Operator, settings: dict[str, Any]) -> torch.Tensor:
@@ -386,8 +354,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         signature = signature_of(memory)
         tracked = Tracked(self._backend.stand_in(memory, signature), signature, self.builder.new_memory(), -1)
         tracked.pending = memory
-        self._by_id[id(memory)] = tracked
-        self._held.append(memory)
+        self._tensors.add(memory, tracked)
         return memory
 
     def _record_factory(self, tracked: Tracked) -> None:
@@ -445,9 +412,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         if source is not reshaped:
             func(*given.values())  # the forward pass may read the new shape of its own tensor
         value = self._emit(pure, settings)[0]
-        self._by_id[id(source)] = Tracked(
+        viewed = Tracked(
             reshaped, signature_of(reshaped), tracked.memory, value, tracked.generation, tracked, (pure, settings, 0)
         )
+        self._tensors.replace(source, viewed)
         return source
 
     def _run_on_numbers(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
