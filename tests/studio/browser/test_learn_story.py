@@ -174,6 +174,24 @@ def test_projector_and_print(open_page: Open, studio: StudioCommand) -> None:
 
 
 @pytest.mark.long
+def test_zooming_a_projected_page_enlarges_all_of_its_text(open_page: Open, studio: StudioCommand) -> None:
+    shown = _opened(open_page, studio, "#/learn/3")
+    page = shown.page
+    page.locator(".strip svg .bracket").first.wait_for()
+    shown.press("p")
+    browser = page.context.new_cdp_session(page)
+    for zoom in (1, 2):
+        metrics = {"width": 1920 // zoom, "height": 1080 // zoom, "deviceScaleFactor": zoom, "mobile": False}
+        browser.send("Emulation.setDeviceMetricsOverride", metrics)
+        page.evaluate(THREE_FRAMES)
+        # CSS pixels are then `zoom` pixels of the screen.
+        assert page.evaluate("() => parseFloat(getComputedStyle(document.documentElement).fontSize)") == pytest.approx(
+            20, abs=0.1
+        )
+    assert page.locator(".steps").evaluate("text => text.scrollWidth - text.clientWidth") == 0
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("size", [(1920, 1080), (1280, 720)])
 def test_a_step_fits_a_projector(open_page: Open, studio: StudioCommand, size: tuple[int, int]) -> None:
     shown = _opened(open_page, studio, "#/learn/1")

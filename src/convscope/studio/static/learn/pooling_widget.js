@@ -44,7 +44,7 @@ export function create(room) {
       if (telling) tell();
     }, () => {
       if (asked !== key) return;
-      asked = answered;
+      [asked, telling] = [answered, false];
       if (!answered) return;
       [state.picture, state.poolings] = answered.split(" "); // what is shown stays
       room.changed();

@@ -32,7 +32,7 @@ export function createPredictions(room) {
       telling = false;
     }, () => {
       if (asked !== mine) return;
-      asked = answered;
+      [asked, telling] = [answered, false];
       if (!answered) return;
       state.picture = answered; // what is shown stays
       room.changed();

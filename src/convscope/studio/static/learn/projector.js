@@ -49,6 +49,9 @@ export function createProjector({ here, step, changed }) {
     event.preventDefault();
   }
 
+  // The size of the text follows the screen's height, which zooming the page divides: it is multiplied by it again.
+  const unzoomed = devicePixelRatio;
+  addEventListener("resize", () => document.documentElement.style.setProperty("--zoom", String(Math.max(1, devicePixelRatio / unzoomed))));
   addEventListener("keydown", pressed);
   addEventListener("pointermove", (event) => {
     if (!on) return;

@@ -50,7 +50,7 @@ export function create(room) {
       telling = false;
     }, () => {
       if (asked !== key) return;
-      asked = answered;
+      [asked, telling] = [answered, false];
       if (!answered) return;
       [state.digit, state.rate] = answered.split(" "); // what is shown stays
       room.changed();
