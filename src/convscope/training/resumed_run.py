@@ -29,6 +29,7 @@ from convscope.training.loop.loop import patience_is_over
 from convscope.training.new_run import locked, write_split
 from convscope.training.opening import Opening
 from convscope.training.outcome import Outcome
+from convscope.training.resolve.machine import emulation
 from convscope.training.restored_state import damage_of_weights, record_plan, restore
 from convscope.training.session import prepare
 from convscope.training.solved_head import is_to_solve
@@ -91,6 +92,9 @@ def resume_run(
                 if not run.split_path.exists():
                     write_split(run, session.dataset)
             job.notices([notice for notice in session.notices if notice.topic == "memory"])
+            # The run may be from a machine that has it.
+            for line in emulation(job.resolved.mode.precision, job.resolved.device):
+                job.warn(line)
             epochs = job.plan.epochs
             if unfinished and not damage and not minutes:
                 job.notify(f"{run} has all of its {plural(epochs, 'epoch')}, but was stopped before it was measured")

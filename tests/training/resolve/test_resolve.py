@@ -54,6 +54,16 @@ def test_digits() -> None:
     assert (resolved.epochs, resolved.batch_size, resolved.mode.precision, resolved.mode.threads) == (40, 32, "fp32", 1)
 
 
+@pytest.mark.parametrize("native", [True, False])
+def test_bf16_that_the_processor_emulates_is_said(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convscope.training.resolve.machine.has_bf16", lambda device: native)
+    resolved = resolve(Recipe(data="digits", device="cpu", precision="bf16"), probe("digits"))
+    said = [notice.text for notice in resolved.notices]
+    assert resolved.mode.precision == "bf16"
+    assert any("emulates bf16, which may take many times as long as fp32" in text for text in said) is not native
+    assert not resolve(Recipe(data="digits", device="cpu", model="alexnet-mini"), probe("digits")).notices
+
+
 @pytest.mark.parametrize(
     ("side", "colour", "expected"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -33,7 +34,20 @@ def precision(asked: Precision | Auto, *, autotune: str, weights: int, device: s
     """
     if autotune != "fp32" and weights >= BF16_WEIGHTS and has_bf16(device):
         return Choice.of("precision", asked, "bf16", "this machine computes it natively, with fp32 weights")
-    return Choice.of("precision", asked, "fp32", "")
+    chosen = Choice.of("precision", asked, "fp32", "")
+    return replace(chosen, notices=emulation(chosen.value, device))
+
+
+def emulation(precision: str, device: str) -> tuple[str, ...]:
+    """Return a remark where the device emulates an arithmetic, which then takes longer than fp32; else nothing.
+
+    >>> emulation("fp32", "cpu")
+    ()
+    """
+    if precision != "bf16" or has_bf16(device):
+        return ()
+    what = "GPU" if device == "cuda" else "processor"
+    return (f"precision bf16: this {what} emulates bf16, which may take many times as long as fp32",)
 
 
 def usual_threads(weights: int) -> int:
