@@ -16,9 +16,11 @@ by that), and it is measured on the test images, by its own means, after that. f
 limit, train what fills their minutes. Where a run took over 2 % more than its minutes, the README's table has what it
 took.
 
-Rows go to docs/benchmarks/minutes.csv, each when its run is done, and a row that is there is not measured again: a call
-that was stopped, or that has more methods, minutes or seeds, measures what is missing. A peer that is not installed is
-skipped with a line; `--peers-python` names another environment. `--plot-only` runs nothing.
+Rows go to docs/benchmarks/minutes.csv, each when its run is done, and a row that is there is not measured again on its
+machine: a call that was stopped, or that has more methods, minutes or seeds, measures what is missing. Machines have a
+table each, as their times can't be compared; the plots, and the README's table, are of the one with the most rows. A
+peer that is not installed is skipped with a line; `--peers-python` names another environment. `--plot-only` runs
+nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from convscope.report.charts import Curve, line_chart
 from convscope.report.table import Column, Table, print_table
 from convscope.report.units import percent, plural
 from kit.images import read_once, reference_set
-from kit.results import RESULTS, add_rows, read_rows, where_and_when
+from kit.results import RESULTS, add_rows, by_machine, of_this_machine, read_rows, where_and_when
 from kit.training_runs import OURS, Measured, NotHereError, SkippedError, ours, peer
 
 SETS = {"cifar10": "CIFAR-10 from JPEG files", "grey-crops": "Grey crops of 64 pixels"}
@@ -50,7 +52,8 @@ METHODS = {
 }
 # A label of these sets may be that of a detail: NAME-small has no random crops there.
 OF_DETAILS = ("grey-crops",)
-KEY = ("method", "set", "minutes", "seed")
+ASKED = ("method", "set", "minutes", "seed")
+KEY = (*ASKED, "machine")
 # A peer is ended after this number of minutes plus this multiple of the minutes asked.
 HANGS = (30, 3)
 OVER = 1.02  # times the minutes asked: from there on the table has how many were taken
@@ -70,7 +73,7 @@ class Asked:
     def row(self) -> Row:
         """Return the columns that tell a row from others."""
         values = (self.method, self.set, f"{self.minutes:g}", str(self.seed))
-        return dict(zip(KEY, values, strict=True))
+        return dict(zip(ASKED, values, strict=True))
 
 
 def main() -> None:
@@ -84,6 +87,7 @@ def main() -> None:
     rows = read_rows(given.results / "minutes.csv")
     if rows:
         print_table(table(rows))
+        rows = of_one_machine(rows)
         for name in dict.fromkeys(row["set"] for row in rows):
             file = given.results / f"minutes-{name}.svg"
             file.write_text(plot(rows, name).document(), encoding="utf-8")
@@ -129,7 +133,7 @@ def measure_all(given: argparse.Namespace) -> None:
     for name in [name for name, folder in folders.items() if folder is None]:
         print(f"skipped: no {name} in {given.folder or 'CONVSCOPE_DATASETS'}")
     sets = {name: folder.resolve() for name, folder in folders.items() if folder is not None}
-    todo = missing(asked(given, list(sets)), read_rows(file))
+    todo = missing(asked(given, list(sets)), of_this_machine(read_rows(file)))
     total = sum(point.minutes for point in todo)
     print(f"{plural(len(todo), 'run')} to measure, of {total:g} minutes in all", flush=True)
     for folder in sets.values():
@@ -164,8 +168,8 @@ def asked(given: argparse.Namespace, sets: Sequence[str]) -> Iterator[Asked]:
 
 
 def missing(points: Iterator[Asked], rows: Sequence[Row]) -> list[Asked]:
-    """Return the runs that have no row."""
-    there = {tuple(row[name] for name in KEY) for row in rows}
+    """Return the runs that have no row among those of this machine."""
+    there = {tuple(row[name] for name in ASKED) for row in rows}
     return [point for point in points if tuple(point.row().values()) not in there]
 
 
@@ -224,23 +228,33 @@ def taken(runs: Sequence[Row]) -> float:
     return statistics.median(float(run["seconds"]) for run in runs) / 60
 
 
+def of_one_machine(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of the machine that has the most: of the README's table and the plots."""
+    return next(iter(by_machine(rows).values()), [])
+
+
 def table(rows: Sequence[Row]) -> Table:
-    """Return a row for each set, method and time: medians over its runs."""
+    """Return a row for each machine, set, method and time: medians over its runs."""
     numbers = ("minutes", "taken", "epochs", "runs", "accuracy", "least to most")
     cells = []
-    for (name, method), times in by_point(rows).items():
-        for minutes, runs in times.items():
-            of_runs = sorted(best(run) for run in runs)
-            ends = f"{100 * of_runs[0]:.2f} to {100 * of_runs[-1]:.2f}" if len(runs) > 1 else ""
-            epochs = [float(run["epochs"]) for run in runs if run["epochs"]]
-            counted = f"{statistics.median(epochs):.3g}" if epochs else ""
-            values = (f"{minutes:g}", f"{taken(runs):.2f}", counted, str(len(runs)))
-            cells.append((name, method, *values, percent(accuracy(runs), decimals=2), ends))
-    return Table.of([Column("set"), Column("method"), *(Column(each, numeric=True) for each in numbers)], cells)
+    for machine, of_machine in by_machine(rows).items():
+        for (name, method), times in by_point(of_machine).items():
+            for minutes, runs in times.items():
+                of_runs = sorted(best(run) for run in runs)
+                ends = f"{100 * of_runs[0]:.2f} to {100 * of_runs[-1]:.2f}" if len(runs) > 1 else ""
+                epochs = [float(run["epochs"]) for run in runs if run["epochs"]]
+                counted = f"{statistics.median(epochs):.3g}" if epochs else ""
+                values = (f"{minutes:g}", f"{taken(runs):.2f}", counted, str(len(runs)))
+                cells.append((machine, name, method, *values, percent(accuracy(runs), decimals=2), ends))
+    columns = [Column("machine"), Column("set"), Column("method")]
+    return Table.of([*columns, *(Column(each, numeric=True) for each in numbers)], cells)
 
 
 def summary(rows: Sequence[Row]) -> Table:
-    """Return a row for each set and method, with the accuracy at each time; a run that took longer has its minutes."""
+    """Return a row for each set and method, with the accuracy at each time; a run that took longer has its minutes.
+
+    The rows are those of one machine.
+    """
     minutes = sorted({float(row["minutes"]) for row in rows})
     cells = []
     for (name, method), times in by_point(rows).items():

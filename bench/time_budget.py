@@ -12,8 +12,8 @@ earliest end as well, and what it took is to be between the two. The last line c
 
 FOLDER (or the variable CONVSCOPE_DATASETS) holds `cifar10/` and `mnist10k/`; the grey crops are made
 (`bench/grey_crops.py`), and the digits come along. Rows go to docs/benchmarks/time-budget.csv, and one that is there is
-not measured again, so a call that was stopped goes on where it was. `--fixed 3 4 5` measures fixed numbers of epochs
-instead of minutes, for comparison; `--default` measures commands that name neither.
+not measured again on its machine, so a call that was stopped goes on where it was. `--fixed 3 4 5` measures fixed
+numbers of epochs instead of minutes, for comparison; `--default` measures commands that name neither.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ from convscope.report.table import Column, Table, print_table
 from convscope.report.units import exact, percent, plural
 from convscope.training.optim.schedule import learning_rate_factor
 from kit.images import reference_set
-from kit.results import RESULTS, add_rows, read_rows, where_and_when
+from kit.results import RESULTS, add_rows, by_machine, of_this_machine, read_rows, where_and_when
 
 SETS = ("digits", "mnist10k", "grey-crops", "cifar10")
-KEY = ("set", "minutes", "epochs_asked", "seed", "settings")
+ASKED = ("set", "minutes", "epochs_asked", "seed", "settings")
+KEY = (*ASKED, "machine")
 # A forecast is good within this share of it.
 GOOD = 0.15
 
@@ -58,7 +59,7 @@ def main() -> None:
     given.work.mkdir(parents=True, exist_ok=True)
     file = given.results / "time-budget.csv"
     for asked in points(given):
-        if any(all(row[name] == asked[name] for name in KEY) for row in read_rows(file)):
+        if any(all(row[name] == asked[name] for name in ASKED) for row in of_this_machine(read_rows(file))):
             continue
         data = source(asked["set"], given)
         if data is None:
@@ -86,7 +87,7 @@ def points(given: argparse.Namespace) -> Iterator[dict[str, str]]:
         for minutes, epochs in lengths or [(f"{minutes:g}", "") for minutes in given.minutes]:
             for name in given.sets:
                 values = (name, minutes, epochs, str(seed), given.settings)
-                yield dict(zip(KEY, values, strict=True))
+                yield dict(zip(ASKED, values, strict=True))
 
 
 def length_of(row: dict[str, str]) -> str:
@@ -189,15 +190,23 @@ def table(rows: list[dict[str, str]]) -> Table:
     """Return a row for each command."""
     numbers = ("asked", "seed", "taken", "ratio", "forecast", "before", "training", "after", "steps", "epochs")
     numbers += ("planned again", "last rate", "accuracy")
-    columns = [Column("set"), Column("network"), *(Column(name, numeric=True) for name in numbers)]
+    columns = [Column("machine"), Column("set"), Column("network"), *(Column(name, numeric=True) for name in numbers)]
     lines = []
-    for row in sorted(rows, key=lambda row: (row["set"], float(row["minutes"] or 0), row["epochs_asked"], row["seed"])):
+    machines = list(by_machine(rows))
+
+    def order(row: dict[str, str]) -> tuple[Any, ...]:
+        where = machines.index(row["machine"])
+        return where, row["set"], float(row["minutes"] or 0), row["epochs_asked"], row["seed"]
+
+    for row in sorted(rows, key=order):
         ratio = f"{float(row['ratio']):.3f}" if row["ratio"] else ""
         times = (f"{float(row['seconds']) / 60:.2f} min", ratio, forecast_text(row))
         parts = [percent(float(row[f"share_{name}"])) for name in ("before", "epochs", "after")]
         counts = (exact(int(row["steps"])), row["epochs"], row["planned_again"])
         ends = (f"{float(row['last_rate']):.4g}", percent(float(row["accuracy"]), decimals=2))
-        lines.append((row["set"], row["network"], length_of(row), row["seed"], *times, *parts, *counts, *ends))
+        lines.append(
+            (row["machine"], row["set"], row["network"], length_of(row), row["seed"], *times, *parts, *counts, *ends)
+        )
     return Table.of(columns, lines)
 
 

@@ -69,7 +69,8 @@ MEASURED = (
 )
 # Of wide tables these columns become headings, so that the rest can be read on a narrow screen.
 HEADINGS = {
-    "time-budget": ("set",),
+    "minutes": ("machine",),
+    "time-budget": ("machine", "set"),
     "known-answer": ("size", "images", "networks", "accuracy"),
     "weight-randomization": ("network", "random layers"),
     "look-peers": ("network",),
@@ -191,7 +192,7 @@ def with_figures(readme: str, results: Path) -> str:
 
 def accuracy_against_minutes(results: Path) -> str:
     """Return each method's accuracy after each number of minutes, on each set; empty where nothing was measured."""
-    rows = read_rows(results / "minutes.csv")
+    rows = minutes.of_one_machine(read_rows(results / "minutes.csv"))
     if not rows:
         return ""
     largest = max(grey_crops.CLASSES.values())

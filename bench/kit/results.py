@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from convscope.hardware.machine import this_machine
+
 RESULTS = Path(__file__).parents[2] / "docs" / "benchmarks"
 
 Row = Mapping[str, object]
@@ -45,10 +47,24 @@ def where_and_when() -> dict[str, str]:
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
-        "machine": f"{cores} cores, {processor()}",
+        "machine": ", ".join(filter(None, (f"{cores} cores", processor(), instructions(this_machine().flags)))),
         "torch": version("torch"),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
     }
+
+
+def of_this_machine(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the rows that were measured on a machine such as this one."""
+    machine = where_and_when()["machine"]
+    return [row for row in rows if row["machine"] == machine]
+
+
+def by_machine(rows: Sequence[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
+    """Return the rows of each machine, that with the most first: times of several can't be compared."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        found.setdefault(row["machine"], []).append(row)
+    return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
 
 def processor() -> str:
@@ -59,6 +75,24 @@ def processor() -> str:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+# The instruction sets that decide how fast training is, as Linux names them, the fastest first.
+INSTRUCTIONS = {
+    "amx_bf16": "AMX", "avx512_bf16": "AVX-512 with bf16", "avx512f": "AVX-512", "avx2": "AVX2", "bf16": "bf16",
+    "sve": "SVE", "asimd": "NEON",
+}  # fmt: skip
+
+
+def instructions(flags: Sequence[str]) -> str:
+    """Return the fastest of a processor's instruction sets; "" where the system tells none.
+
+    Machines of one name may differ by it.
+
+    >>> instructions(("avx2", "avx512f"))
+    'AVX-512'
+    """
+    return next((name for flag, name in INSTRUCTIONS.items() if flag in flags), "")
 
 
 def _cell(value: object) -> str:

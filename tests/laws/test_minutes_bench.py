@@ -46,6 +46,14 @@ def test_a_row_that_is_there_is_not_measured_again(minutes: ModuleType) -> None:
     assert [(point.method, point.minutes) for point in left] == [("convscope", 1), ("timm", 2.5)]
 
 
+def test_machines_are_not_mixed(minutes: ModuleType) -> None:
+    rows = [row("timm", 1, 0.5), row("timm", 5, 0.6), {**row("timm", 1, 0.1), "machine": "2 cores, another"}]
+    assert minutes.of_one_machine(rows) == rows[:2]
+    assert [(line.cells[0], line.cells[3]) for line in minutes.table(rows).rows] == [
+        ("2 cores, a CPU", "1"), ("2 cores, a CPU", "5"), ("2 cores, another", "1"),
+    ]  # fmt: skip
+
+
 def test_every_peer_has_a_script_and_says_what_is_small(minutes: ModuleType) -> None:
     for method, (script, recipe) in minutes.METHODS.items():
         if script != method or recipe:
@@ -113,7 +121,7 @@ def test_tables_have_medians_and_the_time_of_what_ran_over(minutes: ModuleType) 
         ("cifar10", "timm", "30.0 % (1.5 min)", "60.0 %"),
     ]
     first = minutes.table(rows).rows[0].cells
-    assert first == ("cifar10", "convscope", "1", "1.00", "2", "3", "80.00 %", "50.00 to 90.00")
+    assert first == ("2 cores, a CPU", "cifar10", "convscope", "1", "1.00", "2", "3", "80.00 %", "50.00 to 90.00")
 
 
 def test_the_page_the_readme_and_the_plot_are_of_the_rows(generate: ModuleType, tmp_path: Path) -> None:
@@ -126,7 +134,7 @@ def test_the_page_the_readme_and_the_plot_are_of_the_rows(generate: ModuleType, 
         drawing = minutes.plot(minutes.read_rows(tmp_path / "minutes.csv"), name)
         (tmp_path / f"minutes-{name}.svg").write_text(drawing.document(), encoding="utf-8")
     page = generate.page(tmp_path)
-    assert "| cifar10 | convscope | 5 | 5.00 | 2 | 1 | 25.00 % |  |" in page
+    assert "| cifar10 | convscope | 5 | 5.00 | 2 | 1 | 25.00 % |" in page
     assert "benchmarks/minutes-cifar10.svg" in page and "benchmarks/minutes-grey-crops.svg" in page
     written = generate.with_figures(readme, tmp_path)
     assert written.startswith("A\n") and "| grey-crops | timm | 20.0 % |" in written and written.endswith("C\n")
