@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
 from convscope.cli.settings import read_recipe
 from convscope.data.open import probe
@@ -16,7 +15,6 @@ from convscope.recipe.recipe import Recipe, choices
 from convscope.recipe.recipe_file import to_toml
 from convscope.recipe.setting import AUTO
 from convscope.training.resolve.resolve import resolve
-from convscope.training.resolve.resolved_recipe import choice_lines
 
 
 def test_every_name_has_a_table_whose_settings_may_be_auto_and_are_allowed() -> None:
@@ -59,15 +57,6 @@ def test_cifarnet_asks_for_muon_and_without_it_for_decay() -> None:
     assert (asked.optimizer, asked.momentum, asked.schedule, asked.weight_decay) == ("muon", 0.6, "triangular", 0.0)
     without = resolve(Recipe(model="cifarnet", optimizer="sgd"), probe("digits")).recipe
     assert (without.momentum, without.schedule, without.weight_decay) == (0.9, "triangular", 5e-4)
-
-
-def test_a_torch_without_muon_trains_cifarnet_by_momentum(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(torch.optim, "Muon")
-    resolved = resolve(Recipe(model="cifarnet"), probe("digits"))
-    assert (resolved.recipe.optimizer, resolved.recipe.weight_decay) == ("sgd", 5e-4)
-    assert any("optimizer sgd: optimizer muon needs torch 2.9" in reason for reason in choice_lines(resolved.choices))
-    with pytest.raises(RunError, match=r"muon needs torch 2\.9 or later"):
-        resolve(Recipe(model="cifarnet", optimizer="muon"), probe("digits"))
 
 
 def test_trained_weights_are_moved_gently(tmp_path: Path) -> None:

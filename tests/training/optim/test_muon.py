@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from convscope.nets.build import build
-from convscope.training.optim.muon import ORTHOGONAL_STEPS, SGD_MOMENTUM
+from convscope.training.optim.muon import COEFFICIENTS, LEAST_NORM, ORTHOGONAL_STEPS, SGD_MOMENTUM, orthogonal
 from convscope.training.optim.optimizers import default_learning_rate, make_optimizer, set_rate
 
 STEPS, RATE, MOMENTUM = 3, 0.1, 0.6
@@ -31,9 +31,11 @@ def train(net: nn.Module, step, side: int = 8) -> None:
 
 
 @pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
-def test_filters_move_as_torchs_muon_moves_matrices_and_the_rest_as_momentum(memory_format):
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_filters_move_as_torchs_muon_moves_matrices_and_the_rest_as_momentum(memory_format, weight_decay, monkeypatch):
+    monkeypatch.setattr("convscope.training.optim.muon.has_bf16", lambda device: True)
     ours, theirs = network(memory_format), network(memory_format)
-    optimizer = make_optimizer("muon", ours, learning_rate=RATE, momentum=MOMENTUM, weight_decay=0.0)
+    optimizer = make_optimizer("muon", ours, learning_rate=RATE, momentum=MOMENTUM, weight_decay=weight_decay)
     set_rate(optimizer, lambda until: RATE)
     train(ours, optimizer.step)
 
@@ -47,9 +49,11 @@ def test_filters_move_as_torchs_muon_moves_matrices_and_the_rest_as_momentum(mem
     filters = [weight for weight in theirs.parameters() if weight.ndim == 4]
     matrices = [nn.Parameter(matrix_of(weight)) for weight in filters]
     beside = default_learning_rate("sgd", 128) / default_learning_rate("muon", 128) * RATE
-    muon = torch.optim.Muon(matrices, lr=RATE, momentum=MOMENTUM, weight_decay=0.0, ns_steps=ORTHOGONAL_STEPS)
+    muon = torch.optim.Muon(matrices, lr=RATE, momentum=MOMENTUM, weight_decay=weight_decay, ns_steps=ORTHOGONAL_STEPS)
     rest = [weight for weight in theirs.parameters() if weight.ndim < 4]
-    sgd = torch.optim.SGD(rest, lr=beside, momentum=SGD_MOMENTUM, nesterov=True)
+    decayed = {"params": [weight for weight in rest if weight.ndim > 1], "weight_decay": weight_decay}
+    others = {"params": [weight for weight in rest if weight.ndim == 1], "weight_decay": 0.0}
+    sgd = torch.optim.SGD([decayed, others], lr=beside, momentum=SGD_MOMENTUM, nesterov=True)
 
     def step() -> None:
         for weight, matrix in zip(filters, matrices, strict=True):
@@ -61,7 +65,37 @@ def test_filters_move_as_torchs_muon_moves_matrices_and_the_rest_as_momentum(mem
 
     train(theirs, step)
     for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-        assert torch.allclose(mine, other, atol=1e-6)
+        assert torch.equal(mine, other) if mine.ndim == 4 else torch.allclose(mine, other, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 40), (40, 3), (24, 24), (64, 576)])
+def test_without_bf16_the_steps_are_float32s(shape):
+    torch.manual_seed(0)
+    for matrix in (torch.randn(shape), torch.randn(shape[0], 1) @ torch.randn(1, shape[1]), torch.zeros(shape)):
+        exact = matrix.double() / matrix.double().norm().clamp(min=LEAST_NORM)
+        for _ in range(ORTHOGONAL_STEPS):
+            gram = exact @ exact.T
+            a, b, c = COEFFICIENTS
+            exact = a * exact + (b * gram + c * gram @ gram) @ exact
+        found = orthogonal(matrix, in_bf16=False)
+        assert found.dtype == torch.float32 and torch.allclose(found.double(), exact, atol=2e-5)
+        # bf16 has eight bits, so that torch's own is as near as that.
+        assert torch.allclose(orthogonal(matrix, in_bf16=True).double(), exact, atol=0.1)
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_products_are_in_bf16_only_where_the_device_has_it(native, monkeypatch):
+    asked = set()
+
+    def watched(matrix, *, in_bf16):
+        asked.add(in_bf16)
+        return orthogonal(matrix, in_bf16=in_bf16)
+
+    monkeypatch.setattr("convscope.training.optim.muon.has_bf16", lambda device: native)
+    monkeypatch.setattr("convscope.training.optim.muon.orthogonal", watched)
+    net = network(torch.channels_last)
+    train(net, make_optimizer("muon", net, learning_rate=RATE, momentum=MOMENTUM, weight_decay=0.0).step)
+    assert asked == {native}
 
 
 def test_filters_of_any_scale_are_brought_to_the_root_of_their_number_first():

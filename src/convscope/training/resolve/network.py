@@ -12,7 +12,6 @@ from convscope.nets.own_code import is_own
 from convscope.recipe.presets import MODEL_INSTEAD
 from convscope.recipe.setting import AUTO, options_text, parse_options, parse_size
 from convscope.report.units import plural
-from convscope.training.optim.muon import NEEDED, has_muon
 from convscope.training.resolve.resolved_recipe import Choice
 
 # The option of a cifarnet that follows from the size of the images.
@@ -58,12 +57,8 @@ def loss(asked: str, *, multi_label: bool, source: str) -> Choice[str]:
 
 
 def optimizer(asked: str, of_preset: str) -> Choice[str]:
-    """Return the optimizer: as asked, else the preset's, or SGD where this torch has no Muon for it."""
-    if has_muon() or "muon" not in (asked, of_preset if asked == AUTO else ""):
-        return Choice.of("optimizer", asked, of_preset, "")
-    if asked == "muon":
-        raise RunError(f"{NEEDED}: take sgd")
-    return Choice("optimizer", "sgd", NEEDED)
+    """Return the optimizer: as asked, else the preset's."""
+    return Choice.of("optimizer", asked, of_preset, "")
 
 
 def image_size(asked: str, typical: tuple[int, int], *, model: str, options: Mapping[str, object]) -> Choice[str]:
