@@ -167,6 +167,20 @@ def test_links_to_a_folder_of_another_class_are_said(tmp_path: Path) -> None:
     )
 
 
+def test_an_image_that_two_classes_reach_by_links_is_counted_in_one(tmp_path: Path) -> None:
+    seed = made.fill(tmp_path / "data", {"a": 2, "b": 2})
+    made.fill(tmp_path, {"store": 3, "store/more": 2}, first_seed=seed)
+    data, store = tmp_path / "data", tmp_path / "store"
+    (data / "a" / "image.png").symlink_to(store / "000.png")
+    (data / "a" / "more").symlink_to(store / "more")
+    (data / "b" / "all").symlink_to(store)
+    found = probe(str(data)).listing
+    files = {(Path(name).stat().st_dev, Path(name).stat().st_ino) for name in found.names}
+    assert len(files) == len(found.names) == 9 and found.class_counts(np.arange(9)).tolist() == [5, 4]
+    twice = f"{data}/b/all/000.png, {data}/b/all/more"
+    assert found.notes == (f"not counted: 2 links to images that are counted in another class: {twice}",)
+
+
 def test_a_file_that_is_removed_while_its_folder_is_listed_is_the_only_one_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
