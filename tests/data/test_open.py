@@ -210,9 +210,15 @@ def test_a_train_folder_without_an_image_to_spare_is_said(tmp_path: Path) -> Non
     assert "val: no image of train can be spared, so none is held back to validate" in dataset.notes
 
 
+@pytest.mark.parametrize("as_in_3_14", [False, True])
 @pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".csv", "x" * 300 + ".tar", "{0..1}" + "x" * 300 + ".tar"])
-def test_a_name_that_is_too_long_is_refused_in_a_line(name: str) -> None:
-    with pytest.raises(DataError, match=r"can't be read: file name too long|there is no shard"):
+def test_a_name_that_is_too_long_is_refused_in_a_line(
+    name: str, as_in_3_14: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if as_in_3_14:  # pathlib raises no more
+        monkeypatch.setattr(Path, "is_dir", lambda path, **_: os.path.isdir(path))  # noqa: PTH112
+        monkeypatch.setattr(Path, "exists", lambda path, **_: os.path.exists(path))  # noqa: PTH110
+    with pytest.raises(DataError, match="can't be read: file name too long"):
         probe(name)
 
 

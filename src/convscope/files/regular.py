@@ -240,6 +240,26 @@ def is_folder(path: Name) -> bool:
         return False
 
 
+def is_there(path: Name) -> bool:
+    """Return whether a path leads to something; raises OSError where that can't be found out.
+
+    So it is with a name that is too long, and where a folder on the way may not be entered: pathlib returns False there
+    from Python 3.14 on.
+
+    >>> is_there("/"), is_there("/nowhere")
+    (True, False)
+    """
+    try:
+        os.stat(path)  # noqa: PTH116 - of what can be no name a Path raises
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return False
+        raise
+    except ValueError:  # a zero character, or half of a surrogate pair
+        return False
+    return True
+
+
 def kind_of_file(mode: int) -> str:
     """Return the kind of a path that is not a regular file, by its mode: "a folder", "a pipe" ...
 
