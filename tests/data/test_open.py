@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 
 import data_makers as made
+from convscope.data.listing import ListedFile
 from convscope.data.open import open_dataset, probe
 from convscope.data.records import Dataset, Decoding
+from convscope.data.sources.walk import Walk
 from convscope.errors import DataError
 
 SMALL = Decoding(size=(16, 16))
@@ -190,13 +192,17 @@ def test_a_file_that_is_removed_while_its_folder_is_listed_is_the_only_one_lost(
     def listed(folder: str) -> contextlib.nullcontext[list[os.DirEntry[str]]]:
         with real(folder) as entries:
             there = sorted(entries, key=lambda entry: entry.name)
-        if Path(folder) == gone.parent and len(asked) > 2:  # the layout was recognized before
-            gone.unlink(missing_ok=True)
-        asked.append(folder)
+        if Path(folder) == gone.parent and walking:
+            gone.unlink()
         return contextlib.nullcontext(there)
 
-    real, asked = os.scandir, list[str]()
+    def collect(walk: Walk, *folders: str) -> list[ListedFile]:
+        walking.append(walk)  # the layout was recognized before
+        return real_collect(walk, *folders)
+
+    real, real_collect, walking = os.scandir, Walk.collect, list[Walk]()
     monkeypatch.setattr(os, "scandir", listed)
+    monkeypatch.setattr(Walk, "collect", collect)
     found = probe(str(tmp_path)).listing
     assert found.parts == {"all": 4}
     assert [(problem.path, problem.reason) for problem in found.problems] == [(str(gone), "no such file")]
