@@ -14,6 +14,7 @@ import data_makers as made
 from convscope.data.listing import ListedFile
 from convscope.data.open import open_dataset, probe
 from convscope.data.records import Dataset, Decoding
+from convscope.data.sources.unlabelled import list_unlabelled
 from convscope.data.sources.walk import Walk
 from convscope.errors import DataError
 
@@ -181,6 +182,18 @@ def test_an_image_that_two_classes_reach_by_links_is_counted_in_one(tmp_path: Pa
     assert len(files) == len(found.names) == 9 and found.class_counts(np.arange(9)).tolist() == [5, 4]
     twice = f"{data}/b/all/000.png, {data}/b/all/more"
     assert found.notes == (f"not counted: 2 links to images that are counted in another class: {twice}",)
+
+
+def test_a_link_out_of_a_folder_without_classes_reads_nothing_beside_it(tmp_path: Path) -> None:
+    for place in ("photos", "photos/more", "private"):
+        (tmp_path / place).mkdir()
+        made.image(len(place)).save(tmp_path / place / "image.png")
+    (tmp_path / "photos" / "up").symlink_to(tmp_path)
+    found = list_unlabelled(str(tmp_path / "photos"))
+    assert found is not None and [str(Path(name).relative_to(tmp_path)) for name in found.names] == [
+        "photos/image.png",
+        "photos/more/image.png",
+    ]
 
 
 def test_a_file_that_is_removed_while_its_folder_is_listed_is_the_only_one_lost(
