@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+import resource
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -166,6 +167,20 @@ def test_a_gzip_file_is_read_no_further_than_asked(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(UnreadableError, match="compressed data"):
             read_gzip(path, 99)
+
+
+def test_what_a_full_disk_takes_a_part_of_is_not_added(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    append_bytes(path, b"one\n")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+        with pytest.raises(UnreadableError, match="too large"):
+            append_bytes(path, b"a line of more bytes\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    append_bytes(path, b"two\n")
+    assert path.read_bytes() == b"one\ntwo\n"
 
 
 def test_parts_and_ends_of_files(tmp_path: Path) -> None:

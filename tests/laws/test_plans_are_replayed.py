@@ -193,6 +193,29 @@ def test_a_length_that_the_plan_had_before_it_was_changed_can_be_asked_for_again
     assert longer.rows[-1].learning_rate == pytest.approx(end * float(longer.run.recipe().learning_rate))
 
 
+def test_a_command_that_is_killed_before_it_writes_its_recipe_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of 3 epochs, 18 steps, the pacer has left 12: the second epoch takes the rest of their schedule.
+    monkeypatch.setattr(Session, "pacer", lambda session: _Scripted({6: 12}))
+
+    def stop(row: convscope.EpochRow) -> None:
+        raise convscope.StopTraining
+
+    stopped = convscope.train(DATA, QUICK, runs_directory=tmp_path, on_epoch=stop)
+    copy = Path(shutil.copytree(stopped.run.path, tmp_path / "copy"))
+    monkeypatch.setattr(Session, "pacer", lambda session: None)
+    whole = convscope.train(DATA, resume=stopped)
+    with monkeypatch.context() as killed:
+        killed.setattr(resumed_run, "write_file", _killed)
+        with pytest.raises(SystemExit):
+            convscope.train(DATA, convscope.Recipe(epochs=4), resume=copy)
+    again = convscope.train(DATA, resume=copy)
+    assert [row.learning_rate for row in again.rows] == [row.learning_rate for row in whole.rows]
+    expected, found = _weights(whole.run), _weights(again.run)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
 def _killed(*given: object) -> None:
     raise SystemExit
 

@@ -140,6 +140,13 @@ def test_every_name_of_an_image_is_listed(predictor: Predictor, photos: Path, tm
     found = list(predictor.predict(tmp_path))
     assert [Path(each.image).name for each in found] == ["a.png", "b.png", "c.png"]
     assert len({each.confidence for each in found}) == 1
+    # Folders that are reached twice are read once, by their own names; those around the given one are not read.
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "d.png").write_bytes((photos / "1.png").read_bytes())
+    for name, target in (("again", tmp_path / "more"), ("around", tmp_path), ("more/up", tmp_path.parent)):
+        (tmp_path / name).symlink_to(target)
+    found = list(predictor.predict(tmp_path))
+    assert [(Path(each.image).name, each.problem) for each in found] == [(f"{name}.png", "") for name in "abcd"]
 
 
 def test_an_endless_iterator_is_read_a_batch_at_a_time(predictor: Predictor) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+import torch
 
 from convscope.errors import ConvscopeError, RunError
 from convscope.hardware.mode import compiler_errors_refused
 from convscope.recipe.recipe import Recipe
+from convscope.recipe.recipe_file import to_toml
 from convscope.runs.events import EpochRow, Message, Silent, Status, read_status, write_status
 from convscope.runs.run_directory import Run
 from convscope.training import fit_job
@@ -65,6 +67,17 @@ def test_an_error_of_the_compiler_is_one_line(tmp_path: Path, monkeypatch: pytes
     assert status is not None and status.state == "failed" and status.reason.startswith("torch can't compile")
     with pytest.raises(kind), compiler_errors_refused():
         raise kind("CUDA out of memory")  # the batch is halved then
+
+
+def test_a_run_goes_on_without_the_compiler_that_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = train("digits", RECIPE.changed({"epochs": 1}), name="run", runs_directory=tmp_path).run
+    run.recipe_path.write_text(to_toml(run.recipe().changed({"compile": "yes"})))
+    error = type("InductorError", (RuntimeError,), {"__module__": "torch._inductor.exc"})("no compiler")
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: Mock(side_effect=error))
+    with pytest.raises(RunError, match=r"take compile='no'$"):
+        train(recipe=Recipe(epochs=2), resume=run)
+    assert train(recipe=Recipe(epochs=2, compile="no"), resume=run).epochs == 2
+    assert run.recipe().compile == "no"
 
 
 def test_a_training_that_diverges_says_why(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from convscope.data.sources.table import find_tables, is_table, list_table
 from convscope.data.sources.tree import Branch
 from convscope.data.value_range import AUTO as ANY_VALUES
 from convscope.errors import DataError, did_you_mean
-from convscope.files.regular import explain_os_error
+from convscope.files.regular import explain_os_error, is_folder, is_there
 from convscope.report.progress import Progress, no_progress
 
 BUILT_IN = ("digits",)
@@ -157,7 +157,7 @@ def _listed(
     path = Path(source)
     by_layout = laid_out.word not in (AUTO, NONE)
     built_in = source == ALWAYS_DIGITS or (source in BUILT_IN and not path.is_dir())
-    if by_layout and (built_in or (not path.is_dir() and (path.exists() or names_shards(source)))):
+    if by_layout and (built_in or (not is_folder(path) and (names_shards(source) or path.exists()))):
         raise DataError(f"layout {laid_out}: {source} is no folder, and only folders of images have a layout")
     if by_layout and (given := options.of_table()):
         raise DataError(f"layout {laid_out} and {given}: a table has no layout: leave one of them out")
@@ -165,7 +165,7 @@ def _listed(
         return list_digits()
     if is_table(path) and path.exists():
         return list_table(source, options=options, to_learn=to_learn, earlier=earlier)
-    if names_shards(source) and not path.is_dir():
+    if names_shards(source) and not is_folder(path):
         return list_shards(source, find_shards(source), to_learn=to_learn, earlier=earlier)
     _check_folder(path, source)
     # The same folder with and without a slash at its end is one source.
@@ -255,12 +255,12 @@ def _only_table(source: str, tables: list[Path], options: SourceOptions) -> Path
 
 
 def _check_folder(path: Path, source: str) -> None:
-    """Raise DataError unless the path is a folder."""
+    """Raise DataError unless the path is a folder; OSError where that can't be found out."""
     if path.is_dir():
         return
-    if path.exists() and path.suffix.lower() in OTHER_TABLES:
+    if is_there(path) and path.suffix.lower() in OTHER_TABLES:
         raise DataError(f"{source}: labels are read from .csv and .tsv: write one with the columns image and label")
-    if path.exists():
+    if is_there(path):
         raise DataError(
             f"{source} is a file; what is needed is a folder: {LAYOUT} (unpack others first), or a .csv or .tar"
         )

@@ -11,7 +11,7 @@ import os
 import stat
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -176,15 +176,24 @@ def read_gzip(path: Name, count: int) -> bytes:
 
 
 def append_bytes(path: Name, data: bytes) -> None:
-    """Append to a regular file, creating it if it does not exist.
+    """Append to a regular file, creating it if it does not exist: all of the data, or nothing of it.
 
     Raises:
         UnreadableError: the path is not a regular file, or can't be written, as where the disk is full.
     """
     descriptor, _ = _opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, None)
     try:
-        with os.fdopen(descriptor, "ab") as file:
-            file.write(data)
+        with os.fdopen(descriptor, "ab", buffering=0) as file:
+            left = memoryview(data)
+            try:
+                while left:
+                    left = left[file.write(left) or 0 :]
+            except OSError:
+                # A full disk takes the start of a line, to which the next line would be added.
+                if written := len(data) - len(left):
+                    with suppress(OSError):
+                        os.ftruncate(file.fileno(), os.fstat(file.fileno()).st_size - written)
+                raise
     except OSError as error:
         raise UnreadableError(explain_os_error(error)) from None
 
@@ -229,6 +238,26 @@ def is_folder(path: Name) -> bool:
         return Path(path).is_dir()
     except OSError:
         return False
+
+
+def is_there(path: Name) -> bool:
+    """Return whether a path leads to something; raises OSError where that can't be found out.
+
+    So it is with a name that is too long, and where a folder on the way may not be entered: pathlib returns False there
+    from Python 3.14 on.
+
+    >>> is_there("/"), is_there("/nowhere")
+    (True, False)
+    """
+    try:
+        os.stat(path)  # noqa: PTH116 - of what can be no name a Path raises
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return False
+        raise
+    except ValueError:  # a zero character, or half of a surrogate pair
+        return False
+    return True
 
 
 def kind_of_file(mode: int) -> str:

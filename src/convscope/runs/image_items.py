@@ -17,7 +17,7 @@ from typing import Any
 from convscope.data.image_item import ImageItem, image_item, is_digit, is_pillow, unusable
 from convscope.data.pixels.numbers import is_numbers
 from convscope.data.shards.shard_names import find_shards, names_shards
-from convscope.data.sources.walk import Walk, is_hidden
+from convscope.data.sources.walk import Walk, folders_around, is_hidden
 from convscope.files.regular import explain_os_error
 from convscope.report.usage import Placeholder, call_text
 
@@ -56,7 +56,7 @@ def _items_of(given: Any, number: int) -> Iterator[ImageItem]:
 def _files(text: str) -> Iterator[ImageItem]:
     """Return every file that a path, a folder or a pattern names; a folder's in the order of their names."""
     if os.path.isdir(text):  # noqa: PTH112 - of what can be no name, such as an image as text, a Path raises
-        walk = Walk()
+        walk = Walk(around=folders_around(text))
         found = walk.collect(text)
         walk.follow_links()
         yield from (unusable(problem.path, problem.reason) for problem in walk.problems)

@@ -30,9 +30,10 @@ from convscope.training.timing.step_plan import StepPlan
 def restore(job: Job, *, as_recorded: bool = False, asked_now: bool = False) -> None:
     """Put the newest checkpoint into the job's state; a run that was stopped before its first starts over.
 
-    The plan of the steps is the checkpoint's, unless the recipe has another number of steps and it is not to be taken
-    `as_recorded`: then that was asked for since. A number that the plan had before it was changed is another one where
-    it was `asked_now`; else recipe.toml was written before the change.
+    The plan of the steps is the one recorded beside the checkpoint, or the checkpoint's own, unless the recipe has
+    another number of steps and it is not to be taken `as_recorded`: then that was asked for since. A number that the
+    plan had before it was changed is another one where it was `asked_now`; else recipe.toml was written before the
+    change.
     """
     saved = load_checkpoint(job.run.checkpoints)
     # A run stopped within its first epoch has weights too, but no row of metrics: there is nothing to lose.
@@ -47,10 +48,10 @@ def restore(job: Job, *, as_recorded: bool = False, asked_now: bool = False) -> 
     state, where = job.state, str(job.run.checkpoints)
     with refused_as(RunError, where):
         progress = RunProgress.of(saved.values)
-        plan = None if progress.plan is None else StepPlan.from_fields(Fields(progress.plan, "plan."))
+        plans = [] if progress.plan is None else [StepPlan.from_fields(Fields(progress.plan, "plan."))]
     with refused_as(RunError, job.run.checkpoints / PLAN):
         if (later := load_plan(job.run.checkpoints, step=progress.step)) is not None:
-            plan = StepPlan.from_fields(later)
+            plans.insert(0, StepPlan.from_fields(later))
     depended = progress.bits_depend_on
     if progress.data != job.data_hash:
         raise RunError(f"the images of {job.dataset.source} have changed since {job.run} was trained: start a new run")
@@ -70,11 +71,13 @@ def restore(job: Job, *, as_recorded: bool = False, asked_now: bool = False) -> 
     load_optimizer(state.network, state.optimizer, saved.optimizer)
     state.epoch, state.step, state.seconds = progress.epoch, progress.step, progress.seconds
     job.saved_epoch, job.earlier_seconds = state.epoch, state.seconds
-    if plan is not None:
-        plan = plan.in_epochs_of(job.epoch_steps)
-        asked = first_plan(job.resolved, job.epoch_steps).steps
-        of_plan = {plan.steps} if asked_now else {piece.steps for piece in plan.pieces}
-        state.plan = plan if as_recorded or asked in of_plan else None
+    asked = first_plan(job.resolved, job.epoch_steps).steps
+    state.plan = None
+    # A command that was killed as it began has recorded its plan, and not yet its recipe: then the checkpoint's counts.
+    for plan in (plan.in_epochs_of(job.epoch_steps) for plan in plans):
+        if as_recorded or asked in ({plan.steps} if asked_now else {piece.steps for piece in plan.pieces}):
+            state.plan = plan
+            break
     state.best = _kept_best(job, Best(weights=saved.best, **progress.best))
     state.rows = list(progress.rows)
 

@@ -36,7 +36,7 @@ from convscope.training.solved_head import is_to_solve
 from convscope.training.time_left import forecast_time_left
 
 # What a resumed run may change; anything else would make it another run.
-CHANGEABLE = ("minutes", "epochs", "steps", "patience", "threads", "device")
+CHANGEABLE = ("minutes", "epochs", "steps", "patience", "threads", "device", "compile")
 # Of these, those that say how many steps the run has in all.
 LENGTHS = ("steps", "epochs")
 

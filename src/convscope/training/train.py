@@ -43,7 +43,7 @@ def train(
             groups). Images are uint8, or floating-point numbers of 0 to 1; labels integers, names, or rows of 0 and 1
             for each class. With `resume` it is left out, but for images that were in memory.
         recipe: every setting; what is left out follows from the data. With `resume`, the settings that change: epochs,
-            steps, minutes (added), patience, threads or device.
+            steps, minutes (added), patience, threads, device or compile.
         classes: the names of the classes of images in memory, where labels are numbers from 0 or rows of 0 and 1.
         resume: a run to go on with from its newest checkpoint, by its path or its outcome.
         name: of the run directory; the next free name is taken where it exists.

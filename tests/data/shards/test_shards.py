@@ -487,6 +487,14 @@ def test_an_archive_beside_class_folders_is_not_read(tmp_path: Path) -> None:
     assert probe(str(tmp_path)).kind == "folder"
 
 
+def test_a_pattern_may_be_longer_than_a_name(tmp_path: Path) -> None:
+    shards = [f"train-{number:03d}" for number in range(30)]
+    for number, shard_name in enumerate(shards):
+        write_tar(tmp_path / f"{shard_name}.tar", pairs(2, first=2 * number))
+    pattern = f"{{{','.join(shards)}}}.tar"
+    assert len(pattern) > 255 and probe(str(tmp_path / pattern)).counts == {"train": 60}
+
+
 def test_shards_that_are_not_there(tmp_path: Path) -> None:
     write_tar(tmp_path / "train-0.tar", pairs(4))
     with pytest.raises(DataError, match=r"there is no shard .*train-1.tar"):

@@ -240,6 +240,10 @@ BAD = [
         r"labels holds lists, such as \['cat', 'dog'\] in row 2: write cat\|dog",
     ),
     (rows(["[]", '"[0, 1]"', "[1]"], head="image,labels"), r"labels holds lists, such as \[\] in row 2"),
+    (rows(['"(1, 2)"', '"(2,)"', "nan"], head="image,tags"), r"tags holds lists, such as \(1, 2\) in row 2"),
+    (rows(['"{1, 2}"', "{2}", ""], head="image,labels"), r"labels holds lists, such as {1, 2} in row 2"),
+    (rows(['"[1.0, 0.5]"', "[0.5]"], head="image,labels"), r"labels holds lists, such as \[1.0, 0.5\]"),
+    (rows(["\"['cat'\n 'dog']\"", "\"['cat']\""], head="image,labels"), r"labels holds lists, such as \['cat'"),
     (rows(["cat,train", "dog,tset"], head="image,label,split"), "row 3 has the split 'tset'.* Did you mean test"),
     (rows(["cat,val", "dog,test"], head="image,label,split"), "no row has the split train"),
     (

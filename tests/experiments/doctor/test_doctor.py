@@ -23,6 +23,7 @@ from convscope.experiments.doctor.breakdown import _kind, kind_of
 from convscope.experiments.doctor.ceilings import Rate, measure_rate
 from convscope.experiments.doctor.checkup import check_up
 from convscope.experiments.doctor.record import Checkup, reached_lines
+from convscope.hardware import device
 from convscope.hardware.mode import ComputeMode, Precision
 from convscope.training import session
 from convscope.training.autotune.make import Planned
@@ -84,6 +85,24 @@ def test_tf32_is_measured_by_itself_where_there_is_such(monkeypatch: pytest.Monk
     found = ceilings.measure_ceilings(tmp_path, scale=0.01)
     assert {name: rate.per_second for name, rate in found.matmul.items()} == speed
     assert {kind: found.peak(kind) for kind in speed} == speed
+
+
+def test_peaks_are_measured_on_as_many_threads_as_a_quota_leaves(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    used: list[int] = []
+
+    @contextmanager
+    def computing(mode: ComputeMode, device: str) -> Iterator[None]:
+        used.append(mode.threads)
+        yield
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    monkeypatch.setattr(device, "processor_quota", lambda: 2)
+    monkeypatch.setattr(ceilings, "computing", computing)
+    monkeypatch.setattr(ceilings, "measure_rate", lambda work, **given: Rate(per_second=1.0, spread=0.0))
+    ceilings.measure_ceilings(tmp_path, scale=0.01)
+    assert {*used} == {2}
 
 
 def test_the_command_prints_it(found: Checkup, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from convscope.data.layout import SPLIT_NAMES
 from convscope.data.listing import WHOLE
 from convscope.data.sources.walk import is_hidden
 from convscope.errors import DataError
+from convscope.files.regular import is_there
 
 ENDING = ".tar"
 MOST_SHARDS = 100_000
@@ -41,7 +42,7 @@ def find_shards(source: str) -> list[Shard]:
     """Return the archives of a folder (also in train/, val/ and test/ of it), of a path, or of a pattern, in order.
 
     A pattern has * and ?, or braces: train-{000..012}.tar, {train,val}-*.tar. Raises DataError if a named archive is
-    missing.
+    missing, OSError where that can't be found out.
     """
     if not names_shards(source):
         folder = Path(source)
@@ -60,7 +61,7 @@ def find_shards(source: str) -> list[Shard]:
         is_pattern = glob.has_magic(pattern) and not os.path.lexists(pattern)
         # Path.glob has no patterns in absolute paths.
         matched = sorted(glob.glob(pattern)) if is_pattern else [pattern]  # noqa: PTH207
-        if not matched or not all(map(os.path.lexists, matched)):
+        if not matched or not all(os.path.lexists(path) or is_there(path) for path in matched):
             raise DataError(f"there is no shard {pattern}: give .tar files, or a folder that holds them")
         paths += matched
     return [Shard(path, split_of(Path(path).name)) for path in dict.fromkeys(paths)]

@@ -157,8 +157,8 @@ def _notes_on(walks: Iterable[Walk]) -> Iterator[str]:
     for walk in walks:
         if walk.passed_over:
             yield f"not read, being no images by their names: {_count_endings(walk.passed_over)}"
-        if walk.linked_again:
-            yield f"not counted again: {plural(len(walk.linked_again), 'link')} to images that were counted already"
+        if again := len(walk.linked_again) + len(walk.folders_again):
+            yield f"not counted again: {plural(again, 'link')} to images that were counted already"
         if walk.linked_elsewhere:
             links = plural(len(walk.linked_elsewhere), "link")
             yield f"not counted: {links} to images that are counted in another class: {few(walk.linked_elsewhere)}"

@@ -21,9 +21,11 @@ from convscope.report.usage import settings_text
 
 # What programs write in place of an empty cell.
 EMPTY = frozenset({"", "nan", "n/a", "#n/a", "null"})
-# A list, tuple or set of texts, or an empty one, as Python and JSON write it; and a list of numbers.
-_LIST = re.compile(r"[\[({]\s*(['\"].*['\"],?\s*)?[\])}]")
-_LIST_OF_ANY = re.compile(rf"{_LIST.pattern}|\[[\d\s,]*\]")
+# A list, tuple or set of texts, or an empty one, as Python and JSON write it; and one of anything.
+_LIST = re.compile(r"[\[({]\s*(['\"].*['\"],?\s*)?[\])}]", re.DOTALL)
+_LIST_OF_ANY = re.compile(rf"{_LIST.pattern}|\[[^\[\]]*\]|{{[^{{}}]*}}|\([^()]*,[^()]*\)", re.DOTALL)
+# What tells lists from words in brackets, such as [done]; one of the cells has it.
+_OF_LISTS = re.compile(r"[,'\"]|[\[{][\d\s.]*[\]}]")
 # Of numbers and words in one column, what is less than this share of the rows is a mistake.
 MISTAKES = 0.05
 
@@ -117,11 +119,13 @@ def _refuse_lists(sheet: Sheet, place: int, *, several: bool) -> None:
     pandas writes columns of lists so. Numbers in brackets are refused where a cell has several labels alone.
     """
     form = _LIST_OF_ANY if several else _LIST
-    lists = [row for row in sheet.rows if form.fullmatch(row.cells[place])]
-    if lists and len(lists) == sum(map(bool, sheet.column(place))):
+    stated = [row for row in sheet.rows if row.cells[place].casefold() not in EMPTY]
+    lists = [row for row in stated if form.fullmatch(row.cells[place])]
+    if len(lists) == len(stated) and any(_OF_LISTS.search(row.cells[place]) for row in lists):
+        first = " ".join(lists[0].cells[place].split())
         raise DataError(
-            f"{sheet.path}: {sheet.header[place]} holds lists, such as {lists[0].cells[place]:.60} in row "
-            f"{lists[0].number}: write cat|dog, in pandas column.str.join('|')"
+            f"{sheet.path}: {sheet.header[place]} holds lists, such as {first:.60} in row {lists[0].number}: "
+            "write cat|dog, in pandas column.str.join('|')"
         )
 
 

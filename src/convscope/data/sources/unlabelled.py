@@ -6,7 +6,7 @@ import numpy as np
 
 from convscope.data.listing import WHOLE, Listing, identity_of
 from convscope.data.sources.measure import FileReader, typical_image
-from convscope.data.sources.walk import Walk
+from convscope.data.sources.walk import Walk, folders_around
 from convscope.files.regular import is_folder
 
 
@@ -14,7 +14,7 @@ def list_unlabelled(source: str) -> Listing | None:
     """Return the listing of every image file below a folder, without classes; None where there is none."""
     if not source or not is_folder(source):
         return None
-    walk = Walk()
+    walk = Walk(around=folders_around(source))
     files = walk.collect(source)
     walk.follow_links()
     files.sort()

@@ -33,8 +33,9 @@ class Walk:
     problems: list[Problem] = field(default_factory=list)
     # Files that are no images by their endings, counted by ending.
     passed_over: Counter[str] = field(default_factory=Counter)
-    # Links to files and folders of the same class, and of another one, that are counted already.
+    # What is reached by a link and counted already: files and folders of the same class, and either of another one.
     linked_again: list[str] = field(default_factory=list)
+    folders_again: list[str] = field(default_factory=list)
     linked_elsewhere: list[str] = field(default_factory=list)
     # Folders that links may not lead to, for the class folders lie in them; and the links that do.
     around: frozenset[tuple[int, int]] = frozenset()
@@ -43,6 +44,8 @@ class Walk:
     _folders: dict[tuple[int, int], list[ListedFile]] = field(default_factory=dict)
     _files: dict[tuple[int, int], list[ListedFile]] = field(default_factory=dict)
     _links: list[tuple[str, list[ListedFile]]] = field(default_factory=list)
+    # Files that links led to: where another link leads to their folder, they are not counted again.
+    _linked: set[tuple[int, int]] = field(default_factory=set)
 
     def collect(self, *folders: str) -> list[ListedFile]:
         """Return the image files below some folders; `follow_links` later extends the list by linked files."""
@@ -72,17 +75,16 @@ class Walk:
         if stat.S_ISDIR(status.st_mode):
             if key in self.around:
                 self.circles.append(path)
-            elif key in self._folders:
-                self._count_again(path, self._folders[key] is found)
             else:
                 self._descend(path, found)
         elif key in self._files:
-            self._count_again(path, self._files[key] is found)
+            self._meet_again(path, key, found)
         else:
+            self._linked.add(key)
             self._add(path, status, found)
 
-    def _count_again(self, path: str, same_class: bool) -> None:
-        (self.linked_again if same_class else self.linked_elsewhere).append(path)
+    def _meet_again(self, path: str, key: tuple[int, int], found: list[ListedFile]) -> None:
+        (self.linked_again if self._files[key] is found else self.linked_elsewhere).append(path)
 
     def _descend(self, folder: str, found: list[ListedFile]) -> None:
         pending = [folder]
@@ -91,7 +93,8 @@ class Walk:
             try:
                 status = Path(folder).stat()
                 key = (status.st_dev, status.st_ino)
-                if key in self._folders:
+                if (counted := self._folders.get(key)) is not None:
+                    (self.folders_again if counted is found else self.linked_elsewhere).append(folder)
                     continue
                 self._folders[key] = found
                 with os.scandir(folder) as entries:
@@ -114,6 +117,9 @@ class Walk:
                 status = entry.stat(follow_symlinks=False)
             except OSError as error:  # removed since the folder was listed: the others of the folder are still there
                 self.problems.append(Problem(entry.path, explain_os_error(error)))
+                return
+            if (key := (status.st_dev, status.st_ino)) in self._linked:
+                self._meet_again(entry.path, key, found)
             else:
                 self._add(entry.path, status, found)
 

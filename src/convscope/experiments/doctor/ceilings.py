@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from convscope.data.pixels.decode import decode_bytes
 from convscope.data.records import Decoding
-from convscope.hardware.device import has_tf32
+from convscope.hardware.device import has_tf32, most_threads
 from convscope.hardware.mode import ComputeMode, Precision, computing
 from convscope.report.short_repr import ShortRepr
 
@@ -117,7 +117,7 @@ _LAYOUTS = {"contiguous": torch.contiguous_format, "channels-last": torch.channe
 
 def _best(measures: Iterable[Callable[[], Rate]], kind: Precision, device: str) -> Rate:
     """Return the fastest of several in this arithmetic, as torch's default for float32 differs by operation."""
-    mode = ComputeMode(precision=kind, memory_format="contiguous", compile="no", threads=torch.get_num_threads())
+    mode = ComputeMode(precision=kind, memory_format="contiguous", compile="no", threads=most_threads())
     with computing(mode, device):
         return max((measure() for measure in measures), key=lambda rate: rate.per_second)
 

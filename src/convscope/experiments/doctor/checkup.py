@@ -24,7 +24,7 @@ from convscope.experiments.doctor.ceilings import Ceilings, measure_ceilings
 from convscope.experiments.doctor.record import Checkup, Reached
 from convscope.graph.figures import TrainingMacs, training_macs
 from convscope.hardware.allocator import huge_pages_taken, prepare_memory
-from convscope.hardware.device import usable_device
+from convscope.hardware.device import most_threads, usable_device
 from convscope.hardware.machine import available_memory, load_of_others, this_machine
 from convscope.nets import catalogue
 from convscope.nets.own_code import is_own
@@ -125,7 +125,7 @@ def check_up(
         torch=torch.__version__,
         capability=torch.backends.cpu.get_cpu_capability(),
         backends={name: bool(there()) for name, there in _BACKENDS.items()},
-        threads=torch.get_num_threads(),
+        threads=most_threads(),
         gpu=torch.cuda.get_device_name() if device == "cuda" else None,
         allocation=allocation,
         huge_pages=_huge_pages_come(),

@@ -80,7 +80,7 @@ class Checkup(Documented):
             torch: its version.
             capability: the instructions that torch uses.
             backends: torch's libraries, and whether they are there.
-            threads: of torch.
+            threads: of torch, as many as trainings take.
             gpu: its name, or null.
             allocation: how memory is kept.
             huge_pages: whether torch's memory lies in them, or null.
