@@ -171,3 +171,63 @@ def test_memory_that_is_not_enough_is_said_with_what_was_asked_for(monkeypatch: 
     monkeypatch.setattr(torch.autograd, "grad", full)
     with pytest.raises(CaptureError, match=r"Sequential: a gradient asks for 2\.147 GB of memory"):
         run.gradients(score, run.inputs[0])
+
+
+class Doubled(torch.autograd.Function):
+    """The identity, by way of a tensor that is detached; its gradient is its own."""
+
+    @staticmethod
+    def forward(context: torch.autograd.function.FunctionCtx, values: torch.Tensor) -> torch.Tensor:
+        return values.detach() * 1
+
+    @staticmethod
+    def backward(context: torch.autograd.function.FunctionCtx, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient
+
+
+class Detaching(nn.Module):
+    """A convolution and a fully connected layer, with something detached between them."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.conv, self.fc, self.kind = nn.Conv2d(3, 4, 3), nn.Linear(4, 5), kind
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        found = self.conv(images)
+        if self.kind == "straight-through":
+            found = found + (found.sign() - found).detach()
+        elif self.kind == "data":
+            found = found + (found.sign() - found).data
+        elif self.kind == "itself":
+            found = found * found.detach()
+        elif self.kind == "in a list":
+            found = torch.stack([found.square(), found.detach(), found.detach()[:, :1] * found]).mean(0)
+        elif self.kind == "in a function":
+            found = found + Doubled.apply(found.relu())
+        return self.fc(found.mean((2, 3)))
+
+
+@pytest.mark.parametrize("kind", ["straight-through", "data", "itself", "in a list", "in a function"])
+def test_gradients_stop_where_a_forward_pass_detaches_as_autograd_s_do(kind: str) -> None:
+    torch.manual_seed(0)
+    network, image = Detaching(kind).double().eval(), torch.randn(1, 3, 7, 9, dtype=torch.float64)
+    leaf = image.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(network(leaf)[0, 3], leaf)
+    _, found = Replays(network).class_gradients(3, image)
+    assert float(expected.abs().max()) > 0
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_network_whose_every_way_is_detached_is_explained_through_it() -> None:
+    torch.manual_seed(0)
+
+    class Frozen(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.head(self.backbone(images).detach().mean((2, 3)))
+
+    _, found = Replays(Frozen()).class_gradients(3, torch.randn(1, 3, 7, 9))
+    assert float(found.abs().max()) > 0

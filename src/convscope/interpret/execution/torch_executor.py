@@ -41,6 +41,7 @@ class TorchExecutor:
         channels_last: lay four-dimensional inputs and weights out channels-last.
         gradients: let autograd follow the operations from the inputs on, so that `torch.autograd.grad` gives the
             gradient of any number with respect to any value; weights get none.
+        detached: let no gradient through what the forward pass detached.
         weights: numbers in place of the model's parameters and buffers, by name and of the same shape.
         in_float32: operations that are computed in float32 whatever `dtype` is, by their indices.
         zeroed: parts of values that are 0 whatever the operations make: by value an axis and indices along it.
@@ -58,12 +59,13 @@ class TorchExecutor:
         dtype: torch.dtype | None = None,
         channels_last: bool = False,
         gradients: bool = False,
+        detached: bool = False,
         weights: Mapping[str, torch.Tensor] | None = None,
         in_float32: frozenset[int] = frozenset(),
         zeroed: Mapping[int, ZeroedPart] | None = None,
     ) -> None:
         self.graph = graph
-        self._in_float32 = in_float32
+        self._in_float32, self._detached = in_float32, detached
         self._zeroed = dict(zeroed or {})
         self._dtype, self._channels_last, self._gradients = dtype, channels_last, gradients
         self._types = _types_in(graph)
@@ -199,6 +201,8 @@ class TorchExecutor:
     def _call(self, node: Node, tensors: Mapping[int, torch.Tensor], *, overwrite: bool = False) -> list[torch.Tensor]:
         operation = torch_operation(node.target)
         arguments = {name: self._argument(name, value, tensors) for name, value in node.arguments.items()}
+        if self._detached:
+            _detach(arguments, node.detached)
         dtype = self._dtype
         if node.index in self._in_float32:
             arguments, dtype = {name: _in_float32(value) for name, value in arguments.items()}, None
@@ -286,6 +290,16 @@ def _tensors_in(result: Any) -> list[torch.Tensor]:
     if isinstance(result, torch.Tensor):
         return [result]
     return [tensor for item in result or () for tensor in _tensors_in(item)] if isinstance(result, list | tuple) else []
+
+
+def _detach(arguments: dict[str, Any], places: Sequence[str]) -> None:
+    """Detach arguments, and tensors in lists, see `Node.detached`."""
+    for place in places:
+        name, _, number = place.partition(".")
+        if number:
+            arguments[name][int(number)] = arguments[name][int(number)].detach()
+        else:
+            arguments[name] = arguments[name].detach()
 
 
 def _in_float32(argument: Any) -> Any:

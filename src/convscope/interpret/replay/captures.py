@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,7 +12,7 @@ from torch import nn
 from convscope.capture.capture import capture
 from convscope.errors import CaptureError
 from convscope.graph.layer_names import LayerNames
-from convscope.graph.records import Graph
+from convscope.graph.records import Graph, Node, Ref
 from convscope.interpret.execution.network_head import network_head
 from convscope.interpret.execution.streaming import StreamStep, stream_plan
 
@@ -34,6 +34,14 @@ class CapturedGraph:
     def head(self) -> frozenset[int]:
         """The operations at its end that cost next to nothing, see `network_head`."""
         return network_head(self.graph)
+
+    @cached_property
+    def detaches(self) -> bool:
+        """Whether gradients stop where the forward pass detaches a tensor, as autograd's do.
+
+        They don't where none would be left, as behind a frozen backbone: what its scores depend on is asked for.
+        """
+        return any(node.detached for node in self.graph.nodes) and _depends_beside_detached(self.graph)
 
     def stream_plan(self, wanted: tuple[int, ...]) -> tuple[StreamStep, ...]:
         """Return the steps that compute some values in a plain forward pass's memory."""
@@ -98,6 +106,24 @@ class Captures:
     def _in_own_type(self, tensor: torch.Tensor) -> torch.Tensor:
         own = next((weights.dtype for weights in self._network.parameters() if weights.is_floating_point()), None)
         return tensor if own is None or not tensor.is_floating_point() else tensor.to(own)
+
+
+def _depends_beside_detached(graph: Graph) -> bool:
+    """Return whether an output depends on an input by a way on which nothing is detached."""
+    reached = set(graph.inputs)
+    for node in graph.nodes:
+        if not reached.isdisjoint(_followed(node) if node.detached else node.inputs):
+            reached.update(node.outputs)
+    return not reached.isdisjoint(graph.outputs)
+
+
+def _followed(node: Node) -> Iterator[int]:
+    """Yield the values that an operation reads undetached."""
+    for name, argument in node.arguments.items():
+        held = argument if isinstance(argument, tuple) else (argument,)
+        for place, one in enumerate(held):
+            if isinstance(one, Ref) and name not in node.detached and f"{name}.{place}" not in node.detached:
+                yield one.value
 
 
 def _images_given(graph: Graph) -> int | None:
