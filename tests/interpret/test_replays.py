@@ -231,3 +231,18 @@ def test_a_network_whose_every_way_is_detached_is_explained_through_it() -> None
 
     _, found = Replays(Frozen()).class_gradients(3, torch.randn(1, 3, 7, 9))
     assert float(found.abs().max()) > 0
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_what_an_operation_updates_beside_its_result_stays_the_network_s() -> None:
+    torch.manual_seed(0)
+    observing = torch.ao.quantization.FusedMovingAvgObsFakeQuantize()
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), observing, nn.Flatten(), nn.Linear(140, 2))
+    network(torch.randn(2, 3, 7, 9))
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    replays, batch = Replays(network), 9 * torch.randn(2, 3, 7, 9)
+    first, again = replays.class_scores(batch), replays.class_scores(batch)
+    list(replays.values_as_they_come(batch, wanted=("0", "3")))
+    replays.class_gradients(1, batch)
+    assert torch.equal(first, again)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())

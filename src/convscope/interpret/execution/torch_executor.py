@@ -149,7 +149,8 @@ class TorchExecutor:
     ) -> list[torch.Tensor]:
         """Run one operation; on the executor's own numbers, which it adds to, unless others are `given`.
 
-        With `overwrite` an in-place operation writes into its input, which nothing may need any more.
+        With `overwrite` an in-place operation writes into its input, which nothing may need any more; never into
+        weights or inputs.
         """
         with self._autograd():
             return self._run(node, self._tensors if given is None else given, overwrite=overwrite)
@@ -213,6 +214,10 @@ class TorchExecutor:
             if pure is None:
                 arguments.update((name, _copied(arguments[name])) for name in written)
             operation = pure or operation
+        elif written:
+            # Beside its input it may update what the model holds, such as the range that an observer has seen.
+            held = [name for name in written if self._is_held(node.arguments.get(name))]
+            arguments.update((name, _copied(arguments[name])) for name in held)
         of_floats = any(t.is_floating_point() for t in _tensors_in(list(arguments.values())))
         if dtype and of_floats and arguments.get("dtype") in self._types:  # of a sum, a softmax: the type it works in
             arguments["dtype"] = dtype
@@ -243,6 +248,12 @@ class TorchExecutor:
         if name in _TORCH_WORDS and isinstance(value, str):
             return getattr(torch, value)
         return torch.device("cpu") if name == "device" and isinstance(value, str) else value
+
+    def _is_held(self, argument: Argument) -> bool:
+        """Return whether an argument is or holds numbers of the model or of the caller, which no operation made."""
+        if isinstance(argument, Ref):
+            return self.graph.values[argument.value].producer is None
+        return isinstance(argument, tuple) and any(map(self._is_held, argument))
 
     def nodes_to_run(self, value: int) -> list[Node]:
         """Return the nodes that lead to a value and have not run, in order; none before a value that was replaced."""
