@@ -246,3 +246,27 @@ def test_what_an_operation_updates_beside_its_result_stays_the_network_s() -> No
     replays.class_gradients(1, batch)
     assert torch.equal(first, again)
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_weights_that_have_no_size_yet_are_one_line() -> None:
+    network = nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(2))
+    with pytest.raises(CaptureError, match=r"^0\.weight has no size yet: run the network once"):
+        Replays(network).on(torch.randn(1, 3, 7, 9))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_quantized_layer_is_one_line() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    quantized = torch.ao.quantization.quantize_dynamic(network, {nn.Linear}, torch.qint8)
+    with pytest.raises(CaptureError, match=r"^1 is quantized: .* give the network before that$"):
+        Replays(quantized).class_scores(torch.randn(1, 3, 2, 2))
+
+
+def test_the_operation_that_ends_the_gradient_is_named() -> None:
+    class Chosen(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return nn.functional.one_hot(images.flatten(1).argmax(1), 12).float()
+
+    run = Replays(Chosen(), name="chosen").on(torch.randn(1, 3, 2, 2))
+    with pytest.raises(CaptureError, match=r"^chosen has no gradient here: argmax gives numbers that have none$"):
+        run.gradients(run.score(3).sum(), run.inputs[0])

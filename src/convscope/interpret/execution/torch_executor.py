@@ -15,8 +15,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from convscope.arrays import Array
+from convscope.capture.failures import QUANTIZED
 from convscope.errors import CaptureError
 from convscope.graph.records import Argument, Graph, Node, Ref, Value
 from convscope.hardware.memory_errors import is_out_of_memory, too_large
@@ -89,6 +91,8 @@ class TorchExecutor:
             as_they_are = read_by_head_alone(graph, in_float32) if in_float32 else ()
             for value in _weights_of(graph):
                 tensor = named[value.name]
+                if is_lazy(tensor):
+                    raise CaptureError(f"{value.name} has no size yet: run the network once, or load weights into it")
                 if tensor.is_meta:
                     raise CaptureError(
                         f"{value.name} is on the meta device, which holds no numbers: load weights into it"
@@ -161,6 +165,8 @@ class TorchExecutor:
         Raises:
             CaptureError: it does not run on these numbers, or not in the memory that is free.
         """
+        if node.target.startswith("quantized."):
+            raise CaptureError(f"{node.module or 'the model'} is quantized: {QUANTIZED}")
         try:
             self.run(node, overwrite=overwrite)
         except (RuntimeError, IndexError, MemoryError) as reason:
