@@ -270,3 +270,37 @@ def test_the_operation_that_ends_the_gradient_is_named() -> None:
     run = Replays(Chosen(), name="chosen").on(torch.randn(1, 3, 2, 2))
     with pytest.raises(CaptureError, match=r"^chosen has no gradient here: argmax gives numbers that have none$"):
         run.gradients(run.score(3).sum(), run.inputs[0])
+
+
+@pytest.mark.parametrize("images", [1, 2])
+@pytest.mark.parametrize("layout", ["steps first", "step by step"])
+def test_scores_of_steps_are_their_mean_for_each_image(layout: str, images: int) -> None:
+    class Steps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(3, 6, 4, 4), nn.Linear(6, 5)
+
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            found = self.fc(self.conv(batch).flatten(2).transpose(1, 2))
+            return found.transpose(0, 1) if layout == "steps first" else found.flatten(0, 1)
+
+    torch.manual_seed(0)
+    network, batch = Steps(), torch.randn(images, 3, 16, 20)
+    each = network.fc(network.conv(batch).flatten(2).transpose(1, 2)).mean(1)
+    replays = Replays(network)
+    torch.testing.assert_close(replays.class_scores(batch), each)
+    torch.testing.assert_close(replays.on(batch[:1]).score(4), each[:1, 4])
+
+
+def test_a_loss_beside_the_scores_is_passed_over() -> None:
+    class WithLoss(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(12, 3)
+
+        def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+            scores = self.fc(images.flatten(1))
+            return {"loss": scores.logsumexp(1).mean(), "logits": scores}
+
+    network, batch = WithLoss(), torch.randn(2, 3, 2, 2)
+    assert torch.equal(Replays(network).class_scores(batch), network(batch)["logits"])

@@ -15,6 +15,7 @@ from convscope.graph.layer_names import LayerNames
 from convscope.graph.records import Graph, Node, Ref
 from convscope.interpret.execution.network_head import network_head
 from convscope.interpret.execution.streaming import StreamStep, stream_plan
+from convscope.interpret.replay.class_scores import float_outputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +129,6 @@ def _followed(node: Node) -> Iterator[int]:
 
 def _images_given(graph: Graph) -> int | None:
     """Return the length of the first axis of the scores, or of the first output where none are scores; None without."""
-    floats = [value for value in graph.outputs if getattr(torch, graph.values[value].spec.dtype).is_floating_point]
+    floats = [value for value in float_outputs(graph) if graph.shape(value)]
     first = next(iter(floats or graph.outputs), None)
     return None if first is None else next(iter(graph.shape(first)), None)
