@@ -112,7 +112,7 @@ class Subject:
         """
         if self.pixels is None or self.normalization is None:
             raise DataError(
-                f"{self.image_name} is no 8-bit image, and {what} are of those only: "
+                f"{self.image_name} is no 8-bit image in grey or colours, and {what} are of those only: "
                 "give an image file or an array of uint8"
             )
         return self.pixels, self.normalization
