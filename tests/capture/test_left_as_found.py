@@ -239,3 +239,31 @@ def test_what_a_real_run_writes_into_shared_memory_is_given_back():
     assert {name: float(buffer.abs().sum()) for name, buffer in model.named_buffers()} == dict.fromkeys(
         ("turned", "whole", "part", "repeated"), 0.0
     )
+
+
+class Counts(nn.Module):
+    """Keeps in TorchScript what it has seen: a number, a list and a tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+        self.register_buffer("seen", torch.zeros(()))
+        self.steps, self.sizes, self.last = 0, [7], torch.zeros(1)
+
+    def forward(self, x: torch.Tensor):
+        self.seen.add_(1)
+        self.steps += 1
+        self.sizes.append(x.shape[2])
+        self.last = x
+        return self.norm(self.conv(x)).mean([2, 3])
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+@pytest.mark.parametrize("training", [True, False])
+def test_what_torchscript_holds_is_given_back(training):
+    for model in (torch.jit.script(Counts()), torch.jit.trace(nn.Conv2d(3, 4, 3), torch.ones(1, 3, 8, 8))):
+        model.train(training)
+        assert capture(model, (3, 8, 8)).error is None
+        assert [module.training for module in model.modules()] == [training] * len(list(model.modules()))
+        if hasattr(model, "steps"):
+            assert (model.steps, model.sizes, model.last.tolist(), float(model.seen)) == (0, [7], [0.0], 0.0)

@@ -19,6 +19,12 @@ class Detections:
     names: tuple[str, ...] = ("a",)
 
 
+@dataclass(slots=True)
+class InSlots:
+    boxes: object
+    names: tuple[str, ...] = ("a",)
+
+
 class Gives(nn.Module):
     """Returns what a function makes of a map."""
 
@@ -41,7 +47,8 @@ class Generates(nn.Module):
 
 
 @pytest.mark.parametrize(
-    "give", [Detections, lambda y: {"a": [Detections(Detections(y))]}, lambda y: Detections({"y": y})]
+    "give",
+    [Detections, InSlots, lambda y: {"a": [Detections(InSlots(y))]}, lambda y: Detections({"y": y})],
 )
 def test_tensors_in_objects_are_outputs(give):
     graph = capture(Gives(give), (3, 8, 8))

@@ -298,3 +298,23 @@ def test_an_index_beyond_its_axis_is_one_line() -> None:
 
     with pytest.raises(CaptureError, match="index does not run on this input: index 1 is out of bounds"):
         convscope.explain(Second(), torch.rand(1, 4), layer="index", channel=1)
+
+
+@pytest.mark.parametrize("channels", [2, 4, 5])
+def test_pixels_of_channels_that_are_no_colours_are_no_picture(channels: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 12, channels), np.uint8)
+    network = nn.Sequential(nn.Conv2d(channels, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(280, 3))
+    for shape in (None, (channels, 9, 12)):
+        look = convscope.look(network, pixels, input_shape=shape, methods=["gradient"], checks=False)
+        assert look.picture is None and look.to_html()
+        assert look.attributions[0].map.shape == (9, 12)
+
+
+def test_pixels_with_their_channels_first_are_those_with_their_channels_last() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8)
+    network = GivenNetwork("net", nn.Conv2d(3, 4, 3))
+    last = network_input(pixels, network)
+    for given in (pixels.transpose(2, 0, 1), torch.from_numpy(pixels).permute(2, 0, 1)):
+        first = network_input(given, network)
+        assert torch.equal(first.tensor, last.tensor) and first.pixels is not None
+        assert first.notes[0].endswith("uint8 of 3×9×12, read as pixels C×H×W")

@@ -171,3 +171,136 @@ def test_memory_that_is_not_enough_is_said_with_what_was_asked_for(monkeypatch: 
     monkeypatch.setattr(torch.autograd, "grad", full)
     with pytest.raises(CaptureError, match=r"Sequential: a gradient asks for 2\.147 GB of memory"):
         run.gradients(score, run.inputs[0])
+
+
+class Doubled(torch.autograd.Function):
+    """The identity, by way of a tensor that is detached; its gradient is its own."""
+
+    @staticmethod
+    def forward(context: torch.autograd.function.FunctionCtx, values: torch.Tensor) -> torch.Tensor:
+        return values.detach() * 1
+
+    @staticmethod
+    def backward(context: torch.autograd.function.FunctionCtx, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient
+
+
+class Detaching(nn.Module):
+    """A convolution and a fully connected layer, with something detached between them."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.conv, self.fc, self.kind = nn.Conv2d(3, 4, 3), nn.Linear(4, 5), kind
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        found = self.conv(images)
+        if self.kind == "straight-through":
+            found = found + (found.sign() - found).detach()
+        elif self.kind == "data":
+            found = found + (found.sign() - found).data
+        elif self.kind == "itself":
+            found = found * found.detach()
+        elif self.kind == "in a list":
+            found = torch.stack([found.square(), found.detach(), found.detach()[:, :1] * found]).mean(0)
+        elif self.kind == "in a function":
+            found = found + Doubled.apply(found.relu())
+        return self.fc(found.mean((2, 3)))
+
+
+@pytest.mark.parametrize("kind", ["straight-through", "data", "itself", "in a list", "in a function"])
+def test_gradients_stop_where_a_forward_pass_detaches_as_autograd_s_do(kind: str) -> None:
+    torch.manual_seed(0)
+    network, image = Detaching(kind).double().eval(), torch.randn(1, 3, 7, 9, dtype=torch.float64)
+    leaf = image.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(network(leaf)[0, 3], leaf)
+    _, found = Replays(network).class_gradients(3, image)
+    assert float(expected.abs().max()) > 0
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_network_whose_every_way_is_detached_is_explained_through_it() -> None:
+    torch.manual_seed(0)
+
+    class Frozen(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.head(self.backbone(images).detach().mean((2, 3)))
+
+    _, found = Replays(Frozen()).class_gradients(3, torch.randn(1, 3, 7, 9))
+    assert float(found.abs().max()) > 0
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_what_an_operation_updates_beside_its_result_stays_the_network_s() -> None:
+    torch.manual_seed(0)
+    observing = torch.ao.quantization.FusedMovingAvgObsFakeQuantize()
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), observing, nn.Flatten(), nn.Linear(140, 2))
+    network(torch.randn(2, 3, 7, 9))
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    replays, batch = Replays(network), 9 * torch.randn(2, 3, 7, 9)
+    first, again = replays.class_scores(batch), replays.class_scores(batch)
+    list(replays.values_as_they_come(batch, wanted=("0", "3")))
+    replays.class_gradients(1, batch)
+    assert torch.equal(first, again)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_weights_that_have_no_size_yet_are_one_line() -> None:
+    network = nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(2))
+    with pytest.raises(CaptureError, match=r"^0\.weight has no size yet: run the network once"):
+        Replays(network).on(torch.randn(1, 3, 7, 9))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_quantized_layer_is_one_line() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    quantized = torch.ao.quantization.quantize_dynamic(network, {nn.Linear}, torch.qint8)
+    with pytest.raises(CaptureError, match=r"^1 is quantized: .* give the network before that$"):
+        Replays(quantized).class_scores(torch.randn(1, 3, 2, 2))
+
+
+def test_the_operation_that_ends_the_gradient_is_named() -> None:
+    class Chosen(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return nn.functional.one_hot(images.flatten(1).argmax(1), 12).float()
+
+    run = Replays(Chosen(), name="chosen").on(torch.randn(1, 3, 2, 2))
+    with pytest.raises(CaptureError, match=r"^chosen has no gradient here: argmax gives numbers that have none$"):
+        run.gradients(run.score(3).sum(), run.inputs[0])
+
+
+@pytest.mark.parametrize("images", [1, 2])
+@pytest.mark.parametrize("layout", ["steps first", "step by step"])
+def test_scores_of_steps_are_their_mean_for_each_image(layout: str, images: int) -> None:
+    class Steps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(3, 6, 4, 4), nn.Linear(6, 5)
+
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            found = self.fc(self.conv(batch).flatten(2).transpose(1, 2))
+            return found.transpose(0, 1) if layout == "steps first" else found.flatten(0, 1)
+
+    torch.manual_seed(0)
+    network, batch = Steps(), torch.randn(images, 3, 16, 20)
+    each = network.fc(network.conv(batch).flatten(2).transpose(1, 2)).mean(1)
+    replays = Replays(network)
+    torch.testing.assert_close(replays.class_scores(batch), each)
+    torch.testing.assert_close(replays.on(batch[:1]).score(4), each[:1, 4])
+
+
+def test_a_loss_beside_the_scores_is_passed_over() -> None:
+    class WithLoss(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(12, 3)
+
+        def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+            scores = self.fc(images.flatten(1))
+            return {"loss": scores.logsumexp(1).mean(), "logits": scores}
+
+    network, batch = WithLoss(), torch.randn(2, 3, 2, 2)
+    assert torch.equal(Replays(network).class_scores(batch), network(batch)["logits"])

@@ -107,3 +107,10 @@ def test_photographs_are_held_small_and_small_pictures_pixel_by_pixel():
     assert held[0].startswith("data:image/jpeg") and held[1].startswith("data:image/png")
     with Image.open(io.BytesIO(base64.b64decode(held[0].partition(",")[2]))) as picture:
         assert max(picture.size) <= 168
+
+
+def test_long_pictures_are_one_below_the_other_and_as_wide_as_a_row():
+    lines = [Tile(np.random.default_rng(n).random((20, 1000)), f"channel {n}") for n in range(4)]
+    assert [one.get("width") for one in images(image_grid(lines, title="lines"))] == [str(4 * 112 + 3 * 12)] * 4
+    mixed = image_grid([*lines, Tile(np.ones((3, 3)), "filter")], title="mixed")
+    assert {one.get("width") for one in images(mixed)} == {"112"}

@@ -26,6 +26,8 @@ TWO_SAMPLES = "one value per channel: it needs two samples"
 NEEDS_INDICES = ("scalar types: Long, Int", "expected indices to be long or int")
 WHOLE_NUMBERS = "its indices must be whole numbers"
 
+QUANTIZED = "its weights are packed, as quantization leaves them, and can't be read: give the network before that"
+
 
 def explain(problem: BaseException, failure: Failure | None, calls: ModuleCalls) -> str:
     """Return one line for what stopped a forward pass.
@@ -43,6 +45,8 @@ def explain(problem: BaseException, failure: Failure | None, calls: ModuleCalls)
     if failure is None or not _is_cause(failure.problem, problem):
         shapes = f" on {written(given)}" if given else ""
         return f"{where} failed{shapes}: {_too_many_axes(problem, given) or first_line(problem)}"
+    if failure.operator.base.startswith("quantized::"):
+        return f"{where} is quantized: {QUANTIZED}"
     operation = failure.operator.base.lstrip("_").removesuffix("_with_indices")
     reason = _missing_axis(failure, given) or _reason(failure) or first_line(failure.problem)
     if any(words in reason for words in NEEDS_INDICES):

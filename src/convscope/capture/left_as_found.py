@@ -6,7 +6,7 @@ import gc
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -43,6 +43,7 @@ def left_as_found(model: nn.Module, mode: CaptureMode) -> Iterator[None]:
         held = (p for module, _, _ in remembered for p in module._parameters.values() if p is not None)
         wanted = [(parameter, parameter.requires_grad, parameter.grad) for parameter in held]
         memories = _memories_of([module for module, _, _ in remembered])
+        held_by_script = _scripted_attributes(model)
         try:
             if mode != "as is":
                 # A network that was exported in one mode refuses to change it, and runs as it is.
@@ -52,6 +53,9 @@ def left_as_found(model: nn.Module, mode: CaptureMode) -> Iterator[None]:
         finally:
             for module, attributes, contents in remembered:
                 put_back(module.__dict__, attributes, contents)
+            for scripted, name, value in held_by_script:
+                if getattr(scripted, name) is not value:
+                    setattr(scripted, name, value)
             for tensor, memory in memories:
                 if not _is_same_memory(tensor, memory):
                     tensor.data = memory
@@ -60,6 +64,17 @@ def left_as_found(model: nn.Module, mode: CaptureMode) -> Iterator[None]:
                     parameter.requires_grad_(flag)
                 if parameter.grad is not gradient:
                     parameter.grad = gradient
+
+
+def _scripted_attributes(model: nn.Module) -> list[tuple[torch.jit.ScriptModule, str, Any]]:
+    """Return the attributes of scripted modules, among them their modes: TorchScript holds them, and not Python."""
+    found = []
+    for module in model.modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            known: dict[str, Any] = getattr(module.__dict__.get("_concrete_type"), "get_attributes", dict)()
+            names = {"training", *known} - set(module._parameters.keys())
+            found += [(module, name, getattr(module, name)) for name in sorted(names) if module._c.hasattr(name)]
+    return found
 
 
 def _memories_of(modules: list[nn.Module]) -> list[tuple[torch.Tensor, torch.Tensor]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
+from types import MemberDescriptorType
 from typing import Any
 
 import torch
@@ -24,8 +25,17 @@ def tensors_in(result: Any, depth: int = _DEEPEST) -> Iterator[torch.Tensor]:
         if isinstance(leaf, torch.Tensor):
             yield leaf
         elif depth and not isinstance(leaf, (type, torch.nn.Module)) and not callable(leaf):
-            held = leaf if isinstance(leaf, Mapping) else getattr(leaf, "__dict__", {})
-            yield from tensors_in(list(held.values()), depth - 1)
+            yield from tensors_in(list(leaf.values() if isinstance(leaf, Mapping) else _attributes(leaf)), depth - 1)
+
+
+def _attributes(held: Any) -> Iterator[Any]:
+    """Yield the attributes of an object, those in slots first."""
+    for kind in reversed(type(held).__mro__):
+        slots = kind.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if isinstance(kind.__dict__.get(name), MemberDescriptorType) and hasattr(held, name):
+                yield getattr(held, name)
+    yield from getattr(held, "__dict__", {}).values()
 
 
 def without_tensors(result: Any) -> str:

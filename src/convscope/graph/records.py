@@ -121,6 +121,8 @@ class Node(ShortRepr):
         windows: one Window per spatial axis for convolutions and poolings, in the order of the axes.
         groups: channel groups of a convolution, 1 elsewhere.
         saved: values that autograd keeps for the backward pass, when that was recorded.
+        detached: the arguments that the forward pass detached, through which no gradient passes: "other" by name, a
+            tensor of a list by its place, "tensors.1".
     """
 
     index: int
@@ -137,6 +139,7 @@ class Node(ShortRepr):
     windows: tuple[Window, ...] = ()
     groups: int = 1
     saved: tuple[int, ...] = ()
+    detached: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -100,7 +100,7 @@ class MapGeometry:
         return MapLayout(tuple(axes), centres, all(f is not None for f in found))
 
     def last_map(self, value: int) -> int | None:
-        """Return the last map on the way to a value, such as the scores; None where there is none.
+        """Return the last map of real numbers on the way to a value, such as the scores; None where there is none.
 
         Where the value is a map itself, as of a segmentation, it is the map that the last convolution reads.
         """
@@ -115,8 +115,12 @@ class MapGeometry:
             )
             last = next((one for one in read if self.layout(one) is not None), None)
             return value if last is None else last
-        maps = (output for node in way for output in node.outputs if output in wanted)
+        maps = (output for node in way for output in node.outputs if output in wanted and self._is_real(output))
         return next((self._made(output) for output in maps if self.layout(output) is not None), None)
+
+    def _is_real(self, value: int) -> bool:
+        """Return whether a value holds floating-point numbers, of which a gradient is one too."""
+        return "float" in self.graph.values[value].spec.dtype
 
     def _made(self, value: int) -> int:
         """Return the value whose numbers this one lays out anew, as a squeeze does; it is a map as well."""

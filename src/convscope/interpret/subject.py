@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from convscope.arrays import Array
+from convscope.capture.declared import main_input
 from convscope.capture.load import Loaded, ModelLike, load
 from convscope.data.batches import to_floats
 from convscope.data.preprocessing import Normalization, Preprocessing
@@ -111,7 +112,7 @@ class Subject:
         """
         if self.pixels is None or self.normalization is None:
             raise DataError(
-                f"{self.image_name} is no 8-bit image, and {what} are of those only: "
+                f"{self.image_name} is no 8-bit image in grey or colours, and {what} are of those only: "
                 "give an image file or an array of uint8"
             )
         return self.pixels, self.normalization
@@ -194,4 +195,9 @@ def require_one_input(loaded: Loaded, network: GivenNetwork) -> None:
         raise CaptureError(
             f"{network.name} takes {plural(len(names), 'input')} ({few(names, _NAMED)}), and an image is one: "
             "wrap it in a module whose forward takes the image and gives it the others"
+        )
+    main = main_input(loaded.declared) if loaded.declared else None
+    if main is not None and main.batch_axis is None and len(main.sizes or ()) > 1:
+        raise CaptureError(
+            f"{network.name} takes {main.described} at once, and an image is one: export it for one, or for any number"
         )

@@ -38,6 +38,7 @@ _STRIP = 180.0  # length of the colour bar
 NOTE_SIZE = 10.5
 """Font size of the lines below a tile's title."""
 _NARROWEST = 360.0
+_LONG = 0.2  # height of a picture, as a share of its width, up to which it is long
 _SHARP = 64  # pixels to a side up to which a photograph keeps every one
 
 
@@ -99,13 +100,15 @@ def image_grid(
         scale: of all tiles that have none of their own, drawn as a colour bar with its ends in numbers.
         unit: what the numbers of the colour bar are, such as "activation".
         bars: further scales that several tiles have, each with what its numbers are; drawn as colour bars too.
-        columns: tiles in a row at most.
+        columns: tiles in a row at most; one where all are long, as a line of text is, and then as wide as a row.
         tile_width: of each tile.
     """
     sharing = [tile for tile in tiles if not tile.is_picture and tile.scale is None] if scale is not None else []
     drawn_bars = [*([(scale, unit)] if scale is not None and any(t.values.ndim > 1 for t in sharing) else []), *bars]
     scales = [*([] if scale is None else [scale]), *(bar for bar, _ in bars)]
     across = max(1, min(columns, len(tiles)))
+    if tiles and all(tile.values.ndim > 1 and _aspect(tile) <= _LONG for tile in tiles):
+        tile_width, across = across * (tile_width + _GAP) - _GAP, 1
     high = tile_width * min(4.0, max((_aspect(tile) for tile in tiles), default=1.0))
     heading = max((len(tile.lines(scales)) for tile in tiles), default=0) * _LINE
     width = max(_NARROWEST, across * (tile_width + _GAP) - _GAP)

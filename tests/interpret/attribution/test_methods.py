@@ -213,6 +213,38 @@ def test_a_layer_is_any_operation_by_name() -> None:
     assert attribute(small(), "hires-cam", options=asked(layer="relu1")).layer == "relu1"
 
 
+@pytest.mark.parametrize("size", [(224, 224), (28, 28), (30, 44), (16_000,)])
+def test_windows_are_a_seventh_of_an_image_s_shorter_side(size: tuple[int, ...]) -> None:
+    assert Windows.over(size).side == round(min(size) / 7)
+
+
+@pytest.mark.parametrize("size", [(32, 1000), (1, 5000), (16, 112, 112), (64, 64, 64), (3, 60, 60, 60)])
+def test_long_lines_clips_and_volumes_have_no_more_windows_than_an_image(size: tuple[int, ...]) -> None:
+    windows = Windows.over(size)
+    assert len(windows.boxes) <= 1000
+    covered = np.zeros(size, bool)
+    for box in windows.boxes[: windows.first]:
+        covered[box] = True
+    assert covered.all()
+    assert Windows.over((16, 20, 20), side=2, stride=1).side == 2  # what is asked for is kept
+
+
+class BySpectrum(nn.Module):
+    """A convolution of what a Fourier transform and its inverse hand on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.fc = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(4, 5)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.fc(torch.fft.fft2(self.first(images).relu()).abs().mean((2, 3)))
+
+
+def test_the_last_map_is_one_of_real_numbers() -> None:
+    found = attribute(subject_of(BySpectrum(), 3, 8, 9), "grad-cam")
+    assert found.layer == "relu" and found.cells.shape == (8, 9)
+
+
 def test_windows_cover_the_image_first_and_refine_after() -> None:
     windows = Windows.over((20, 13), side=5, stride=2)
     for count in (windows.first, len(windows.boxes)):

@@ -106,5 +106,8 @@ def test_bad_input_is_one_line():
         prediction_consistency(run, images(targets=np.ones((30, 3), np.uint8)), PLAIN)
     with pytest.raises(DataError, match="give a smaller one"):
         prediction_consistency(run, images(), PLAIN, crop=(16, 16))
+    pixel = ImageSet(np.zeros((3, 1, 1, 1), np.uint8), np.arange(3), list("abc"))
+    with pytest.raises(DataError, match="images of 1x1 have no two crops that are apart"):
+        prediction_consistency(run, pixel, PLAIN)
     with pytest.raises(DataError, match="give 1 to 11"):
         prediction_consistency(run, images(), PLAIN, farthest=12)

@@ -336,3 +336,11 @@ def test_a_network_whose_hook_gives_the_other_input_takes_one() -> None:
     pixels = images(1).images[0].transpose(2, 0, 1).astype(np.float32)
     found = convscope.look(model, pixels, input_shape=(1, 8, 8), methods=["gradient"], checks=False)
     assert found.attributions[0].method == "gradient"
+
+
+def test_what_needs_labels_is_left_out_where_the_classes_are_others() -> None:
+    model, data = nn.Sequential(nn.Flatten(), nn.Linear(64, 1)), images()
+    pixels = (np.asarray(data.images), data.labels)
+    found = convscope.learned(model, pixels, parts=["filters"], input_shape=(1, 8, 8))
+    said = "the images have 3 classes (0, 1, 2), and the network 1 other: what needs labels is left out"
+    assert found.notes == (said,)

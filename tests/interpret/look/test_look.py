@@ -205,6 +205,21 @@ def test_what_is_not_there_is_refused_before_any_part_is_computed(asked: dict[st
     assert shown == []
 
 
+def test_which_of_several_outputs_is_explained_is_said() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.main, self.other = nn.Linear(144, 3), nn.Linear(144, 2)
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            main = self.main(x.flatten(1))
+            return main.sum(), self.other(x.flatten(1)), main
+
+    found = convscope.look(Two(), IMAGE, methods=["gradient"], checks=False)
+    assert found.notes[-1] == "the network has 3 outputs, of one number, 1×2, 1×3: number 2 is explained"
+    assert len(found.prediction.shares) == 2
+
+
 def test_several_labels_are_said() -> None:
     prepared = replace(Preprocessing.default((1, 32, 32)), classes=tuple("abcdefghij"))
     spec = ModelSpec(name="lenet5", options={}, preprocessing=prepared, loss="multi-label")

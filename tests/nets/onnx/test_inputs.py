@@ -11,6 +11,7 @@ from click.testing import CliRunner
 import convscope
 from convscope.cli.main import cli
 from convscope.errors import CaptureError
+from onnx_files import made
 
 onnx = pytest.importorskip("onnx")
 
@@ -87,3 +88,11 @@ def test_input_that_is_given_is_the_one_whose_samples_come_first(tmp_path: Path)
         convscope.inspect(str(path))
     found = convscope.inspect(str(path), {"x": (8,), "state": (2, 1, 8)})
     assert found.error is None and found.graph.shape(found.graph.outputs[0]) == (2, 1, 8)
+
+
+def test_a_file_for_several_images_at_once_is_one_line(tmp_path: Path) -> None:
+    nodes = [onnx.helper.make_node("GlobalAveragePool", ["images"], ["y"])]
+    path = made(tmp_path / "four.onnx", nodes, {"images": (4, 3, 8, 9)}, ["y"])
+    image = np.ones((1, 3, 8, 9), np.float32)
+    with pytest.raises(CaptureError, match=r"^four takes images of 4×3×8×9 at once, and an image is one: export it"):
+        convscope.look(path, image)

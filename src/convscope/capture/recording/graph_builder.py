@@ -22,6 +22,7 @@ class GraphBuilder:
         self.values: list[Value] = []
         self.nodes: list[Node] = []
         self.numbers = Numbers()
+        self.detached: tuple[str, ...] = ()  # of the operation that runs, see `Node.detached`
         self._reached: list[bool] = []
         self._memories = 0
 
@@ -78,7 +79,7 @@ class GraphBuilder:
         self.nodes.append(
             Node(
                 index, rule.op, describe(func).target, place.path, place.call, inputs, tuple(outputs), arguments,
-                paths, rule.macs, rule.formula, rule.windows, rule.groups,
+                paths, rule.macs, rule.formula, rule.windows, rule.groups, detached=self.detached,
             )
         )  # fmt: skip
         return list(outputs)

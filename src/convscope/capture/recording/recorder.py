@@ -7,6 +7,7 @@ settings, so a deep network costs one shape inference per distinct layer.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -161,7 +162,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
             for tracked in operands:
                 self._current(tracked)
             self.kept.begin()
+            self.builder.detached = self._detached_among(operator, args, kwargs) if self._tensors.has_detached else ()
             result = self._run(func, operator, settings, operands, tuple(key), given)
+            self.builder.detached = ()
             self.kept.end(len(self.builder.nodes) - 1, operator.base)
             return result
         except NeedsNumbersError:
@@ -334,7 +337,23 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
             return args[0]
         result: torch.Tensor = self._backend.execute(func, operator, {operator.names[0]: tracked.tensor})
         self._tensors.add(result, tracked)
+        if operator.base == "detach" and not _in_custom_function():
+            self._tensors.detach(result)
         return result
+
+    def _detached_among(
+        self, operator: Operator, args: tuple[Any, ...], kwargs: dict[str, Any] | None
+    ) -> tuple[str, ...]:
+        """Return which arguments are detached tensors, as in `Node.detached`; none of those that are written."""
+        found = []
+        for name, argument in (*zip(operator.names, args, strict=False), *(kwargs or {}).items()):
+            if name in operator.written:
+                continue
+            if isinstance(argument, list | tuple):
+                found += [f"{name}.{place}" for place, one in enumerate(argument) if self._tensors.is_detached(one)]
+            elif self._tensors.is_detached(argument):
+                found.append(name)
+        return tuple(found)
 
     def _make(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
         """Return a tensor from nothing: recorded when it is first read, since many never are."""
@@ -435,6 +454,17 @@ def _is_small_memory(operator: Operator, settings: dict[str, Any]) -> bool:
     device = settings.get("device")
     on_cpu = device is None or torch.device(device).type == "cpu"
     return operator.target == "aten.empty.memory_format" and on_cpu and prod(settings["size"]) <= _SMALL_MEMORY
+
+
+def _in_custom_function() -> bool:
+    """Return whether a user's autograd function runs: what it detaches has the gradient that the function gives."""
+    apply = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]  # a class method
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code is apply:
+            return True
+    return False
 
 
 def _pure(operator: Operator) -> Any:

@@ -22,6 +22,8 @@ class TrackedTensors:
     def __init__(self) -> None:
         self._by_id: dict[int, Tracked] = {}
         self._held: list[Any] = []
+        # Those that are detached from others, with which they share what is known.
+        self._detached: set[int] = set()
         self._bytes = 0
 
     def of(self, tensor: torch.Tensor) -> Tracked | None:
@@ -36,6 +38,19 @@ class TrackedTensors:
     def replace(self, tensor: torch.Tensor, tracked: Tracked) -> None:
         """Know something else of a tensor that is held."""
         self._by_id[id(tensor)] = tracked
+
+    def detach(self, tensor: torch.Tensor) -> None:
+        """Note that a tensor is detached from the one with which it shares what is known."""
+        self._detached.add(id(tensor))
+
+    @property
+    def has_detached(self) -> bool:
+        """Whether any tensor that is held is detached."""
+        return bool(self._detached)
+
+    def is_detached(self, given: object) -> bool:
+        """Return whether something is a detached tensor."""
+        return id(given) in self._detached
 
     def count(self, made: int) -> None:
         """Count bytes that a real run made, and release what nothing outside can read once they are many."""
@@ -64,3 +79,4 @@ class TrackedTensors:
                 self._held.append(tensor)
             else:
                 del self._by_id[id(tensor)]
+                self._detached.discard(id(tensor))

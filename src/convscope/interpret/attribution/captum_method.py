@@ -207,9 +207,9 @@ class _ClassScores(nn.Module):
         """Return the score of each class."""
         if self.one_by_one and len(image) > 1:
             return torch.cat([self.forward(one) for one in torch.split(image, 1)])
-        found = next(tensor for tensor in tensors_in(self.network(image)) if tensor.is_floating_point())
-        # Scores of one axis are those of one class for each image, or of all classes for one.
-        return found[None] if found.ndim == 1 and len(found) != len(image) else by_class(found)
+        made = tensors_in(self.network(image))
+        found = next(tensor for tensor in made if tensor.is_floating_point() and tensor.ndim)
+        return by_class(found, images=len(image))
 
 
 def _numbers(network: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

@@ -15,7 +15,7 @@ class AttributionOptions:
         layer: whose map is weighted, by name of a layer or an operation; the last with a map unless given.
         baseline: what replaces the image or its parts: blurred, mean, black or white.
         steps: between the baseline and the image; unless given 32, then 96 and 160 until the sum is complete.
-        window: side of the window that is replaced, in positions of the input.
+        window: side of the window that is replaced, in positions of the input; see `Windows.over` unless given.
         stride: positions from one window to the next.
         precision: of occlusion fp32, bf16, or auto (unless given): the faster one on this machine whose map is the
             same within a tolerance; of integrated gradients fp32 (unless given) or bf16.

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 
 from convscope.errors import ArgumentError
+
+MOST = 1000
+"""Windows over an image unless a size is given: of long lines, clips and volumes they are larger for it."""
 
 _SHARE = 7  # a window is a seventh of the image's shorter side, and goes on by half of itself: 32 and 16 of 224
 
@@ -41,15 +45,23 @@ class Windows:
     def over(cls, size: Sequence[int], *, side: int | None = None, stride: int | None = None) -> Windows:
         """Return the windows over an image; a seventh of its shorter side, half overlapping, unless given.
 
+        Unless one is given they are larger where more than `MOST` would be needed, and cut where an axis is shorter.
+
         Raises:
             ArgumentError: a window larger than the image, or a stride larger than the window.
 
         >>> windows = Windows.over((224, 224))
         >>> windows.side, windows.stride, len(windows.boxes), windows.first
         (32, 16, 169, 49)
+        >>> line = Windows.over((32, 1000))
+        >>> line.side, len(line.boxes)
+        (12, 830)
         """
-        side = max(1, round(min(size) / _SHARE)) if side is None else side
-        return cls(size=tuple(size), side=side, stride=max(1, side // 2) if stride is None else stride)
+        first = max(1, round(min(size) / _SHARE)) if side is None else side
+        found = cls(size=tuple(size), side=first, stride=max(1, first // 2) if stride is None else stride)
+        while side is None and stride is None and prod(found.counts) > MOST:
+            found = cls(size=found.size, side=found.side + 1, stride=(found.side + 1) // 2)
+        return found
 
     @property
     def counts(self) -> tuple[int, ...]:

@@ -182,6 +182,8 @@ def _margins(images: ImageSet, crop: tuple[int, int], most: int, data: str) -> t
     height, width = images.images.shape[1:3]
     if crop[0] > height or crop[1] > width or min(crop) < 1:
         raise DataError(f"a crop of {crop[0]}x{crop[1]} is no part of images of {height}x{width}: give a smaller one")
+    if min(height, width) < 2:
+        raise DataError(f"images of {height}x{width} have no two crops that are apart: give larger ones")
     if not 1 <= most < min(height, width):
         raise DataError(f"crops {most} pixels apart: give 1 to {min(height, width) - 1} for {height}x{width} images")
     return max(0, crop[0] + most - height), max(0, crop[1] + most - width)

@@ -15,8 +15,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from convscope.arrays import Array
+from convscope.capture.failures import QUANTIZED
 from convscope.errors import CaptureError
 from convscope.graph.records import Argument, Graph, Node, Ref, Value
 from convscope.hardware.memory_errors import is_out_of_memory, too_large
@@ -41,6 +43,7 @@ class TorchExecutor:
         channels_last: lay four-dimensional inputs and weights out channels-last.
         gradients: let autograd follow the operations from the inputs on, so that `torch.autograd.grad` gives the
             gradient of any number with respect to any value; weights get none.
+        detached: let no gradient through what the forward pass detached.
         weights: numbers in place of the model's parameters and buffers, by name and of the same shape.
         in_float32: operations that are computed in float32 whatever `dtype` is, by their indices.
         zeroed: parts of values that are 0 whatever the operations make: by value an axis and indices along it.
@@ -58,12 +61,13 @@ class TorchExecutor:
         dtype: torch.dtype | None = None,
         channels_last: bool = False,
         gradients: bool = False,
+        detached: bool = False,
         weights: Mapping[str, torch.Tensor] | None = None,
         in_float32: frozenset[int] = frozenset(),
         zeroed: Mapping[int, ZeroedPart] | None = None,
     ) -> None:
         self.graph = graph
-        self._in_float32 = in_float32
+        self._in_float32, self._detached = in_float32, detached
         self._zeroed = dict(zeroed or {})
         self._dtype, self._channels_last, self._gradients = dtype, channels_last, gradients
         self._types = _types_in(graph)
@@ -87,6 +91,8 @@ class TorchExecutor:
             as_they_are = read_by_head_alone(graph, in_float32) if in_float32 else ()
             for value in _weights_of(graph):
                 tensor = named[value.name]
+                if is_lazy(tensor):
+                    raise CaptureError(f"{value.name} has no size yet: run the network once, or load weights into it")
                 if tensor.is_meta:
                     raise CaptureError(
                         f"{value.name} is on the meta device, which holds no numbers: load weights into it"
@@ -147,7 +153,8 @@ class TorchExecutor:
     ) -> list[torch.Tensor]:
         """Run one operation; on the executor's own numbers, which it adds to, unless others are `given`.
 
-        With `overwrite` an in-place operation writes into its input, which nothing may need any more.
+        With `overwrite` an in-place operation writes into its input, which nothing may need any more; never into
+        weights or inputs.
         """
         with self._autograd():
             return self._run(node, self._tensors if given is None else given, overwrite=overwrite)
@@ -158,6 +165,8 @@ class TorchExecutor:
         Raises:
             CaptureError: it does not run on these numbers, or not in the memory that is free.
         """
+        if node.target.startswith("quantized."):
+            raise CaptureError(f"{node.module or 'the model'} is quantized: {QUANTIZED}")
         try:
             self.run(node, overwrite=overwrite)
         except (RuntimeError, IndexError, MemoryError) as reason:
@@ -199,6 +208,8 @@ class TorchExecutor:
     def _call(self, node: Node, tensors: Mapping[int, torch.Tensor], *, overwrite: bool = False) -> list[torch.Tensor]:
         operation = torch_operation(node.target)
         arguments = {name: self._argument(name, value, tensors) for name, value in node.arguments.items()}
+        if self._detached:
+            _detach(arguments, node.detached)
         dtype = self._dtype
         if node.index in self._in_float32:
             arguments, dtype = {name: _in_float32(value) for name, value in arguments.items()}, None
@@ -209,6 +220,10 @@ class TorchExecutor:
             if pure is None:
                 arguments.update((name, _copied(arguments[name])) for name in written)
             operation = pure or operation
+        elif written:
+            # Beside its input it may update what the model holds, such as the range that an observer has seen.
+            held = [name for name in written if self._is_held(node.arguments.get(name))]
+            arguments.update((name, _copied(arguments[name])) for name in held)
         of_floats = any(t.is_floating_point() for t in _tensors_in(list(arguments.values())))
         if dtype and of_floats and arguments.get("dtype") in self._types:  # of a sum, a softmax: the type it works in
             arguments["dtype"] = dtype
@@ -239,6 +254,12 @@ class TorchExecutor:
         if name in _TORCH_WORDS and isinstance(value, str):
             return getattr(torch, value)
         return torch.device("cpu") if name == "device" and isinstance(value, str) else value
+
+    def _is_held(self, argument: Argument) -> bool:
+        """Return whether an argument is or holds numbers of the model or of the caller, which no operation made."""
+        if isinstance(argument, Ref):
+            return self.graph.values[argument.value].producer is None
+        return isinstance(argument, tuple) and any(map(self._is_held, argument))
 
     def nodes_to_run(self, value: int) -> list[Node]:
         """Return the nodes that lead to a value and have not run, in order; none before a value that was replaced."""
@@ -286,6 +307,16 @@ def _tensors_in(result: Any) -> list[torch.Tensor]:
     if isinstance(result, torch.Tensor):
         return [result]
     return [tensor for item in result or () for tensor in _tensors_in(item)] if isinstance(result, list | tuple) else []
+
+
+def _detach(arguments: dict[str, Any], places: Sequence[str]) -> None:
+    """Detach arguments, and tensors in lists, see `Node.detached`."""
+    for place in places:
+        name, _, number = place.partition(".")
+        if number:
+            arguments[name][int(number)] = arguments[name][int(number)].detach()
+        else:
+            arguments[name] = arguments[name].detach()
 
 
 def _in_float32(argument: Any) -> Any:

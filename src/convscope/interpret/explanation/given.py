@@ -33,6 +33,8 @@ T = TypeVar("T")
 # An image, a sound or an array in any of the forms that `network_input` names; PIL's classes are not imported for it.
 Given: TypeAlias = Any
 
+_DRAWN = (1, 3)  # channels of a picture: grey, or red, green and blue
+_WITH_ALPHA = 4
 _PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 _TAKES = {1: "a WAV file, or an array file (.npy, .npz) of", 2: "an image file, or an array file (.npy, .npz) of"}
 
@@ -226,13 +228,16 @@ def _from_array(array: Array, network: GivenNetwork, name: str) -> NetworkInput:
     pixels = array.dtype == np.uint8
     if wanted is None:
         if pixels and array.ndim in (2, 3) and set(spatial_axes(network.module)) <= {2}:
+            if array.ndim == 3 and array.shape[0] in _DRAWN and array.shape[2] not in (*_DRAWN, _WITH_ALPHA):
+                note = f"{described}, read as pixels C×H×W"
+                return _from_pixels(np.ascontiguousarray(array.transpose(1, 2, 0)), network, (note,))
             return _from_pixels(array if array.ndim == 3 else array[:, :, None], network, ())
         found = _from_tensor(_as_tensor(array, name), network)
         note = (
             f"{described}, given to the network as {sizes_text(found.tensor.shape)}; its numbers are used as they are"
         )
         return NetworkInput(found.tensor, found.pixels, (note, *found.notes))
-    if pixels and wanted[0] in (1, 3) and array.ndim == len(wanted) == 3 and _has_alpha(array):
+    if pixels and wanted[0] in _DRAWN and array.ndim == len(wanted) == 3 and _has_alpha(array):
         found = _from_image(array, network, name, name)
         note = f"{described}, read as pixels H×W×C with alpha, resized and normalised"
         return NetworkInput(found.tensor, found.pixels, (note,))
@@ -251,7 +256,7 @@ def _from_array(array: Array, network: GivenNetwork, name: str) -> NetworkInput:
 
 def _has_alpha(array: Array) -> bool:
     """Return whether an image (H, W, C) or (C, H, W) has four channels, which stand last."""
-    return array.shape[2] == 4 and array.shape[0] not in (1, 3)
+    return array.shape[2] == _WITH_ALPHA and array.shape[0] not in _DRAWN
 
 
 def _as_tensor(array: Array, name: str) -> torch.Tensor:
@@ -347,7 +352,12 @@ def _from_pixels(pixels: Array, network: GivenNetwork, notes: tuple[str, ...]) -
 
 def _normalised(pixels: Array, normalization: Normalization, notes: tuple[str, ...]) -> NetworkInput:
     """Return the pixels as the network takes them: the same numbers, bit for bit, as in training and prediction."""
-    return NetworkInput(to_floats(pixels[None], normalization).contiguous(), pixels, notes)
+    return NetworkInput(to_floats(pixels[None], normalization).contiguous(), _picture(pixels), notes)
+
+
+def _picture(pixels: Array) -> Array | None:
+    """Return pixels (H, W, C) where they can be drawn; None where their channels are no grey or colours."""
+    return pixels if pixels.shape[2] in _DRAWN else None
 
 
 def image_preprocessing(network: GivenNetwork) -> Preprocessing:
@@ -370,7 +380,7 @@ def image_preprocessing(network: GivenNetwork) -> Preprocessing:
 
 def drawn(planes: Array) -> Array | None:
     """Return numbers `(C, H, W)` as pixels, from the least to the most; None where they are no picture."""
-    if planes.ndim != 3 or planes.shape[0] not in (1, 3):
+    if planes.ndim != 3 or planes.shape[0] not in _DRAWN:
         return None
     finite = planes[np.isfinite(planes)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)

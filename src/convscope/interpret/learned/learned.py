@@ -19,6 +19,7 @@ from convscope.interpret.interrupts import noted_interrupts
 from convscope.interpret.learned.network_on_data import NetworkOnData, network_on_data
 from convscope.interpret.learned.parts import PARTS, LearnedPart, PartOptions, find_parts, some_inputs
 from convscope.interpret.learned.record import Learned
+from convscope.interpret.replay.class_scores import output_notes
 from convscope.interpret.replay.finite import require_finite
 from convscope.report.documented import Documented
 from convscope.report.progress import ProgressOption, progress_of
@@ -113,6 +114,7 @@ def learned_of(
     if options.layer is not None:
         run.find(options.layer)  # raises where there is no such layer
     require_finite(run)
+    found = replace(found, notes=(*found.notes, *output_notes(run.graph)))
     refused: ConvscopeError | None = None
     missing = [part.name for part in parts]
     with noted_interrupts() as interrupts:

@@ -218,5 +218,7 @@ def _labels(
     named = f"{plural(len(dataset.classes), 'class', 'classes')} ({few(dataset.classes, _NAMED)})"
     if not prepared.classes and outputs == len(dataset.classes):
         return images, dataset.classes, (f"the network's outputs are taken as the {named}, in this order",)
-    note = f"the images have {named}, and the network {outputs:,} others: what needs labels is left out"
+    note = (
+        f"the images have {named}, and the network {plural(outputs, 'other', 'others')}: what needs labels is left out"
+    )
     return replace(images, labels=np.full(len(images), NO_LABEL)), prepared.classes, (note,)

@@ -29,6 +29,7 @@ from convscope.interpret.look.comparison import ComparedNetwork, LookComparison,
 from convscope.interpret.look.options import COMPARED_METHODS, MAPS, LookOptions
 from convscope.interpret.look.prediction import image_prediction
 from convscope.interpret.look.ranked_maps import ranked_maps
+from convscope.interpret.replay.class_scores import output_notes
 from convscope.interpret.replay.finite import require_finite
 from convscope.interpret.replay.on_images import on_pixels
 from convscope.interpret.subject import Subject, subject
@@ -181,8 +182,9 @@ def _names(given: Sequence[Subject]) -> list[str]:
 
 def _notes(sides: Sequence[Subject]) -> tuple[str, ...]:
     """Return the remarks on the networks, each with the network that it is about unless it is about all."""
-    common = [note for note in sides[0].notes if all(note in one.notes for one in sides)]
-    return (*common, *(f"of {one.name}: {note}" for one in sides for note in one.notes if note not in common))
+    remarks = [(one.name, (*one.notes, *output_notes(one.replay.graph))) for one in sides]
+    common = [note for note in remarks[0][1] if all(note in notes for _, notes in remarks)]
+    return (*common, *(f"of {name}: {note}" for name, notes in remarks for note in notes if note not in common))
 
 
 def _maps(one: Subject, target: int, options: LookOptions, left_out: list[str]) -> FeatureMaps | None:

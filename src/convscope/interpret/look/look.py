@@ -19,6 +19,7 @@ from convscope.interpret.look.options import LOOK_METHODS, MAPS, LookOptions
 from convscope.interpret.look.parts import CHECKS, part_names, parts, require_parts
 from convscope.interpret.look.prediction import image_prediction
 from convscope.interpret.look.record import Look, LookPart
+from convscope.interpret.replay.class_scores import output_notes
 from convscope.interpret.replay.finite import require_finite
 from convscope.interpret.subject import Subject, subject
 from convscope.report.progress import ProgressOption
@@ -136,7 +137,11 @@ def look_at(
             class_name=given.class_name(target),
             prediction=prediction,
             picture=given.pixels,
-            notes=(*given.notes, *_label_notes(prediction, options, given.class_name(target))),
+            notes=(
+                *given.notes,
+                *output_notes(given.replay.graph),
+                *_label_notes(prediction, options, given.class_name(target)),
+            ),
         )
         options = replace(options, target=target, methods=tuple(dict.fromkeys(options.methods)))
         missing = list(part_names(options))

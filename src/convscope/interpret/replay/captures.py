@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,9 +12,10 @@ from torch import nn
 from convscope.capture.capture import capture
 from convscope.errors import CaptureError
 from convscope.graph.layer_names import LayerNames
-from convscope.graph.records import Graph
+from convscope.graph.records import Graph, Node, Ref
 from convscope.interpret.execution.network_head import network_head
 from convscope.interpret.execution.streaming import StreamStep, stream_plan
+from convscope.interpret.replay.class_scores import float_outputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,14 @@ class CapturedGraph:
     def head(self) -> frozenset[int]:
         """The operations at its end that cost next to nothing, see `network_head`."""
         return network_head(self.graph)
+
+    @cached_property
+    def detaches(self) -> bool:
+        """Whether gradients stop where the forward pass detaches a tensor, as autograd's do.
+
+        They don't where none would be left, as behind a frozen backbone: what its scores depend on is asked for.
+        """
+        return any(node.detached for node in self.graph.nodes) and _depends_beside_detached(self.graph)
 
     def stream_plan(self, wanted: tuple[int, ...]) -> tuple[StreamStep, ...]:
         """Return the steps that compute some values in a plain forward pass's memory."""
@@ -100,8 +109,26 @@ class Captures:
         return tensor if own is None or not tensor.is_floating_point() else tensor.to(own)
 
 
+def _depends_beside_detached(graph: Graph) -> bool:
+    """Return whether an output depends on an input by a way on which nothing is detached."""
+    reached = set(graph.inputs)
+    for node in graph.nodes:
+        if not reached.isdisjoint(_followed(node) if node.detached else node.inputs):
+            reached.update(node.outputs)
+    return not reached.isdisjoint(graph.outputs)
+
+
+def _followed(node: Node) -> Iterator[int]:
+    """Yield the values that an operation reads undetached."""
+    for name, argument in node.arguments.items():
+        held = argument if isinstance(argument, tuple) else (argument,)
+        for place, one in enumerate(held):
+            if isinstance(one, Ref) and name not in node.detached and f"{name}.{place}" not in node.detached:
+                yield one.value
+
+
 def _images_given(graph: Graph) -> int | None:
     """Return the length of the first axis of the scores, or of the first output where none are scores; None without."""
-    floats = [value for value in graph.outputs if getattr(torch, graph.values[value].spec.dtype).is_floating_point]
+    floats = [value for value in float_outputs(graph) if graph.shape(value)]
     first = next(iter(floats or graph.outputs), None)
     return None if first is None else next(iter(graph.shape(first)), None)

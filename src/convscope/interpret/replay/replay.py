@@ -118,6 +118,17 @@ class Replay:
         """Return the numbers of a layer's or operation's output, (N, ...), apart from autograd."""
         return self.tensor(self.find(name)).detach()
 
+    def _why_without_gradient(self) -> str:
+        """Return which operation on the way from the input to the scores ended the gradient, as rounding does."""
+        way = {self.output}
+        for node in reversed(self.graph.nodes):
+            if way.isdisjoint(node.outputs):
+                continue
+            if any(self.tensor(value).requires_grad for value in node.inputs):
+                return f": {self.names.of_node(node)} gives numbers that have none"
+            way.update(node.inputs)
+        return ""
+
     @property
     def _masked(self) -> list[torch.Tensor]:
         """What rectifiers made that are written as masks."""
@@ -142,6 +153,8 @@ class Replay:
             CaptureError: torch has no gradient of an operation on the way, or the memory is not enough.
         """
         tensors = [self.tensor(value) for value in values]
+        if not score.requires_grad:
+            raise CaptureError(f"{self.graph.name} has no gradient here{self._why_without_gradient()}")
         try:
             with positive_at_rectifiers(score, masked=self._masked) if guided else nullcontext():
                 found = torch.autograd.grad(score, tensors, retain_graph=not last, allow_unused=True)

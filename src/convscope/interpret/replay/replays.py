@@ -251,6 +251,7 @@ class Replays:
             dtype=self._dtype,
             channels_last=self._channels_last,
             gradients=gradients,
+            detached=gradients and captured.detaches,
             weights=self._weights_of(captured.graph, head),
             in_float32=head,
             zeroed={captured.names.find(name): part for name, part in self._zeroed.items()},
