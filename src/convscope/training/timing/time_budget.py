@@ -139,7 +139,7 @@ def plan_within(
     def needed(steps: int) -> float:
         return costs.seconds(StepPlan.of(steps, epoch_steps=epoch_steps), sides=sides)
 
-    steps = most_steps_within(left, needed, least=1, most=most)
+    steps = most_steps_within(left, needed, least=0, most=most)  # 0: not even one, which may be a whole epoch
     if steps < epoch_steps and may_be_none and needed(0) <= left:
         reason = f"the head is solved, and no epoch fits after that into {budget.text}"
         return BudgetPlan(plan=StepPlan.of(0, epoch_steps=epoch_steps), most_steps=0, in_time=True, reason=reason)
