@@ -27,6 +27,16 @@ from convscope.training.timing.time_budget import (
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeadToSolve:
+    """What is left to do for a solved head: `cached` is the share of its features that need not be computed, `fitting`
+    the seconds of its fit to them.
+    """
+
+    cached: float = 0.0
+    fitting: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlannedTime:
     """A training's time.
 
@@ -54,7 +64,7 @@ def planned_time(
     budget: TimeBudget | None,
     began: float,
     group: ProcessGroup,
-    cached: float = 0.0,
+    head: HeadToSolve = HeadToSolve(),
     resident_before: int | None = None,
     instead: Callable[[], str] = lambda: SMALLER_NETWORK,
 ) -> PlannedTime:
@@ -62,14 +72,14 @@ def planned_time(
 
     Of several processes the first one decides for all.
 
-    `began` is when the command began, on the monotonic clock; `cached` is the share of a solved head's features that
-    need not be computed; `resident_before` are bytes, as in `forecast_training`; `instead` returns the setting of a
-    network that fits.
+    `began` is when the command began, on the monotonic clock; `resident_before` are bytes, as in `forecast_training`;
+    `instead` returns the setting of a network that fits.
 
     Raises:
         RunError: a budget that was given does not hold one epoch.
     """
-    costs = costs_here(resolved, spec, dataset, group, cached=cached)
+    costs = costs_here(resolved, spec, dataset, group, cached=head.cached)
+    costs = replace(costs, before=costs.before + head.fitting)
 
     def decide() -> PlannedTime:
         assert dataset.train is not None

@@ -180,8 +180,8 @@ def require_time_for_features(budget: TimeBudget, costs: Costs, *, now: float, i
     >>> require_time_for_features(given, costs, now=2.0, images=9_000, views="one")
     Traceback (most recent call last):
     ...
-    convscope.errors.RunError: minutes 1: the features of 9,000 images take 1 min 30 s, the test and the report 3.0 s: \
-give minutes=1.8, or train_images=4800
+    convscope.errors.RunError: minutes 1: features and head of 9,000 images take 1 min 30 s, the test and the \
+report 3.0 s: give minutes=1.8, or train_images=4800
     """
     left = budget.deadline - MARGIN * budget.seconds - now
     if not budget.given or costs.before + costs.finish <= left:
@@ -192,8 +192,8 @@ give minutes=1.8, or train_images=4800
     if views != ONE:
         fitting.append(settings_text(head_views=ONE))
     raise RunError(
-        f"minutes {budget.seconds / MINUTE:g}: the features of {plural(images, 'image')} take {seconds(costs.before)}, "
-        f"the test and the report {seconds(costs.finish)}: give {', or '.join(fitting)}"
+        f"minutes {budget.seconds / MINUTE:g}: features and head of {plural(images, 'image')} take "
+        f"{seconds(costs.before)}, the test and the report {seconds(costs.finish)}: give {', or '.join(fitting)}"
     )
 
 
