@@ -90,6 +90,7 @@ def test_a_budget_too_small_for_an_epoch_says_what_fits(train: Any, costs: Any, 
     assert code == 2 and line.startswith("convscope: minutes 10: an epoch of 45 steps does not fit: start, decoding ")
     assert "its steps 37 min 31 s, test and report 2.0 s; give --minutes 4" in line and "--steps " in line
     assert "network" not in line  # there is none that is cheaper
+    assert "--image-size" not in line  # images of 32 pixels are not made smaller
     assert not (tmp_path / "runs").exists()
 
 

@@ -11,7 +11,7 @@ from convscope.runs.model_spec import ModelSpec
 from convscope.training.autotune.measured_costs import measured_costs, sides_of
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.distributed.shared_costs import shared_costs
-from convscope.training.forecasts import forecast_training, with_faster
+from convscope.training.forecasts import forecast_training, half_the_size, with_faster
 from convscope.training.loop.state import first_plan
 from convscope.training.resolve.head import SOLVE
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
@@ -159,7 +159,7 @@ def _within(
         now=time.monotonic(),
         epoch_steps=epoch_steps,
         usual_epochs=resolved.epochs,
-        image_size=resolved.recipe.image_size,
+        half_size=half_the_size(resolved),
         images=images,
         may_be_none=resolved.head == SOLVE,
         instead=instead,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import AUTO, parse_size
+from convscope.recipe.setting import AUTO
 from convscope.report.progress import Progress
 from convscope.report.units import plural, seconds, whole_tenths
 from convscope.report.usage import settings_text
@@ -117,15 +117,16 @@ def plan_within(
     now: float,
     epoch_steps: int,
     usual_epochs: int,
-    image_size: str,
+    half_size: str = "",
     images: int = 0,
     may_be_none: bool = False,
     instead: Callable[[], str] = lambda: SMALLER_NETWORK,
 ) -> BudgetPlan:
     """Return the plan of as many steps as fit, at most those of the usual epochs or of a multiple of these.
 
-    `images` are those of an epoch and of the validation, for the message; 0: not known. `instead` is called for it too,
-    and returns the setting of a network that fits, or "".
+    `images` are those of an epoch and of the validation, for the message; 0: not known. `half_size` is half of the
+    images' size as a setting, where the network takes that, for it too; and `instead` returns the setting of a network
+    that fits, or "".
 
     It has none where no epoch fits and there `may_be_none`: what comes before the first step, a solved head, is a
     result too.
@@ -151,7 +152,7 @@ def plan_within(
                     left,
                     needed,
                     epoch_steps=epoch_steps,
-                    image_size=image_size,
+                    half_size=half_size,
                     images=images,
                     instead=instead(),
                 )
@@ -203,7 +204,7 @@ def _too_short(
     needed: Callable[[int], float],
     *,
     epoch_steps: int,
-    image_size: str,
+    half_size: str,
     images: int,
     instead: str,
 ) -> str:
@@ -216,10 +217,8 @@ def _too_short(
         fitting.append(f"{settings_text(steps=part)} (a part of an epoch)")
     if fewer := rounded_down(LESS * images * part / epoch_steps):
         fitting.append(settings_text(train_images=fewer))
-    height, width = parse_size(image_size)
-    if rest + (epoch - rest) / 4 <= left and min(height, width) >= SMALLEST:
-        smaller = f"{height // 2}x{width // 2}" if height != width else str(height // 2)
-        fitting.append(settings_text(image_size=smaller))
+    if half_size and rest + (epoch - rest) / 4 <= left:
+        fitting.append(settings_text(image_size=half_size))
     if instead and rest < left:  # else the time is over before a step of any network
         fitting.append(instead)
     return (
