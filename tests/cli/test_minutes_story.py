@@ -90,6 +90,7 @@ def test_a_budget_too_small_for_an_epoch_says_what_fits(train: Any, costs: Any, 
     assert code == 2 and line.startswith("convscope: minutes 10: an epoch of 45 steps does not fit: start, decoding ")
     assert "its steps 37 min 31 s, test and report 2.0 s; give --minutes 4" in line and "--steps " in line
     assert "network" not in line  # there is none that is cheaper
+    assert "--image-size" not in line  # images of 32 pixels are not made smaller
     assert not (tmp_path / "runs").exists()
 
 
@@ -132,6 +133,33 @@ def test_minutes_that_surely_do_not_hold_the_decoding_are_refused_before_it(
     monkeypatch.setattr(network_search, "seconds_to_decode", lambda *given, **more: 125.0)
     with pytest.raises(AssertionError, match="images are decoded"):
         train("digits", "--minutes", "2", "--model", "lenet5")
+
+
+@pytest.mark.usefixtures("undecoded")
+def test_the_minutes_that_a_refusal_names_hold_a_training_of_which_no_step_was_timed(
+    train: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = stop_clock(monkeypatch)
+    began = clock.now
+
+    def decode_slowly(*given: object, **more: object) -> float:
+        clock.now = began + 20.0
+        return 400.0
+
+    monkeypatch.setattr(network_search, "seconds_to_decode", decode_slowly)
+    words, start = (
+        ("digits", "--minutes", "2", "--model", "lenet5"),
+        "minutes 2: the start took 20.0 s, decoding 1,797 ",
+    )
+    named = list[float]()
+    for costs in (QUICK, None):
+        clock.now = began
+        monkeypatch.setattr(network_search, "certain_rates", lambda *given, costs=costs: costs)
+        line = train(*words)[2].splitlines()[-1]
+        assert line.startswith(f"convscope: {start}images takes about 6 min 40 s")
+        named.append(float(line.split("give --minutes ")[1].split(",")[0]))
+    # A tenth more than start and decoding take, 7 min; where no step was timed, room for steps and a test as well.
+    assert named == [7.9, 11.4]
 
 
 def test_minutes_that_are_over_at_the_start_say_so(train: Any, costs: Any) -> None:

@@ -21,7 +21,7 @@ from commands import run_command
 from convscope.data.sources.digits import load_digits
 from convscope.runs.run_directory import Run
 from convscope.scoring.answer import evaluation_batch
-from convscope.training import planned_time
+from convscope.training import planned_time, session
 from convscope.training.autotune import measured_costs
 from convscope.training.probe import features
 from convscope.training.timing.costs import Costs
@@ -252,6 +252,27 @@ def test_minutes_that_are_left_train_the_last_parts(
     if epochs:
         assert recipe.freeze == "c1,c3,c5"
     assert len((run.path / "metrics.csv").read_text().splitlines()) == 2 + recipe.epochs
+
+
+def test_minutes_that_do_not_hold_the_fit_of_the_head_are_refused(
+    backbone: Path,
+    folder: Path,
+    files: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The fit is given 100 s here, after features that take no time, as where they are in the cache."""
+    monkeypatch.chdir(folder)
+    rates = Rates(steps=((1.0, 1e-5),), prepare=0.0, validate=0.0, view=0.0, written=0.0)
+    for measured in ("measured_rates", "_rates_of_views"):
+        monkeypatch.setattr(measured_costs, measured, lambda *_, **__: rates)
+    monkeypatch.setattr(session, "seconds_to_fit", lambda *_, **__: 100.0)
+    given = [files, "--freeze", "backbone", "--weights", backbone, "--minutes"]
+    code, _, err = train(capsys, *given, "1", "--name", "unfitted")
+    assert code == 2 and "minutes 1: features and head of 119 images take 1 min 40 s, " in err.splitlines()[-1]
+    assert not (folder / "runs" / "unfitted").exists()
+    code, out, _ = train(capsys, *given, "5", "--forecast")
+    assert code == 0 and "features and head 1 min 40 s" in out
 
 
 @pytest.mark.parametrize(

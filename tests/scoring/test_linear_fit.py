@@ -10,8 +10,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from convscope.errors import RunError
+from convscope.scoring import linear_penalty
 from convscope.scoring.linear_fit import require_solvable, solve
-from convscope.scoring.linear_penalty import GRID, Samples, fit_head
+from convscope.scoring.linear_penalty import GRID, Samples, fit_head, seconds_to_fit
 from convscope.scoring.objective import Objective
 
 IMAGES, FEATURES, CLASSES = 150, 12, 4
@@ -117,3 +118,25 @@ def test_views_of_one_image_and_images_of_one_group_are_in_one_fold(drawn) -> No
     apart = Samples(features=once.repeat(2, 1), targets=labels.repeat(2), units=np.arange(2 * IMAGES))
     found, leaking = (fit_head(some, None, Objective(), classes=CLASSES, biased=True).l2 for some in (views, apart))
     assert found > leaking
+
+
+def test_the_time_of_a_fit_is_that_of_its_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+
+    def tick() -> float:
+        clock[0] += 0.01
+        return clock[0]
+
+    monkeypatch.setattr(linear_penalty.time, "perf_counter", tick)
+    before = torch.random.get_rng_state()
+
+    def seconds(loss: str = "softmax", *, samples: int = 1000, validated: int = 200, l2: float = 0.0) -> float:
+        objective = Objective(loss=loss)
+        return seconds_to_fit(objective, samples=samples, features=2**10, classes=CLASSES, validated=validated, l2=l2)
+
+    # On a clock by which each evaluation takes 0.01 s: 200 of them, in the grid on five folds where few are validated.
+    assert seconds() == pytest.approx(2.0) and seconds("multi-label") == pytest.approx(2.0)
+    assert seconds(validated=0) == pytest.approx(6.0) and seconds(validated=0, l2=0.1) == pytest.approx(2.0)
+    # What is timed is a part of 2**22 numbers.
+    assert seconds(samples=2**14) == pytest.approx(8.0)
+    assert torch.equal(torch.random.get_rng_state(), before)

@@ -6,6 +6,7 @@ of penalties serves every network; the fit is given back for the features as the
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from convscope.data.records import Labels
-from convscope.scoring.linear_fit import MOST_STEPS, LinearFit, solve_together
+from convscope.scoring.linear_fit import MOST_STEPS, LinearFit, solve, solve_together
 from convscope.scoring.objective import Objective
 
 # Penalties that are tried, until one is worse than the one before.
@@ -29,6 +30,9 @@ FEW_IMAGES = 200
 LEAST_DEVIATION = 1e-6
 # Folds are solved together up to this many scores, which bounds the memory: 64 MiB in float32, and their gradients.
 STACKED_SCORES = 2**24
+# Evaluations of the loss in a fit with the grid, about: 105 to 387 on features of four sets of 4 to 200 classes. Those
+# that are timed are on so many numbers of noise at most, and in so many steps.
+EVALUATIONS, TIMED_NUMBERS, TIMED_STEPS = 200, 2**22, 3
 # The stream of the folds beside the run's other draws.
 FOLD_STREAM = 2**23 - 3
 
@@ -153,6 +157,31 @@ def fit_head(
     trials, near = _path(groups, held, objective, partial(fitted, steps=TRIAL_STEPS))
     penalty = _best(trials).l2
     return HeadFit(fit=solved(penalty, near[:1]), l2=penalty, trials=trials, chosen_on=chosen_on)
+
+
+def seconds_to_fit(
+    objective: Objective, *, samples: int, features: int, classes: int, validated: int, l2: float = 0.0
+) -> float:
+    """Return about the seconds that `fit_head` takes here, by a few evaluations of the loss on noise.
+
+    Torch's generators stay as found.
+    """
+    rows = max(2, min(samples, TIMED_NUMBERS // max(features, classes)))
+    noise = torch.randn(rows, features, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(rows) % classes
+    targets = torch.eye(classes)[labels] if objective.multi_label else labels
+    ended: list[float] = []
+
+    def at_end() -> bool:
+        ended.append(time.perf_counter())
+        return False
+
+    solve(noise, targets, objective, l2=GRID[0], classes=classes, most_steps=TIMED_STEPS, stop=at_end)
+    # The first one sets the work up.
+    each = (ended[-1] - ended[1]) / (len(ended) - 2) if len(ended) > 2 else 0.0
+    # About half of the evaluations are those of the grid, each on all folds.
+    parts = 1.0 if l2 or validated >= FEW_IMAGES else (FOLDS + 1) / 2
+    return EVALUATIONS * parts * each * max(1.0, samples / rows)
 
 
 def _cross_validation(samples: Samples, *, classes: int, seed: int) -> tuple[list[Tensor], list[Samples]]:

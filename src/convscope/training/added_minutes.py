@@ -49,8 +49,8 @@ def add_minutes(job: Job, minutes: float, *, began: float) -> None:
         if now + needed(at + 1) > budget.deadline:
             enough = minutes_for(now - began + needed(at + 1))
             raise RunError(
-                f"minutes {minutes:g}: one more step, the test and the report take {whole_tenths(needed(at + 1))}, "
-                f"after {whole_tenths(now - began)} to begin: give {settings_text(minutes=enough)} or more"
+                f"minutes {minutes:g}: the start took {whole_tenths(now - began)}, one more step, the test and the "
+                f"report take {whole_tenths(needed(at + 1))}: give {settings_text(minutes=enough)} or more"
             )
         left = budget.deadline - MARGIN * budget.seconds - now
         return longer(most_steps_within(left, needed, least=at + 1))

@@ -18,7 +18,7 @@ from convscope.training.timing.costs import Costs
 from convscope.training.timing.forecast import LEAST_NAMED
 from convscope.training.timing.pacer import MARGIN
 from convscope.training.timing.step_plan import StepPlan
-from convscope.training.timing.time_budget import LESS, MINUTE, minutes_for, rounded_down
+from convscope.training.timing.time_budget import LESS, MINUTE, SPARE, SPARE_TO_TRAIN, minutes_for, rounded_down
 
 # Of the time in which all images are decoded, as a few of them were, so much is taken for sure: another job may end.
 SURELY = 0.5
@@ -57,14 +57,19 @@ def require_enough_time(settled: Settled, cache_directory: Path | None) -> None:
     of_one = each + (epoch - costs.finish) / max(1, learned)
     few = rounded_down(LESS * (left - costs.finish - each * others) / of_one) if of_one else 0
     passed = budget.seconds * (1 - MARGIN) - left
-    fitting = [settings_text(minutes=minutes_for(passed + decoding / SURELY + epoch))]
+    enough = passed + decoding / SURELY + epoch
+    if costs is UNKNOWN:
+        enough *= SPARE_TO_TRAIN / SPARE
+    fitting = [settings_text(minutes=minutes_for(enough))]
     if 2 * len(found.classes) <= few < learned:
         fitting.append(settings_text(train_images=few))
     if decoding + (epoch - costs.report) / 4 + costs.report <= left and (size := half_the_size(resolved)):
         fitting.append(settings_text(image_size=size))
     if search is not None and decoding <= left and (instead := search.cheapest_instead(resolved.model)):
         fitting.append(instead)
-    least, takes = max(LEAST_SECONDS, LEAST_NAMED * (decoding + epoch)), []
+    least, takes = max(LEAST_SECONDS, LEAST_NAMED * (decoding + epoch)), list[str]()
+    if passed > least:
+        takes.append(f"the start took {whole_tenths(passed)}")
     if decoding > least:
         images = plural(len(found.listing.labels), "image")
         takes.append(f"decoding {images} takes about {whole_tenths(decoding / SURELY)}")
@@ -72,6 +77,5 @@ def require_enough_time(settled: Settled, cache_directory: Path | None) -> None:
         takes.append(f"an epoch of {plural(epoch_steps, 'step')} takes {whole_tenths(epoch - costs.finish)}")
     if costs.finish:
         takes.append(f"test and report {'' if takes else 'take '}{whole_tenths(costs.finish)}")
-    if passed > least or not takes:
-        takes.append(f"after {whole_tenths(passed)} to begin" if takes else f"the start took {whole_tenths(passed)}")
-    raise RunError(f"minutes {budget.seconds / MINUTE:g}: {', '.join(takes)}: give {', or '.join(fitting)}")
+    took = ", ".join(takes) or f"the start took {whole_tenths(passed)}"
+    raise RunError(f"minutes {budget.seconds / MINUTE:g}: {took}: give {', or '.join(fitting)}")

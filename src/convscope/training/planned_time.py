@@ -11,7 +11,7 @@ from convscope.runs.model_spec import ModelSpec
 from convscope.training.autotune.measured_costs import measured_costs, sides_of
 from convscope.training.distributed.process_group import ProcessGroup
 from convscope.training.distributed.shared_costs import shared_costs
-from convscope.training.forecasts import forecast_training, with_faster
+from convscope.training.forecasts import forecast_training, half_the_size, with_faster
 from convscope.training.loop.state import first_plan
 from convscope.training.resolve.head import SOLVE
 from convscope.training.resolve.resolved_recipe import ResolvedRecipe
@@ -24,6 +24,16 @@ from convscope.training.timing.time_budget import (
     plan_within,
     require_time_for_features,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadToSolve:
+    """What is left to do for a solved head: `cached` is the share of its features that need not be computed, `fitting`
+    the seconds of its fit to them.
+    """
+
+    cached: float = 0.0
+    fitting: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +64,7 @@ def planned_time(
     budget: TimeBudget | None,
     began: float,
     group: ProcessGroup,
-    cached: float = 0.0,
+    head: HeadToSolve = HeadToSolve(),
     resident_before: int | None = None,
     instead: Callable[[], str] = lambda: SMALLER_NETWORK,
 ) -> PlannedTime:
@@ -62,14 +72,14 @@ def planned_time(
 
     Of several processes the first one decides for all.
 
-    `began` is when the command began, on the monotonic clock; `cached` is the share of a solved head's features that
-    need not be computed; `resident_before` are bytes, as in `forecast_training`; `instead` returns the setting of a
-    network that fits.
+    `began` is when the command began, on the monotonic clock; `resident_before` are bytes, as in `forecast_training`;
+    `instead` returns the setting of a network that fits.
 
     Raises:
         RunError: a budget that was given does not hold one epoch.
     """
-    costs = costs_here(resolved, spec, dataset, group, cached=cached)
+    costs = costs_here(resolved, spec, dataset, group, cached=head.cached)
+    costs = replace(costs, before=costs.before + head.fitting)
 
     def decide() -> PlannedTime:
         assert dataset.train is not None
@@ -149,7 +159,7 @@ def _within(
         now=time.monotonic(),
         epoch_steps=epoch_steps,
         usual_epochs=resolved.epochs,
-        image_size=resolved.recipe.image_size,
+        half_size=half_the_size(resolved),
         images=images,
         may_be_none=resolved.head == SOLVE,
         instead=instead,

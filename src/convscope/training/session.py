@@ -29,6 +29,8 @@ from convscope.recipe.recipe import Recipe
 from convscope.recipe.setting import AUTO
 from convscope.report.units import plural
 from convscope.runs.model_spec import ModelSpec
+from convscope.scoring.linear_penalty import seconds_to_fit
+from convscope.scoring.test_time_augmentation import view_count
 from convscope.training.autotune.make import make_plan
 from convscope.training.autotune.measured_costs import sides_of
 from convscope.training.autotune.record import ComputePlan
@@ -36,7 +38,7 @@ from convscope.training.enough_time import require_enough_time
 from convscope.training.forecasts import forecast_notices
 from convscope.training.loop.state import first_plan
 from convscope.training.opening import Opening, Settled, settle
-from convscope.training.planned_time import planned_time
+from convscope.training.planned_time import HeadToSolve, planned_time
 from convscope.training.probe.backbone import backbone_of, cached_share
 from convscope.training.resolve.augmentation import views_to_choose_from
 from convscope.training.resolve.head import SOLVE, without_epochs
@@ -211,7 +213,7 @@ def _in_time(session: Session, settled: Settled, opening: Opening) -> tuple[Sess
         budget=settled.budget,
         began=opening.began,
         group=opening.group,
-        cached=_cached_features(session, opening),
+        head=_head_to_solve(session, opening),
         resident_before=session.resident_before,
         instead=lambda: settled.search.cheapest_instead(session.resolved.model) if settled.search else SMALLER_NETWORK,
     )
@@ -232,14 +234,23 @@ def _in_time(session: Session, settled: Settled, opening: Opening) -> tuple[Sess
     return session, list(forecast_notices(timed.forecast))
 
 
-def _cached_features(session: Session, opening: Opening) -> float:
-    """Return which share of the features that a solved head needs is in the cache; 0 where no head is solved."""
+def _head_to_solve(session: Session, opening: Opening) -> HeadToSolve:
+    """Return what of a solved head is in the cache, and what its fit takes; nothing where no head is solved."""
     if session.resolved.head != SOLVE or opening.resumed is not None or isinstance(session.train.images, Streamed):
-        return 0.0
+        return HeadToSolve()
     resolved, cache = session.resolved, opening.cache_directory or default_cache_directory()
     network, mode = session.network()[0].to(resolved.device), resolved.features_mode
     backbone = backbone_of(network, session.spec, session.train, mode=mode, device=resolved.device, cache=cache)
-    return cached_share(backbone, session.train, views=resolved.head_views)
+    with session.computing():
+        fitting = seconds_to_fit(
+            session.spec.objective,
+            samples=len(session.train) * view_count(resolved.head_views),
+            features=backbone.head.layer.weight.shape[1],
+            classes=resolved.classes,
+            validated=len(session.dataset.val or ()),
+            l2=resolved.head_l2,
+        )
+    return HeadToSolve(cached=cached_share(backbone, session.train, views=resolved.head_views), fitting=fitting)
 
 
 def _views(settled: Settled, resolved: ResolvedRecipe) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ def _planned(
     minutes: float, *, given: bool = True, now: float = 5.0, usual: int = 10, costs: Costs = COSTS
 ) -> tuple[int, str]:
     budget = TimeBudget(seconds=60 * minutes, began=0.0, given=given)
-    found = plan_within(budget, costs, Sides(), now=now, epoch_steps=100, usual_epochs=usual, image_size="64x64")
+    found = plan_within(budget, costs, Sides(), now=now, epoch_steps=100, usual_epochs=usual, half_size="32")
     return found.plan.steps, found.reason
 
 
@@ -46,6 +46,18 @@ def test_what_does_not_hold_an_epoch_is_refused_with_what_does() -> None:
     assert steps == 100 and reason.startswith(
         "one epoch takes 16 min 49 s here, more than the default budget of 10 minutes"
     )
+
+
+def test_an_epoch_of_one_step_that_does_not_fit_is_refused_like_a_longer_one() -> None:
+    costs = Costs(steps=((1.0, 0.1),), epoch_end=0.1, finish=3.0)
+    sides, few = Sides(), {"epoch_steps": 1, "usual_epochs": 10}
+    for now in (10.0, 13.0):  # there is time for less than the test; the time is over
+        with pytest.raises(RunError, match=r"an epoch of 1 step does not fit: .*; give minutes="):
+            plan_within(TimeBudget(seconds=12, began=0.0, given=True), costs, sides, now=now, **few)
+    late = plan_within(TimeBudget(seconds=12, began=0.0, given=False), costs, sides, now=13.0, **few)
+    assert (late.plan.steps, late.in_time) == (1, False)
+    in_time = plan_within(TimeBudget(seconds=12, began=0.0, given=True), costs, sides, now=8.0, **few)
+    assert (in_time.plan.steps, in_time.in_time) == (4, True)
 
 
 def test_decoding_that_takes_longer_than_there_is_ends_before_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:

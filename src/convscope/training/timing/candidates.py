@@ -186,13 +186,17 @@ def reason_for(best: CandidatePlan, options: Sequence[CandidatePlan], *, usual: 
     '12 epochs in 9 min 00 s, 96.1 % on the nearest reference set; cifarnet would have 5 epochs and 95.0 %'
     >>> reason_for(other, [other], usual="cifarnet")
     '5 epochs in 9 min 00 s, 95.0 % on the nearest reference set; there was no time to measure another network'
+    >>> reason_for(option("cifarnet-tiny", 0.4, None), [], usual="cifarnet")
+    'the cheapest, and not one epoch of it fits'
     """
+    if best.epochs < 1:
+        return "the cheapest, and not one epoch of it fits"
     expected = "" if best.accuracy is None else f", {percent(best.accuracy)} on the nearest reference set"
     at_side = f" at {best.candidate.side} pixels" if best.candidate.side else ""
     text = f"{_epochs(best)}{at_side} in {seconds(best.seconds)}{expected}"
     others = [option for option in options if option.candidate != best.candidate]
     if not others:
-        return f"{text}; there was no time to measure another network" if best.epochs >= 1 else text
+        return f"{text}; there was no time to measure another network"
     by_name = {option.candidate.model: option for option in others}
     other = by_name.get(usual) or max(others, key=lambda option: (option.accuracy or 0.0, option.epochs))
     with_accuracy = "" if other.accuracy is None else f" and {percent(other.accuracy)}"

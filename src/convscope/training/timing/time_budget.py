@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from convscope.errors import RunError
 from convscope.recipe.recipe import Recipe
-from convscope.recipe.setting import AUTO, parse_size
+from convscope.recipe.setting import AUTO
 from convscope.report.progress import Progress
 from convscope.report.units import plural, seconds, whole_tenths
 from convscope.report.usage import settings_text
@@ -117,15 +117,16 @@ def plan_within(
     now: float,
     epoch_steps: int,
     usual_epochs: int,
-    image_size: str,
+    half_size: str = "",
     images: int = 0,
     may_be_none: bool = False,
     instead: Callable[[], str] = lambda: SMALLER_NETWORK,
 ) -> BudgetPlan:
     """Return the plan of as many steps as fit, at most those of the usual epochs or of a multiple of these.
 
-    `images` are those of an epoch and of the validation, for the message; 0: not known. `instead` is called for it too,
-    and returns the setting of a network that fits, or "".
+    `images` are those of an epoch and of the validation, for the message; 0: not known. `half_size` is half of the
+    images' size as a setting, where the network takes that, for it too; and `instead` returns the setting of a network
+    that fits, or "".
 
     It has none where no epoch fits and there `may_be_none`: what comes before the first step, a solved head, is a
     result too.
@@ -139,7 +140,7 @@ def plan_within(
     def needed(steps: int) -> float:
         return costs.seconds(StepPlan.of(steps, epoch_steps=epoch_steps), sides=sides)
 
-    steps = most_steps_within(left, needed, least=1, most=most)
+    steps = most_steps_within(left, needed, least=0, most=most)  # 0: not even one, which may be a whole epoch
     if steps < epoch_steps and may_be_none and needed(0) <= left:
         reason = f"the head is solved, and no epoch fits after that into {budget.text}"
         return BudgetPlan(plan=StepPlan.of(0, epoch_steps=epoch_steps), most_steps=0, in_time=True, reason=reason)
@@ -151,7 +152,7 @@ def plan_within(
                     left,
                     needed,
                     epoch_steps=epoch_steps,
-                    image_size=image_size,
+                    half_size=half_size,
                     images=images,
                     instead=instead(),
                 )
@@ -180,8 +181,8 @@ def require_time_for_features(budget: TimeBudget, costs: Costs, *, now: float, i
     >>> require_time_for_features(given, costs, now=2.0, images=9_000, views="one")
     Traceback (most recent call last):
     ...
-    convscope.errors.RunError: minutes 1: the features of 9,000 images take 1 min 30 s, the test and the report 3.0 s: \
-give minutes=1.8, or train_images=4800
+    convscope.errors.RunError: minutes 1: features and head of 9,000 images take 1 min 30 s, the test and the \
+report 3.0 s: give minutes=1.8, or train_images=4800
     """
     left = budget.deadline - MARGIN * budget.seconds - now
     if not budget.given or costs.before + costs.finish <= left:
@@ -192,8 +193,8 @@ give minutes=1.8, or train_images=4800
     if views != ONE:
         fitting.append(settings_text(head_views=ONE))
     raise RunError(
-        f"minutes {budget.seconds / MINUTE:g}: the features of {plural(images, 'image')} take {seconds(costs.before)}, "
-        f"the test and the report {seconds(costs.finish)}: give {', or '.join(fitting)}"
+        f"minutes {budget.seconds / MINUTE:g}: features and head of {plural(images, 'image')} take "
+        f"{seconds(costs.before)}, the test and the report {seconds(costs.finish)}: give {', or '.join(fitting)}"
     )
 
 
@@ -203,7 +204,7 @@ def _too_short(
     needed: Callable[[int], float],
     *,
     epoch_steps: int,
-    image_size: str,
+    half_size: str,
     images: int,
     instead: str,
 ) -> str:
@@ -216,10 +217,8 @@ def _too_short(
         fitting.append(f"{settings_text(steps=part)} (a part of an epoch)")
     if fewer := rounded_down(LESS * images * part / epoch_steps):
         fitting.append(settings_text(train_images=fewer))
-    height, width = parse_size(image_size)
-    if rest + (epoch - rest) / 4 <= left and min(height, width) >= SMALLEST:
-        smaller = f"{height // 2}x{width // 2}" if height != width else str(height // 2)
-        fitting.append(settings_text(image_size=smaller))
+    if half_size and rest + (epoch - rest) / 4 <= left:
+        fitting.append(settings_text(image_size=half_size))
     if instead and rest < left:  # else the time is over before a step of any network
         fitting.append(instead)
     return (
