@@ -113,7 +113,7 @@ def _steps_in_bf16(matrix: Tensor) -> Tensor:
     """Return the matrix after the steps, one after another as torch takes them."""
     a, b, c = COEFFICIENTS
     # Its singular values are then 1 at most.
-    found = matrix / matrix.norm().clamp(min=LEAST_NORM)
+    found: Tensor = matrix / matrix.norm().clamp(min=LEAST_NORM)
     for _ in range(ORTHOGONAL_STEPS):
         gram = found @ found.T
         found = torch.addmm(found, torch.addmm(gram, gram, gram, beta=b, alpha=c), found, beta=a)
@@ -126,7 +126,7 @@ def _steps_on_gram(matrix: Tensor) -> Tensor:
     A step multiplies x from the left by p = a + b g + c g g, and so g by p from both sides, with which it commutes.
     """
     a, b, c = COEFFICIENTS
-    scaled = matrix / matrix.norm().clamp(min=LEAST_NORM)
+    scaled: Tensor = matrix / matrix.norm().clamp(min=LEAST_NORM)
     gram = scaled @ scaled.T
     product: Tensor | None = None
     for left in reversed(range(ORTHOGONAL_STEPS)):
