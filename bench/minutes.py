@@ -6,7 +6,8 @@ Ours is `convscope train SET --minutes M`, with three seeds; a peer has one. fas
 their defaults and, beside it as NAME-small, with what they document for small images and short trainings
 (listed in `bench/peers/`, with each departure); on the grey crops NAME-small has no random crops, which can cut the
 defect away. AutoGluon has its own `time_limit`. All start from fresh weights: pretrained ones can't be had for every
-method alike. FOLDER (or the variable CONVSCOPE_DATASETS) holds `cifar10/`, as JPEG files; the grey crops are made
+method alike. AutoGluon's preset is made for these, at 224 pixels: from fresh ones it trains a fraction of an epoch in
+minutes. FOLDER (or the variable CONVSCOPE_DATASETS) holds `cifar10/`, as JPEG files; the grey crops are made
 (`bench/grey_crops.py`): 40 % of them are of one class, so that a constant prediction has 40 % accuracy.
 
 A run is a fresh process, with a cold cache of its own, and its time counts from the command. Ours ends with the
