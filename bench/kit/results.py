@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from convscope.hardware.machine import this_machine
+from convscope.hardware.machine import processors, this_machine
 
 RESULTS = Path(__file__).parents[2] / "docs" / "benchmarks"
 
@@ -45,9 +43,10 @@ def where_and_when() -> dict[str, str]:
     """Return the machine, its torch and the day: columns of every row."""
     from importlib.metadata import version
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    machine = this_machine()
+    described = (f"{processors()} cores", machine.processor, instructions(machine.flags))
     return {
-        "machine": ", ".join(filter(None, (f"{cores} cores", processor(), instructions(this_machine().flags)))),
+        "machine": ", ".join(filter(None, described)),
         "torch": version("torch"),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
     }
@@ -65,16 +64,6 @@ def by_machine(rows: Sequence[dict[str, str]]) -> dict[str, list[dict[str, str]]
     for row in rows:
         found.setdefault(row["machine"], []).append(row)
     return dict(sorted(found.items(), key=lambda item: -len(item[1])))
-
-
-def processor() -> str:
-    """Return the processor's name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 # The instruction sets that decide how fast training is, as Linux names them, the fastest first.

@@ -30,8 +30,8 @@ FEW_IMAGES = 200
 LEAST_DEVIATION = 1e-6
 # Folds are solved together up to this many scores, which bounds the memory: 64 MiB in float32, and their gradients.
 STACKED_SCORES = 2**24
-# Evaluations of the loss in a fit with the grid, about: 105 to 387 on features of four sets of 4 to 200 classes. Those
-# that are timed are on so many numbers of noise at most, and in so many steps.
+# Evaluations of the loss in a fit with the grid, about. A few are timed: the steps of L-BFGS that are taken for it, and
+# the most numbers of noise that these are fitted to.
 EVALUATIONS, TIMED_NUMBERS, TIMED_STEPS = 200, 2**22, 3
 # The stream of the folds beside the run's other draws.
 FOLD_STREAM = 2**23 - 3

@@ -67,7 +67,8 @@ def require_enough_time(settled: Settled, cache_directory: Path | None) -> None:
         fitting.append(settings_text(image_size=size))
     if search is not None and decoding <= left and (instead := search.cheapest_instead(resolved.model)):
         fitting.append(instead)
-    least, takes = max(LEAST_SECONDS, LEAST_NAMED * (decoding + epoch)), list[str]()
+    least = max(LEAST_SECONDS, LEAST_NAMED * (decoding + epoch))
+    takes: list[str] = []
     if passed > least:
         takes.append(f"the start took {whole_tenths(passed)}")
     if decoding > least:

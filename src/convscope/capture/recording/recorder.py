@@ -162,7 +162,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
             for tracked in operands:
                 self._current(tracked)
             self.kept.begin()
-            self.builder.detached = self._detached_among(operator, args, kwargs) if self._tensors.has_detached else ()
+            read = (*zip(operator.names, args, strict=False), *(kwargs or {}).items())
+            self.builder.detached = self._tensors.detached_among(one for one in read if one[0] not in operator.written)
             result = self._run(func, operator, settings, operands, tuple(key), given)
             self.builder.detached = ()
             self.kept.end(len(self.builder.nodes) - 1, operator.base)
@@ -340,20 +341,6 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
         if operator.base == "detach" and not _in_custom_function():
             self._tensors.detach(result)
         return result
-
-    def _detached_among(
-        self, operator: Operator, args: tuple[Any, ...], kwargs: dict[str, Any] | None
-    ) -> tuple[str, ...]:
-        """Return which arguments are detached tensors, as in `Node.detached`; none of those that are written."""
-        found = []
-        for name, argument in (*zip(operator.names, args, strict=False), *(kwargs or {}).items()):
-            if name in operator.written:
-                continue
-            if isinstance(argument, list | tuple):
-                found += [f"{name}.{place}" for place, one in enumerate(argument) if self._tensors.is_detached(one)]
-            elif self._tensors.is_detached(argument):
-                found.append(name)
-        return tuple(found)
 
     def _make(self, func: Any, operator: Operator, settings: dict[str, Any]) -> Any:
         """Return a tensor from nothing: recorded when it is first read, since many never are."""

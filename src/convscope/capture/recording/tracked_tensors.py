@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -43,14 +44,15 @@ class TrackedTensors:
         """Note that a tensor is detached from the one with which it shares what is known."""
         self._detached.add(id(tensor))
 
-    @property
-    def has_detached(self) -> bool:
-        """Whether any tensor that is held is detached."""
-        return bool(self._detached)
-
-    def is_detached(self, given: object) -> bool:
-        """Return whether something is a detached tensor."""
-        return id(given) in self._detached
+    def detached_among(self, arguments: Iterable[tuple[str, Any]]) -> tuple[str, ...]:
+        """Return which arguments of an operation are detached tensors, as in `Node.detached`."""
+        found: list[str] = []
+        for name, argument in arguments if self._detached else ():
+            if isinstance(argument, list | tuple):
+                found += [f"{name}.{place}" for place, one in enumerate(argument) if id(one) in self._detached]
+            elif id(argument) in self._detached:
+                found.append(name)
+        return tuple(found)
 
     def count(self, made: int) -> None:
         """Count bytes that a real run made, and release what nothing outside can read once they are many."""

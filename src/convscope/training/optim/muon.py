@@ -5,9 +5,8 @@ by the nearest orthogonal matrix, so that every direction of a layer learns equa
 convolution's filters are one, a row for each output channel. Biases, normalizations and fully connected layers are
 left to plain momentum.
 
-torch's own multiplies in bf16. A processor without it emulates that, tens of times slower than float32: a step of a
-CifarNet then takes seconds. So the products are in bf16 where the device has it, bit for bit as torch's, and elsewhere
-in float32.
+torch's own multiplies in bf16. A processor without it emulates that, many times slower than float32 (`convscope doctor`
+measures both). So the products are in bf16 where the device has it, bit for bit as torch's, and elsewhere in float32.
 """
 
 from __future__ import annotations
