@@ -180,14 +180,17 @@ def test_zooming_a_projected_page_enlarges_all_of_its_text(open_page: Open, stud
     page.locator(".strip svg .bracket").first.wait_for()
     shown.press("p")
     browser = page.context.new_cdp_session(page)
+    strip, heights = page.locator(".strip svg"), []
     for zoom in (1, 2):
         metrics = {"width": 1920 // zoom, "height": 1080 // zoom, "deviceScaleFactor": zoom, "mobile": False}
         browser.send("Emulation.setDeviceMetricsOverride", metrics)
         page.evaluate(THREE_FRAMES)
+        heights.append(strip.evaluate("drawing => drawing.getBoundingClientRect().height"))
         # CSS pixels are then `zoom` pixels of the screen.
         assert page.evaluate("() => parseFloat(getComputedStyle(document.documentElement).fontSize)") == pytest.approx(
             20, abs=0.1
         )
+    assert heights[1] == pytest.approx(heights[0], rel=0.02)
     assert page.locator(".steps").evaluate("text => text.scrollWidth - text.clientWidth") == 0
 
 
